@@ -1,0 +1,118 @@
+# Everything a person does with a checkout. Needs GNU make and Python 3.11 or newer, nothing else:
+# each target makes the .venv it needs, from the hash-locked files in requirements/.
+#
+#   make serve ARGS="--port 9000"      arguments for gatewayctl serve
+#   make test ARGS="-k cascade -x"     arguments for pytest
+#   make PYTHON=python3.13 serve       which Python the .venv is made with
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+ARGS ?=
+WORKERS ?= 2
+export PYTHON
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+
+PY := .venv/bin/python
+PIP_INSTALL := $(PY) -m pip install --quiet --require-hashes
+UV_COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
+GENERATORS := $(sort $(wildcard scripts/build_*.py))
+
+.PHONY: help
+help: ## say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+# --- running -----------------------------------------------------------------------------------
+
+.PHONY: serve
+serve: .venv/.runtime ## start the daemon with its embedded demo: no key, no configuration
+	@.venv/bin/gatewayctl serve --demo $(ARGS)
+
+# --- checking ----------------------------------------------------------------------------------
+
+.PHONY: check
+check: format-check lint types imports generated test ## everything CI checks
+
+.PHONY: test
+test: .venv/.dev ## run the test suite
+	@$(PY) -m pytest -n $(WORKERS) --dist=loadgroup -m "not agents" $(ARGS)
+
+.PHONY: agents
+agents: .venv/.dev ## run the tests that drive genuine agents (needs npm and a network)
+	@$(PY) -m pytest tests/e2e -m agents $(ARGS)
+
+.PHONY: format-check
+format-check: .venv/.dev
+	@echo "== format"
+	@$(PY) -m ruff format --check --quiet .
+
+.PHONY: lint
+lint: .venv/.dev
+	@echo "== lint"
+	@$(PY) -m ruff check --quiet .
+
+.PHONY: types
+types: .venv/.dev
+	@echo "== types"
+	@$(PY) -m mypy
+
+.PHONY: imports
+imports: .venv/.dev
+	@echo "== imports"
+	@.venv/bin/lint-imports --no-logo
+
+.PHONY: generated
+generated: .venv/.dev
+	@echo "== generated files"
+	@for generator in $(GENERATORS); do $(PY) "$$generator" --check || exit 1; done
+
+# --- changing ----------------------------------------------------------------------------------
+
+.PHONY: fix
+fix: .venv/.dev ## format, and apply the linter's safe fixes
+	@$(PY) -m ruff check --fix --quiet . || true
+	@$(PY) -m ruff format .
+
+.PHONY: generate
+generate: .venv/.dev ## write completions, man pages and the other generated files anew
+	@for generator in $(GENERATORS); do $(PY) "$$generator" || exit 1; done
+
+.PHONY: lock
+lock: .venv/.dev ## bring the lock files up to pyproject.toml (ARGS=--upgrade for newer versions)
+	@$(UV_COMPILE) --group build -o requirements/runtime.lock $(ARGS)
+	@$(UV_COMPILE) --group build --group dev -c requirements/runtime.lock \
+		-o requirements/dev.lock $(ARGS)
+
+.PHONY: clean
+clean: ## remove .venv, caches and build products
+	rm -rf .venv build dist .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache
+
+# --- the environment ---------------------------------------------------------------------------
+# Stamp files say what .venv holds, so that a second run starts at once. The lock files name the
+# build backend too: nothing is fetched that has no hash in them.
+
+.venv/.python: scripts/find_python.sh
+	@python=$$(sh scripts/find_python.sh) || exit 1; \
+	if ! $(PY) -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		echo "Making .venv with $$($$python -V) ..."; \
+		"$$python" -m venv --clear .venv || exit 1; \
+	fi
+	@touch .venv/.python
+
+.venv/.runtime: requirements/runtime.lock pyproject.toml | .venv/.python
+	@echo "Installing $$(grep -c '==' requirements/runtime.lock) locked packages ..."
+	@$(PIP_INSTALL) -r requirements/runtime.lock
+	@$(PY) -m pip install --quiet --no-deps --no-build-isolation --no-index --editable .
+	@touch .venv/.runtime
+
+.venv/.dev: requirements/dev.lock pyproject.toml | .venv/.python
+	@echo "Installing $$(grep -c '==' requirements/dev.lock) locked packages for development ..."
+	@$(PIP_INSTALL) -r requirements/dev.lock
+	@$(PY) -m pip install --quiet --no-deps --no-build-isolation --no-index --editable .
+	@touch .venv/.runtime .venv/.dev

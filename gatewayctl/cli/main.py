@@ -1,0 +1,54 @@
+"""The command line: which commands there are, and how an error becomes a line and an exit code.
+
+Command groups live in files of their own and import what is heavy inside their commands, so that
+``--help`` loads neither aiohttp nor rich nor tiktoken.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from gatewayctl import __version__
+from gatewayctl.cli import config, models
+from gatewayctl.core.errors import ConfigUnreadable, GatewayctlError
+
+app = typer.Typer(
+    name="gatewayctl",
+    help="One local endpoint for every LLM tool on this machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(config.app, name="config")
+app.add_typer(models.app, name="models")
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"gatewayctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Route LLM requests on this machine, and explain every choice."""
+
+
+def main() -> None:
+    """Run the command line. A person never sees a traceback for an error raised on purpose."""
+    try:
+        app()
+    except ConfigUnreadable as error:
+        typer.echo(f"gatewayctl: {error}", err=True)
+        sys.exit(2)
+    except GatewayctlError as error:
+        typer.echo(f"gatewayctl: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,145 @@
+"""A valid config as the program uses it: values resolved, defaults applied, references checked.
+
+``config.schema`` is how people write it, ``config.resolve`` makes this of that. Routing's part is
+``core.routing.graph.RouteGraph``; what is here besides is for the daemon, the upstream client and
+the registry.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+
+from gatewayctl.core.model import (
+    ModelFacts,
+    ModelSettings,
+    Provider,
+)
+from gatewayctl.core.routing.graph import RouteGraph
+
+
+class FromEnv(msgspec.Struct, frozen=True, kw_only=True, tag="env"):
+    """A secret in an environment variable."""
+
+    name: str
+
+
+class FromFile(msgspec.Struct, frozen=True, kw_only=True, tag="file"):
+    """A secret in a file, its white space stripped."""
+
+    path: str
+
+
+class FromCommand(msgspec.Struct, frozen=True, kw_only=True, tag="command"):
+    """A secret printed by a program, run without a shell."""
+
+    argv: tuple[str, ...]
+
+
+class Plain(msgspec.Struct, frozen=True, kw_only=True, tag="plain"):
+    """A secret written in the config itself, which validation warns about."""
+
+    value: str
+
+    def __repr__(self) -> str:
+        return "Plain(value='…')"
+
+
+Secret = FromEnv | FromFile | FromCommand | Plain
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds per phase of an attempt; None is no limit."""
+
+    connect: float = 5.0
+    headers: float | None = None
+    first_token: float | None = 120.0
+    idle: float = 60.0
+    total: float = 600.0
+
+
+class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One provider: what routing sees (``provider``) and how it is reached.
+
+    ``base_url`` has no trailing slash; ``headers`` are added, an empty value removes one;
+    ``max_concurrency`` 0 is no limit; ``proxy`` is a URL, ``""`` none, None the environment's.
+    """
+
+    provider: Provider
+    base_url: str
+    secrets: tuple[Secret, ...] = ()
+    clients: tuple[str, ...] = ()
+    headers: Mapping[str, str] = {}
+    timeouts: Timeouts = Timeouts()
+    max_concurrency: int = 0
+    proxy: str | None = None
+    ca_bundle: str | None = None
+    flags: Mapping[str, bool] = {}
+
+
+class ModelOverride(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``[[models]]`` says of one model: facts (source "config"), use, and body edits.
+
+    ``set`` maps body fields to their JSON; ``timeouts`` overrides the provider's, phase by phase.
+    """
+
+    facts: ModelFacts
+    settings: ModelSettings = ModelSettings()
+    set: Mapping[str, msgspec.Raw] = {}
+    drop: tuple[str, ...] = ()
+    timeouts: Mapping[str, float] = {}
+
+
+class OverflowStatus(StrEnum):
+    """Which status a refusal by size carries."""
+
+    AUTO = "auto"
+    S400 = "400"
+    S413 = "413"
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[server]``. ``body_limit`` is bytes."""
+
+    host: str = "127.0.0.1"
+    port: int = 8790
+    keys: tuple[str, ...] = ()
+    body_limit: int = 64 * 1024 * 1024
+    allowed_hosts: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    overflow_status: OverflowStatus = OverflowStatus.AUTO
+    log_level: str = "info"
+    log_format: str = "text"
+
+
+class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One registry source; an empty ``url`` turns it off. ``ttl`` and ``timeout`` in seconds."""
+
+    url: str
+    ttl: float
+    timeout: float
+
+
+class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[registry]``. ``background`` is False for ``refresh = "manual"``."""
+
+    background: bool = True
+    sources: Mapping[str, SourceSettings] = {}
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole valid config.
+
+    ``providers`` holds every provider that is configured: those with a table, and each built-in
+    kind whose key variable is set (local kinds only with a table). ``models`` is by full id;
+    ``defaults`` is what a model without an entry of its own gets; ``path`` None is "no file".
+    """
+
+    path: str | None = None
+    server: ServerSettings = ServerSettings()
+    session_ttl: float = 3600.0
+    registry: RegistrySettings = RegistrySettings()
+    defaults: ModelSettings = ModelSettings()
+    providers: Mapping[str, ProviderSettings] = {}
+    models: Mapping[str, ModelOverride] = {}
+    graph: RouteGraph = RouteGraph()

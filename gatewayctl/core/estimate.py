@@ -1,0 +1,143 @@
+"""How many input tokens a request has, for one candidate's tokenizer: bounds and ratios.
+
+Works on sizes alone (``core.shape``), never on text. Every method gives ``low <= likely <= high``;
+``high`` carries the safety margin, applied once, here, and is never more than the bound. Exact
+counts need a vocabulary and are ``gatewayctl.tokenizers``' business.
+"""
+
+from decimal import Decimal
+from typing import assert_never
+
+from gatewayctl.core.exact import (
+    ceil_product,
+    ceil_quotient,
+    ceil_ratio,
+    floor_quotient,
+)
+from gatewayctl.core.model import EstimatorKind, EstimatorSettings
+from gatewayctl.core.routing.decision import Estimate, Method
+from gatewayctl.core.shape import Measured, RequestShape, Segment, TextStats
+
+UNSEEN_TOKENS = 1024
+"""What providers add to a request without showing it: role markers, a tool-use preamble."""
+
+REMOTE_TOKENS = 20_000
+"""The most that one input costs which the body only points to (an image URL, a file id)."""
+
+IMAGE_TOKENS = (85, 1_000, 2_800)
+"""Low, likely and high cost of one inline image whose size is not looked at."""
+
+DOCUMENT_TOKENS = (500, 5_000, 60_000)
+"""Low, likely and high cost of one inline document (a PDF of some pages)."""
+
+AUDIO_TOKENS = (50, 1_000, 20_000)
+"""Low, likely and high cost of one inline audio clip."""
+
+MESSAGE_TOKENS = 4
+"""What providers spend on framing one message."""
+
+TOOL_TOKENS = 8
+"""What providers spend on framing one tool definition."""
+
+# Code points per token by script class, fitted against o200k on prose, code, JSON and twelve
+# scripts. White space between words is part of the word's token; runs of it are nearly free.
+LETTERS_PER_TOKEN = Decimal("3.6")
+MARKS_PER_TOKEN = Decimal("1.95")
+NARROW_PER_TOKEN = Decimal("2.6")
+WIDE_PER_TOKEN = Decimal("1.2")
+ASTRAL_PER_TOKEN = Decimal("0.6")
+EXCESS_SPACES_PER_TOKEN = Decimal(24)
+
+# How far the class ratios may be off, on top of the margin the user chose.
+AUTO_SLACK_HIGH = Decimal("1.20")
+AUTO_SLACK_LOW = Decimal("1.20")
+
+
+def bound(shape: RequestShape) -> int:
+    """Return what the input cannot exceed: a byte-level token covers at least one byte."""
+    return shape.body_bytes + UNSEEN_TOKENS + REMOTE_TOKENS * shape.remote
+
+
+def by_bound(shape: RequestShape) -> Estimate:
+    """Estimate from the body's length alone: 0 to the bound."""
+    most = bound(shape)
+    return Estimate(low=0, likely=most, high=most, method=Method.BOUND)
+
+
+def by_ratio(shape: RequestShape, measured: Measured, settings: EstimatorSettings) -> Estimate:
+    """Estimate from character counts, as ``settings`` say; images and the like cost extra."""
+    low, likely, high = _text(measured, settings)
+    for count, (least, usual, most) in (
+        (measured.images, IMAGE_TOKENS),
+        (measured.documents, DOCUMENT_TOKENS),
+        (measured.audio, AUDIO_TOKENS),
+    ):
+        low += count * least
+        likely += count * usual
+        high += count * most
+    most = bound(shape)
+    return Estimate(
+        low=min(low, most), likely=min(likely, most), high=min(high, most), method=Method.RATIO
+    )
+
+
+def breakdown(measured: Measured, settings: EstimatorSettings) -> dict[str, int]:
+    """Return likely tokens by segment, as ``estimate`` shows them (parts round up on their own)."""
+    parts = {
+        segment.value: _likely(measured.segments.get(segment, TextStats()), settings)
+        for segment in Segment
+    }
+    parts["images"] = measured.images * IMAGE_TOKENS[1]
+    parts["documents"] = measured.documents * DOCUMENT_TOKENS[1]
+    parts["audio"] = measured.audio * AUDIO_TOKENS[1]
+    parts["overhead"] = _overhead(measured, settings)
+    return parts
+
+
+def tokenizer_name(settings: EstimatorSettings) -> str:
+    """Name the estimator as explanations show it."""
+    match settings.kind:
+        case EstimatorKind.AUTO:
+            return "auto"
+        case EstimatorKind.CHAR_RATIO:
+            return f"char_ratio:{settings.chars_per_token}"
+        case EstimatorKind.TIKTOKEN | EstimatorKind.HUGGINGFACE:
+            return f"{settings.kind.value}:{settings.vocabulary}"
+        case _:
+            assert_never(settings.kind)
+
+
+def _text(measured: Measured, settings: EstimatorSettings) -> tuple[int, int, int]:
+    total = sum(measured.segments.values(), TextStats())
+    margin = settings.safety_margin
+    if settings.kind is EstimatorKind.CHAR_RATIO:
+        ratio = settings.chars_per_token
+        return (
+            floor_quotient(total.chars, ratio * margin),
+            ceil_quotient(total.chars, ratio),
+            ceil_ratio(total.chars, margin, ratio),
+        )
+    likely = _likely(total, settings) + _overhead(measured, settings)
+    low = max(floor_quotient(likely, margin * AUTO_SLACK_LOW), min(likely, total.words))
+    high = ceil_product(likely, margin * AUTO_SLACK_HIGH)
+    return low, likely, high
+
+
+def _likely(stats: TextStats, settings: EstimatorSettings) -> int:
+    if settings.kind is EstimatorKind.CHAR_RATIO:
+        return ceil_quotient(stats.chars, settings.chars_per_token)
+    words = max(stats.words, ceil_quotient(stats.letters, LETTERS_PER_TOKEN))
+    return (
+        words
+        + ceil_quotient(stats.marks, MARKS_PER_TOKEN)
+        + ceil_quotient(stats.narrow, NARROW_PER_TOKEN)
+        + ceil_quotient(stats.wide, WIDE_PER_TOKEN)
+        + ceil_quotient(stats.astral, ASTRAL_PER_TOKEN)
+        + floor_quotient(max(0, stats.spaces - stats.words), EXCESS_SPACES_PER_TOKEN)
+    )
+
+
+def _overhead(measured: Measured, settings: EstimatorSettings) -> int:
+    if settings.kind is EstimatorKind.CHAR_RATIO:
+        return 0
+    return measured.messages * MESSAGE_TOKENS + measured.tools * TOOL_TOKENS

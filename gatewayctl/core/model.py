@@ -1,0 +1,127 @@
+"""Who can answer: providers, models, their limits, and where each figure comes from.
+
+Pure values. Nothing here reads a file, asks a provider or decides where a request goes; how a
+model's figures are gathered is ``gatewayctl.registry``'s business, how they are used is
+``gatewayctl.core.fit``'s.
+"""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class WireProtocol(StrEnum):
+    """A wire protocol, named by what is spoken, not by who invented it."""
+
+    CHAT_COMPLETIONS = "chat_completions"
+    RESPONSES = "responses"
+    MESSAGES = "messages"
+    GEMINI = "gemini"
+
+
+class Auth(StrEnum):
+    """How a request to a provider is authenticated."""
+
+    KEY = "key"
+    FORWARD = "forward"
+    OAUTH = "oauth"
+    NONE = "none"
+
+
+class Overflow(StrEnum):
+    """What a provider does with a request that is larger than its window."""
+
+    ERROR = "error"
+    TRUNCATES = "truncates"
+
+
+class Capability(StrEnum):
+    """What a request may need and a model may lack. Absence of knowledge is never a "no"."""
+
+    TOOLS = "tools"
+    PARALLEL_TOOLS = "parallel_tools"
+    TOOL_CHOICE = "tool_choice"
+    IMAGES = "images"
+    DOCUMENTS = "documents"
+    AUDIO = "audio"
+    JSON_SCHEMA = "json_schema"
+    REASONING = "reasoning"
+    SYSTEM_MESSAGES = "system_messages"
+    PREFILL = "prefill"
+
+
+class Sourced(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """A value, who says so, and since when.
+
+    ``source`` is ``"config"``, a table's name (``"litellm"``, ``"models_dev"``) or a provider's
+    name; ``fetched_at`` is an ISO 8601 UTC time, None where a date means nothing (the config).
+    """
+
+    value: T
+    source: str
+    fetched_at: str | None = None
+
+
+class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known about one model at one provider. None or a missing key means unknown.
+
+    ``id`` is ``provider/model``. Limits are tokens: ``context_window`` is input and output
+    together, ``max_input_tokens`` and ``max_output_tokens`` each side alone; the three are never
+    derived from one another. Prices are USD per million tokens, by usage dimension.
+    """
+
+    id: str
+    provider: str
+    context_window: Sourced[int] | None = None
+    max_input_tokens: Sourced[int] | None = None
+    max_output_tokens: Sourced[int] | None = None
+    prices: dict[str, Sourced[Decimal]] = {}
+    capabilities: dict[Capability, Sourced[bool]] = {}
+    retires_at: Sourced[str] | None = None
+
+
+class EstimatorKind(StrEnum):
+    """How input tokens are estimated from text."""
+
+    AUTO = "auto"
+    CHAR_RATIO = "char_ratio"
+    TIKTOKEN = "tiktoken"
+    HUGGINGFACE = "huggingface"
+
+
+class EstimatorSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of one estimator, after precedence: place, model, model_defaults, tokenizer.
+
+    ``vocabulary`` names a tiktoken encoding or a tokenizer file; ``chars_per_token`` is used by
+    ``char_ratio`` alone; ``safety_margin`` >= 1 covers the counting error only.
+    """
+
+    kind: EstimatorKind = EstimatorKind.AUTO
+    chars_per_token: Decimal = Decimal("3.5")
+    safety_margin: Decimal = Decimal("1.10")
+    vocabulary: str | None = None
+
+
+class Provider(msgspec.Struct, frozen=True, kw_only=True):
+    """What routing looks at in a provider; addresses and secrets stay in the config layer.
+
+    ``key_hint`` says what to do when no credential is usable (``"set OPENAI_API_KEY"``).
+    """
+
+    name: str
+    kind: str
+    protocols: tuple[WireProtocol, ...]
+    auth: Auth
+    overflow: Overflow = Overflow.ERROR
+    key_hint: str = ""
+
+
+class ModelSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the config says about how one model is used (its facts are in ``ModelFacts``)."""
+
+    capacity_fraction: Decimal = Decimal(1)
+    estimator: EstimatorSettings = EstimatorSettings()

@@ -1,0 +1,167 @@
+"""Judging one model at one place: may this request be sent there, and if not, why not.
+
+The reasons are looked for in the order of ``SkipReason``, and the first that holds is given.
+What the surrounding route makes of the verdict is ``plan``'s business.
+"""
+
+from gatewayctl.core import fit
+from gatewayctl.core.estimate import tokenizer_name
+from gatewayctl.core.model import Capability, EstimatorSettings, ModelFacts, Overflow, Provider
+from gatewayctl.core.routing.decision import Candidate, Estimate, Fit, Skipped, SkipReason
+from gatewayctl.core.routing.graph import FitMode, Place, Policy
+from gatewayctl.core.routing.names import ExactModel
+from gatewayctl.core.routing.world import Estimator, Request, World
+
+
+def judge(
+    named: ExactModel,
+    place: Place,
+    policy: Policy,
+    request: Request,
+    world: World,
+    estimator: Estimator,
+    *,
+    direct: bool,
+) -> Candidate | Skipped:
+    """Return the model as a candidate, or as skipped with the reason.
+
+    ``direct``: the model was asked for by its own name, not through a route.
+    """
+    full_id = f"{named.provider}/{named.model}"
+    provider = world.provider(named.provider)
+    if provider is None:
+        return Skipped(
+            model=full_id, reason=SkipReason.NO_KEY, detail=f"{named.provider} is not configured"
+        )
+    facts = world.facts(named.provider, named.model)
+    if (early := _ineligible(full_id, provider, facts, request, world)) is not None:
+        return early
+    settings = world.settings(full_id)
+    estimating = place.estimator or settings.estimator
+    limits = fit.ceilings(facts, place.context_window, settings.capacity_fraction)
+    output = fit.budget(request.shape, facts, limits.window, policy, clamp=not direct)
+    estimate = estimator(estimating)
+    verdict = fit.judge(estimate, output, limits)
+    graded, detail = _grade(verdict, provider, policy)
+    ceiling = limits.input if limits.total is None else limits.total
+    if graded is Fit.UNFIT:
+        unknown = verdict.fit is Fit.UNCHECKED
+        return Skipped(
+            model=full_id,
+            reason=SkipReason.UNKNOWN_WINDOW if unknown else SkipReason.TOO_LARGE,
+            detail=detail or _too_large(estimate, output, limits, verdict),
+            estimate=estimate,
+            ceiling=ceiling,
+            context_window=limits.window,
+            output_budget=output.wanted,
+            least_budget=output.least,
+            shortfall=None if unknown else verdict.shortfall,
+        )
+    return Candidate(
+        model=full_id,
+        provider=named.provider,
+        upstream_model=named.model,
+        protocol=request.shape.protocol,
+        fit=graded,
+        reason=detail or _fits(estimate, output, ceiling, estimating),
+        estimate=estimate,
+        estimator=estimating,
+        output_budget=output.wanted,
+        least_budget=output.least,
+        ceiling=ceiling,
+        context_window=limits.window,
+        send_budget=None if direct else _send_budget(request, estimate, output, limits, graded),
+        timeout=place.timeout,
+    )
+
+
+def _ineligible(
+    full_id: str, provider: Provider, facts: ModelFacts | None, request: Request, world: World
+) -> Skipped | None:
+    shape = request.shape
+    if not world.has_key(provider.name):
+        return Skipped(
+            model=full_id,
+            reason=SkipReason.NO_KEY,
+            detail=f"no credential for {provider.name}: {provider.key_hint}",
+        )
+    if shape.protocol not in provider.protocols:
+        spoken = ", ".join(provider.protocols)
+        return Skipped(
+            model=full_id,
+            reason=SkipReason.PROTOCOL,
+            detail=f"{provider.name} speaks {spoken}; the request is {shape.protocol}",
+        )
+    if facts is None:
+        return None
+    lacking = [need for need in Capability if need in shape.needs and _denied(facts, need)]
+    if lacking:
+        return Skipped(
+            model=full_id,
+            reason=SkipReason.CAPABILITY,
+            detail=f"no {', '.join(lacking)} ({facts.capabilities[lacking[0]].source})",
+        )
+    if facts.retires_at is not None and request.today and facts.retires_at.value <= request.today:
+        return Skipped(
+            model=full_id,
+            reason=SkipReason.RETIRED,
+            detail=f"retired on {facts.retires_at.value} ({facts.retires_at.source})",
+        )
+    return None
+
+
+def _denied(facts: ModelFacts, need: Capability) -> bool:
+    """Only a positive "no" denies; what is unknown may be tried."""
+    known = facts.capabilities.get(need)
+    return known is not None and not known.value
+
+
+def _grade(verdict: fit.Verdict, provider: Provider, policy: Policy) -> tuple[Fit, str | None]:
+    """Apply the fit mode to a verdict; the text is None where the sizes speak for themselves."""
+    if policy.fit is FitMode.OFF:
+        return Fit.UNCHECKED, "size not checked: fit is off"
+    if verdict.fit is Fit.UNCHECKED:
+        if policy.strict_unknown:
+            return Fit.UNFIT, "window unknown, and strict_unknown refuses what cannot be checked"
+        return Fit.UNCHECKED, "window unknown: size not checked"
+    if verdict.fit is not Fit.GREY:
+        return verdict.fit, None
+    if policy.fit is FitMode.STRICT:
+        return Fit.UNFIT, None
+    if provider.overflow is Overflow.TRUNCATES:
+        return Fit.UNFIT, f"may not fit, and {provider.name} truncates silently"
+    return Fit.GREY, None
+
+
+def _send_budget(
+    request: Request, estimate: Estimate, output: fit.Budget, limits: fit.Ceilings, graded: Fit
+) -> int | None:
+    """Return the budget to send in place of the caller's, None to leave the caller's own."""
+    asked = request.shape.output_budget
+    if asked is None:
+        return None
+    send = output.wanted
+    if graded is Fit.GREY and limits.total is not None:
+        send = min(send, max(output.least, limits.total - estimate.likely))
+    return None if send == asked else send
+
+
+def _fits(
+    estimate: Estimate, output: fit.Budget, ceiling: int | None, settings: EstimatorSettings
+) -> str:
+    name = "bound" if estimate.method == "bound" else tokenizer_name(settings)
+    return f"{estimate.high:,} in ({name}) + {output.wanted:,} out, ceiling {ceiling or 0:,}"
+
+
+def _too_large(
+    estimate: Estimate, output: fit.Budget, limits: fit.Ceilings, verdict: fit.Verdict
+) -> str:
+    if limits.total is not None and estimate.high + output.wanted - limits.total == (
+        verdict.shortfall
+    ):
+        side = f"ceiling {limits.total:,}"
+    else:
+        side = f"input limit {limits.input or 0:,}"
+    return (
+        f"{estimate.high:,} in + {output.wanted:,} out exceeds the {side} by {verdict.shortfall:,}"
+    )

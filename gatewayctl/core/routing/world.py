@@ -1,0 +1,82 @@
+"""What planning looks things up in: declared here, implemented by whoever holds the facts.
+
+``World`` is the one seam between routing and the config and registry; ``Request`` is everything
+about one request that a plan depends on, chance included. Nothing here decides anything.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from gatewayctl.core.model import (
+    EstimatorSettings,
+    ModelFacts,
+    ModelSettings,
+    Provider,
+)
+from gatewayctl.core.routing.decision import Estimate
+from gatewayctl.core.routing.graph import RouteGraph
+from gatewayctl.core.shape import RequestShape
+
+
+class World(Protocol):
+    """Providers, models and routes as they are now. Look-ups are in memory and cannot fail."""
+
+    @property
+    def graph(self) -> RouteGraph:
+        """Aliases and routes."""
+        ...
+
+    def provider(self, name: str) -> Provider | None:
+        """Return a configured provider."""
+        ...
+
+    def providers(self) -> Sequence[str]:
+        """Return the names of all configured providers, in declaration order."""
+        ...
+
+    def has_key(self, provider: str) -> bool:
+        """Tell whether a credential for the provider is at hand (True where none is needed)."""
+        ...
+
+    def facts(self, provider: str, model: str) -> ModelFacts | None:
+        """Return what is known about a model, None when no source lists it."""
+        ...
+
+    def settings(self, full_id: str) -> ModelSettings:
+        """Return how a model is used, defaults applied."""
+        ...
+
+    def listed_by(self, model: str) -> Sequence[str]:
+        """Return the configured providers that list exactly this bare id, in order."""
+        ...
+
+    def declared(self) -> Sequence[str]:
+        """Return the full ids of the models that the config itself names."""
+        ...
+
+    def nearest(self, name: str) -> Sequence[str]:
+        """Return a few known names that look like this one, best first."""
+        ...
+
+
+class Estimator(Protocol):
+    """Sizes one request for one model's tokenizer."""
+
+    def __call__(self, settings: EstimatorSettings) -> Estimate:
+        """Return the input estimate under these settings."""
+        ...
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One request as a plan sees it.
+
+    ``seed`` is the request's chance, 64 bits; ``counters`` are the round-robin counters by alloy;
+    ``today`` is an ISO date, for retirements.
+    """
+
+    shape: RequestShape
+    seed: int = 0
+    counters: Mapping[str, int] = {}
+    today: str = ""

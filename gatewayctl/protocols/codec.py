@@ -1,0 +1,119 @@
+"""What every wire protocol can do here: the Codec Protocol, and the values it works with.
+
+A codec is pure: bytes and values in, bytes and values out. It reads a request's shape, measures
+its text, patches a body in place, watches a stream, reads a whole reply and writes errors in its
+dialect. Codecs never import one another; ``catalog`` lists them.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import msgspec
+
+from gatewayctl.core.errors import ApiError
+from gatewayctl.core.events import Phase, Usage
+from gatewayctl.core.model import WireProtocol
+from gatewayctl.core.shape import Measured, RequestShape
+from gatewayctl.protocols.sse import SseEvent
+
+
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
+    """Edits to a request body on its way to an upstream of the same protocol.
+
+    ``model`` is the upstream's name of the model; ``output_budget`` tokens, None to leave the
+    body's own; ``include_usage`` asks a chat stream for its usage chunk; ``set`` maps top-level
+    fields to JSON, ``drop`` names fields to remove; ``strip_billing`` removes the one billing line
+    that Claude Code writes into its system prompt.
+    """
+
+    model: str
+    output_budget: int | None = None
+    include_usage: bool = False
+    set: Mapping[str, bytes] = {}
+    drop: tuple[str, ...] = ()
+    strip_billing: bool = False
+
+
+class WireError(msgspec.Struct, frozen=True, kw_only=True):
+    """An error reply in a dialect: HTTP status, extra headers, JSON body."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class ReplyFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a whole (not streamed) reply says. ``error`` is the upstream's message in a 200."""
+
+    usage: Usage
+    error: str | None = None
+
+
+class StreamWatcher(Protocol):
+    """The side parser of one stream: told each event once, in order, it never changes any.
+
+    ``usage`` is the sum so far (cumulative deltas replace, never add), ``error`` the message of
+    an upstream's in-stream error, ``error_code`` its machine-readable type or code.
+    """
+
+    usage: Usage
+    error: str | None
+    error_code: str | None
+
+    def see(self, event: SseEvent) -> Phase:
+        """Return what the event means; raise ``BadFrame`` when it is not of the protocol."""
+        ...
+
+    def release(self, event: SseEvent) -> bytes:
+        """Return the bytes the client gets for this event: ``event.raw``, or none at all."""
+        ...
+
+
+class BadFrame(Exception):
+    """A stream event that cannot be parsed: the upstream's reply is bad from here on."""
+
+
+class Codec(Protocol):
+    """One wire protocol. Implementations hold no state."""
+
+    @property
+    def protocol(self) -> WireProtocol:
+        """Which protocol this is."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """The path below a provider's base URL, such as ``/chat/completions``."""
+        ...
+
+    def shape(self, body: bytes) -> RequestShape:
+        """Read what routing needs; raise ``RequestInvalid`` with the JSON path at fault."""
+        ...
+
+    def measure(self, body: bytes) -> Measured:
+        """Measure everything that counts as input; costs time proportional to the body."""
+        ...
+
+    def patch(self, body: bytes, changes: Changes) -> bytes:
+        """Return the body with the changes spliced in and every other byte as it came."""
+        ...
+
+    def watcher(self, *, usage_requested: bool) -> StreamWatcher:
+        """Return a side parser; ``usage_requested`` False: a usage-only chunk is withheld."""
+        ...
+
+    def usage_requested(self, body: bytes) -> bool:
+        """Tell whether the client itself asked for the stream's usage."""
+        ...
+
+    def read_reply(self, body: bytes) -> ReplyFacts:
+        """Read a whole reply; raise ``BadFrame`` when it is not one."""
+        ...
+
+    def error(self, error: ApiError) -> WireError:
+        """Render an error before any reply byte was sent."""
+        ...
+
+    def stream_error(self, error: ApiError, *, seen: StreamWatcher | None) -> bytes:
+        """Render an error after the headers: the dialect's typed error frame, whole."""
+        ...
