@@ -10,6 +10,7 @@ import msgspec
 
 from gatewayctl.core.errors import ApiError
 from gatewayctl.core.model import EstimatorSettings, WireProtocol
+from gatewayctl.core.routing.graph import Policy
 from gatewayctl.core.shape import RequestShape
 
 
@@ -60,7 +61,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     ``model`` is the full id, ``upstream_model`` what the provider is sent. ``output_budget`` is
     the budget that was fitted; ``send_budget`` what the body must carry instead of the caller's
     (None: leave the body's own alone). ``ceiling`` is None when the window is unknown. ``timeout``
-    is the place's, in seconds to the commit. ``route`` is the route that the place stands in.
+    is the place's, in seconds to the commit. ``turns`` are the
+    round-robin alloys whose counter an attempt of this candidate moves.
     """
 
     model: str
@@ -77,6 +79,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     context_window: int | None = None
     send_budget: int | None = None
     timeout: float | None = None
+    turns: tuple[str, ...] = ()
 
 
 class Skipped(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +123,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     tree: Node | None = None
     error: ApiError | None = None
     notes: tuple[str, ...] = ()
+    policy: Policy = Policy()
 
     @property
     def chosen(self) -> str | None:

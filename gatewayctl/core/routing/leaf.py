@@ -10,16 +10,14 @@ from gatewayctl.core.model import Capability, EstimatorSettings, ModelFacts, Ove
 from gatewayctl.core.routing.decision import Candidate, Estimate, Fit, Skipped, SkipReason
 from gatewayctl.core.routing.graph import FitMode, Place, Policy
 from gatewayctl.core.routing.names import ExactModel
-from gatewayctl.core.routing.world import Estimator, Request, World
+from gatewayctl.core.routing.world import Context, Request, World
 
 
 def judge(
     named: ExactModel,
     place: Place,
     policy: Policy,
-    request: Request,
-    world: World,
-    estimator: Estimator,
+    context: Context,
     *,
     direct: bool,
 ) -> Candidate | Skipped:
@@ -27,6 +25,7 @@ def judge(
 
     ``direct``: the model was asked for by its own name, not through a route.
     """
+    request, world = context.request, context.world
     full_id = f"{named.provider}/{named.model}"
     provider = world.provider(named.provider)
     if provider is None:
@@ -40,7 +39,7 @@ def judge(
     estimating = place.estimator or settings.estimator
     limits = fit.ceilings(facts, place.context_window, settings.capacity_fraction)
     output = fit.budget(request.shape, facts, limits.window, policy, clamp=not direct)
-    estimate = estimator(estimating)
+    estimate = context.estimator(estimating)
     verdict = fit.judge(estimate, output, limits)
     graded, detail = _grade(verdict, provider, policy)
     ceiling = limits.input if limits.total is None else limits.total
@@ -120,17 +119,17 @@ def _grade(verdict: fit.Verdict, provider: Provider, policy: Policy) -> tuple[Fi
     """Apply the fit mode to a verdict; the text is None where the sizes speak for themselves."""
     if policy.fit is FitMode.OFF:
         return Fit.UNCHECKED, "size not checked: fit is off"
-    if verdict.fit is Fit.UNCHECKED:
-        if policy.strict_unknown:
+    match verdict.fit:
+        case Fit.UNCHECKED if policy.strict_unknown:
             return Fit.UNFIT, "window unknown, and strict_unknown refuses what cannot be checked"
-        return Fit.UNCHECKED, "window unknown: size not checked"
-    if verdict.fit is not Fit.GREY:
-        return verdict.fit, None
-    if policy.fit is FitMode.STRICT:
-        return Fit.UNFIT, None
-    if provider.overflow is Overflow.TRUNCATES:
-        return Fit.UNFIT, f"may not fit, and {provider.name} truncates silently"
-    return Fit.GREY, None
+        case Fit.UNCHECKED:
+            return Fit.UNCHECKED, "window unknown: size not checked"
+        case Fit.GREY if policy.fit is FitMode.STRICT:
+            return Fit.UNFIT, None
+        case Fit.GREY if provider.overflow is Overflow.TRUNCATES:
+            return Fit.UNFIT, f"may not fit, and {provider.name} truncates silently"
+        case _:
+            return verdict.fit, None
 
 
 def _send_budget(

@@ -80,3 +80,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     counters: Mapping[str, int] = {}
     today: str = ""
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """What every judgement of one planning shares."""
+
+    request: Request
+    world: World
+    estimator: Estimator

@@ -1,0 +1,113 @@
+"""Refusals: what a client is told when nothing can answer, with every candidate and its reason.
+
+Which status and words a refusal gets is the dialect's business (``protocols.*.errors``).
+"""
+
+from collections.abc import Callable, Sequence
+
+from gatewayctl.core.errors import ApiError, ErrorKind
+from gatewayctl.core.routing.decision import Decision, Skipped, SkipReason
+from gatewayctl.core.routing.tree import SIZE_REASONS
+from gatewayctl.core.routing.world import World
+
+MAX_SUGGESTIONS = 5
+"""How many models or routes that would fit a refusal names."""
+
+_UNSUPPORTED = frozenset({SkipReason.PROTOCOL, SkipReason.CAPABILITY, SkipReason.RULE_NOT_MATCHED})
+
+
+def unknown_model(name: str, nearest: Sequence[str]) -> ApiError:
+    """Refuse a name that means nothing, with the nearest ones."""
+    hint = f"; did you mean {' or '.join(nearest)}?" if nearest else ""
+    return ApiError(
+        kind=ErrorKind.UNKNOWN_MODEL,
+        message=f'no model or route is called "{name}"{hint}',
+        param="model",
+        should_retry=False,
+        details={"requested": name, "nearest": list(nearest)},
+    )
+
+
+def nothing_left(decision: Decision, world: World, fits: Callable[[str], bool]) -> ApiError:
+    """Refuse a request that no candidate can take.
+
+    By size when size alone is to blame, else the most specific of unsupported, forbidden and
+    unavailable. ``fits`` tells whether another model or route would take the request.
+    """
+    reasons = {skipped.reason for skipped in decision.skipped}
+    if reasons and reasons <= SIZE_REASONS:
+        return _by_size(decision, world, fits)
+    told = [skipped for skipped in decision.skipped if skipped.reason not in SIZE_REASONS]
+    kind = ErrorKind.UNAVAILABLE
+    if reasons & _UNSUPPORTED:
+        kind = ErrorKind.UNSUPPORTED
+        told = [skipped for skipped in told if skipped.reason in _UNSUPPORTED]
+    elif SkipReason.NO_KEY in reasons:
+        kind = ErrorKind.FORBIDDEN
+    said = "; ".join(f"{skipped.model}: {skipped.detail}" for skipped in told[:MAX_SUGGESTIONS])
+    return ApiError(
+        kind=kind,
+        message=f"{decision.requested} cannot take this request: {said}",
+        param="model" if kind is ErrorKind.UNSUPPORTED else None,
+        should_retry=kind is ErrorKind.UNAVAILABLE,
+        details={"requested": decision.requested, "candidates": _candidates(decision)},
+    )
+
+
+def _by_size(decision: Decision, world: World, fits: Callable[[str], bool]) -> ApiError:
+    largest = max(decision.skipped, key=lambda skipped: skipped.ceiling or 0)
+    likely = 0 if largest.estimate is None else largest.estimate.likely
+    limit = largest.ceiling or 0
+    tokens = max(likely + (largest.least_budget or 0), limit + 1)
+    would = _would_fit(decision, world, fits)
+    hint = f" It would fit {', '.join(would)}." if would else ""
+    return ApiError(
+        kind=ErrorKind.TOO_LARGE,
+        message=(
+            f"{decision.requested} cannot hold this request: about {likely:,} input tokens and "
+            f"{largest.output_budget or 0:,} of output against {limit:,} ({largest.model}).{hint}"
+        ),
+        tokens=tokens,
+        limit=limit,
+        should_retry=False,
+        details={
+            "requested": decision.requested,
+            "context_window": largest.context_window,
+            "ceiling": largest.ceiling,
+            "estimated_input_tokens": tokens - (largest.least_budget or 0),
+            "output_budget": largest.output_budget,
+            "safety_margin": float(world.settings(largest.model).estimator.safety_margin),
+            "candidates": _candidates(decision),
+            "would_fit": would,
+        },
+    )
+
+
+def _candidates(decision: Decision) -> list[dict[str, object]]:
+    return [_told(skipped) for skipped in decision.skipped]
+
+
+def _told(skipped: Skipped) -> dict[str, object]:
+    told: dict[str, object] = {
+        "model": skipped.model,
+        "reason": skipped.reason.value,
+        "detail": skipped.detail,
+    }
+    if skipped.estimate is not None:
+        told["estimate"] = skipped.estimate.likely
+    for field in ("ceiling", "shortfall", "output_budget"):
+        if (value := getattr(skipped, field)) is not None:
+            told[field] = value
+    return told
+
+
+def _would_fit(decision: Decision, world: World, fits: Callable[[str], bool]) -> list[str]:
+    """Name configured routes and models that would take the request."""
+    tried = {skipped.model for skipped in decision.skipped} | {decision.requested}
+    found: list[str] = []
+    for name in (*world.graph.routes, *world.declared()):
+        if len(found) == MAX_SUGGESTIONS:
+            break
+        if name not in tried and name != decision.route and fits(name):
+            found.append(name)
+    return found
