@@ -1,0 +1,123 @@
+"""Which way out: through which proxy a provider is reached, and which certificates are trusted.
+
+Nothing here opens a connection.
+"""
+
+import base64
+import ssl
+from collections.abc import Mapping
+from ipaddress import ip_address, ip_network
+from urllib.parse import unquote
+
+import msgspec
+from yarl import URL
+
+from gatewayctl.config.settings import ProviderSettings
+from gatewayctl.core.errors import Failure, FailureKind, UpstreamFailed
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """How one call leaves: ``headers`` go with the request, ``proxy_headers`` with a CONNECT.
+
+    ``tls`` is True for the system's certificates.
+    """
+
+    proxy: URL | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    proxy_headers: Mapping[str, str] | None = None
+    tls: ssl.SSLContext | bool = True
+
+
+class Egress:
+    """Routes by provider; proxy variables come from ``environ``, certificates are read once."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._trusted: dict[str, ssl.SSLContext] = {}
+
+    def route(self, url: URL, provider: ProviderSettings) -> Route:
+        """Return how ``url`` is reached; raise ``UpstreamFailed`` for an unusable CA bundle."""
+        tls: ssl.SSLContext | bool = True
+        if provider.ca_bundle is not None and url.scheme == "https":
+            tls = self._context(provider.ca_bundle)
+        address = proxy_for(url, provider.proxy, self._environ)
+        if address is None:
+            return Route(tls=tls)
+        proxy = URL(address)
+        login = _basic(proxy)
+        proxy = proxy.with_user(None)
+        if login is None:
+            return Route(proxy=proxy, tls=tls)
+        authorization = ("Proxy-Authorization", login)
+        if url.scheme == "https":
+            return Route(proxy=proxy, proxy_headers=dict((authorization,)), tls=tls)
+        return Route(proxy=proxy, headers=(authorization,), tls=tls)
+
+    def _context(self, path: str) -> ssl.SSLContext:
+        context = self._trusted.get(path)
+        if context is None:
+            try:
+                context = ssl.create_default_context(cafile=path)
+            except (OSError, ValueError) as error:
+                message = f"ca_bundle {path} cannot be used: {error}"
+                failure = Failure(kind=FailureKind.NETWORK, message=message)
+                raise UpstreamFailed(failure) from error
+            self._trusted[path] = context
+        return context
+
+
+def proxy_for(url: URL, setting: str | None, environ: Mapping[str, str]) -> str | None:
+    """Return the proxy's URL: the provider's own, else the environment's, else None.
+
+    ``setting`` "" means none. Of the environment, the variable of the URL's scheme is read, lower
+    case first, then ALL_PROXY; hosts in NO_PROXY and loopback are reached directly.
+    """
+    if setting is not None:
+        return setting or None
+    host = url.host or ""
+    if _is_loopback(host):
+        return None
+    found = _variable(environ, f"{url.scheme}_proxy") or _variable(environ, "all_proxy")
+    if not found:
+        return None
+    if any(_excepts(entry, host, url.port) for entry in _variable(environ, "no_proxy").split(",")):
+        return None
+    return found if "://" in found else f"http://{found}"
+
+
+def _variable(environ: Mapping[str, str], name: str) -> str:
+    return environ.get(name) or environ.get(name.upper()) or ""
+
+
+def _excepts(entry: str, host: str, port: int | None) -> bool:
+    """Tell whether an entry of NO_PROXY means a host: ``*``, a domain, an address, a network."""
+    entry = entry.strip().lower()
+    if entry == "*":
+        return True
+    name, colon, number = entry.rpartition(":")
+    if colon and number.isdecimal() and ":" not in name:
+        if int(number) != port:
+            return False
+        entry = name
+    try:
+        return ip_address(host) in ip_network(entry.strip("[]"), strict=False)
+    except ValueError:
+        domain = entry.removeprefix("*").lstrip(".")
+        return bool(domain) and f".{host.lower().rstrip('.')}".endswith(f".{domain}")
+
+
+def _is_loopback(host: str) -> bool:
+    if host.lower().rstrip(".") == "localhost" or host.lower().rstrip(".").endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _basic(proxy: URL) -> str | None:
+    """Return the value of Proxy-Authorization for a proxy URL with user information."""
+    if proxy.raw_user is None:
+        return None
+    pair = f"{unquote(proxy.raw_user)}:{unquote(proxy.raw_password or '')}"
+    return "Basic " + base64.b64encode(pair.encode()).decode("ascii")
