@@ -1,0 +1,10 @@
+"""The embedded upstream: models with real windows, three protocols, faults on demand.
+
+``start`` runs it on a loopback port; ``demo_config`` is a gateway config in front of it. It knows
+nothing of the gateway: no config, no registry, no daemon.
+"""
+
+from gatewayctl.simulator.demo import demo_config
+from gatewayctl.simulator.server import Simulator, start
+
+__all__ = ["Simulator", "demo_config", "start"]

@@ -1,0 +1,73 @@
+"""What the simulator saw, for tests: every request as it came, and how its reply ended."""
+
+from collections import deque
+from enum import StrEnum
+from typing import Final
+
+_KEPT: Final = 10_000
+
+
+class Ending(StrEnum):
+    """How a reply ended, as the simulator saw it."""
+
+    RUNNING = "running"
+    WHOLE = "whole"
+    BROKEN = "broken"
+    ABANDONED = "abandoned"
+
+
+class Received:
+    """One request: bytes as they came over the wire, and the state of its reply.
+
+    ``target`` is the request target with its query, ``connection`` the caller's port, which
+    names the connection, ``at`` the event loop's time in seconds, ``frames`` how many frames
+    were sent.
+    """
+
+    def __init__(
+        self,
+        *,
+        method: str,
+        target: str,
+        headers: tuple[tuple[bytes, bytes], ...],
+        body: bytes,
+        connection: int,
+        at: float,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.body = body
+        self.connection = connection
+        self.at = at
+        self.frames = 0
+        self.ending = Ending.RUNNING
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
+
+    def header(self, name: str) -> str | None:
+        """Return the first value of a header, None when it was not sent."""
+        wanted = name.lower().encode()
+        for key, value in self.headers:
+            if key.lower() == wanted:
+                return value.decode("utf-8", "surrogateescape")
+        return None
+
+
+class Journal:
+    """The last requests, oldest first, and how many connections were ever accepted."""
+
+    def __init__(self) -> None:
+        self.requests: deque[Received] = deque(maxlen=_KEPT)
+        self.connections = 0
+
+    def calls(self, path: str | None = None) -> list[Received]:
+        """Return the POST requests that are kept, of one path or of all."""
+        return [
+            request
+            for request in self.requests
+            if request.method == "POST" and path in (None, request.path)
+        ]

@@ -1,0 +1,274 @@
+"""The simulator's server: connections, paths, order of checks, and the playing of replies.
+
+What is answered is ``brain``'s business, how it is written the wire modules', what goes wrong on
+purpose ``faults``'. Every request is in ``Simulator.journal``.
+"""
+
+import asyncio
+import hashlib
+import socket
+import struct
+import time
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from gatewayctl.simulator import brain, chat_completions, faults, listing, messages, responses
+from gatewayctl.simulator.catalogue import MODELS, SimModel
+from gatewayctl.simulator.faults import Fault, Play
+from gatewayctl.simulator.journal import Ending, Journal, Received
+from gatewayctl.simulator.problems import Problem, Refused, invalid
+from gatewayctl.simulator.request import MEDIA_TOKENS, TURN_TOKENS, Ask, Body, gather
+from gatewayctl.simulator.tokenizer import count_all
+from gatewayctl.simulator.wire import Frame, Made, Wire
+
+_BODY_LIMIT: Final = 256 * 1024 * 1024
+_COUNT_TOKENS: Final = "/v1/messages/count_tokens"
+_WIRES: Final[dict[str, Wire]] = {
+    "/v1/chat/completions": chat_completions,
+    "/v1/responses": responses,
+    "/v1/messages": messages,
+}
+_NO_DELAY_RESET: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER on, zero seconds: closing sends RST."""
+
+
+class Simulator:
+    """A running simulator. Made by ``start``; ``close`` ends it and all its connections."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        self.port = 0
+        self.journal = Journal()
+        self._script: deque[tuple[Fault, ...]] = deque()
+        self._calls = 0
+        self._flaky_calls = 0
+        self._runner: web.AppRunner | None = None
+        self._server: asyncio.Server | None = None
+
+    @property
+    def base_url(self) -> str:
+        """``http://HOST:PORT``, without ``/v1``."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open now."""
+        server = None if self._runner is None else self._runner.server
+        return 0 if server is None else len(server.connections)
+
+    def script(self, plan: Iterable[str]) -> None:
+        """Set the faults of the next calls, one entry each; an empty one is no fault.
+
+        Replaces what is left of an earlier script; raises ``Refused`` for an unknown fault.
+        """
+        self._script = deque(faults.parse(entry) for entry in plan)
+
+    async def listen(self, port: int) -> None:
+        """Start accepting connections on ``port``, 0 for any free one."""
+        app = web.Application(client_max_size=_BODY_LIMIT)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(
+            app, handler_cancellation=True, auto_decompress=False, access_log=None
+        )
+        await self._runner.setup()
+        make_handler = self._runner.server
+        if make_handler is None:
+            raise RuntimeError("aiohttp set up no server")
+
+        def accept() -> RequestHandler:
+            self.journal.connections += 1
+            return make_handler()
+
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(accept, self.host, port, backlog=1024)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        """Stop accepting, break off what is still running and free the port."""
+        if self._server is not None:
+            self._server.close()
+        if self._runner is not None:
+            if self._runner.server is not None:
+                await self._runner.server.shutdown(0)
+            await self._runner.cleanup()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        received = Received(
+            method=request.method,
+            target=request.raw_path,
+            headers=tuple(request.raw_headers),
+            body=await request.read(),
+            connection=_peer_port(request),
+            at=asyncio.get_running_loop().time(),
+        )
+        self.journal.requests.append(received)
+        path = request.path
+        if request.method in ("GET", "HEAD"):
+            status, body = listing.reply(path, anthropic="anthropic-version" in request.headers)
+            return web.Response(status=status, body=body, content_type=faults.JSON_TYPE)
+        wire = messages if path == _COUNT_TOKENS else _WIRES.get(path)
+        if wire is None or request.method != "POST":
+            problem = Problem(status=404, message=f"Unknown request URL: {request.method} {path}.")
+            wire = messages if path.startswith("/v1/messages") else chat_completions
+            return await _perform(request, faults.refusal(wire, problem), received)
+        try:
+            if path == _COUNT_TOKENS:
+                result = await _count_tokens(received)
+            else:
+                result = await self._answer(wire, received)
+        except Refused as refused:
+            result = faults.refusal(wire, refused.problem)
+        return await _perform(request, result, received)
+
+    async def _answer(self, wire: Wire, received: Received) -> Play:
+        """Return the play for one call: refused, answered, and with what faults."""
+        self._calls += 1
+        asked_for = faults.parse(received.header(faults.HEADER) or "")
+        scripted = self._script.popleft() if self._script else ()
+        ask = wire.read(_decoded(received))
+        name, _, suffix = ask.model.partition("!")
+        ask = msgspec.structs.replace(ask, model=name)
+        model = _model(wire, name)
+        active = (*scripted, *asked_for, *faults.parse(suffix), *self._flaky(model, ask))
+        tokens = await input_tokens(ask)
+        _weigh(wire, ask, model, tokens)
+        limit = ask.max_output or min(model.max_output, model.window - tokens)
+        made = Made(
+            ask=ask,
+            answer=brain.answer(ask, tokens, limit=limit, words=faults.words(active)),
+            token=self._token(received.body),
+            created=int(time.time()),
+        )
+        if ask.stream:
+            result = faults.play(wire.stream(made), content_type=faults.SSE_TYPE)
+        else:
+            frame = Frame(data=wire.whole(made), content=True)
+            result = faults.play(iter([frame]), content_type=faults.JSON_TYPE)
+        return faults.apply(result, active, wire)
+
+    def _flaky(self, model: SimModel, ask: Ask) -> tuple[Fault, ...]:
+        """Return what goes wrong with this call of a flaky model: every other one, two ways."""
+        if not model.flaky:
+            return ()
+        self._flaky_calls += 1
+        match self._flaky_calls % 4:
+            case 1:
+                return (Fault(name="500"),)
+            case 3:
+                return (Fault(name="reset-before-content" if ask.stream else "reset"),)
+            case _:
+                return ()
+
+    def _token(self, body: bytes) -> str:
+        """Return the part of this reply's ids that no other reply has."""
+        digest = hashlib.blake2b(body, digest_size=8, salt=self._calls.to_bytes(8, "big"))
+        return f"{digest.hexdigest()}{self._calls:08x}"
+
+
+async def start(host: str = "127.0.0.1", port: int = 0) -> Simulator:
+    """Start a simulator on a loopback port and return it; 0 picks a free one."""
+    simulator = Simulator(host)
+    await simulator.listen(port)
+    return simulator
+
+
+async def input_tokens(ask: Ask) -> int:
+    """Return what the simulator meters for a request's input."""
+    gathered = gather(ask.counted)
+    text = await count_all(gathered.texts)
+    return text + gathered.media * MEDIA_TOKENS + ask.turns * TURN_TOKENS
+
+
+def _peer_port(request: web.Request) -> int:
+    peer = None if request.transport is None else request.transport.get_extra_info("peername")
+    return peer[1] if peer else 0
+
+
+def _decoded(received: Received) -> Body:
+    if received.header("content-encoding") not in (None, "identity"):
+        raise Refused(Problem(status=415, message="Content-Encoding is not supported."))
+    try:
+        fields = msgspec.json.decode(received.body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise invalid(f"The body is not valid JSON: {error}") from None
+    if not isinstance(fields, dict):
+        raise invalid("The body is not a JSON object.")
+    return Body(fields)
+
+
+def _model(wire: Wire, name: str) -> SimModel:
+    model = MODELS.get(name)
+    if model is None:
+        raise Refused(wire.unknown_model(name))
+    return model
+
+
+def _weigh(wire: Wire, ask: Ask, model: SimModel, tokens: int) -> None:
+    """Refuse what the model cannot hold or cannot write."""
+    if (ask.max_output or 0) > model.max_output:
+        raise Refused(wire.excessive_output(ask, model))
+    if tokens + (ask.max_output or 1) > model.window:
+        raise Refused(wire.overflow(ask, model, tokens))
+
+
+async def _count_tokens(received: Received) -> Play:
+    ask = messages.read_countable(_decoded(received))
+    _model(messages, ask.model.partition("!")[0])
+    body = msgspec.json.encode({"input_tokens": await input_tokens(ask)})
+    return faults.play(iter([Frame(data=body)]), content_type=faults.JSON_TYPE)
+
+
+async def _perform(request: web.Request, play: Play, received: Received) -> web.StreamResponse:
+    """Play a reply step by step; note in the journal how it ended."""
+    response = web.StreamResponse(status=play.status, headers=dict(play.headers))
+    response.headers["content-type"] = play.content_type
+    try:
+        for step in play.steps:
+            if not await _step(request, response, step, received):
+                received.ending = Ending.BROKEN
+                return response
+        await response.write_eof()
+    except (ConnectionError, asyncio.CancelledError):
+        received.ending = Ending.ABANDONED
+        raise
+    received.ending = Ending.WHOLE
+    return response
+
+
+async def _step(
+    request: web.Request, response: web.StreamResponse, step: faults.Step, received: Received
+) -> bool:
+    """Perform one step; return False when it ended the connection."""
+    match step:
+        case faults.Head():
+            await response.prepare(request)
+        case faults.Send(frame=frame):
+            received.frames += 1
+            await response.write(frame.data)
+        case faults.Wait(seconds=seconds):
+            await asyncio.sleep(seconds)
+        case faults.Hang():
+            await asyncio.Event().wait()
+        case faults.Close():
+            if request.transport is not None:
+                request.transport.close()
+            return False
+        case faults.Reset():
+            _reset(request)
+            return False
+    return True
+
+
+def _reset(request: web.Request) -> None:
+    transport = request.transport
+    if transport is None:
+        return
+    connection: socket.socket = transport.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_DELAY_RESET)
+    transport.abort()
