@@ -14,7 +14,16 @@ from gatewayctl.core.errors import ApiError
 from gatewayctl.core.events import Phase, Usage
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.shape import Measured, RequestShape
-from gatewayctl.protocols.sse import SseEvent
+from gatewayctl.protocols.sse import BadFrame, SseEvent
+
+__all__ = [
+    "BadFrame",  # defined with the parser, raised by every codec
+    "Changes",
+    "Codec",
+    "ReplyFacts",
+    "StreamWatcher",
+    "WireError",
+]
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,10 +78,6 @@ class StreamWatcher(Protocol):
         ...
 
 
-class BadFrame(Exception):
-    """A stream event that cannot be parsed: the upstream's reply is bad from here on."""
-
-
 class Codec(Protocol):
     """One wire protocol. Implementations hold no state."""
 
@@ -86,8 +91,11 @@ class Codec(Protocol):
         """The path below a provider's base URL, such as ``/chat/completions``."""
         ...
 
-    def shape(self, body: bytes) -> RequestShape:
-        """Read what routing needs; raise ``RequestInvalid`` with the JSON path at fault."""
+    def shape(self, body: bytes, *, counting: bool = False) -> RequestShape:
+        """Read what routing needs; raise ``RequestInvalid`` with the JSON path at fault.
+
+        ``counting`` is True for a request that only asks for a count: it needs no output budget.
+        """
         ...
 
     def measure(self, body: bytes) -> Measured:
@@ -110,10 +118,17 @@ class Codec(Protocol):
         """Read a whole reply; raise ``BadFrame`` when it is not one."""
         ...
 
-    def error(self, error: ApiError) -> WireError:
-        """Render an error before any reply byte was sent."""
+    def error(self, error: ApiError, *, too_large_status: int | None = None) -> WireError:
+        """Render an error before any reply byte was sent.
+
+        ``too_large_status`` forces the status of a refusal by size, None is the dialect's own.
+        """
         ...
 
     def stream_error(self, error: ApiError, *, seen: StreamWatcher | None) -> bytes:
         """Render an error after the headers: the dialect's typed error frame, whole."""
+        ...
+
+    def keepalive(self, *, seen: StreamWatcher | None) -> bytes:
+        """Return a whole frame that says "still here" and that no client takes for content."""
         ...

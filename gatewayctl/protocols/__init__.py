@@ -1,0 +1,1 @@
+"""Wire bytes in, values out, and back: every protocol that is spoken here. Pure."""

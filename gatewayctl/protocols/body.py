@@ -1,0 +1,77 @@
+"""Reading a request body: bytes to a wire struct, or a refusal that says where it is wrong.
+
+What the fields mean belongs to each protocol's ``request`` module; changing a body belongs to
+``patch``. Nothing but ``RequestInvalid`` leaves here, whatever the bytes are.
+"""
+
+import re
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from gatewayctl.core.errors import RequestInvalid
+
+T = TypeVar("T")
+
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+"""A token budget: a whole number that fits 32 bits. Floats, booleans and negatives are refused."""
+
+Count = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+"""How many of something: at least one."""
+
+_AT = re.compile(r" - at `(\$.*)`$", re.DOTALL)
+_BYTE = re.compile(r" ?\(byte (\d+)\)$")
+_MISSING = re.compile(r"^Object missing required field `(.+)`$")
+
+
+def read(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """Decode a body that is a JSON object in UTF-8; raise ``RequestInvalid`` where it is not."""
+    check_utf8(body)
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _wrong_type(str(error)) from error
+    except msgspec.DecodeError as error:
+        raise _malformed(str(error), body) from error
+    except RecursionError as error:
+        raise RequestInvalid("The body is nested too deeply.", "$") from error
+
+
+def check_utf8(body: bytes) -> None:
+    """Raise ``RequestInvalid`` with the offset of the first byte that is not UTF-8."""
+    if body.isascii():
+        return
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise RequestInvalid(f"The body is not valid UTF-8 at byte {error.start}.", "$") from error
+
+
+def invalid(path: str, message: str) -> RequestInvalid:
+    """Return the refusal of one field: ``path`` is its JSON path, ``message`` what is wrong."""
+    return RequestInvalid(f"{path}: {message}", path)
+
+
+def _wrong_type(text: str) -> RequestInvalid:
+    at = _AT.search(text)
+    path = at.group(1) if at else "$"
+    reason = text[: at.start()] if at else text
+    if missing := _MISSING.match(reason):
+        return invalid(f"{path}.{missing.group(1)}", "this field is required.")
+    return invalid(path, f"{reason[:1].lower()}{reason[1:]}.")
+
+
+def _malformed(text: str, body: bytes) -> RequestInvalid:
+    if not body.strip():
+        return RequestInvalid("The body is empty; a JSON object is expected.", "$")
+    at = _BYTE.search(text)
+    if at is None:  # the decoder gives no position when the text ends too early
+        reason, offset = "it ends too early, or holds half of a surrogate pair", len(body)
+    else:
+        reason = text[: at.start()].removeprefix("JSON is malformed: ")
+        offset = int(at.group(1))
+    line = body.count(b"\n", 0, offset) + 1
+    column = offset - (body.rfind(b"\n", 0, offset) + 1) + 1
+    return RequestInvalid(
+        f"The body is not valid JSON: {reason} (byte {offset}, line {line}, column {column}).", "$"
+    )

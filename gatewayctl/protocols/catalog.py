@@ -1,0 +1,12 @@
+"""The one table of all protocols that are spoken here. How each works is its own package's."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from gatewayctl.core.model import WireProtocol
+from gatewayctl.protocols.chat_completions.codec import ChatCompletionsCodec
+from gatewayctl.protocols.codec import Codec
+
+_ALL: tuple[Codec, ...] = (ChatCompletionsCodec(),)
+
+CODECS: Mapping[WireProtocol, Codec] = MappingProxyType({codec.protocol: codec for codec in _ALL})

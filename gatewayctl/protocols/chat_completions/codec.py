@@ -1,0 +1,51 @@
+"""The Chat Completions codec: its modules behind the one interface."""
+
+from gatewayctl.core.errors import ApiError
+from gatewayctl.core.model import WireProtocol
+from gatewayctl.core.shape import Measured, RequestShape
+from gatewayctl.protocols.chat_completions import errors, measured, request, response
+from gatewayctl.protocols.chat_completions.stream import ChatCompletionsWatcher
+from gatewayctl.protocols.codec import Changes, ReplyFacts, StreamWatcher, WireError
+
+
+class ChatCompletionsCodec:
+    """See ``codec.Codec``."""
+
+    protocol = WireProtocol.CHAT_COMPLETIONS
+    path = "/chat/completions"
+
+    def shape(self, body: bytes, *, counting: bool = False) -> RequestShape:  # noqa: ARG002
+        """Read what routing needs; no budget is ever required here."""
+        return request.shape(body)
+
+    def measure(self, body: bytes) -> Measured:
+        """Measure everything that counts as input."""
+        return measured.measure(body)
+
+    def patch(self, body: bytes, changes: Changes) -> bytes:
+        """Return the body with the changes spliced in."""
+        return request.changed(body, changes)
+
+    def watcher(self, *, usage_requested: bool) -> StreamWatcher:
+        """Return a side parser of one stream."""
+        return ChatCompletionsWatcher(usage_requested=usage_requested)
+
+    def usage_requested(self, body: bytes) -> bool:
+        """Tell whether the client asked for ``stream_options.include_usage``."""
+        return request.usage_requested(body)
+
+    def read_reply(self, body: bytes) -> ReplyFacts:
+        """Read a whole reply."""
+        return response.read(body)
+
+    def error(self, error: ApiError, *, too_large_status: int | None = None) -> WireError:
+        """Render an error reply."""
+        return errors.whole(error, too_large_status)
+
+    def stream_error(self, error: ApiError, *, seen: StreamWatcher | None) -> bytes:  # noqa: ARG002
+        """Render an error event."""
+        return errors.frame(error)
+
+    def keepalive(self, *, seen: StreamWatcher | None) -> bytes:  # noqa: ARG002
+        """Return a comment."""
+        return b": keepalive\n\n"

@@ -1,0 +1,116 @@
+"""Chat Completions requests: shape and edits. Their text is measured in ``measured``."""
+
+import msgspec
+
+from gatewayctl.core.model import Capability, WireProtocol
+from gatewayctl.core.shape import RequestShape
+from gatewayctl.protocols import body as request_body
+from gatewayctl.protocols import patch
+from gatewayctl.protocols.chat_completions import wire
+from gatewayctl.protocols.codec import Changes
+
+_REQUEST = msgspec.json.Decoder(wire.Request)
+_STREAM_FLAGS = msgspec.json.Decoder(wire.StreamFlags)
+_BUDGETS = ("max_completion_tokens", "max_tokens")
+_NOTHING = (b"", b"null", b"false", b"{}")
+_PART_NEEDS = {
+    "image_url": Capability.IMAGES,
+    "file": Capability.DOCUMENTS,
+    "input_audio": Capability.AUDIO,
+}
+
+
+def shape(body: bytes) -> RequestShape:
+    """Read what routing needs; raise ``RequestInvalid`` with the JSON path at fault."""
+    request = request_body.read(_REQUEST, body)
+    needs, remote = _messages_need(request.messages)
+    budget = request.max_completion_tokens
+    return RequestShape(
+        protocol=WireProtocol.CHAT_COMPLETIONS,
+        model=request.model,
+        stream=bool(request.stream),
+        body_bytes=len(body),
+        output_budget=request.max_tokens if budget is None else budget,
+        n=request.n or 1,
+        needs=frozenset(needs | _fields_need(request)),
+        remote=remote,
+    )
+
+
+def usage_requested(body: bytes) -> bool:
+    """Tell whether the client itself asked for the stream's usage chunk."""
+    options = request_body.read(_STREAM_FLAGS, body).stream_options
+    return options is not None and options.include_usage is True
+
+
+def changed(body: bytes, changes: Changes) -> bytes:
+    """Return the body with the changes spliced in, or the very same bytes when none is needed.
+
+    The budget goes where the client put its own, else into ``max_tokens``, which every
+    compatible server knows. ``set`` and ``drop`` come from the config and have the last word.
+    """
+    found = patch.members(body)
+
+    def value(field: str) -> bytes:
+        place = found.get(field)
+        return body[place.start : place.end] if place else b"null"
+
+    edits: dict[str, bytes | None] = {"model": msgspec.json.encode(changes.model)}
+    if changes.output_budget is not None:
+        fields = [field for field in _BUDGETS if value(field) != b"null"] or ["max_tokens"]
+        edits |= dict.fromkeys(fields, str(changes.output_budget).encode())
+    if changes.include_usage and value("stream") == b"true":
+        options = value("stream_options")
+        options = b"{}" if options == b"null" else options
+        edits["stream_options"] = patch.splice(options, {"include_usage": b"true"})
+    edits |= dict.fromkeys(changes.drop)
+    edits |= changes.set
+    return patch.splice_members(body, found, edits)
+
+
+def _messages_need(messages: list[wire.Message]) -> tuple[set[Capability], int]:
+    needs: set[Capability] = set()
+    remote = 0
+    for message in messages:
+        if message.role in {"system", "developer"}:
+            needs.add(Capability.SYSTEM_MESSAGES)
+        if message.content.__class__ is not list:
+            continue
+        for part in message.content:
+            need = _PART_NEEDS.get(part.type)
+            if need is not None:
+                needs.add(need)
+                remote += is_remote(part)
+    if messages and messages[-1].role == "assistant":
+        needs.add(Capability.PREFILL)
+    return needs, remote
+
+
+def is_remote(part: wire.Part) -> bool:
+    """Tell whether a part only points to what it stands for."""
+    if part.file is not None:
+        return part.file.file_id is not None
+    match part.image_url:
+        case None:
+            return False
+        case str() as url:
+            return not url.startswith("data:")
+        case wire.Url(url=raw):
+            return bytes(memoryview(raw)[:6]) != b'"data:'
+
+
+def _fields_need(request: wire.Request) -> set[Capability]:
+    needs = set()
+    if request.tools or request.functions:
+        needs.add(Capability.TOOLS)
+        if request.parallel_tool_calls:
+            needs.add(Capability.PARALLEL_TOOLS)
+        if request.tool_choice not in (None, "auto", "none"):
+            needs.add(Capability.TOOL_CHOICE)
+    if request.response_format is not None and request.response_format.type == "json_schema":
+        needs.add(Capability.JSON_SCHEMA)
+    if request.reasoning_effort not in (None, "none") or bytes(request.reasoning) not in _NOTHING:
+        needs.add(Capability.REASONING)
+    if request.modalities and "audio" in request.modalities:
+        needs.add(Capability.AUDIO)
+    return needs

@@ -1,0 +1,141 @@
+"""What is read of Chat Completions bodies. Fields that are not named here pass as bytes.
+
+Null is taken for absent, as servers do. Requests are typed strictly; of replies and chunks only
+what is looked at, since compatible servers differ in the rest.
+"""
+
+from typing import Any
+
+import msgspec
+
+from gatewayctl.protocols.body import Count, Tokens
+
+
+class Url(msgspec.Struct):
+    """An image's address; kept raw, since a data URL may be megabytes."""
+
+    url: msgspec.Raw = msgspec.Raw()
+
+
+class File(msgspec.Struct):
+    """A document: uploaded before (``file_id``) or in the body (``file_data``)."""
+
+    file_id: str | None = None
+    filename: str | None = None
+
+
+class Part(msgspec.Struct):
+    """One content part; unknown types pass."""
+
+    type: str
+    text: str | None = None
+    refusal: str | None = None
+    image_url: Url | str | None = None
+    file: File | None = None
+
+
+class Message(msgspec.Struct):
+    """One message, as far as routing cares."""
+
+    role: str
+    content: str | list[Part] | None = None
+
+
+class Tool(msgspec.Struct):
+    """A tool definition; its schema passes as bytes."""
+
+    type: str = "function"
+
+
+class ResponseFormat(msgspec.Struct):
+    """The form the answer must have."""
+
+    type: str
+
+
+class StreamOptions(msgspec.Struct):
+    """What a stream carries besides its deltas."""
+
+    include_usage: bool | None = None
+
+
+class Request(msgspec.Struct):
+    """A request. ``reasoning`` is OpenRouter's and vLLM's object."""
+
+    model: str
+    messages: list[Message]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_completion_tokens: Tokens | None = None
+    max_tokens: Tokens | None = None
+    n: Count | None = None
+    tools: list[Tool] | None = None
+    functions: list[Tool] | None = None
+    parallel_tool_calls: bool | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    response_format: ResponseFormat | None = None
+    reasoning_effort: str | None = None
+    reasoning: msgspec.Raw = msgspec.Raw()
+    modalities: list[str] | None = None
+
+
+class StreamFlags(msgspec.Struct):
+    """A request's wishes about its stream alone."""
+
+    stream_options: StreamOptions | None = None
+
+
+class PromptDetails(msgspec.Struct):
+    """What ``prompt_tokens`` consists of."""
+
+    cached_tokens: int | None = None
+
+
+class CompletionDetails(msgspec.Struct):
+    """What ``completion_tokens`` consists of."""
+
+    reasoning_tokens: int | None = None
+
+
+class Usage(msgspec.Struct):
+    """Metered tokens; ``prompt_cache_hit_tokens`` is DeepSeek's name for cached tokens."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: PromptDetails | None = None
+    completion_tokens_details: CompletionDetails | None = None
+    prompt_cache_hit_tokens: int | None = None
+
+
+class Delta(msgspec.Struct):
+    """What one chunk adds. Untyped where servers differ: only emptiness matters here."""
+
+    content: Any = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    refusal: Any = None
+    tool_calls: Any = None
+    function_call: Any = None
+    audio: Any = None
+
+
+class Choice(msgspec.Struct):
+    """One choice of a chunk."""
+
+    delta: Delta | None = None
+
+
+class Chunk(msgspec.Struct):
+    """One event of a stream."""
+
+    choices: list[Choice] | None = None
+    usage: Usage | None = None
+    error: Any = None
+
+
+class Reply(msgspec.Struct):
+    """A whole reply."""
+
+    choices: list[dict[str, msgspec.Raw]] | None = None
+    usage: Usage | None = None
+    error: Any = None

@@ -1,0 +1,137 @@
+"""Measuring text: counts of characters by class, per segment of a request.
+
+Which strings of a body count, and in which segment, belongs to each protocol's ``measured``
+module; what a count means in tokens belongs to ``core.estimate``. No single operation works on
+more than 256 KB, so that counting a large request never holds up others for long.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from gatewayctl.core.shape import Measured, Segment, TextStats
+
+_WINDOW = 64 * 1024  # code points, so at most 256 KB of UTF-8
+_SPACE = b" \t\n\r\x0b\x0c"
+
+
+def _class_of(byte: int) -> int:
+    """Return the letter that stands for a byte's class: only first bytes of code points count."""
+    if byte in _SPACE:
+        return b" "[0]
+    if byte < 0x80:  # noqa: PLR2004 - ASCII
+        return b"l"[0] if chr(byte).isalpha() else b"m"[0]
+    if byte < 0xC0:  # noqa: PLR2004 - a continuation byte
+        return b"."[0]
+    if byte < 0xE0:  # noqa: PLR2004 - the first of two
+        return b"2"[0]
+    return b"3"[0] if byte < 0xF0 else b"4"[0]  # noqa: PLR2004 - of three, of four
+
+
+_CLASSES = bytes(_class_of(byte) for byte in range(256))
+_WORDS = bytes(b" "[0] if byte in _SPACE else b"x"[0] for byte in range(256))
+
+_FIELDS = ("chars", "words", "letters", "spaces", "marks", "narrow", "wide", "astral")
+_CHARS, _LETTERS = _FIELDS.index("chars"), _FIELDS.index("letters")
+
+# Where inputs that are not text keep their data, in all protocols: never counted as text.
+_OPAQUE_KEYS = frozenset(
+    {"data", "file_data", "url", "image_url", "file_url", "file_id", "signature"}
+    | {"encrypted_content", "cache_control"}
+)
+
+
+class Tally:
+    """Counts of one request, filled piece by piece; ``done`` makes the value of it."""
+
+    def __init__(self) -> None:
+        self._segments: dict[Segment, list[int]] = {}
+        self.messages = 0
+        self.tools = 0
+        self.images = 0
+        self.documents = 0
+        self.audio = 0
+
+    def text(self, segment: Segment, text: str | None) -> None:
+        """Count a text."""
+        if not text:
+            return
+        counts = self._counts(segment)
+        in_word = False
+        for start in range(0, len(text), _WINDOW):
+            in_word = _count(text[start : start + _WINDOW], counts, in_word=in_word)
+
+    def json(self, segment: Segment, value: Any) -> None:
+        """Count a JSON value by its compact text (none for null), not its white space."""
+        if value is not None:
+            self.text(segment, msgspec.json.encode(value).decode())
+
+    def raw(self, segment: Segment, value: msgspec.Raw) -> None:
+        """Count a JSON value that was kept as bytes, the same way; absent counts as null."""
+        if value:
+            self.json(segment, msgspec.json.decode(value))
+
+    def opaque(self, segment: Segment, base64: str | None) -> None:
+        """Count encrypted text by its length: base64 has four characters for three bytes."""
+        if base64:
+            size = len(base64) * 3 // 4
+            counts = self._counts(segment)
+            counts[_CHARS] += size
+            counts[_LETTERS] += size
+
+    def strings(self, segment: Segment, value: Any) -> None:
+        """Count all strings inside a value of unknown form, but no data of images or files."""
+        for text in _strings(value):
+            self.text(segment, text)
+
+    def done(self) -> Measured:
+        """Return what was counted."""
+        segments = {
+            segment: TextStats(**dict(zip(_FIELDS, counts, strict=True)))
+            for segment, counts in self._segments.items()
+        }
+        return Measured(
+            segments=segments,
+            messages=self.messages,
+            tools=self.tools,
+            images=self.images,
+            documents=self.documents,
+            audio=self.audio,
+        )
+
+    def _counts(self, segment: Segment) -> list[int]:
+        return self._segments.setdefault(segment, [0] * len(_FIELDS))
+
+
+def _count(text: str, counts: list[int], *, in_word: bool) -> bool:
+    """Add one window's counts, in the order of ``_FIELDS``; tell whether it ends in a word."""
+    data = text.encode(errors="surrogatepass")
+    words = data.translate(_WORDS)
+    classes = data.translate(_CLASSES)
+    chars = len(text)
+    letters, spaces = classes.count(b"l"), classes.count(b" ")
+    narrow = wide = astral = 0
+    if len(data) != chars:
+        narrow, wide, astral = classes.count(b"2"), classes.count(b"3"), classes.count(b"4")
+    starts = words.count(b" x") + (words[:1] == b"x" and not in_word)
+    marks = chars - letters - spaces - narrow - wide - astral
+    found = (chars, starts, letters, spaces, marks, narrow, wide, astral)
+    for index, count in enumerate(found):
+        counts[index] += count
+    return words.endswith(b"x")
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Yield the strings of a JSON value, in no particular order, without recursion."""
+    pending = [value]
+    while pending:
+        match pending.pop():
+            case str() as text:
+                yield text
+            case dict() as members:
+                pending += [inner for key, inner in members.items() if key not in _OPAQUE_KEYS]
+            case list() as elements:
+                pending += elements
+            case _:
+                continue
