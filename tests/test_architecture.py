@@ -1,0 +1,119 @@
+"""The rules of the house that no linter has; the layers themselves are import-linter's business.
+
+A rule with exceptions lists them in a table here, each with its reason, and an entry that is no
+longer needed fails too: the tables stay as short as they can be.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = sorted(ROOT.glob("gatewayctl/**/*.py"))
+EVERYTHING = [
+    *PACKAGE,
+    *sorted(ROOT.glob("scripts/*.py")),
+    *sorted(ROOT.glob("tests/**/*.py")),
+    *sorted(ROOT.glob("benchmarks/**/*.py")),
+]
+
+MOST_LINES_OF_A_FILE = 400
+MOST_LINES_OF_A_FUNCTION = 50
+
+LONG_FILES: dict[str, str] = {}  # "gatewayctl/x.py": "why it is one thing"
+LONG_FUNCTIONS: dict[str, str] = {}  # "gatewayctl/x.py:function": "why it is one thing"
+
+NAMES_THAT_SAY_NOTHING = frozenset(
+    {"common", "helper", "helpers", "manager", "managers", "misc", "util", "utils"}
+)
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def _functions(path: Path) -> Iterator[tuple[str, int]]:
+    """Yield each function with its number of lines, docstring and signature included."""
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield f"{_name(path)}:{node.name}", (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    """A reader finds the purpose of every file of the package in its first lines."""
+    silent = [_name(path) for path in PACKAGE if not ast.get_docstring(_tree(path))]
+    assert not silent
+
+
+def test_every_folder_of_the_package_is_a_package() -> None:
+    """Without an __init__.py a folder escapes the import contracts unseen."""
+    folders = {path.parent for path in PACKAGE}
+    assert not [_name(folder) for folder in folders if not (folder / "__init__.py").is_file()]
+
+
+def test_files_stay_short_enough_to_be_read_whole() -> None:
+    """No file has more than 400 lines, but for those that LONG_FILES gives a reason for."""
+    lengths = {
+        _name(path): len(path.read_text(encoding="utf-8").splitlines()) for path in EVERYTHING
+    }
+    long = {name: lines for name, lines in lengths.items() if lines > MOST_LINES_OF_A_FILE}
+    assert long.keys() == LONG_FILES.keys(), long
+
+
+def test_functions_stay_short_enough_to_be_seen_at_once() -> None:
+    """No function has more than 50 lines, but for those that LONG_FUNCTIONS gives a reason for."""
+    lengths = {name: lines for path in EVERYTHING for name, lines in _functions(path)}
+    long = {name: lines for name, lines in lengths.items() if lines > MOST_LINES_OF_A_FUNCTION}
+    assert long.keys() == LONG_FUNCTIONS.keys(), long
+
+
+def test_no_module_is_named_for_nothing() -> None:
+    """A module is named for what it holds; ``utils`` and its kin hold anything."""
+    parts = {_name(path): {*path.relative_to(ROOT).parts, path.stem} for path in EVERYTHING}
+    assert not [name for name, words in parts.items() if words & NAMES_THAT_SAY_NOTHING]
+
+
+@pytest.mark.parametrize("path", EVERYTHING, ids=_name)
+def test_no_exception_is_swallowed_without_a_word(path: Path) -> None:
+    """``except …: pass`` hides what went wrong; ``contextlib.suppress`` names what may."""
+    silent = [
+        node.lineno
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.ExceptHandler)
+        and all(isinstance(statement, ast.Pass) for statement in node.body)
+    ]
+    assert not silent
+
+
+def test_only_scripts_print() -> None:
+    """The package speaks through typer.echo, rich or logging, never through ``print``."""
+    printing = [
+        f"{_name(path)}:{node.lineno}"
+        for path in PACKAGE
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "print"
+    ]
+    assert not printing
+
+
+def test_nothing_but_the_command_line_reads_its_arguments_or_exits() -> None:
+    """``sys.exit`` and ``sys.argv`` below the CLI would end a daemon from the inside."""
+    offenders = [
+        f"{_name(path)}:{node.lineno}"
+        for path in PACKAGE
+        if "cli" not in path.parts
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "sys"
+        and node.attr in {"exit", "argv"}
+    ]
+    assert not offenders
