@@ -1,0 +1,311 @@
+"""The forms a single value of the file can take: sizes, durations, URLs, numbers in a range.
+
+Each form reads one TOML value and says in JSON Schema what it takes. Which key has which form is
+``schema``'s business; whether a value makes sense beside others is ``resolve``'s.
+"""
+
+import ipaddress
+import re
+from decimal import Decimal
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+
+from gatewayctl.config.problems import Wrong
+
+_SIZE = re.compile(r"([0-9][0-9_]*)([KM])")
+_FACTORS = {"K": 1024, "M": 1024 * 1024}
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
+_SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600)}
+_DIGITS = 18
+"""More digits than any figure here has; it keeps absurd input from costing time."""
+_LONGEST_DURATION = 10**9
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+
+
+_TYPE_NAMES = (
+    (bool, "a boolean"),  # before int, which it is a kind of
+    (str, "a string"),
+    (int, "an integer"),
+    (Decimal, "a number"),
+    (list, "an array"),
+    (dict, "a table"),
+)
+
+
+class Form(Protocol):
+    """One way to write a value."""
+
+    def read(self, value: object) -> object:
+        """Return the value as the program uses it; raise ``Wrong``."""
+        ...
+
+    def json_schema(self) -> dict[str, object]:
+        """Return what this takes, in JSON Schema."""
+        ...
+
+
+class Required(msgspec.Struct, frozen=True):
+    """Marks a key that must be there; the code and hint of the problem when it is not."""
+
+    code: str
+    hint: str = ""
+
+
+def type_name(value: object) -> str:
+    """Name a TOML value's type as people call it."""
+    return next((name for kind, name in _TYPE_NAMES if isinstance(value, kind)), "a date or time")
+
+
+def wrong_type(wanted: str, value: object, hint: str = "") -> Wrong:
+    """Return the problem of a value that is of another type."""
+    return Wrong("wrong-type", f"expected {wanted}, found {type_name(value)}", hint)
+
+
+class Text(msgspec.Struct, frozen=True):
+    """A string that is not empty."""
+
+    def read(self, value: object) -> str:
+        """Return the string."""
+        if not isinstance(value, str):
+            raise wrong_type("a string", value)
+        if not value.strip():
+            raise Wrong("empty-string", "must not be empty")
+        return value
+
+    def json_schema(self) -> dict[str, object]:
+        """Return a string of at least one character."""
+        return {"type": "string", "minLength": 1}
+
+
+class Whole(msgspec.Struct, frozen=True, kw_only=True):
+    """An integer in a range."""
+
+    least: int
+    most: int
+    code: str = "out-of-range"
+
+    def read(self, value: object) -> int:
+        """Return the integer."""
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise wrong_type("an integer", value)
+        if not self.least <= value <= self.most:
+            raise Wrong(self.code, f"must be between {self.least} and {self.most}")
+        return value
+
+    def json_schema(self) -> dict[str, object]:
+        """Return an integer with both ends."""
+        return {"type": "integer", "minimum": self.least, "maximum": self.most}
+
+
+class Number(msgspec.Struct, frozen=True, kw_only=True):
+    """A decimal in a range; ``above`` is exclusive. ``code`` names what is out of it."""
+
+    code: str = "out-of-range"
+    above: Decimal | None = None
+    least: Decimal | None = None
+    most: Decimal = Decimal(10**12)
+
+    def read(self, value: object) -> Decimal:
+        """Return the number as a decimal."""
+        if isinstance(value, bool) or not isinstance(value, int | Decimal):
+            raise wrong_type("a number", value)
+        number = Decimal(value)
+        if not number.is_finite():
+            raise Wrong(
+                "not-finite", f"must be a finite number, found {number}".replace("NaN", "nan")
+            )
+        low = (self.above is not None and number <= self.above) or (
+            self.least is not None and number < self.least
+        )
+        if low or number > self.most:
+            raise Wrong(self.code, f"must be {self._range()}, found {number}")
+        return number
+
+    def _range(self) -> str:
+        bounds = []
+        if self.above is not None:
+            bounds.append(f"greater than {self.above}")
+        if self.least is not None:
+            bounds.append(f"at least {self.least}")
+        if self.most != Number().most or not bounds:
+            bounds.append(f"at most {self.most}")
+        return " and ".join(bounds)
+
+    def json_schema(self) -> dict[str, object]:
+        """Return a number with its bounds."""
+        schema: dict[str, object] = {"type": "number", "maximum": _plain(self.most)}
+        if self.above is not None:
+            schema["exclusiveMinimum"] = _plain(self.above)
+        if self.least is not None:
+            schema["minimum"] = _plain(self.least)
+        return schema
+
+
+def _plain(number: Decimal) -> int | float:
+    return int(number) if number == number.to_integral_value() else float(number)
+
+
+class Size(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens or bytes: an integer, or a string with ``K`` (1024) or ``M`` (1024²).
+
+    ``least`` is the smallest allowed, ``zero_code`` the problem's code below it; ``word`` is a
+    string that stands for None (``"auto"``).
+    """
+
+    least: int = 0
+    zero_code: str = "out-of-range"
+    word: str = ""
+
+    def read(self, value: object) -> int | None:
+        """Return the number of tokens or bytes, None for the word."""
+        if self.word and value == self.word:
+            return None
+        size = self._size(value)
+        if size < 0:
+            raise Wrong("size-out-of-form", "must not be negative")
+        if size < self.least:
+            hint = f'write "{self.word}" for the registry\'s value' if self.word else ""
+            raise Wrong(self.zero_code, f"must be at least {self.least}, found {size}", hint)
+        if size >= 10**_DIGITS:
+            raise Wrong("size-out-of-form", "is larger than any size there is")
+        return size
+
+    def _size(self, value: object) -> int:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        if not isinstance(value, str):
+            raise wrong_type("a size", value, 'write an integer, or a string like "256K"')
+        found = _SIZE.fullmatch(value)
+        if found is None or len(found[1]) > _DIGITS:
+            raise Wrong(
+                "size-out-of-form",
+                f"{msgspec.json.encode(value).decode()} is not a size",
+                'write an integer, or digits with K or M ("256K" is 262144)',
+            )
+        return int(found[1].replace("_", "")) * _FACTORS[found[2]]
+
+    def json_schema(self) -> dict[str, object]:
+        """Return an integer or a string with a suffix, or the word."""
+        ways: list[dict[str, object]] = [
+            {"type": "integer", "minimum": self.least},
+            {"type": "string", "pattern": f"^{_SIZE.pattern}$"},
+        ]
+        if self.word:
+            ways.append({"const": self.word})
+        return {"anyOf": ways}
+
+
+class Duration(msgspec.Struct, frozen=True):
+    """A string like ``"500ms"``, ``"5s"``, ``"10m"``, ``"1h"``, longer than nothing."""
+
+    def read(self, value: object) -> float:
+        """Return the duration in seconds."""
+        hint = 'write a string like "500ms", "5s", "10m" or "1h"'
+        if not isinstance(value, str):
+            raise wrong_type("a duration", value, hint)
+        found = _DURATION.fullmatch(value)
+        if found is None or len(found[1]) > _DIGITS:
+            shown = msgspec.json.encode(value).decode()
+            raise Wrong("duration-out-of-form", f"{shown} is not a duration", hint)
+        seconds = Decimal(found[1]) * _SECONDS[found[2]]
+        if not 0 < seconds <= _LONGEST_DURATION:
+            raise Wrong("duration-out-of-form", "a duration must be longer than 0", hint)
+        return float(seconds)
+
+    def json_schema(self) -> dict[str, object]:
+        """Return a string of digits with a unit."""
+        return {"type": "string", "pattern": f"^{_DURATION.pattern}$"}
+
+
+class Url(msgspec.Struct, frozen=True, kw_only=True):
+    """An http or https URL with a host; ``""`` only where that means something."""
+
+    empty: bool = False
+
+    def read(self, value: object) -> str:
+        """Return the URL without trailing slashes."""
+        if not isinstance(value, str):
+            raise wrong_type("a URL", value)
+        if value or not self.empty:
+            self._check(value)
+        return value.rstrip("/")
+
+    def _check(self, value: str) -> None:
+        hint = 'write it like "https://host:port/path"'
+        try:
+            parts = urlsplit(value)
+            host, _ = parts.hostname, parts.port
+        except ValueError:
+            raise Wrong("url-out-of-form", "is not a URL", hint) from None
+        if parts.scheme not in {"http", "https"} or not host:
+            raise Wrong("url-out-of-form", "must be an http or https URL with a host", hint)
+        if parts.query or parts.fragment or any(char <= " " for char in value):
+            raise Wrong("url-out-of-form", "must have no query, fragment or white space", hint)
+
+    def json_schema(self) -> dict[str, object]:
+        """Return a string that starts like an HTTP URL."""
+        pattern = "^(https?://[^\\s?#]+)?$" if self.empty else "^https?://[^\\s?#]+$"
+        return {"type": "string", "pattern": pattern}
+
+
+class Host(msgspec.Struct, frozen=True):
+    """A host name or an IP address to listen on, without a port."""
+
+    def read(self, value: object) -> str:
+        """Return the host, an IPv6 address without brackets."""
+        if not isinstance(value, str):
+            raise wrong_type("a host", value)
+        host = value.removeprefix("[").removesuffix("]")
+        if not _is_address(host) and not _HOST.fullmatch(host):
+            raise Wrong("host-out-of-form", f"{value!r} is no host name or IP address")
+        return host
+
+    def json_schema(self) -> dict[str, object]:
+        """Return a string of at least one character."""
+        return {"type": "string", "minLength": 1}
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine alone, judged by its name or address, not by DNS."""
+    if _is_address(host):
+        return ipaddress.ip_address(host).is_loopback
+    return host.lower() == "localhost"
+
+
+class Json(msgspec.Struct, frozen=True):
+    """Any value that JSON has too; it goes into a request body as it is."""
+
+    def read(self, value: object) -> msgspec.Raw:
+        """Return the value's JSON."""
+        return msgspec.Raw(_JSON.encode(_jsonable(value)))
+
+    def json_schema(self) -> dict[str, object]:
+        """Return the schema that takes anything."""
+        return {}
+
+
+_JSON = msgspec.json.Encoder(decimal_format="number")
+
+
+def _jsonable(value: object) -> object:
+    match value:
+        case dict():
+            return {str(name): _jsonable(item) for name, item in value.items()}
+        case list():
+            return [_jsonable(item) for item in value]
+        case Decimal() if not value.is_finite():
+            raise Wrong("not-finite", "JSON has neither nan nor inf")
+        case bool() | str() | int() | Decimal():
+            return value
+        case _:
+            raise Wrong("wrong-type", "JSON has no dates or times", "write it as a string")

@@ -1,0 +1,115 @@
+"""The built-in kinds of providers: their facts, read from ``builtin/*.toml``.
+
+A new provider is one such file. What a user says of a provider is ``config.schema``'s business,
+and how a table of models is asked about a provider (``Tables``) is the registry's.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+
+import msgspec
+
+from gatewayctl.config.settings import Timeouts
+from gatewayctl.core.model import Overflow, WireProtocol
+
+
+class AuthHeader(StrEnum):
+    """How a provider wants its key: ``Authorization: Bearer KEY`` or ``x-api-key: KEY``."""
+
+    BEARER = "bearer"
+    X_API_KEY = "x-api-key"
+
+
+class Tables(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A provider's names in the public tables; None or empty where it is not in one."""
+
+    models_dev: str | None = None
+    litellm: tuple[str, ...] = ()
+
+
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of every provider of one kind.
+
+    ``base_url`` stands before ``/chat/completions``, ``/responses`` and ``/messages``, without a
+    trailing slash; it is empty where only the user knows it. ``key_env`` names the variables that
+    may hold the key, the usual one first; none for servers that ask for no key. ``adds_v1``:
+    a base URL without ``/v1`` gets it. ``default_headers`` are sent where a request lacks them.
+    """
+
+    name: str
+    base_url: str
+    key_env: tuple[str, ...]
+    protocols: tuple[WireProtocol, ...]
+    auth_header: AuthHeader
+    overflow: Overflow
+    local: bool
+    adds_v1: bool
+    timeouts: Timeouts
+    default_headers: Mapping[str, str]
+    flags: Mapping[str, bool]
+    tables: Tables
+
+
+class _KindFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A kind's file; ``timeouts`` are seconds, where 0 is no limit to the first token."""
+
+    protocols: tuple[WireProtocol, ...]
+    base_url: str = ""
+    key_env: tuple[str, ...] = ()
+    auth_header: AuthHeader = AuthHeader.BEARER
+    overflow: Overflow = Overflow.ERROR
+    local: bool = False
+    adds_v1: bool = False
+    timeouts: Timeouts = Timeouts()
+    default_headers: dict[str, str] = {}
+    flags: dict[str, bool] = {}
+    tables: Tables = Tables()
+
+
+DEFAULT_FLAGS: Mapping[str, bool] = MappingProxyType({"strip_billing_attribution": True})
+"""Every flag there is, with its value where a kind does not say otherwise."""
+
+
+def _read(name: str, text: str) -> Kind:
+    file = msgspec.convert(tomllib.loads(text), _KindFile)
+    timeouts = file.timeouts
+    if not timeouts.first_token:
+        timeouts = msgspec.structs.replace(timeouts, first_token=None)
+    return Kind(
+        name=name,
+        base_url=file.base_url,
+        key_env=file.key_env,
+        protocols=file.protocols,
+        auth_header=file.auth_header,
+        overflow=file.overflow,
+        local=file.local,
+        adds_v1=file.adds_v1,
+        timeouts=timeouts,
+        default_headers=MappingProxyType(file.default_headers),
+        flags=MappingProxyType({**DEFAULT_FLAGS, **file.flags}),
+        tables=file.tables,
+    )
+
+
+@cache
+def kinds() -> Mapping[str, Kind]:
+    """Return every built-in kind by name, in alphabetical order. Reads the package once."""
+    folder = resources.files("gatewayctl.config") / "builtin"
+    found = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return MappingProxyType(
+        {
+            name.removesuffix(".toml"): _read(
+                name.removesuffix(".toml"), (folder / name).read_text(encoding="utf-8")
+            )
+            for name in found
+        }
+    )
+
+
+def is_provider(kind: Kind) -> bool:
+    """Tell whether a kind is also a provider of its own name (the -compatible ones are not)."""
+    return bool(kind.base_url)

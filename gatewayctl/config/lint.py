@@ -1,0 +1,200 @@
+"""What works but is probably not what was meant: warnings, which ``--strict`` makes errors."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+import msgspec
+
+from gatewayctl.config.names import Names, full_id
+from gatewayctl.config.positions import Path
+from gatewayctl.config.problems import Report
+from gatewayctl.config.routes import documents, places, references
+from gatewayctl.config.schema import Document
+from gatewayctl.config.schema_routes import AlloyDoc, CascadeDoc, DispatcherDoc, PlaceDoc
+from gatewayctl.config.secrecy import is_secret_header
+from gatewayctl.core.model import Sourced
+from gatewayctl.core.routing.graph import AlloyStrategy
+from gatewayctl.core.routing.names import ExactModel, alias
+
+RETIRING_DAYS = 60
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a file besides its text.
+
+    ``readable_by_others``: users besides the owner may read it. ``today`` is what retirement
+    dates are held against, None to leave them alone. ``reload``: what only the registry can have
+    brought about is a warning, since models that it lost are skipped at run time.
+    """
+
+    path: str | None = None
+    readable_by_others: bool = False
+    today: date | None = None
+    reload: bool = False
+
+
+def lint(doc: Document, names: Names, around: Surroundings, report: Report) -> None:
+    """Warn of everything unwise. The file must have no cycles."""
+    _secrets(doc, around, report)
+    _unlisted(doc, names, report)
+    _shadowed(doc, names, report)
+    _retiring(doc, names, around, report)
+    _large_windows(doc, names, report)
+    for path, route in documents(doc):
+        match route:
+            case AlloyDoc(strategy=AlloyStrategy.ROUND_ROBIN):
+                _weights(path, route, report)
+            case CascadeDoc():
+                _single_provider(path, route, names, report)
+                _repeated(path, route, names, report)
+            case DispatcherDoc():
+                _repeated(path, route, names, report)
+            case _:
+                continue
+
+
+def _secrets(doc: Document, around: Surroundings, report: Report) -> None:
+    for path in _plain_secrets(doc):
+        message = "a secret in plain text"
+        if around.readable_by_others:
+            message += ", in a file that other users can read"
+        hint = 'write { env = "NAME" }, { file = "PATH" } or { command = ["PROGRAM", …] }'
+        if path[2] == "headers":
+            hint = "write it as api_key, which can come from the environment"
+        report.warn(path, "plain-secret", message, hint)
+
+
+def _plain_secrets(doc: Document) -> Iterator[Path]:
+    for name, provider in doc.providers.items():
+        path: Path = ("providers", name, "api_key")
+        if isinstance(provider.api_key, str):
+            yield path
+        elif isinstance(provider.api_key, tuple):
+            keys = enumerate(provider.api_key)
+            yield from ((*path, number) for number, key in keys if isinstance(key, str))
+        for header, value in provider.headers.items():
+            if value and is_secret_header(header):
+                yield ("providers", name, "headers", header)
+
+
+def _mentions(doc: Document, names: Names) -> Iterator[tuple[Path, str]]:
+    """Yield every model that the file names, by its full id, where it does."""
+    for reference in references(doc):
+        named = names.find(reference.target)
+        if isinstance(named, ExactModel):
+            yield reference.path, full_id(named)
+    for number, model in enumerate(doc.models):
+        if model.id:
+            yield ("models", number, "id"), model.id
+
+
+def _unlisted(doc: Document, names: Names, report: Report) -> None:
+    """Warn of exact ids that no source lists, unless the file itself declares them."""
+    declared = {model.id for model in doc.models}
+    for reference in references(doc):
+        named = names.find(reference.target)
+        if not isinstance(named, ExactModel) or full_id(named) in declared:
+            continue
+        listed = names.listed_as(full_id(named))
+        if names.catalog.covers(listed.partition("/")[0]) and not names.catalog.lists(listed):
+            near = names.catalog.nearest(listed)
+            message = f"no source lists {full_id(named)}; it is forwarded as it is"
+            hint = f"near: {', '.join(near)}" if near else ""
+            report.warn(reference.path, "unlisted-model", message, hint)
+
+
+def _shadowed(doc: Document, names: Names, report: Report) -> None:
+    """Warn of names that mean something else first, so that nobody reaches them."""
+    for path, route in documents(doc):
+        where = (*path, "id")
+        provider, slash, _ = (route.id or "").partition("/")
+        if slash and provider in names.providers:
+            message = f"{route.id} means a model of the provider {provider}, never this route"
+            report.warn(where, "shadowed-name", message, "choose another id")
+        elif route.id and (other := alias(route.id, names.graph)) and other.pattern:
+            message = f'the alias "{other.pattern}" matches {route.id} before this route does'
+            report.warn(where, "shadowed-name", message, "choose another id or pattern")
+    for name in doc.aliases:
+        provider, slash, _ = name.partition("/")
+        if slash and provider in names.providers:
+            message = f"{name} means a model of the provider {provider}, never this alias"
+            report.warn(("aliases", name), "shadowed-name", message, "choose another name")
+
+
+def _retiring(doc: Document, names: Names, around: Surroundings, report: Report) -> None:
+    if around.today is None:
+        return
+    soon = around.today + timedelta(days=RETIRING_DAYS)
+    for path, model in _mentions(doc, names):
+        retires = names.catalog.retires_at(names.listed_as(model))
+        day = _day(retires)
+        if retires is not None and day is not None and day <= soon:
+            verb = "retired" if day <= around.today else "retires"
+            message = f"{model} {verb} on {day.isoformat()} ({retires.source})"
+            report.warn(path, "retiring-model", message, "move to a model that stays")
+
+
+def _day(retires: Sourced[str] | None) -> date | None:
+    try:
+        return date.fromisoformat(retires.value[:10]) if retires else None
+    except ValueError:
+        return None
+
+
+def _large_windows(doc: Document, names: Names, report: Report) -> None:
+    for number, model in enumerate(doc.models):
+        if model.id and model.context_window:
+            path: Path = ("models", number, "context_window")
+            known = names.catalog.window(names.listed_as(model.id))
+            _larger(path, (model.id, model.context_window), known, report)
+    for path, route in documents(doc):
+        for where, place in places(path, route):
+            said: int | None = getattr(place, "context_window", None)
+            end = names.end(place.model) if place.model else None
+            if said is not None and isinstance(end, ExactModel):
+                known = names.model_window(full_id(end))
+                _larger((*where, "context_window"), (full_id(end), said), known, report)
+
+
+def _larger(
+    path: Path, declared: tuple[str, int], known: Sourced[int] | None, report: Report
+) -> None:
+    model, said = declared
+    if known is None or said <= known.value:
+        return
+    since = f" as of {known.fetched_at}" if known.fetched_at else ""
+    message = f"{said} tokens; {known.source}{since} says that {model} holds {known.value}"
+    report.warn(path, "window-larger-than-known", message, f"write {known.value} unless you know")
+
+
+def _weights(path: Path, route: AlloyDoc, report: Report) -> None:
+    for number, place in enumerate(route.constituents):
+        if place.weight is not None:
+            where = (*path, "constituents", number, "weight")
+            message = 'strategy = "round_robin" does not look at weights'
+            report.warn(where, "weight-not-used", message, 'remove it, or strategy = "weighted"')
+
+
+def _single_provider(path: Path, route: CascadeDoc, names: Names, report: Report) -> None:
+    models = [model for step in route.steps if step.model for model in names.leaves(step.model)]
+    providers = {model.provider for model in models}
+    if len(models) > 1 and len(providers) == 1:
+        message = f"every step is at {providers.pop()}: when it is down, the whole cascade is"
+        report.warn((*path, "steps"), "cascade-single-provider", message, "add another provider")
+
+
+def _repeated(path: Path, route: CascadeDoc | DispatcherDoc, names: Names, report: Report) -> None:
+    """Warn of places that are never reached, as a model is attempted by its first place only."""
+    seen: set[str] = set()
+    for where, place in places(path, route):
+        models = _reached(place, names)
+        if models and models <= seen:
+            at = where if isinstance(route, DispatcherDoc) else (*where, "model")
+            message = f"{place.model} is never reached: an earlier place leads to the same"
+            report.warn(at, "never-reached", message, "remove it")
+        if getattr(place, "context_window", None) is None:
+            seen |= models
+
+
+def _reached(place: PlaceDoc, names: Names) -> set[str]:
+    return {full_id(model) for model in names.leaves(place.model)} if place.model else set()

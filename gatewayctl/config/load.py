@@ -1,0 +1,151 @@
+"""Finds a config file, reads it, and makes settings and problems of it.
+
+The only place in ``config`` that opens the user's file.
+"""
+
+import re
+import sys
+import tomllib
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal, DecimalException
+from pathlib import Path
+
+import msgspec
+from platformdirs.unix import Unix
+
+from gatewayctl.config.catalog import Catalog, EmptyCatalog
+from gatewayctl.config.lint import Surroundings
+from gatewayctl.config.positions import Position, index
+from gatewayctl.config.problems import Problem, Report
+from gatewayctl.config.references import REGISTRY_CODES
+from gatewayctl.config.resolve import no_file, resolve
+from gatewayctl.config.schema import Document
+from gatewayctl.config.settings import Settings
+from gatewayctl.config.walk import read_struct
+from gatewayctl.core.errors import ConfigUnreadable
+
+VARIABLE = "GATEWAYCTL_CONFIG"
+_FILE = "config.toml"
+_APP = "gatewayctl"
+_OTHERS = 0o044
+_AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that was read: ``settings`` is None when a problem is an error."""
+
+    settings: Settings | None
+    problems: tuple[Problem, ...]
+
+
+def usual_path(environ: Mapping[str, str]) -> Path:
+    """Return where the file is when nobody says otherwise."""
+    if sys.platform == "win32":
+        base = environ.get("APPDATA")
+        return (Path(base) if base else Path.home() / "AppData" / "Roaming") / _APP / _FILE
+    # macOS too: people keep the configuration of command-line tools under ~/.config
+    return Unix(_APP).user_config_path / _FILE
+
+
+def find_config(explicit: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """Return the file to read: the one named, else the variable's, else the usual if it exists."""
+    named = explicit or environ.get(VARIABLE)
+    if named:
+        return Path(named).expanduser()
+    usual = usual_path(environ)
+    return usual if usual.exists() else None
+
+
+def load(
+    path: Path,
+    *,
+    environ: Mapping[str, str],
+    catalog: Catalog,
+    today: date | None = None,
+    reload: bool = False,
+) -> Loaded:
+    """Read a file; raise ``ConfigUnreadable`` when it cannot be opened.
+
+    ``today`` and ``reload`` are ``Surroundings``'.
+    """
+    try:
+        data = path.read_bytes()
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise ConfigUnreadable(f"cannot open {path}: {why}") from error
+    others = sys.platform != "win32" and bool(mode & _OTHERS)
+    around = Surroundings(path=str(path), readable_by_others=others, today=today, reload=reload)
+    return load_bytes(data, name=str(path), environ=environ, catalog=catalog, around=around)
+
+
+def load_text(text: str, *, name: str, environ: Mapping[str, str], catalog: Catalog) -> Loaded:
+    """Read a config that is at hand; ``name`` is what problems call its file."""
+    around = Surroundings(path=name)
+    return _load_text(text, name, environ, catalog, around)
+
+
+def load_bytes(
+    data: bytes,
+    *,
+    name: str,
+    environ: Mapping[str, str],
+    catalog: Catalog,
+    around: Surroundings,
+) -> Loaded:
+    """Read a file's bytes; bytes that are not UTF-8 are a problem where they stand."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode(errors="replace")
+        where = Position(before.count("\n") + 1, len(before) - before.rfind("\n"))
+        report = Report(name, before)
+        report.at(where, "not-utf8", "not UTF-8 from here on", "save the file as UTF-8")
+        return Loaded(settings=None, problems=report.problems())
+    return _load_text(text, name, environ, catalog, around)
+
+
+def default_settings(environ: Mapping[str, str]) -> Settings:
+    """Return what holds without a file: the built-in providers whose key variable is set."""
+    return no_file(environ, EmptyCatalog())
+
+
+def _load_text(
+    text: str, name: str, environ: Mapping[str, str], catalog: Catalog, around: Surroundings
+) -> Loaded:
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    raw = parse(text, name)
+    if isinstance(raw, Problem):
+        return Loaded(settings=None, problems=(raw,))
+    forgiven = REGISTRY_CODES if around.reload else frozenset()
+    report = Report(name, text, index(text), forgiven=forgiven)
+    doc = read_struct(Document, raw, (), report)
+    settings = resolve(doc, raw, environ=environ, catalog=catalog, around=around, report=report)
+    return Loaded(settings=None if report.failed else settings, problems=report.problems())
+
+
+def parse(text: str, name: str) -> dict[str, object] | Problem:
+    """Return TOML values, numbers with a point as decimals; text that is not TOML is a problem."""
+    report = Report(name, text)
+    try:
+        return tomllib.loads(text, parse_float=_decimal)
+    except RecursionError:
+        report.at(None, "syntax", "nested too deeply")
+    except ValueError as error:
+        message = str(error)
+        found = _AT.search(message)
+        lines = text.split("\n")
+        where = Position(len(lines), len(lines[-1]) + 1)
+        if found and found[1]:
+            where = Position(int(found[1]), int(found[2]))
+        report.at(where, "syntax", f"not TOML: {_AT.sub('', message)}")
+    return report.problems()[0]
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except DecimalException:
+        # an exponent beyond what decimals hold: no figure of ours is near it
+        return Decimal("Infinity")

@@ -1,0 +1,151 @@
+"""What is wrong with a config file, as values, and the report that collects all of it.
+
+How a problem is shown is ``gatewayctl.cli``'s business.
+"""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+
+from gatewayctl.config.positions import Path, Position, Positions
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+NOWHERE = Positions(keys={}, values={})
+"""The positions of a text that is not TOML."""
+
+
+class Severity(StrEnum):
+    """Whether a file with this problem can be used."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """One problem. ``line`` and ``column`` count from 1, None where it has no place.
+
+    ``key`` is the path of the key at fault (``alloys[0].id``), ``""`` for the file as a whole;
+    ``source_line`` is the line it stands in, without its line end.
+    """
+
+    severity: Severity
+    code: str
+    message: str
+    hint: str
+    file: str
+    line: int | None
+    column: int | None
+    key: str
+    source_line: str
+
+
+class Wrong(Exception):
+    """A value that cannot be used: raised by a form, caught by the walk."""
+
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+
+def key_of(path: Path) -> str:
+    """Write a path as people read it: ``aliases."claude-*"``, ``alloys[0].constituents[1]``."""
+    parts = []
+    for step in path:
+        if isinstance(step, int):
+            parts.append(f"[{step}]")
+        else:
+            name = step if _BARE.fullmatch(step) else msgspec.json.encode(step).decode()
+            parts.append(f".{name}" if parts else name)
+    return "".join(parts)
+
+
+class Report:
+    """Collects the problems of one file, in the order in which they stand in it.
+
+    ``forgiven`` are the codes of errors that only count as warnings. After an error at a key,
+    further errors at it or below it are follow-ups and left out.
+    """
+
+    def __init__(
+        self,
+        file: str,
+        text: str,
+        positions: Positions = NOWHERE,
+        *,
+        forgiven: frozenset[str] = frozenset(),
+    ) -> None:
+        self._forgiven = forgiven
+        self._file = file
+        self._lines = text.split("\n")
+        self._positions = positions
+        self._wrong: set[Path] = set()
+        self._problems: list[Problem] = []
+
+    def error(self, path: Path, code: str, message: str, hint: str = "") -> None:
+        """Report what makes the file unusable, at the value of ``path``."""
+        if code in self._forgiven:
+            self.warn(path, code, message, hint)
+        elif not self.is_wrong(path):
+            self._wrong.add(path)
+            self._add(Severity.ERROR, path, (code, message, hint), self._positions.values)
+
+    def unknown(self, path: Path, code: str, message: str, hint: str = "") -> None:
+        """Report a key that should not be there, at the key itself."""
+        self._wrong.add(path)
+        self._add(Severity.ERROR, path, (code, message, hint), self._positions.keys)
+
+    def warn(self, path: Path, code: str, message: str, hint: str = "") -> None:
+        """Report what works but is probably not what was meant."""
+        if not self.is_wrong(path):
+            self._add(Severity.WARNING, path, (code, message, hint), self._positions.values)
+
+    def at(self, where: Position | None, code: str, message: str, hint: str = "") -> None:
+        """Report an error of the file as a whole, at a position instead of a key."""
+        self._append(Severity.ERROR, (), where, (code, message, hint))
+
+    def is_wrong(self, path: Path) -> bool:
+        """Tell whether an error was reported at a key or above it."""
+        return any(path[:length] in self._wrong for length in range(1, len(path) + 1))
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is an error so far."""
+        return any(problem.severity is Severity.ERROR for problem in self._problems)
+
+    def problems(self) -> tuple[Problem, ...]:
+        """Return everything reported so far, by line and column."""
+        return tuple(sorted(self._problems, key=lambda p: (p.line or 0, p.column or 0)))
+
+    def _add(
+        self,
+        severity: Severity,
+        path: Path,
+        said: tuple[str, str, str],
+        known: Mapping[Path, Position],
+    ) -> None:
+        # a missing key has no position: its table's header has
+        near = next((known[path[:n]] for n in range(len(path), 0, -1) if path[:n] in known), None)
+        self._append(severity, path, near, said)
+
+    def _append(
+        self, severity: Severity, path: Path, where: Position | None, said: tuple[str, str, str]
+    ) -> None:
+        code, message, hint = said
+        line = self._lines[where.line - 1] if where and where.line <= len(self._lines) else ""
+        self._problems.append(
+            Problem(
+                severity=severity,
+                code=code,
+                message=message,
+                hint=hint,
+                file=self._file,
+                line=where.line if where else None,
+                column=where.column if where else None,
+                key=key_of(path),
+                source_line=line,
+            )
+        )

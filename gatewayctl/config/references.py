@@ -1,0 +1,194 @@
+"""What is wrong with the references of a file: unknown names, cycles, windows nobody knows.
+
+Warnings about what is merely unwise are ``lint``'s business.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from gatewayctl.config.kinds import kinds
+from gatewayctl.config.names import Names, full_id
+from gatewayctl.config.positions import Path
+from gatewayctl.config.problems import Report
+from gatewayctl.config.routes import Reference, documents, places, references
+from gatewayctl.config.schema import Document
+from gatewayctl.config.schema_routes import AlloyDoc, PlaceDoc
+from gatewayctl.config.walk import did_you_mean
+from gatewayctl.core.routing.graph import Alloy
+from gatewayctl.core.routing.names import Aliased, ExactModel
+
+AUTO = "auto"
+REGISTRY_CODES = frozenset({"unknown-name", "alloy-auto-window-unknown", "size-suffix-is-binary"})
+"""Errors that a change of the registry alone can bring about; no reload fails because of them."""
+
+
+def check_names(doc: Document, names: Names, report: Report) -> None:
+    """Report every reference that means nothing."""
+    for reference in references(doc):
+        if names.find(reference.target) is None:
+            _unknown(reference, doc, names, report)
+
+
+def _unknown(reference: Reference, doc: Document, names: Names, report: Report) -> None:
+    target = reference.target
+    first, slash, rest = target.partition("/")
+    if slash and first in doc.providers:
+        # its table has problems of its own
+        return
+    if slash:
+        near = did_you_mean(first, [*names.kind_of, *kinds()])
+        hint = near or f"known providers: {', '.join(names.kind_of)}"
+        message = f'"{target}": no provider is called "{first}"'
+        report.error(reference.path, "unknown-provider", message, hint if rest else "")
+        return
+    own = [*names.graph.routes, *names.graph.aliases]
+    suggestions = [*names.catalog.nearest(target)]
+    hint = did_you_mean(target, own)
+    if not hint and suggestions:
+        hint = f"near: {', '.join(suggestions)}"
+    message = f'"{target}" is no alias, no route, and no model that a configured provider lists'
+    report.error(reference.path, "unknown-name", message, hint)
+
+
+def check_cycles(doc: Document, names: Names, report: Report) -> bool:
+    """Report every cycle at the reference that closes it; tell whether there is none."""
+    edges: dict[str, list[Reference]] = {}
+    for reference in references(doc):
+        edges.setdefault(reference.owner, []).append(reference)
+    done: set[str] = set()
+    sound = True
+    for start in list(edges):
+        sound &= _visit(start, edges, names, done, report)
+    return sound
+
+
+def _visit(
+    start: str,
+    edges: Mapping[str, Sequence[Reference]],
+    names: Names,
+    done: set[str],
+    report: Report,
+) -> bool:
+    """Walk depth first from one name, with a stack of its own: chains may be long."""
+    sound = True
+    trail = [start]
+    pending = [iter(_edges(start, edges, names))]
+    while pending:
+        reference = next(pending[-1], None)
+        if reference is None:
+            pending.pop()
+            done.add(trail.pop())
+        elif reference.target in trail:
+            loop = [*trail[trail.index(reference.target) :], reference.target]
+            hint = "a name must lead to a model in the end"
+            report.error(reference.path, "cycle", f"cycle: {' -> '.join(loop)}", hint)
+            sound = False
+        elif reference.target not in done:
+            trail.append(reference.target)
+            pending.append(iter(_edges(reference.target, edges, names)))
+    return sound
+
+
+def _edges(
+    name: str, edges: Mapping[str, Sequence[Reference]], names: Names
+) -> Sequence[Reference]:
+    """Return what a name refers to. A pattern stands for itself; other names are looked up."""
+    if "*" in name:
+        return edges.get(name, ())
+    match names.find(name):
+        case None | ExactModel():
+            return ()
+        case Aliased(pattern=str(pattern)):
+            return edges.get(pattern, ())
+        case _:
+            return edges.get(name, ())
+
+
+def check_windows(doc: Document, names: Names, raw: Mapping[str, object], report: Report) -> None:
+    """Report windows that nobody knows, that a minimum forbids, or whose suffix misleads."""
+    for number, model in enumerate(doc.models):
+        if model.id is not None:
+            path: Path = ("models", number, "context_window")
+            _check_suffix(path, model.context_window, model.id, names, raw, report)
+    for path, route in documents(doc):
+        for where, place in places(path, route):
+            said = getattr(place, "context_window", None)
+            end = names.end(place.model) if place.model else None
+            if isinstance(end, ExactModel):
+                where_window = (*where, "context_window")
+                _check_suffix(where_window, said, full_id(end), names, raw, report)
+        if isinstance(route, AlloyDoc):
+            _check_alloy(path, route, names, report)
+
+
+def _check_alloy(path: Path, doc: AlloyDoc, names: Names, report: Report) -> None:
+    alloy = names.graph.routes.get(doc.id or "")
+    if not isinstance(alloy, Alloy):
+        return
+    for number, (place, said) in enumerate(zip(alloy.places, doc.constituents, strict=True)):
+        where = (*path, "constituents", number, "context_window")
+        window = names.place_window(place) if place.model else None
+        if window is None and place.model and not report.is_wrong(where):
+            hint = f"write the number of tokens that {place.model} holds"
+            message = f"the registry has no context window of {place.model}"
+            report.error(where, "alloy-auto-window-unknown", message, hint)
+        least = doc.min_context_window
+        if window is not None and least is not None and window < least and not doc.partial_context:
+            _under_minimum(where, (said, window, least), report)
+
+
+def _under_minimum(where: Path, found: tuple[PlaceDoc, int, int], report: Report) -> None:
+    place, window, least = found
+    report.error(
+        where,
+        "alloy-constituent-under-minimum",
+        f"{place.model} holds {window} tokens, under min_context_window = {least}",
+        f"lower min_context_window to {window}, or replace this constituent by a model that "
+        f"holds {least}, or set partial_context = true so that larger requests leave it out",
+    )
+
+
+def _check_suffix(
+    path: Path,
+    said: int | None,
+    model: str,
+    names: Names,
+    raw: Mapping[str, object],
+    report: Report,
+) -> None:
+    written = raw_at(raw, path)
+    if not isinstance(written, str) or written == AUTO or said is None:
+        return
+    figure = int(written[:-1].replace("_", ""))
+    base = 1000 if written.endswith("K") else 1000 * 1000
+    known = names.catalog.window(names.listed_as(model))
+    meant = known.value if known else _binary_meant(figure, base)
+    if meant is None or said <= meant or figure != meant // base:
+        return
+    hint = f"write {meant}"
+    if meant % 1024 == 0:
+        hint += f' ({meant} is "{meant // 1024}K")'
+    if known is None:
+        message = f'"{written}" is {said} tokens: K is 1024'
+        report.warn(path, "odd-size", message, hint)
+        return
+    message = f'"{written}" is {said} tokens; {known.source} says that {model} holds {meant}'
+    report.error(path, "size-suffix-is-binary", message, hint)
+
+
+def _binary_meant(figure: int, base: int) -> int | None:
+    """Return the power of two that a decimal figure is short for: 262 for 262144."""
+    sizes = (2**power for power in range(15, 25))
+    return next((it for it in sizes if it // base == figure and it % base), None)
+
+
+def raw_at(raw: object, path: Path) -> object:
+    """Return the value as written at a path, None where there is none."""
+    for step in path:
+        match raw, step:
+            case Mapping(), str():
+                raw = raw.get(step)
+            case list(), int() if step < len(raw):
+                raw = raw[step]
+            case _:
+                return None
+    return raw

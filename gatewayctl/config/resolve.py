@@ -1,0 +1,173 @@
+"""From a document as written to ``Settings``, with every problem that only shows in the whole.
+
+Reads nothing: the environment, the table of models and the file's mode are handed in. What each
+part means stands in ``providers``, ``models`` and ``routes``; here they are put together.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from gatewayctl.config.catalog import Catalog
+from gatewayctl.config.forms import is_loopback
+from gatewayctl.config.kinds import is_provider, kinds
+from gatewayctl.config.lint import Surroundings, lint
+from gatewayctl.config.models import base_settings, place_estimator, resolve_models
+from gatewayctl.config.names import Names, full_id
+from gatewayctl.config.problems import Report
+from gatewayctl.config.providers import builtin, resolve_providers, with_keys
+from gatewayctl.config.references import check_cycles, check_names, check_windows
+from gatewayctl.config.routes import build_graph, documents, places, references
+from gatewayctl.config.schema import Document, RegistryDoc, SourceDoc, SourcesDoc
+from gatewayctl.config.settings import (
+    ProviderSettings,
+    RegistrySettings,
+    ServerSettings,
+    Settings,
+    SourceSettings,
+)
+from gatewayctl.config.support import check_support
+from gatewayctl.core.model import ModelSettings
+from gatewayctl.core.routing.graph import Place, Route, RouteGraph
+from gatewayctl.core.routing.names import ExactModel
+
+
+def resolve(
+    doc: Document,
+    raw: Mapping[str, object],
+    *,
+    environ: Mapping[str, str],
+    catalog: Catalog,
+    around: Surroundings,
+    report: Report,
+) -> Settings:
+    """Return what a document means; it is only good for use when ``report`` has no error.
+
+    ``raw`` is the same document as TOML values, for what depends on how a value was written.
+    """
+    check_support(doc, report)
+    _check_host(doc, report)
+    providers = resolve_providers(doc.providers, environ, report)
+    for name in with_keys(environ):
+        if name not in doc.providers:
+            providers[name] = builtin(name, environ)
+    defaults = base_settings(doc.tokenizer, doc.model_defaults, report)
+    models = resolve_models(doc.models, defaults, report)
+    names = Names(
+        graph=build_graph(doc, report),
+        kind_of=_kinds_of(providers),
+        providers=providers,
+        models=models,
+        catalog=catalog,
+    )
+    check_names(doc, names, report)
+    _check_model_providers(doc, names, report)
+    graph = names.graph
+    if check_cycles(doc, names, report):
+        check_windows(doc, names, raw, report)
+        lint(doc, names, around, report)
+        graph = _with_estimators(doc, names, defaults, report)
+    return Settings(
+        path=around.path,
+        server=_server(doc),
+        session_ttl=doc.routing.session_ttl,
+        registry=_registry(doc.registry),
+        defaults=defaults,
+        providers=_with_referenced(doc, names, environ),
+        models=models,
+        graph=graph,
+    )
+
+
+def _check_host(doc: Document, report: Report) -> None:
+    if not is_loopback(doc.server.host) and not doc.server.keys:
+        report.error(
+            ("server", "host"),
+            "public-host-without-keys",
+            f"{doc.server.host} is reachable from other machines, and there are no client keys",
+            'keep "127.0.0.1"; other machines need client keys ([server] keys)',
+        )
+
+
+def _kinds_of(providers: Mapping[str, ProviderSettings]) -> dict[str, str]:
+    found = {name: settings.provider.kind for name, settings in providers.items()}
+    usual = {name: name for name, kind in kinds().items() if is_provider(kind)}
+    return {**found, **{name: kind for name, kind in usual.items() if name not in found}}
+
+
+def _check_model_providers(doc: Document, names: Names, report: Report) -> None:
+    for number, model in enumerate(doc.models):
+        provider = (model.id or "").partition("/")[0]
+        if provider and provider not in names.kind_of and provider not in doc.providers:
+            message = f'no provider is called "{provider}"'
+            hint = f"known providers: {', '.join(names.kind_of)}"
+            report.error(("models", number, "id"), "unknown-provider", message, hint)
+
+
+def _with_referenced(
+    doc: Document, names: Names, environ: Mapping[str, str]
+) -> dict[str, ProviderSettings]:
+    """Add the built-in providers that are only referred to, so that routing can say ``no_key``."""
+    found = dict(names.providers)
+    named = [reference.target for reference in references(doc)]
+    named += [model.id for model in doc.models if model.id]
+    for target in named:
+        provider, slash, _ = target.partition("/")
+        if slash and provider in names.kind_of and provider not in found:
+            found[provider] = builtin(provider, environ)
+    return found
+
+
+def _with_estimators(
+    doc: Document, names: Names, defaults: ModelSettings, report: Report
+) -> RouteGraph:
+    """Return the graph with each place's own estimator, which stands over its model's."""
+    routes: dict[str, Route] = dict(names.graph.routes)
+    for path, route in documents(doc):
+        built = routes.get(route.id or "")
+        if built is None:
+            continue
+        estimated: list[Place] = []
+        for (where, place), plain in zip(places(path, route), built.places, strict=True):
+            if place.tokenizer is None or not place.model:
+                estimated.append(plain)
+                continue
+            end = names.end(place.model)
+            if end is not None and not isinstance(end, ExactModel):
+                message = f"{place.model} is a route, and each of its models has a tokenizer"
+                hint = "say it at that route's own places"
+                report.error((*where, "tokenizer"), "tokenizer-on-route", message, hint)
+                continue
+            entry = names.models.get(full_id(end)) if end else None
+            base = (entry.settings if entry else defaults).estimator
+            estimator = place_estimator(base, place.tokenizer)
+            estimated.append(msgspec.structs.replace(plain, estimator=estimator))
+        if len(estimated) == len(built.places):
+            routes[built.id] = msgspec.structs.replace(built, places=tuple(estimated))
+    return msgspec.structs.replace(names.graph, routes=routes)
+
+
+def _server(doc: Document) -> ServerSettings:
+    said = {name: getattr(doc.server, name) for name in ServerSettings.__struct_fields__}
+    return ServerSettings(**said)
+
+
+def _registry(doc: RegistryDoc) -> RegistrySettings:
+    usual = SourcesDoc()
+    sources = {}
+    for name in doc.sources.__struct_fields__:
+        said = getattr(doc.sources, name)
+        source = said if isinstance(said, SourceDoc) else SourceDoc(url=said)
+        sources[name] = SourceSettings(
+            url=getattr(usual, name) if source.url is None else source.url,
+            ttl=source.ttl or doc.ttl,
+            timeout=source.timeout or doc.timeout,
+        )
+    return RegistrySettings(background=doc.refresh == "background", sources=sources)
+
+
+def no_file(environ: Mapping[str, str], catalog: Catalog) -> Settings:
+    """Return what holds without a file: the built-in providers whose key variable is set."""
+    report = Report("", "")
+    around = Surroundings()
+    return resolve(Document(), {}, environ=environ, catalog=catalog, around=around, report=report)

@@ -1,0 +1,71 @@
+"""Which values of a config are secrets, and the document without them."""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from urllib.parse import urlsplit, urlunsplit
+
+MASK = "********"
+_SECRET_WORDS = frozenset(
+    {"apikey", "auth", "authorization", "bearer", "cookie", "credential", "key", "keys"}
+    | {"passphrase", "password", "secret", "token"}
+)
+_REFERENCES = frozenset({"env", "file"})
+"""Keys under ``api_key`` that say where a secret is and hold none."""
+_NOT_SECRET = frozenset({"auth", "authorize_url", "token_url", "tokenizer", "tokenizer_file"})
+_LOOKS_SECRET = re.compile(r"\b(?:sk|pk|rk|gsk|xai|ghp|gho|AIza|eyJ|csk|fw|tgp)[-_A-Za-z0-9.]{16,}")
+
+
+def is_secret_header(name: str) -> bool:
+    """Tell whether a header of this name carries a credential."""
+    return bool(_SECRET_WORDS.intersection(re.split(r"[-_.]", name.lower())))
+
+
+def masked(value: object, name: str = "") -> object:
+    """Return TOML values with every secret replaced by ``MASK``, environment names kept."""
+    match value:
+        case Mapping():
+            return {key: _entry(key, item, name) for key, item in value.items()}
+        case list() | tuple():
+            return [masked(item, name) for item in value]
+        case str():
+            return MASK if value and _holds_secret(name) else _text(value)
+        case _:
+            return value
+
+
+def _entry(key: str, item: object, parent: str) -> object:
+    if _holds_secret(parent):
+        if key in _REFERENCES:
+            return item
+        # the program stays visible, its arguments may hold anything
+        if key == "command" and isinstance(item, list | tuple):
+            return [*item[:1], *([MASK] if len(item) > 1 else [])]
+    return masked(item, key)
+
+
+def _holds_secret(name: str) -> bool:
+    return name not in _NOT_SECRET and is_secret_header(name)
+
+
+def _text(value: str) -> str:
+    """Mask the user part of a URL, and what looks like a key wherever it stands."""
+    value = _LOOKS_SECRET.sub(MASK, value)
+    if "@" not in value or "://" not in value:
+        return value
+    parts = urlsplit(value)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{MASK}@{host}"))
+
+
+def plain(value: object) -> object:
+    """Return values as TOML and JSON writers take them: decimals as floats, None left out."""
+    match value:
+        case Mapping():
+            return {str(key): plain(item) for key, item in value.items() if item is not None}
+        case list() | tuple():
+            return [plain(item) for item in value]
+        case Decimal():
+            return float(value)
+        case _:
+            return value
