@@ -1,0 +1,78 @@
+"""What routing looks things up in: the config and the registry as one ``World``.
+
+Everything here is in memory. Whether a credential is at hand is asked of whoever can know it, so
+that this stays free of files and variables.
+"""
+
+import difflib
+from collections.abc import Callable, Sequence
+
+from gatewayctl.config.settings import ProviderSettings, Settings
+from gatewayctl.core.model import ModelFacts, ModelSettings, Provider
+from gatewayctl.core.routing.graph import RouteGraph
+from gatewayctl.registry.lookup import Registry
+
+
+class Directory:
+    """``core.routing.world.World`` over settings and a registry that knows their overrides."""
+
+    def __init__(
+        self, settings: Settings, registry: Registry, has_key: Callable[[ProviderSettings], bool]
+    ) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._has_key = has_key
+        self._names = tuple(settings.providers)
+
+    @property
+    def graph(self) -> RouteGraph:
+        """Aliases and routes."""
+        return self._settings.graph
+
+    def provider(self, name: str) -> Provider | None:
+        """Return a configured provider."""
+        found = self._settings.providers.get(name)
+        return None if found is None else found.provider
+
+    def providers(self) -> Sequence[str]:
+        """Return the names of all configured providers."""
+        return self._names
+
+    def has_key(self, provider: str) -> bool:
+        """Tell whether a credential for the provider is at hand."""
+        return self._has_key(self._settings.providers[provider])
+
+    def facts(self, provider: str, model: str) -> ModelFacts | None:
+        """Return what is known about a model, the config's word first."""
+        return self._registry.facts(provider, model)
+
+    def settings(self, full_id: str) -> ModelSettings:
+        """Return how a model is used."""
+        override = self._settings.models.get(full_id)
+        return self._settings.defaults if override is None else override.settings
+
+    def listed_by(self, model: str) -> Sequence[str]:
+        """Return the configured providers that list exactly this bare id."""
+        return self._registry.listed_by(model, self._names)
+
+    def ids(self, provider: str) -> Sequence[str]:
+        """Return the bare ids of all models that a provider is known to have."""
+        return tuple(model for _, model in self._registry.ids(provider))
+
+    def declared(self) -> Sequence[str]:
+        """Return the full ids of the models that the config itself names."""
+        return tuple(self._settings.models)
+
+    def nearest(self, name: str) -> Sequence[str]:
+        """Return a few names that look like this one: the user's own first."""
+        return nearest(name, self._own(), self._registry.nearest(name))
+
+    def _own(self) -> tuple[str, ...]:
+        graph = self._settings.graph
+        return (*graph.routes, *graph.aliases, *self._settings.models)
+
+
+def nearest(name: str, own: Sequence[str], others: Sequence[str], limit: int = 3) -> Sequence[str]:
+    """Return the best of the user's own names, then of the tables'."""
+    close = difflib.get_close_matches(name, own, n=limit, cutoff=0.5)
+    return tuple(dict.fromkeys((*close, *others)))[:limit]

@@ -1,0 +1,121 @@
+"""Ceilings, budgets and verdicts, on the worked examples and in general."""
+
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+from support.world import model, shape
+
+from gatewayctl.core.fit import Budget, Ceilings, budget, ceilings, judge
+from gatewayctl.core.routing.decision import Estimate, Fit, Method
+from gatewayctl.core.routing.graph import Policy
+
+POLICY = Policy()
+
+
+def estimate(low: int, likely: int, high: int) -> Estimate:
+    """Return a ratio estimate."""
+    return Estimate(low=low, likely=likely, high=high, method=Method.RATIO)
+
+
+def test_a_request_under_its_ceiling_with_margin_is_safe() -> None:
+    """180,000 raw with a tenth of margin and 4,096 of output stays under 262,144 × 0.85."""
+    limits = ceilings(model("a/m", 262_144), None, Decimal("0.85"))
+    output = budget(shape(), model("a/m", 262_144), limits.window, POLICY, clamp=False)
+    verdict = judge(estimate(163_636, 180_000, 198_000), output, limits)
+    assert limits.total == 222_822
+    assert output.wanted == 4096
+    assert verdict.fit is Fit.SAFE
+
+
+def test_a_larger_output_budget_makes_the_same_request_grey() -> None:
+    """With max_tokens 32,768 it is 230,768, no longer safe; with the least output it may fit."""
+    limits = ceilings(model("a/m", 262_144), None, Decimal("0.85"))
+    output = budget(shape(output=32_768), None, limits.window, POLICY, clamp=False)
+    verdict = judge(estimate(163_636, 180_000, 198_000), output, limits)
+    assert verdict.fit is Fit.GREY
+    assert verdict.shortfall == 230_768 - 222_822
+
+
+def test_a_small_window_without_a_budget_keeps_three_quarters_for_input() -> None:
+    """A window of 4,096 and no max_tokens: 1,024 of output, so it stays usable."""
+    output = budget(shape(), model("a/m", 4096), 4096, POLICY, clamp=False)
+    assert output == Budget(wanted=1024, least=1024)
+
+
+def test_an_agent_near_its_window_can_still_compact() -> None:
+    """167k true tokens, a ratio estimate 10 % high and max_tokens 32,000 in 200,000: grey."""
+    output = budget(shape(output=32_000), None, 200_000, POLICY, clamp=False)
+    likely = 183_700
+    verdict = judge(
+        estimate(likely * 10 // 11, likely, likely * 11 // 10),
+        output,
+        Ceilings(window=200_000, total=200_000),
+    )
+    assert verdict.fit is Fit.GREY
+
+
+def test_equality_fits_and_one_more_does_not() -> None:
+    """The ceiling itself may be reached."""
+    output = Budget(wanted=100, least=100)
+    limits = Ceilings(total=1000)
+    assert judge(estimate(900, 900, 900), output, limits).fit is Fit.SAFE
+    verdict = judge(estimate(901, 901, 901), output, limits)
+    assert verdict.fit is Fit.UNFIT
+    assert verdict.shortfall == 1
+
+
+def test_the_input_limit_binds_even_where_the_window_does_not() -> None:
+    """gpt-5: 400,000 in all, of which at most 272,000 may be input."""
+    limits = ceilings(model("openai/gpt-5", 400_000, most_input=272_000), None, Decimal(1))
+    output = Budget(wanted=4096, least=4096)
+    assert judge(estimate(272_000, 272_000, 272_000), output, limits).fit is Fit.SAFE
+    verdict = judge(estimate(272_001, 272_001, 272_001), output, limits)
+    assert verdict.fit is Fit.UNFIT
+    assert verdict.shortfall == 1
+
+
+def test_where_only_an_input_limit_is_known_output_is_not_added() -> None:
+    """Gemini names an input limit alone: the output does not eat into it."""
+    limits = ceilings(model("gemini/m", most_input=1000), None, Decimal(1))
+    verdict = judge(estimate(1000, 1000, 1000), Budget(wanted=500, least=500), limits)
+    assert verdict.fit is Fit.SAFE
+
+
+def test_an_unknown_window_is_not_checked() -> None:
+    """Nothing known, nothing claimed."""
+    limits = ceilings(None, None, Decimal(1))
+    assert judge(estimate(1, 2, 3), Budget(wanted=1, least=1), limits).fit is Fit.UNCHECKED
+
+
+def test_a_places_own_window_comes_before_the_models() -> None:
+    """A window that is written at a place is the one that counts there."""
+    assert ceilings(model("a/m", 200_000), 1000, Decimal("0.5")).total == 500
+
+
+def test_under_a_route_a_budget_is_cut_to_the_models_maximum() -> None:
+    """A caller's 100,000 becomes the model's 8,192 in a route, and stays for a model by name."""
+    facts = model("a/m", 200_000, most_output=8192)
+    asked = shape(output=100_000)
+    assert budget(asked, facts, 200_000, POLICY, clamp=True).wanted == 8192
+    assert budget(asked, facts, 200_000, POLICY, clamp=False).wanted == 100_000
+
+
+def test_the_least_budget_leaves_room_for_thinking() -> None:
+    """A reply that thinks 10,000 tokens needs at least one more."""
+    output = budget(shape(output=32_000, thinking=10_000), None, None, POLICY, clamp=False)
+    assert output.least == 10_001
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**5), st.integers(1, 10**6))
+def test_a_larger_request_never_fits_better(size: int, more: int, wanted: int, total: int) -> None:
+    """Growing the input can only move the verdict from safe to grey to unfit."""
+    rank = [Fit.SAFE, Fit.GREY, Fit.UNFIT]
+    output = Budget(wanted=wanted, least=min(wanted, 4096))
+    limits = Ceilings(total=total)
+
+    def fit(tokens: int) -> int:
+        spread = estimate(tokens * 9 // 10, tokens, tokens * 11 // 10)
+        return rank.index(judge(spread, output, limits).fit)
+
+    assert fit(size + more) >= fit(size)
