@@ -110,6 +110,7 @@ class Simulator:
         self.journal.requests.append(received)
         path = request.path
         if request.method in ("GET", "HEAD"):
+            received.ending = Ending.WHOLE
             status, body = listing.reply(path, anthropic="anthropic-version" in request.headers)
             return web.Response(status=status, body=body, content_type=faults.JSON_TYPE)
         wire = messages if path == _COUNT_TOKENS else _WIRES.get(path)

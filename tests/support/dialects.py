@@ -1,0 +1,50 @@
+"""The three dialects side by side: paths, and the same simple request in each."""
+
+from typing import Any, Final
+
+import msgspec
+
+PATHS: Final = {
+    "chat_completions": "/v1/chat/completions",
+    "responses": "/v1/responses",
+    "messages": "/v1/messages",
+}
+PROTOCOLS: Final = tuple(PATHS)
+
+SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "city": {"type": "string"},
+        "unit": {"type": "string", "enum": ["celsius", "fahrenheit"]},
+        "days": {"type": "integer", "minimum": 3},
+    },
+    "required": ["city", "unit"],
+}
+
+
+def request(protocol: str, model: str, text: str, **fields: Any) -> dict[str, Any]:
+    """Return a request's body as JSON fields; ``fields`` are added as they are."""
+    turns = [{"role": "user", "content": text}]
+    match protocol:
+        case "responses":
+            return {"model": model, "input": text, **fields}
+        case "messages":
+            return {"model": model, "max_tokens": 200, "messages": turns, **fields}
+        case _:
+            return {"model": model, "messages": turns, **fields}
+
+
+def encoded(protocol: str, model: str, text: str, **fields: Any) -> bytes:
+    """Return a request's body as bytes."""
+    return msgspec.json.encode(request(protocol, model, text, **fields))
+
+
+def tool(protocol: str, name: str, schema: dict[str, Any] = SCHEMA) -> dict[str, Any]:
+    """Return one tool definition."""
+    match protocol:
+        case "messages":
+            return {"name": name, "description": "A tool", "input_schema": schema}
+        case "responses":
+            return {"type": "function", "name": name, "parameters": schema, "strict": False}
+        case _:
+            return {"type": "function", "function": {"name": name, "parameters": schema}}
