@@ -46,7 +46,9 @@ class Pool(aiohttp.TCPConnector):
 
     def __init__(self) -> None:
         super().__init__(limit=0)
-        self._factory = functools.partial[ResponseHandler](Wire, loop=self._loop)
+        self._factory = functools.partial(  # type: ignore[assignment]  # partial is invariant
+            Wire, loop=self._loop
+        )
 
     async def connect(
         self,

@@ -1,0 +1,237 @@
+"""Finds a provider's credential where the config says it is: variable, file, program, plain text.
+
+A value is looked up when it is needed, so a changed variable mapping or file is seen at once; what
+a program printed is kept for a while. No message and no ``repr`` here shows a value. How a
+credential travels is ``headers``'s business.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import assert_never
+
+import msgspec
+
+from gatewayctl.config.settings import (
+    FromCommand,
+    FromEnv,
+    FromFile,
+    Plain,
+    ProviderSettings,
+    Secret,
+)
+from gatewayctl.core.errors import Failure, FailureKind, UpstreamFailed
+
+_LONGEST = 16 * 1024  # bytes of a credential
+
+
+class _Unusable(Exception):
+    """A credential cannot be had; the message says why, never what was found."""
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """A value found earlier, and what it was found under (a file's state, an expiry)."""
+
+    value: str
+    mark: object
+
+    def __repr__(self) -> str:
+        return "_Kept(…)"
+
+
+class Credentials:
+    """Looks credentials up. ``environ`` is read at each look-up.
+
+    A program may take ``command_timeout`` seconds; what it prints serves for ``command_ttl``
+    seconds. Many requests that need it at once run it once.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        *,
+        command_timeout: float = 30.0,
+        command_ttl: float = 300.0,
+    ) -> None:
+        self._environ = environ
+        self._timeout = command_timeout
+        self._ttl = command_ttl
+        self._files: dict[str, _Kept] = {}
+        self._printed: dict[tuple[str, ...], _Kept] = {}
+        self._running: dict[tuple[str, ...], asyncio.Task[str]] = {}
+
+    def available(self, settings: ProviderSettings) -> bool:
+        """Tell whether a credential is likely to be had, without reading files or running any."""
+        return any(self._is_there(secret) for secret in settings.secrets)
+
+    async def get(self, settings: ProviderSettings) -> str | None:
+        """Return the first credential that is there; None for a provider that names none.
+
+        Raises ``UpstreamFailed`` (auth) when credentials are named and none can be used.
+        """
+        complaints: list[str] = []
+        for secret in settings.secrets:
+            try:
+                return await self._read(secret)
+            except _Unusable as error:
+                complaints.append(str(error))
+        if not settings.secrets:
+            return None
+        message = f"no credential for {settings.provider.name}: {'; '.join(complaints)}"
+        raise UpstreamFailed(Failure(kind=FailureKind.AUTH, message=message))
+
+    async def close(self) -> None:
+        """Stop the programs that are still running."""
+        running = tuple(self._running.values())
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def _is_there(self, secret: Secret) -> bool:
+        match secret:
+            case FromEnv():
+                return bool(self._environ.get(secret.name, "").strip())
+            case FromFile():
+                return Path(secret.path).expanduser().is_file()
+            case FromCommand():
+                return True
+            case Plain():
+                return bool(secret.value.strip())
+            case _:
+                assert_never(secret)
+
+    async def _read(self, secret: Secret) -> str:
+        match secret:
+            case FromEnv():
+                found = self._environ.get(secret.name, "")
+                return _checked(found, f"the variable {secret.name}", missing="is not set")
+            case FromFile():
+                return self._from_file(secret.path)
+            case FromCommand():
+                return await self._from_command(secret.argv)
+            case Plain():
+                return _checked(secret.value, "the key in the config")
+            case _:
+                assert_never(secret)
+
+    def _from_file(self, name: str) -> str:
+        path = Path(name).expanduser()
+        try:
+            state = path.stat()
+            mark = (state.st_mtime_ns, state.st_size, state.st_ino)
+            kept = self._files.get(name)
+            if kept is not None and kept.mark == mark:
+                return kept.value
+            with path.open("rb") as file:
+                raw = file.read(_LONGEST + 1)
+        except OSError as error:
+            raise _Unusable(f"the file {name} cannot be read: {error.strerror}") from error
+        value = _checked(_text(raw, f"the file {name}"), f"the file {name}")
+        self._files[name] = _Kept(value, mark)
+        return value
+
+    async def _from_command(self, argv: tuple[str, ...]) -> str:
+        loop = asyncio.get_running_loop()
+        kept = self._printed.get(argv)
+        if kept is not None and isinstance(kept.mark, float) and loop.time() < kept.mark:
+            return kept.value
+        task = self._running.get(argv)
+        if task is None:
+            task = loop.create_task(self._run(argv))
+            self._running[argv] = task
+            task.add_done_callback(lambda done: self._ran(argv, done))
+        # One waiter that leaves must not take the program from the others.
+        return await asyncio.shield(task)
+
+    def _ran(self, argv: tuple[str, ...], task: asyncio.Task[str]) -> None:
+        del self._running[argv]
+        if not task.cancelled() and task.exception() is None:
+            expires = task.get_loop().time() + self._ttl
+            self._printed[argv] = _Kept(task.result(), expires)
+
+    async def _run(self, argv: tuple[str, ...]) -> str:
+        source = f"the command {argv[0]}"
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "malformed arguments"
+            raise _Unusable(f"{source} cannot be run: {why}") from error
+        try:
+            async with asyncio.timeout(self._timeout):
+                raw = await _output(process)
+                status = await process.wait()
+        except TimeoutError as error:
+            raise _Unusable(f"{source} took longer than {self._timeout:g} s") from error
+        finally:
+            await _stop(process)
+        if len(raw) <= _LONGEST and status != 0:
+            raise _Unusable(f"{source} failed with exit status {status}")
+        return _checked(_text(raw, source), source, missing="printed nothing")
+
+
+def serves(settings: ProviderSettings, user_agent: str) -> bool:
+    """Tell whether a provider's credential may serve a client, by its ``clients`` globs."""
+    agent = user_agent.lower()
+    return not settings.clients or any(
+        fnmatchcase(agent, pattern.lower()) for pattern in settings.clients
+    )
+
+
+async def _output(process: asyncio.subprocess.Process) -> bytes:
+    """Return what a program prints, up to one byte more than a credential may have."""
+    if process.stdout is None:
+        raise _Unusable("the command has no output")
+    raw = b""
+    while len(raw) <= _LONGEST and (more := await process.stdout.read(_LONGEST + 1 - len(raw))):
+        raw += more
+    if len(raw) > _LONGEST:
+        _kill(process)
+    return raw
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    """End a program that still runs, with its children, and collect its status."""
+    if process.returncode is None:
+        _kill(process)
+        await process.wait()
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        if sys.platform == "win32":
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _text(raw: bytes, source: str) -> str:
+    if len(raw) > _LONGEST:
+        raise _Unusable(f"{source} holds more than {_LONGEST} bytes, which is no credential")
+    try:
+        return raw.decode("ascii")
+    except UnicodeDecodeError:
+        # Not chained: the cause would quote the bytes.
+        raise _Unusable(f"{source} holds characters that cannot stand in a header") from None
+
+
+def _checked(value: str, source: str, missing: str = "is empty") -> str:
+    """Return a value without the white space around it; refuse what cannot stand in a header."""
+    value = value.strip()
+    if not value:
+        raise _Unusable(f"{source} {missing}")
+    if not (value.isascii() and value.isprintable()):
+        raise _Unusable(
+            f"{source} holds a line break or another character that cannot stand in a header"
+        )
+    return value

@@ -1,0 +1,145 @@
+"""Which headers travel: the client's on their way up, the upstream's on their way down.
+
+Pure. Bodies travel decompressed and with a length of their own, so whatever describes the
+transfer stays behind; everything the gateway adds about itself is the daemon's business.
+"""
+
+from collections.abc import Mapping
+
+from multidict import CIMultiDict, MultiMapping
+
+from gatewayctl import __version__
+from gatewayctl.config.kinds import AuthHeader, kinds
+from gatewayctl.config.settings import ProviderSettings
+from gatewayctl.core.model import Auth, WireProtocol
+
+Headers = tuple[tuple[str, str], ...]
+
+USER_AGENT = f"gatewayctl/{__version__}"
+
+_HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_TRANSFER = frozenset({"content-encoding", "content-length"})
+_OWN = "x-gatewayctl-"
+
+_ALWAYS_UP = frozenset({"accept", "traceparent", "tracestate"})
+_UP = {
+    WireProtocol.CHAT_COMPLETIONS: _ALWAYS_UP | {"openai-beta"},
+    WireProtocol.RESPONSES: _ALWAYS_UP | {"openai-beta"},
+    WireProtocol.MESSAGES: _ALWAYS_UP | {"anthropic-beta", "anthropic-version"},
+    WireProtocol.GEMINI: _ALWAYS_UP,
+}
+"""What goes up with a credential of the gateway's; the client's others say who the client is."""
+
+_NOT_UP = _HOP_BY_HOP | _TRANSFER | {"accept-encoding", "cookie", "cookie2", "expect", "host"}
+_NOT_DOWN = (
+    _HOP_BY_HOP
+    | _TRANSFER
+    | {"alt-svc", "date", "server", "set-cookie", "set-cookie2", "strict-transport-security"}
+)
+_NOT_DOWN_PREFIXES = (_OWN, "access-control-")
+
+
+def request_headers(
+    settings: ProviderSettings,
+    protocol: WireProtocol,
+    client: MultiMapping[str],
+    credential: str | None,
+) -> Headers:
+    """Return the headers of a call, final but for Host and Content-Length.
+
+    With ``auth = "forward"`` everything end-to-end of the client's goes up as it came, its
+    credential too, and ``credential`` is not used; otherwise only ``credential`` goes, if any, in
+    the header that the provider's kind wants. The provider's own ``headers`` win over all.
+    """
+    if settings.provider.auth is Auth.FORWARD:
+        headers = _forwarded(client)
+    else:
+        headers = _own(settings, protocol, client, credential)
+    headers["Accept-Encoding"] = "identity"  # compressors hold back the end of a stream's events
+    _apply(headers, settings.headers)
+    return tuple(headers.items())
+
+
+def reply_headers(upstream: MultiMapping[str]) -> Headers:
+    """Return what a client gets of an upstream's headers: all that is end-to-end, and no cookies.
+
+    Rate limits, request ids and the content type are among it.
+    """
+    hidden = _NOT_DOWN | _named_by_connection(upstream)
+    return tuple(
+        (name, value)
+        for name, value in upstream.items()
+        if (lower := name.lower()) not in hidden
+        and not lower.startswith(_NOT_DOWN_PREFIXES)
+        and _is_sendable(value)
+    )
+
+
+def _forwarded(client: MultiMapping[str]) -> CIMultiDict[str]:
+    hidden = _NOT_UP | _named_by_connection(client)
+    return CIMultiDict(
+        (name, value)
+        for name, value in client.items()
+        if (lower := name.lower()) not in hidden
+        and not lower.startswith(_OWN)
+        and _is_sendable(value)
+    )
+
+
+def _own(
+    settings: ProviderSettings,
+    protocol: WireProtocol,
+    client: MultiMapping[str],
+    credential: str | None,
+) -> CIMultiDict[str]:
+    headers = CIMultiDict(
+        (name, value)
+        for name, value in client.items()
+        if name.lower() in _UP[protocol] and _is_sendable(value)
+    )
+    kind = kinds().get(settings.provider.kind)
+    for name, value in kind.default_headers.items() if kind else ():
+        headers.setdefault(name, value)
+    headers.setdefault("Accept", "*/*")
+    headers["Content-Type"] = "application/json"
+    headers["User-Agent"] = USER_AGENT
+    if credential is not None and settings.provider.auth is not Auth.NONE:
+        if kind is not None and kind.auth_header is AuthHeader.X_API_KEY:
+            headers["x-api-key"] = credential
+        else:
+            headers["Authorization"] = f"Bearer {credential}"
+    return headers
+
+
+def _apply(headers: CIMultiDict[str], configured: Mapping[str, str]) -> None:
+    for name, value in configured.items():
+        if value:
+            headers[name] = value
+        else:
+            headers.popall(name, None)
+
+
+def _named_by_connection(headers: MultiMapping[str]) -> frozenset[str]:
+    """Return the names that a Connection header makes hop-by-hop."""
+    return frozenset(
+        name.strip().lower()
+        for value in headers.getall("Connection", ())
+        for name in value.split(",")
+    )
+
+
+def _is_sendable(value: str) -> bool:
+    """Tell whether a value can be written again: bytes that are not UTF-8 and controls cannot."""
+    return value.isascii() or not any(0xD800 <= ord(char) <= 0xDFFF for char in value)  # noqa: PLR2004 - surrogates
