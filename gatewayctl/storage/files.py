@@ -1,0 +1,135 @@
+"""Files of our own: written whole or not at all, private, and locked between processes.
+
+Everything here blocks (fsync and waiting for a lock take milliseconds to seconds), so an event
+loop calls it through a thread. What the bytes mean does not belong here.
+"""
+
+import contextlib
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from gatewayctl.core.errors import StorageFailed
+
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+LOCK_TIMEOUT = 10.0
+_LOCK_POLL = 0.05
+
+
+def read_bytes(path: Path) -> bytes | None:
+    """Return a file's content, None when there is no such file; StorageFailed when unreadable."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _failed("read", path, error) from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its missing parents, private to the user; an existing one is left as is."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        for folder in reversed(missing):
+            folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    except OSError as error:
+        raise _failed("make the folder", path, error) from error
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Replace a file by ``data`` so that a reader or a crash sees the old or the new one, whole.
+
+    The temporary file lies in the same folder (a rename is atomic only there); the data are on the
+    disk before the name is, and the name before this returns.
+    """
+    make_folder(path.parent)
+    temporary: Path | None = None
+    try:
+        # mkstemp makes the file with mode 0600 from its first moment on.
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise _failed("write", path, error) from error
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
+    """Hold the lock file ``path`` against other processes and threads; ``timeout`` in seconds.
+
+    The system gives the lock back when its holder dies, so a leftover file never blocks anybody.
+    Raises StorageFailed when somebody else holds it for longer than ``timeout``.
+    """
+    make_folder(path.parent)
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE)
+    except OSError as error:
+        raise _failed("open the lock", path, error) from error
+    try:
+        deadline = time.monotonic() + timeout
+        while not _try_lock(handle):
+            if time.monotonic() >= deadline:
+                raise StorageFailed(
+                    f"cannot lock {path}: another process has held it for {timeout:g} s"
+                )
+            time.sleep(_LOCK_POLL)
+        try:
+            yield
+        finally:
+            _unlock(handle)
+    finally:
+        os.close(handle)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(handle: int) -> bool:
+        os.lseek(handle, 0, os.SEEK_SET)
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def _unlock(handle: int) -> None:
+        os.lseek(handle, 0, os.SEEK_SET)
+        msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
+
+    def _sync_folder(path: Path) -> None:
+        """Windows cannot open a folder; its rename is on the disk when it returns."""
+
+else:
+    import fcntl
+
+    def _try_lock(handle: int) -> bool:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _unlock(handle: int) -> None:
+        fcntl.flock(handle, fcntl.LOCK_UN)
+
+    def _sync_folder(path: Path) -> None:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _failed(what: str, path: Path, error: OSError) -> StorageFailed:
+    return StorageFailed(f"cannot {what} {path}: {error.strerror or type(error).__name__}")
