@@ -64,7 +64,7 @@ class World(Protocol):
 class Estimator(Protocol):
     """Sizes one request for one model's tokenizer."""
 
-    def __call__(self, settings: EstimatorSettings) -> Estimate:
+    def __call__(self, settings: EstimatorSettings, /) -> Estimate:
         """Return the input estimate under these settings."""
         ...
 

@@ -1,0 +1,232 @@
+"""The surfaces: which path is what, and the net under every handler.
+
+Handlers are thin: they read the body, ask a codec for its shape and hand over to the pipeline.
+Whatever goes wrong is told in the dialect of the path that was asked.
+"""
+
+import asyncio
+import logging
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from gatewayctl.config.settings import OverflowStatus, Settings
+from gatewayctl.core.errors import ApiError, ErrorKind, RequestInvalid
+from gatewayctl.core.model import WireProtocol
+from gatewayctl.core.routing.decision import Candidate, Skipped
+from gatewayctl.daemon import body
+from gatewayctl.daemon.asked import Asked
+from gatewayctl.daemon.listing import Listing
+from gatewayctl.daemon.pipeline import Pipeline
+from gatewayctl.daemon.replies import error_reply, json_reply, own_headers
+from gatewayctl.protocols.catalog import CODECS
+from gatewayctl.protocols.codec import Codec
+
+log = logging.getLogger("gatewayctl.requests")
+
+Handler = Callable[[web.BaseRequest, Codec, str], Awaitable[web.StreamResponse]]
+
+_VERSION_PREFIX = re.compile(r"^(?:/v1)+(?=/|$)")
+_PORT = re.compile(r":\d+$")
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+class App:
+    """Answers every HTTP request of the daemon. ``ready`` says why it is not, None when it is."""
+
+    def __init__(self, settings: Settings, pipeline: Pipeline, listing: Listing) -> None:
+        self._settings = settings
+        self._pipeline = pipeline
+        self._listing = listing
+        self._hosts = _LOOPBACK_NAMES | {
+            settings.server.host.lower(),
+            *(host.lower() for host in settings.server.allowed_hosts),
+        }
+        self.unready: str | None = None
+        chat = CODECS[WireProtocol.CHAT_COMPLETIONS]
+        messages = CODECS[WireProtocol.MESSAGES]
+        self._chat = chat
+        self._messages = messages
+        self._surfaces: Mapping[str, tuple[Codec, Mapping[str, Handler]]] = {
+            "/chat/completions": (chat, {"POST": self._generate}),
+            "/responses": (CODECS[WireProtocol.RESPONSES], {"POST": self._generate}),
+            "/messages": (messages, {"POST": self._generate}),
+            "/messages/count_tokens": (messages, {"POST": self._count_tokens}),
+            "/models": (chat, {"GET": self._models}),
+            "/healthz": (chat, {"GET": self._healthz}),
+            "/readyz": (chat, {"GET": self._readyz}),
+            "/": (chat, {"GET": self._root, "HEAD": self._root}),
+        }
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request; no exception leaves but cancellation."""
+        request_id = f"req_{secrets.token_hex(12)}"
+        codec = self._dialect(request)
+        try:
+            error = self._denied(request)
+            if error is None:
+                return await self._dispatch(request, codec, request_id)
+        except RequestInvalid as invalid:
+            error = ApiError(
+                kind=ErrorKind.MALFORMED,
+                message=str(invalid),
+                param=invalid.path,
+                should_retry=False,
+            )
+        except body.BodyTooLarge as too_large:
+            error = ApiError(
+                kind=ErrorKind.BODY_TOO_LARGE, message=str(too_large), should_retry=False
+            )
+        except body.BodyTimeout as stalled:
+            error = ApiError(kind=ErrorKind.MALFORMED, message=str(stalled))
+        except ConnectionError:
+            log.info("%s left by the client", request_id)
+            raise
+        except Exception:
+            log.exception("%s failed in the gateway itself", request_id)
+            error = ApiError(
+                kind=ErrorKind.INTERNAL,
+                message="the gateway failed; its log says how, under this request id",
+            )
+        return self._error(codec, error, request_id)
+
+    async def _dispatch(
+        self, request: web.BaseRequest, codec: Codec, request_id: str
+    ) -> web.StreamResponse:
+        path = _path(request)
+        found = self._surfaces.get(path)
+        if found is None and path.startswith("/models/"):
+            found = (codec, {"GET": self._model})
+        if found is None:
+            known = ", ".join(f"/v1{each}" for each in list(self._surfaces)[:5])
+            return self._error(
+                codec,
+                ApiError(
+                    kind=ErrorKind.NOT_FOUND,
+                    message=f"nothing is served at {request.path}; there are {known}",
+                    should_retry=False,
+                ),
+                request_id,
+            )
+        _, methods = found
+        handler = methods.get(request.method)
+        if handler is None:
+            allowed = ", ".join(methods)
+            response = self._error(
+                codec,
+                ApiError(
+                    kind=ErrorKind.METHOD_NOT_ALLOWED,
+                    message=f"{request.path} takes {allowed}",
+                    should_retry=False,
+                ),
+                request_id,
+            )
+            response.headers["allow"] = allowed
+            return response
+        return await handler(request, codec, request_id)
+
+    def _dialect(self, request: web.BaseRequest) -> Codec:
+        """Return the codec whose errors this client understands."""
+        found = self._surfaces.get(_path(request))
+        if found is not None and found[0] is not self._chat:
+            return found[0]
+        return self._messages if "anthropic-version" in request.headers else self._chat
+
+    def _denied(self, request: web.BaseRequest) -> ApiError | None:
+        """Refuse a page that reached loopback under a name of its own (DNS rebinding)."""
+        host = request.headers.get("Host", "").lower()
+        if not host or _PORT.sub("", host) in self._hosts:
+            return None
+        return ApiError(
+            kind=ErrorKind.FORBIDDEN,
+            message=(
+                f'the Host header names "{host}"; add it to server.allowed_hosts if it is yours'
+            ),
+            should_retry=False,
+        )
+
+    def _error(self, codec: Codec, error: ApiError, request_id: str) -> web.Response:
+        headers = own_headers(request_id)
+        return error_reply(codec, error, headers, self._settings.server.overflow_status)
+
+    async def _asked(
+        self, request: web.BaseRequest, codec: Codec, request_id: str, *, counting: bool
+    ) -> Asked:
+        started = asyncio.get_running_loop().time()
+        encoding = request.headers.get("Content-Encoding", "")
+        data = await body.read(request.content, encoding, self._settings.server.body_limit)
+        return Asked(
+            request=request,
+            codec=codec,
+            body=data,
+            shape=codec.shape(data, counting=counting),
+            request_id=request_id,
+            started=started,
+        )
+
+    async def _generate(
+        self, request: web.BaseRequest, codec: Codec, request_id: str
+    ) -> web.StreamResponse:
+        asked = await self._asked(request, codec, request_id, counting=False)
+        return await self._pipeline.answer(asked)
+
+    async def _count_tokens(
+        self, request: web.BaseRequest, codec: Codec, request_id: str
+    ) -> web.StreamResponse:
+        """Count for the candidate that would be attempted first, whatever its window."""
+        asked = await self._asked(request, codec, request_id, counting=True)
+        decision = await self._pipeline.decide_measured(asked)
+        headers = own_headers(request_id, decision)
+        judged: list[Candidate | Skipped] = [*decision.attempts, *decision.skipped]
+        estimate = next((each.estimate for each in judged if each.estimate is not None), None)
+        if estimate is None:
+            error = decision.error or ApiError(kind=ErrorKind.INTERNAL, message="nothing to count")
+            return error_reply(codec, error, headers, OverflowStatus.AUTO)
+        return json_reply(200, {"input_tokens": estimate.likely}, headers)
+
+    async def _models(
+        self, request: web.BaseRequest, codec: Codec, request_id: str
+    ) -> web.StreamResponse:
+        _ = request
+        listed = self._listing.all(codec.protocol)
+        return json_reply(200, listed, own_headers(request_id))
+
+    async def _model(
+        self, request: web.BaseRequest, codec: Codec, request_id: str
+    ) -> web.StreamResponse:
+        name = unquote(_path(request).removeprefix("/models/"))
+        found = self._listing.one(name, codec.protocol)
+        if found is None:
+            return self._error(codec, self._listing.unknown(name), request_id)
+        return json_reply(200, found, own_headers(request_id))
+
+    async def _healthz(
+        self, request: web.BaseRequest, codec: Codec, request_id: str
+    ) -> web.StreamResponse:
+        _ = request, codec
+        return json_reply(200, {"status": "ok"}, own_headers(request_id))
+
+    async def _readyz(
+        self, request: web.BaseRequest, codec: Codec, request_id: str
+    ) -> web.StreamResponse:
+        _ = request, codec
+        headers = own_headers(request_id)
+        if self.unready is not None:
+            return json_reply(503, {"status": "not ready", "reason": self.unready}, headers)
+        return json_reply(200, {"status": "ready"}, headers)
+
+    async def _root(
+        self, request: web.BaseRequest, codec: Codec, request_id: str
+    ) -> web.StreamResponse:
+        _ = request, codec
+        surfaces = [f"/v1{each}" for each in list(self._surfaces)[:5]]
+        return json_reply(200, {"gatewayctl": surfaces}, own_headers(request_id))
+
+
+def _path(request: web.BaseRequest) -> str:
+    """Return the path without ``/v1``, which a base URL may have doubled or left out."""
+    path = _VERSION_PREFIX.sub("", request.rel_url.raw_path) or "/"
+    return path.rstrip("/") or "/"

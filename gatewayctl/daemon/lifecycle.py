@@ -1,0 +1,125 @@
+"""The daemon's life: bind, say so, serve, drain, end.
+
+What is served is ``app``'s business; which parts there are ``composition``'s.
+"""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+
+from aiohttp import web
+
+from gatewayctl.core.errors import GatewayctlError
+from gatewayctl.daemon.app import App
+
+log = logging.getLogger("gatewayctl.daemon")
+
+DRAIN = 30.0
+"""Seconds that requests under way are given to end after SIGTERM; then they are cancelled."""
+
+BACKLOG = 1024
+
+_MAX_FIELD = 64 * 1024  # bytes of one request header: agents send long ones
+
+
+class CannotListen(GatewayctlError):
+    """The address cannot be bound; the message says what to do."""
+
+
+def bind(host: str, port: int) -> list[socket.socket]:
+    """Return listening sockets: loopback on 127.0.0.1 listens on ::1 too where there is one."""
+    first = _bound(host, port)
+    sockets = [first]
+    if host in {"127.0.0.1", "localhost"}:
+        chosen = first.getsockname()[1]
+        try:
+            sockets.append(_bound("::1", chosen))
+        except CannotListen as error:
+            log.debug("no second loopback address: %s", error)
+    return sockets
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    address = "127.0.0.1" if host == "localhost" else host
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = None
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((address, port))
+        sock.listen(BACKLOG)
+        sock.settimeout(0)
+    except OSError as error:
+        if sock is not None:
+            sock.close()
+        hint = error.strerror or str(error)
+        if error.errno == errno.EADDRINUSE:
+            hint = "the port is in use; choose another with --port, or --port 0 for a free one"
+        raise CannotListen(f"cannot listen on {host}:{port}: {hint}") from error
+    return sock
+
+
+async def serve(app: App, sockets: list[socket.socket], announce: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; a second signal ends at once.
+
+    ``announce`` is called with the URL as soon as requests are accepted.
+    """
+    server = web.Server(
+        app,
+        handler_cancellation=True,
+        auto_decompress=False,
+        access_log=None,
+        max_line_size=_MAX_FIELD,
+        max_field_size=_MAX_FIELD,
+        keepalive_timeout=75.0,
+    )
+    runner = web.ServerRunner(server, shutdown_timeout=DRAIN)
+    await runner.setup()
+    for sock in sockets:
+        await web.SockSite(runner, sock, backlog=BACKLOG).start()
+    announce(url(sockets[0]))
+    stop = asyncio.Event()
+    with _signals(stop):
+        await stop.wait()
+        app.unready = "draining: the daemon is stopping"
+        log.info("draining: up to %.0f s for requests under way", DRAIN)
+        stop.clear()
+        ending = asyncio.ensure_future(runner.cleanup())
+        forced = asyncio.ensure_future(stop.wait())
+        await asyncio.wait({ending, forced}, return_when=asyncio.FIRST_COMPLETED)
+        if not ending.done():
+            log.info("second signal: requests under way are cut off")
+            ending.cancel()
+        forced.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await ending
+
+
+def url(sock: socket.socket) -> str:
+    """Return the URL at which a socket is reached."""
+    host, port = sock.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    """Set ``stop`` on SIGTERM and SIGINT while inside."""
+    loop = asyncio.get_running_loop()
+    caught = (signal.SIGTERM, signal.SIGINT)
+    for each in caught:
+        try:
+            loop.add_signal_handler(each, stop.set)
+        except NotImplementedError:  # Windows has no loop signal handlers
+            signal.signal(each, lambda *_: loop.call_soon_threadsafe(stop.set))
+    try:
+        yield
+    finally:
+        for each in caught:
+            with contextlib.suppress(NotImplementedError):
+                loop.remove_signal_handler(each)

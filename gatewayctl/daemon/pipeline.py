@@ -1,0 +1,178 @@
+"""One request's life: bytes, shape, decision, attempts, reply. Top to bottom, no way back.
+
+What a surface is called is ``app``'s business, one attempt ``trying``'s, how a stream is brought
+to the client ``relay``'s.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from gatewayctl.config.settings import Settings
+from gatewayctl.core.attempts import Failed, Try, attempt
+from gatewayctl.core.errors import UpstreamFailed
+from gatewayctl.core.estimate import by_bound, by_ratio
+from gatewayctl.core.exhausted import told
+from gatewayctl.core.model import EstimatorSettings
+from gatewayctl.core.routing.decision import Candidate, Decision, Estimate
+from gatewayctl.core.routing.plan import plan, settled
+from gatewayctl.core.routing.world import Request, World
+from gatewayctl.daemon.asked import Asked
+from gatewayctl.daemon.replies import error_reply, own_headers
+from gatewayctl.daemon.trying import Got, Streamed, Tries, Whole
+from gatewayctl.upstream.headers import reply_headers
+
+log = logging.getLogger("gatewayctl.requests")
+
+MEASURE_INLINE = 64 * 1024
+"""Bytes of a body from which it is measured off the loop."""
+
+
+class Pipeline:
+    """Answers requests: plans, attempts, delivers. Holds the round-robin counters."""
+
+    def __init__(
+        self, settings: Settings, world: World, tries: Tries, chance: Callable[[], int]
+    ) -> None:
+        self._settings = settings
+        self._world = world
+        self._tries = tries
+        self._chance = chance
+        self._counters: dict[str, int] = {}
+
+    async def answer(self, asked: Asked) -> web.StreamResponse:
+        """Return the reply to a request, already sent if it is a stream."""
+        decision = await self.decide(asked)
+        for skipped in decision.skipped:
+            log.info(
+                "%s skipped %s: %s (%s)",
+                asked.request_id,
+                skipped.model,
+                skipped.reason,
+                skipped.detail,
+            )
+        if decision.error is not None:
+            log.info("%s refused: %s", asked.request_id, decision.error.kind)
+            headers = own_headers(asked.request_id, decision)
+            overflow = self._settings.server.overflow_status
+            return error_reply(asked.codec, decision.error, headers, overflow)
+        return await self._attempts(asked, decision)
+
+    async def decide(self, asked: Asked) -> Decision:
+        """Plan by the body's length alone; where size matters, measure and plan again."""
+        by_length = by_bound(asked.shape)
+        decision = self._plan(asked, lambda _: by_length)
+        return decision if settled(decision) else await self.decide_measured(asked)
+
+    async def decide_measured(self, asked: Asked) -> Decision:
+        """Plan with the text measured."""
+        if len(asked.body) < MEASURE_INLINE:
+            measured = asked.codec.measure(asked.body)
+        else:
+            measured = await asyncio.to_thread(asked.codec.measure, asked.body)
+
+        def estimator(settings: EstimatorSettings) -> Estimate:
+            return by_ratio(asked.shape, measured, settings)
+
+        return self._plan(asked, estimator)
+
+    def _plan(self, asked: Asked, estimator: Callable[[EstimatorSettings], Estimate]) -> Decision:
+        request = Request(
+            shape=asked.shape,
+            seed=self._chance(),
+            counters=self._counters,
+            today=datetime.now(UTC).date().isoformat(),
+        )
+        return plan(asked.name, request, self._world, estimator)
+
+    async def _attempts(self, asked: Asked, decision: Decision) -> web.StreamResponse:
+        """Try the candidates in turn; no await stands between planning and the first of them."""
+        planned = {
+            alloy: self._counters.get(alloy, 0)
+            for candidate in decision.attempts
+            for alloy in candidate.turns
+        }
+        clock = asyncio.get_running_loop().time
+        steps = attempt(decision.attempts, decision.policy)
+        step: Try = next(steps)
+        while True:
+            self._advance(step.candidate, planned)
+            left = decision.policy.deadline - (clock() - asked.started)
+            try:
+                got = await self._tries.one(asked, step.candidate, left)
+            except UpstreamFailed as error:
+                failed = Failed(
+                    candidate=step.candidate,
+                    failure=error.failure,
+                    elapsed=clock() - asked.started,
+                )
+                _note(asked, step, failed)
+                try:
+                    step = steps.send(failed)
+                except StopIteration as stop:
+                    return self._gave_up(asked, decision, stop.value)
+                continue
+            steps.close()
+            return await self._deliver(asked, decision, step, got)
+
+    async def _deliver(
+        self, asked: Asked, decision: Decision, step: Try, got: Got
+    ) -> web.StreamResponse:
+        headers = own_headers(asked.request_id, decision, step.candidate, step.number)
+        match got:
+            case Whole():
+                response = web.Response(status=got.reply.status, body=got.body)
+                response.headers.extend((*reply_headers(got.reply.headers), *headers.items()))
+                log.info("%s answered by %s", asked.request_id, step.candidate.model)
+                return response
+            case Streamed():
+                streamed = web.StreamResponse(status=got.reply.status)
+                streamed.headers.extend((*reply_headers(got.reply.headers), *headers.items()))
+                await self._stream(asked, step.candidate, got, streamed)
+                return streamed
+
+    async def _stream(
+        self, asked: Asked, candidate: Candidate, got: Streamed, response: web.StreamResponse
+    ) -> None:
+        outcome = "was left by the client"
+        try:
+            await response.prepare(asked.request)
+            failure = await got.stream.forward(response, asked.request_id)
+            await response.write_eof()
+            outcome = "answered" if failure is None else f"broke off ({failure.message})"
+        finally:
+            got.reply.abort()
+            log.info("%s %s by %s", asked.request_id, outcome, candidate.model)
+
+    def _gave_up(
+        self, asked: Asked, decision: Decision, failures: tuple[Failed, ...]
+    ) -> web.StreamResponse:
+        """Answer with the first cause; one upstream's own refusal is passed on as it came."""
+        first = failures[0]
+        headers = own_headers(asked.request_id, decision, first.candidate, len(failures))
+        if len(failures) == 1 and self._tries.passes(first):
+            response = web.Response(status=first.failure.status or 502, body=first.failure.body)
+            response.headers.extend((*first.failure.headers, *headers.items()))
+            return response
+        error = told(asked.name, failures)
+        return error_reply(asked.codec, error, headers, self._settings.server.overflow_status)
+
+    def _advance(self, candidate: Candidate, planned: dict[str, int]) -> None:
+        """Move the counters of the round-robin alloys whose head this attempt is, once each."""
+        for alloy in candidate.turns:
+            if (before := planned.pop(alloy, None)) is not None:
+                self._counters[alloy] = before + 1
+
+
+def _note(asked: Asked, step: Try, failed: Failed) -> None:
+    log.info(
+        "%s attempt %d, %s, failed: %s (%s)",
+        asked.request_id,
+        step.number,
+        step.candidate.model,
+        failed.failure.kind,
+        failed.failure.message,
+    )

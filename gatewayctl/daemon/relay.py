@@ -1,0 +1,148 @@
+"""A streamed reply, held until it commits, then brought to the client event by event.
+
+Before the commit nothing has been sent, so a failure is an ``UpstreamFailed`` that the pipeline
+can answer with another candidate. After it, whatever the upstream does, the client's stream ends
+with its protocol's terminal frame or with its typed error event. Only whole events are released.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from gatewayctl.core.errors import ApiError, ErrorKind, Failure, FailureKind, UpstreamFailed
+from gatewayctl.core.events import Phase
+from gatewayctl.core.exhausted import told_kind
+from gatewayctl.protocols.codec import BadFrame, Codec, StreamWatcher
+from gatewayctl.protocols.sse import SseEvent, SseParser
+from gatewayctl.upstream.client import Reply
+from gatewayctl.upstream.failures import in_stream
+
+MAX_EVENT = 16 * 1024 * 1024
+"""Bytes of one event, and of all that is held before the commit."""
+
+CLIENT_STALL = 600.0
+"""Seconds after which a client that does not read its stream is given up on."""
+
+TRAILER = 2.0
+"""Seconds to wait for an upstream to end its body after the terminal frame."""
+
+
+class Stream:
+    """One upstream stream on its way to one client."""
+
+    def __init__(self, reply: Reply, codec: Codec, *, usage_requested: bool) -> None:
+        self._reply = reply
+        self._codec = codec
+        self._parser = SseParser(MAX_EVENT)
+        self._chunks = reply.chunks()
+        self._held: list[bytes] = []
+        self._pending: list[SseEvent] = []
+        self.watcher: StreamWatcher = codec.watcher(usage_requested=usage_requested)
+        self.ended: Phase | None = None
+
+    async def commit(self) -> None:
+        """Read until the reply commits, holding its frames; raise ``UpstreamFailed``."""
+        size = 0
+        async for events in self._events():
+            for position, event in enumerate(events):
+                phase = self._see(event)
+                if phase is Phase.ERROR:
+                    raise UpstreamFailed(
+                        in_stream(self.watcher.error_code, self.watcher.error or "stream error")
+                    )
+                self._held.append(self.watcher.release(event))
+                size += len(event.raw)
+                if phase is not Phase.LIFECYCLE:
+                    self.ended = phase if phase is Phase.TERMINAL else None
+                    self._pending = events[position + 1 :]
+                    return
+                if size > MAX_EVENT:
+                    raise _bad(f"more than {MAX_EVENT} bytes came before any content")
+        raise _bad("the stream ended before its first content")
+
+    async def forward(self, response: web.StreamResponse, request_id: str) -> Failure | None:
+        """Send what was held and all that follows; return how the upstream broke, if it did."""
+        failure = None
+        try:
+            await self._write(response, b"".join(self._held))
+            self._held.clear()
+            if self.ended is None:
+                await self._follow(response)
+        except UpstreamFailed as error:
+            failure = error.failure
+        if failure is None and self.ended is None:
+            failure = _bad("the stream ended without its terminal frame").failure
+        if failure is not None:
+            await self._write(
+                response,
+                self._codec.stream_error(_broken(failure, request_id), seen=self.watcher),
+            )
+        elif self.ended is Phase.TERMINAL:
+            await self._drain()
+        return failure
+
+    async def _follow(self, response: web.StreamResponse) -> None:
+        if self._pending and await self._send(response, self._pending):
+            return
+        async for events in self._events():
+            if await self._send(response, events):
+                return
+
+    async def _send(self, response: web.StreamResponse, events: list[SseEvent]) -> bool:
+        """Forward some events in one write; True when the stream has ended with one of them."""
+        out: list[bytes] = []
+        try:
+            for event in events:
+                phase = self._see(event)
+                out.append(self.watcher.release(event))
+                if phase is Phase.TERMINAL or phase is Phase.ERROR:
+                    self.ended = phase
+                    return True
+            return False
+        finally:
+            if out:
+                await self._write(response, b"".join(out))
+
+    async def _events(self) -> AsyncIterator[list[SseEvent]]:
+        async for chunk in self._chunks:
+            try:
+                events = self._parser.feed(chunk)
+            except BadFrame as error:
+                raise _bad(str(error)) from error
+            if events:
+                yield events
+
+    def _see(self, event: SseEvent) -> Phase:
+        try:
+            return self.watcher.see(event)
+        except BadFrame as error:
+            raise _bad(str(error)) from error
+
+    async def _write(self, response: web.StreamResponse, data: bytes) -> None:
+        if data:
+            async with asyncio.timeout(CLIENT_STALL):
+                await response.write(data)
+
+    async def _drain(self) -> None:
+        """Read the body's end, so that the connection can serve the next request."""
+        try:
+            async with asyncio.timeout(TRAILER):
+                async for _ in self._chunks:
+                    continue
+        except (UpstreamFailed, TimeoutError):
+            self._reply.abort()
+
+
+def _bad(message: str) -> UpstreamFailed:
+    return UpstreamFailed(Failure(kind=FailureKind.BAD_RESPONSE, message=message))
+
+
+def _broken(failure: Failure, request_id: str) -> ApiError:
+    """Return the error that ends a stream which broke after its commit."""
+    kind = told_kind(failure.kind)
+    return ApiError(
+        kind=ErrorKind.UPSTREAM_FAILED if kind is ErrorKind.MALFORMED else kind,
+        message=f"the reply broke off: {failure.message}",
+        details={"request_id": request_id, "failure": failure.kind.value},
+    )

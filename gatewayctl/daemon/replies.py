@@ -1,0 +1,73 @@
+"""Replies of the daemon's own: errors in the client's dialect, JSON, and the gateway's headers."""
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+import msgspec
+from aiohttp import web
+
+from gatewayctl.config.settings import OverflowStatus
+from gatewayctl.core.errors import ApiError, ErrorKind
+from gatewayctl.core.routing.decision import Candidate, Decision
+from gatewayctl.protocols.codec import Codec, WireError
+
+_VISIBLE = "!#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ "
+
+
+def header(value: str) -> str:
+    """Return a value that is safe in a header: what is not visible ASCII is percent-encoded."""
+    return quote(value, safe=_VISIBLE)
+
+
+def json_reply(
+    status: int, value: object, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """Return a JSON reply; bytes are taken as JSON already."""
+    return web.Response(
+        status=status,
+        body=value if isinstance(value, bytes) else msgspec.json.encode(value),
+        content_type="application/json",
+        headers=headers,
+    )
+
+
+def wire_error(
+    codec: Codec, error: ApiError, request_id: str, overflow: OverflowStatus
+) -> WireError:
+    """Return an error in the codec's dialect, the request id among its details."""
+    told = msgspec.structs.replace(error, details={"request_id": request_id, **error.details})
+    forced = None
+    if error.kind is ErrorKind.TOO_LARGE and overflow is not OverflowStatus.AUTO:
+        forced = int(overflow.value)
+    return codec.error(told, too_large_status=forced)
+
+
+def error_reply(
+    codec: Codec, error: ApiError, headers: Mapping[str, str], overflow: OverflowStatus
+) -> web.Response:
+    """Return an error as a reply, with the gateway's own headers."""
+    wire = wire_error(codec, error, headers["x-gatewayctl-request-id"], overflow)
+    response = web.Response(
+        status=wire.status, body=wire.body, content_type="application/json", headers=headers
+    )
+    response.headers.update(wire.headers)
+    return response
+
+
+def own_headers(
+    request_id: str,
+    decision: Decision | None = None,
+    candidate: Candidate | None = None,
+    attempts: int = 0,
+) -> dict[str, str]:
+    """Return the ``x-gatewayctl-*`` headers of a reply."""
+    headers = {"x-gatewayctl-request-id": request_id}
+    if decision is not None:
+        headers["x-gatewayctl-attempts"] = str(attempts)
+        if decision.route is not None:
+            headers["x-gatewayctl-route"] = header(decision.route)
+    if candidate is not None:
+        headers["x-gatewayctl-model"] = header(candidate.model)
+        if candidate.send_budget is not None:
+            headers["x-gatewayctl-output-budget"] = str(candidate.send_budget)
+    return headers

@@ -1,0 +1,189 @@
+"""One attempt at one candidate, from the call to the commit.
+
+Every way in which it can fail before the commit leaves here as ``UpstreamFailed``; nothing has
+been sent to the client by then. Which candidate comes next is ``core.attempts``' business.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+import msgspec
+from aiohttp import web
+
+from gatewayctl.config.settings import ModelOverride, ProviderSettings, Settings, Timeouts
+from gatewayctl.core.attempts import Failed
+from gatewayctl.core.errors import Failure, FailureKind, UpstreamFailed
+from gatewayctl.core.model import Auth
+from gatewayctl.core.routing.decision import Candidate
+from gatewayctl.daemon.asked import Asked
+from gatewayctl.daemon.relay import Stream
+from gatewayctl.protocols.codec import BadFrame, Changes
+from gatewayctl.upstream.client import Call, Reply, Upstream
+from gatewayctl.upstream.credentials import Credentials, serves
+from gatewayctl.upstream.failures import classify, in_reply
+from gatewayctl.upstream.headers import request_headers
+
+REPLY_LIMIT = 256 * 1024 * 1024
+"""Bytes of a whole reply; more is no answer of a model."""
+
+ERROR_LIMIT = 256 * 1024
+"""Bytes that are read of an upstream's error reply."""
+
+
+class Whole(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole reply, read and believed."""
+
+    reply: Reply
+    body: bytes
+
+
+class Streamed(msgspec.Struct, frozen=True, kw_only=True):
+    """A stream that has committed."""
+
+    reply: Reply
+    stream: Stream
+
+
+Got = Whole | Streamed
+
+
+class Tries:
+    """Attempts candidates through the upstream client."""
+
+    def __init__(self, settings: Settings, upstream: Upstream, credentials: Credentials) -> None:
+        self._settings = settings
+        self._upstream = upstream
+        self._credentials = credentials
+
+    async def one(self, asked: Asked, candidate: Candidate, left: float) -> Got:
+        """Attempt a candidate within ``left`` seconds; raise ``UpstreamFailed``."""
+        settings = self._settings.providers[candidate.provider]
+        override = self._settings.models.get(candidate.model)
+        timeouts = _timeouts(settings.timeouts, override)
+        limit = _to_commit(asked, candidate, timeouts, left)
+        try:
+            async with asyncio.timeout(limit):
+                call = await self._call(asked, candidate, settings, override, timeouts)
+                return await self._committed(asked, candidate, await self._upstream.send(call))
+        except TimeoutError as error:
+            message = f"no content from {candidate.model} within {limit:g} s"
+            raise UpstreamFailed(Failure(kind=FailureKind.TIMEOUT, message=message)) from error
+
+    def passes(self, failed: Failed) -> bool:
+        """Tell whether an upstream's refusal is the client's to see as it came.
+
+        A refusal of the gateway's own credential is not; one of a forwarded credential is.
+        """
+        failure = failed.failure
+        if failure.status is None or not failure.body:
+            return False
+        forwards = self._settings.providers[failed.candidate.provider].provider.auth is Auth.FORWARD
+        own = failure.kind in {FailureKind.AUTH, FailureKind.FORBIDDEN} and not forwards
+        return not own and failure.status >= web.HTTPBadRequest.status_code
+
+    async def _committed(self, asked: Asked, candidate: Candidate, reply: Reply) -> Got:
+        """Read a reply up to its commit; its connection is closed if there is none."""
+        got: Got | None = None
+        try:
+            if reply.status // 100 != 2:  # noqa: PLR2004 - the class of success
+                body = await reply.read(ERROR_LIMIT)
+                raise UpstreamFailed(
+                    classify(candidate.protocol, reply.status, reply.headers, body)
+                )
+            if asked.shape.stream and reply.content_type in {"text/event-stream", ""}:
+                requested = asked.codec.usage_requested(asked.body)
+                stream = Stream(reply, asked.codec, usage_requested=requested)
+                await stream.commit()
+                got = Streamed(reply=reply, stream=stream)
+            else:
+                got = Whole(reply=reply, body=await self._whole(asked, candidate, reply))
+            return got
+        finally:
+            if got is None:
+                reply.abort()
+
+    async def _whole(self, asked: Asked, candidate: Candidate, reply: Reply) -> bytes:
+        body = await reply.read(REPLY_LIMIT)
+        failure = in_reply(candidate.protocol, reply.headers, body)
+        if failure is None and asked.shape.stream:
+            failure = Failure(
+                kind=FailureKind.BAD_RESPONSE,
+                message=f"a stream was asked for, {reply.content_type or 'no type'} came",
+            )
+        if failure is None:
+            try:
+                asked.codec.read_reply(body)
+            except BadFrame as error:
+                failure = Failure(kind=FailureKind.BAD_RESPONSE, message=str(error))
+        if failure is not None:
+            raise UpstreamFailed(failure)
+        return body
+
+    async def _call(
+        self,
+        asked: Asked,
+        candidate: Candidate,
+        settings: ProviderSettings,
+        override: ModelOverride | None,
+        timeouts: Timeouts,
+    ) -> Call:
+        if not serves(settings, asked.request.headers.get("User-Agent", "")):
+            raise UpstreamFailed(_not_served(settings))
+        auth = settings.provider.auth
+        credential = await self._credentials.get(settings) if auth is Auth.KEY else None
+        return Call(
+            provider=settings,
+            url=f"{settings.base_url}{asked.codec.path}{_query(asked.request)}",
+            headers=request_headers(
+                settings, candidate.protocol, asked.request.headers, credential
+            ),
+            body=asked.codec.patch(asked.body, _changes(asked, candidate, settings, override)),
+            stream=asked.shape.stream,
+            timeouts=timeouts,
+        )
+
+
+def _changes(
+    asked: Asked, candidate: Candidate, settings: ProviderSettings, override: ModelOverride | None
+) -> Changes:
+    """Return the edits to the body; with a forwarded credential only name and clamped budget."""
+    if settings.provider.auth is Auth.FORWARD:
+        return Changes(model=candidate.upstream_model, output_budget=candidate.send_budget)
+    return Changes(
+        model=candidate.upstream_model,
+        output_budget=candidate.send_budget,
+        include_usage=asked.shape.stream,
+        set={} if override is None else {key: bytes(raw) for key, raw in override.set.items()},
+        drop=() if override is None else override.drop,
+        strip_billing=settings.flags.get("strip_billing_attribution", True),
+    )
+
+
+def _not_served(settings: ProviderSettings) -> Failure:
+    allowed = ", ".join(settings.clients)
+    return Failure(
+        kind=FailureKind.FORBIDDEN,
+        message=(
+            f"{settings.provider.name} serves only {allowed}; for other clients configure a "
+            "provider with an API key of its own"
+        ),
+    )
+
+
+def _timeouts(base: Timeouts, override: ModelOverride | None) -> Timeouts:
+    given: Mapping[str, float] = {} if override is None else override.timeouts
+    return msgspec.structs.replace(base, **given) if given else base
+
+
+def _to_commit(asked: Asked, candidate: Candidate, timeouts: Timeouts, left: float) -> float | None:
+    """Return the seconds to the commit: without streaming only the place's own limit holds."""
+    limits = [candidate.timeout]
+    if asked.shape.stream:
+        limits += [timeouts.first_token, max(left, 0.0)]
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _query(request: web.BaseRequest) -> str:
+    """Return the client's query string (``?beta=true``) as it came."""
+    raw = request.rel_url.raw_query_string
+    return f"?{raw}" if raw else ""
