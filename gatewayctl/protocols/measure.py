@@ -5,7 +5,6 @@ module; what a count means in tokens belongs to ``core.estimate``. No single ope
 more than 256 KB, so that counting a large request never holds up others for long.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -36,9 +35,9 @@ _FIELDS = ("chars", "words", "letters", "spaces", "marks", "narrow", "wide", "as
 _CHARS, _LETTERS = _FIELDS.index("chars"), _FIELDS.index("letters")
 
 # Where inputs that are not text keep their data, in all protocols: never counted as text.
-_OPAQUE_KEYS = frozenset(
-    {"data", "file_data", "url", "image_url", "file_url", "file_id", "signature"}
-    | {"encrypted_content", "cache_control"}
+_NOT_TEXT = frozenset(
+    {"data", "file_data", "url", "image_url", "file_url", "file_id", "signature", "cache_control"}
+    | {"encrypted_content"}
 )
 
 
@@ -72,18 +71,31 @@ class Tally:
         if value:
             self.json(segment, msgspec.json.decode(value))
 
-    def opaque(self, segment: Segment, base64: str | None) -> None:
+    def opaque(self, segment: Segment, base64: Any) -> None:
         """Count encrypted text by its length: base64 has four characters for three bytes."""
-        if base64:
+        if isinstance(base64, str):
             size = len(base64) * 3 // 4
             counts = self._counts(segment)
             counts[_CHARS] += size
             counts[_LETTERS] += size
 
     def strings(self, segment: Segment, value: Any) -> None:
-        """Count all strings inside a value of unknown form, but no data of images or files."""
-        for text in _strings(value):
-            self.text(segment, text)
+        """Count all strings inside a value of unknown form, but no data of images or files.
+
+        Without recursion: how deep a body nests is its sender's choice.
+        """
+        pending = [value]
+        while pending:
+            match pending.pop():
+                case str() as text:
+                    self.text(segment, text)
+                case dict() as members:
+                    self.opaque(segment, members.get("encrypted_content"))
+                    pending += [inner for key, inner in members.items() if key not in _NOT_TEXT]
+                case list() as elements:
+                    pending += elements
+                case _:
+                    continue
 
     def done(self) -> Measured:
         """Return what was counted."""
@@ -120,18 +132,3 @@ def _count(text: str, counts: list[int], *, in_word: bool) -> bool:
     for index, count in enumerate(found):
         counts[index] += count
     return words.endswith(b"x")
-
-
-def _strings(value: Any) -> Iterator[str]:
-    """Yield the strings of a JSON value, in no particular order, without recursion."""
-    pending = [value]
-    while pending:
-        match pending.pop():
-            case str() as text:
-                yield text
-            case dict() as members:
-                pending += [inner for key, inner in members.items() if key not in _OPAQUE_KEYS]
-            case list() as elements:
-                pending += elements
-            case _:
-                continue

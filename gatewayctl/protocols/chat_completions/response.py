@@ -1,10 +1,9 @@
 """Whole Chat Completions replies: usage, and an error that came with a 200."""
 
-from typing import Any
-
 import msgspec
 
 from gatewayctl.core.events import Usage
+from gatewayctl.protocols import frame
 from gatewayctl.protocols.chat_completions import wire
 from gatewayctl.protocols.codec import ReplyFacts
 from gatewayctl.protocols.sse import BadFrame
@@ -14,13 +13,10 @@ _REPLY = msgspec.json.Decoder(wire.Reply)
 
 def read(body: bytes) -> ReplyFacts:
     """Read a whole reply; raise ``BadFrame`` when it is none."""
-    try:
-        reply = _REPLY.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadFrame("the reply is no chat completion") from error
+    reply = frame.read(_REPLY, body, "a chat completion")
     usage = read_usage(reply.usage)
     if reply.error:
-        return ReplyFacts(usage=usage, error=error_text(reply.error)[0])
+        return ReplyFacts(usage=usage, error=frame.error_text(reply.error)[0])
     if reply.choices is None:
         raise BadFrame("the reply has no choices")
     return ReplyFacts(usage=usage)
@@ -42,12 +38,3 @@ def read_usage(usage: wire.Usage | None) -> Usage:
         output=usage.completion_tokens,
         reasoning_output=completion.reasoning_tokens if completion else None,
     )
-
-
-def error_text(error: Any) -> tuple[str, str | None]:
-    """Return an upstream's error message and its machine-readable code or type."""
-    if not isinstance(error, dict):
-        return str(error), None
-    code = error.get("code") or error.get("type")
-    message = error.get("message")
-    return str(message or code or "unknown error"), None if code is None else str(code)

@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 
 from gatewayctl.core.events import Phase, Usage
+from gatewayctl.protocols import frame
 from gatewayctl.protocols.chat_completions import wire
-from gatewayctl.protocols.chat_completions.response import error_text, read_usage
-from gatewayctl.protocols.sse import BadFrame, SseEvent
+from gatewayctl.protocols.chat_completions.response import read_usage
+from gatewayctl.protocols.sse import SseEvent
 
 _CHUNK = msgspec.json.Decoder(wire.Chunk)
 
@@ -35,7 +36,7 @@ class ChatCompletionsWatcher:
         if chunk.usage is not None:
             self.usage = read_usage(chunk.usage)
         if chunk.error:
-            self.error, self.error_code = error_text(chunk.error)
+            self.error, self.error_code = frame.error_text(chunk.error)
             return Phase.ERROR
         for choice in chunk.choices or ():
             if choice.delta is not None and _has_content(choice.delta):
@@ -52,10 +53,7 @@ class ChatCompletionsWatcher:
 
 
 def _read(data: bytes) -> wire.Chunk:
-    try:
-        return _CHUNK.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadFrame("a stream event is no chat completion chunk") from error
+    return frame.read(_CHUNK, data, "a chat completion chunk")
 
 
 def _has_content(delta: wire.Delta) -> bool:

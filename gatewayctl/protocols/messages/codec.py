@@ -1,0 +1,54 @@
+"""The Messages codec: its modules behind the one interface."""
+
+from gatewayctl.core.errors import ApiError
+from gatewayctl.core.model import WireProtocol
+from gatewayctl.core.shape import Measured, RequestShape
+from gatewayctl.protocols import sse
+from gatewayctl.protocols.codec import Changes, ReplyFacts, StreamWatcher, WireError
+from gatewayctl.protocols.messages import errors, measured, request, response
+from gatewayctl.protocols.messages.stream import MessagesWatcher
+
+_PING = sse.write("ping", b'{"type":"ping"}')
+
+
+class MessagesCodec:
+    """See ``codec.Codec``."""
+
+    protocol = WireProtocol.MESSAGES
+    path = "/messages"
+
+    def shape(self, body: bytes, *, counting: bool = False) -> RequestShape:
+        """Read what routing needs; ``max_tokens`` is required unless only a count is asked for."""
+        return request.shape(body, counting=counting)
+
+    def measure(self, body: bytes) -> Measured:
+        """Measure everything that counts as input."""
+        return measured.measure(body)
+
+    def patch(self, body: bytes, changes: Changes) -> bytes:
+        """Return the body with the changes spliced in."""
+        return request.changed(body, changes)
+
+    def watcher(self, *, usage_requested: bool) -> StreamWatcher:  # noqa: ARG002
+        """Return a side parser of one stream, whose usage is part of its lifecycle events."""
+        return MessagesWatcher()
+
+    def usage_requested(self, body: bytes) -> bool:  # noqa: ARG002
+        """Return True: every stream carries its usage."""
+        return True
+
+    def read_reply(self, body: bytes) -> ReplyFacts:
+        """Read a whole reply."""
+        return response.read(body)
+
+    def error(self, error: ApiError, *, too_large_status: int | None = None) -> WireError:
+        """Render an error reply."""
+        return errors.whole(error, too_large_status)
+
+    def stream_error(self, error: ApiError, *, seen: StreamWatcher | None) -> bytes:  # noqa: ARG002
+        """Render an error event."""
+        return errors.frame(error)
+
+    def keepalive(self, *, seen: StreamWatcher | None) -> bytes:  # noqa: ARG002
+        """Return a ping."""
+        return _PING

@@ -1,0 +1,80 @@
+"""The side parser of a Messages stream: phases, usage, errors. It changes nothing.
+
+``message_stop`` alone proves that the answer is whole.
+"""
+
+import msgspec
+
+from gatewayctl.core.events import Phase, Usage
+from gatewayctl.protocols import frame
+from gatewayctl.protocols.messages import wire
+from gatewayctl.protocols.messages.response import merged
+from gatewayctl.protocols.sse import SseEvent
+
+_EVENT = msgspec.json.Decoder(wire.Event)
+_EVENT_TYPE = msgspec.json.Decoder(wire.EventType)
+_KNOWN = frozenset(
+    {"message_start", "message_delta", "message_stop", "error"}
+    | {"content_block_start", "content_block_delta", "content_block_stop"}
+)
+
+
+class MessagesWatcher:
+    """Sees each event of one stream once, in order."""
+
+    def __init__(self) -> None:
+        self.usage = Usage()
+        self.error: str | None = None
+        self.error_code: str | None = None
+
+    def see(self, event: SseEvent) -> Phase:
+        """Return what the event means; raise ``BadFrame`` when it is not of the protocol."""
+        if not event.data or event.data == b"[DONE]":  # some compatible servers add the latter
+            return Phase.LIFECYCLE
+        read = _read(event)
+        match read.type or event.event:
+            case "content_block_delta":
+                return Phase.CONTENT if _adds(read.delta) else Phase.LIFECYCLE
+            case "content_block_start":
+                return Phase.CONTENT if _begins(read.content_block) else Phase.LIFECYCLE
+            case "message_start":
+                self.usage = merged(self.usage, read.message.usage if read.message else None)
+            case "message_delta":
+                self.usage = merged(self.usage, read.usage)
+            case "message_stop":
+                return Phase.TERMINAL
+            case "error":
+                self.error, self.error_code = frame.error_text(read.error)
+                return Phase.ERROR
+        return Phase.LIFECYCLE
+
+    def release(self, event: SseEvent) -> bytes:
+        """Return the event's bytes."""
+        return event.raw
+
+
+def _read(event: SseEvent) -> wire.Event:
+    """Decode an event; one of an unknown type may have fields of any form."""
+    try:
+        return _EVENT.decode(event.data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        name = frame.read(_EVENT_TYPE, event.data, "a Messages event").type or event.event
+        if name in _KNOWN:
+            frame.read(_EVENT, event.data, f"a {name} event")
+        return wire.Event(type=name)
+
+
+def _adds(delta: wire.Delta | None) -> bool:
+    """Tell whether a delta adds text, thinking or tool input; a signature is none of them."""
+    return delta is not None and bool(
+        delta.text or delta.thinking or delta.partial_json or delta.content
+    )
+
+
+def _begins(block: wire.ContentBlock | None) -> bool:
+    """Tell whether a block says something at its start: a tool's name, or content at once."""
+    if block is None:
+        return False
+    if block.type.endswith("tool_use") and (block.id or block.name):
+        return True
+    return bool(block.text or block.thinking or block.data or block.content)

@@ -1,0 +1,53 @@
+"""The Responses codec: its modules behind the one interface."""
+
+from gatewayctl.core.errors import ApiError
+from gatewayctl.core.model import WireProtocol
+from gatewayctl.core.shape import Measured, RequestShape
+from gatewayctl.protocols.codec import Changes, ReplyFacts, StreamWatcher, WireError
+from gatewayctl.protocols.responses import errors, measured, request, response
+from gatewayctl.protocols.responses.stream import ResponsesWatcher
+
+
+class ResponsesCodec:
+    """See ``codec.Codec``."""
+
+    protocol = WireProtocol.RESPONSES
+    path = "/responses"
+
+    def shape(self, body: bytes, *, counting: bool = False) -> RequestShape:  # noqa: ARG002
+        """Read what routing needs; no budget is ever required here."""
+        return request.shape(body)
+
+    def measure(self, body: bytes) -> Measured:
+        """Measure everything that counts as input."""
+        return measured.measure(body)
+
+    def patch(self, body: bytes, changes: Changes) -> bytes:
+        """Return the body with the changes spliced in."""
+        return request.changed(body, changes)
+
+    def watcher(self, *, usage_requested: bool) -> StreamWatcher:  # noqa: ARG002
+        """Return a side parser of one stream, whose usage is part of its last event."""
+        return ResponsesWatcher()
+
+    def usage_requested(self, body: bytes) -> bool:  # noqa: ARG002
+        """Return True: every stream carries its usage."""
+        return True
+
+    def read_reply(self, body: bytes) -> ReplyFacts:
+        """Read a whole reply."""
+        return response.read(body)
+
+    def error(self, error: ApiError, *, too_large_status: int | None = None) -> WireError:
+        """Render an error reply."""
+        return errors.whole(error, too_large_status)
+
+    def stream_error(self, error: ApiError, *, seen: StreamWatcher | None) -> bytes:
+        """Render ``response.failed``, going on from the id and number the stream had."""
+        watcher = seen if isinstance(seen, ResponsesWatcher) else ResponsesWatcher()
+        return errors.failed(error, watcher.response, watcher.sequence_number + 1)
+
+    def keepalive(self, *, seen: StreamWatcher | None) -> bytes:
+        """Return ``response.in_progress`` under the last number, so that none is used up."""
+        watcher = seen if isinstance(seen, ResponsesWatcher) else ResponsesWatcher()
+        return errors.in_progress(watcher.response, max(0, watcher.sequence_number))

@@ -1,0 +1,94 @@
+"""Errors as Responses clients know them: OpenAI's error object, or a failed response as an event.
+
+Codex retries six times on 413 and 422, and loses the message of a bare ``error`` event: neither
+is ever sent here.
+"""
+
+import msgspec
+
+from gatewayctl.core.errors import ApiError, ErrorKind
+from gatewayctl.protocols import errors, sse
+from gatewayctl.protocols.codec import WireError
+from gatewayctl.protocols.responses import wire
+
+_BAD_REQUEST = 400
+
+
+def whole(error: ApiError, too_large_status: int | None) -> WireError:
+    """Render an error reply."""
+    status = errors.http_status(error.kind)
+    if error.kind is ErrorKind.TOO_LARGE:
+        status = too_large_status or _BAD_REQUEST
+    elif error.kind is ErrorKind.BODY_TOO_LARGE:
+        status = _BAD_REQUEST
+    body = msgspec.json.encode({"error": errors.openai_object(error, size_param="input")})
+    return WireError(status=status, body=body, headers=errors.headers(error))
+
+
+def failed(error: ApiError, response: wire.Response, sequence_number: int) -> bytes:
+    """Render an error after the headers: ``response.failed`` with the response it ends."""
+    told = {
+        "code": _code(error.kind),
+        "message": error.message,
+        "gatewayctl": errors.details(error),
+    }
+    named = response.id or f"resp_{error.details.get('request_id', 'unknown')}"
+    return _event("response.failed", sequence_number, _snapshot(response, named, "failed", told))
+
+
+def in_progress(response: wire.Response, sequence_number: int) -> bytes:
+    """Render a frame that says "still here": Codex does not count comments as life."""
+    snapshot = _snapshot(response, response.id or "resp_pending", "in_progress", None)
+    return _event("response.in_progress", sequence_number, snapshot)
+
+
+def _event(name: str, sequence_number: int, response: dict[str, object]) -> bytes:
+    data = {"type": name, "sequence_number": sequence_number, "response": response}
+    return sse.write(name, msgspec.json.encode(data))
+
+
+def _snapshot(
+    response: wire.Response, named: str, status: str, error: dict[str, object] | None
+) -> dict[str, object]:
+    """Return a response object that has every field a strict client asks for."""
+    return {
+        "id": named,
+        "object": "response",
+        "created_at": int(response.created_at or 0),
+        "completed_at": None,
+        "status": status,
+        "error": error,
+        "incomplete_details": None,
+        "instructions": None,
+        "max_output_tokens": None,
+        "metadata": {},
+        "model": response.model or "unknown",
+        "output": [],
+        "parallel_tool_calls": True,
+        "previous_response_id": None,
+        "reasoning": None,
+        "temperature": None,
+        "text": {"format": {"type": "text"}},
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": None,
+        "truncation": "disabled",
+        "usage": None,
+        "user": None,
+    }
+
+
+def _code(kind: ErrorKind) -> str:
+    """Return the code of a failed response: one of OpenAI's own, which strict clients check.
+
+    ``context_length_exceeded`` is not in their list, but it is what Codex stops at.
+    """
+    match kind:
+        case ErrorKind.TOO_LARGE:
+            return "context_length_exceeded"
+        case ErrorKind.RATE_LIMITED:
+            return "rate_limit_exceeded"
+        case ErrorKind.MALFORMED | ErrorKind.UNSUPPORTED | ErrorKind.BODY_TOO_LARGE:
+            return "invalid_prompt"
+        case _:
+            return "server_error"

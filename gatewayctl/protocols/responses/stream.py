@@ -1,0 +1,108 @@
+"""The side parser of a Responses stream: phases, usage, errors. It changes nothing.
+
+``response.completed`` and ``response.incomplete`` alone prove that the answer is whole.
+"""
+
+from typing import Any
+
+import msgspec
+
+from gatewayctl.core.events import Phase, Usage
+from gatewayctl.protocols import frame
+from gatewayctl.protocols.responses import wire
+from gatewayctl.protocols.responses.response import read_usage
+from gatewayctl.protocols.sse import SseEvent
+
+_EVENT = msgspec.json.Decoder(wire.Event)
+_EVENT_TYPE = msgspec.json.Decoder(wire.EventType)
+_KNOWN = frozenset(
+    {"error", "response.created", "response.queued", "response.in_progress"}
+    | {"response.completed", "response.incomplete", "response.failed"}
+    | {"response.output_item.added", "response.output_item.done"}
+)
+_TERMINAL = frozenset({"response.completed", "response.incomplete"})
+
+
+class ResponsesWatcher:
+    """Sees each event of one stream once, in order.
+
+    ``response`` is what the stream last told of itself, ``sequence_number`` the last event's:
+    an error frame goes on from them.
+    """
+
+    def __init__(self) -> None:
+        self.usage = Usage()
+        self.error: str | None = None
+        self.error_code: str | None = None
+        self.response = wire.Response()
+        self.sequence_number = -1
+
+    def see(self, event: SseEvent) -> Phase:
+        """Return what the event means; raise ``BadFrame`` when it is not of the protocol."""
+        if not event.data or event.data == b"[DONE]":  # some compatible servers add the latter
+            return Phase.LIFECYCLE
+        read = _read(event)
+        name = read.type or event.event
+        if read.sequence_number is not None:
+            self.sequence_number = read.sequence_number
+        if read.response is not None:
+            self._told(read.response)
+        if name in _TERMINAL:
+            return Phase.TERMINAL
+        if name == "response.failed":
+            failed = read.response.error if read.response else None
+            self.error, self.error_code = frame.error_text(failed or "response.failed")
+            return Phase.ERROR
+        if name == "error":
+            told = read.error or {"code": read.code, "message": read.message}
+            self.error, self.error_code = frame.error_text(told)
+            return Phase.ERROR
+        return Phase.CONTENT if _has_content(name, read) else Phase.LIFECYCLE
+
+    def release(self, event: SseEvent) -> bytes:
+        """Return the event's bytes."""
+        return event.raw
+
+    def _told(self, response: wire.Response) -> None:
+        # Not its output: that may be the whole answer, and nobody asks for it again.
+        self.response = wire.Response(
+            id=response.id or self.response.id,
+            created_at=response.created_at or self.response.created_at,
+            model=response.model or self.response.model,
+        )
+        if response.usage is not None:
+            self.usage = read_usage(response.usage)
+
+
+def _read(event: SseEvent) -> wire.Event:
+    """Decode an event; one of an unknown type may have fields of any form."""
+    try:
+        return _EVENT.decode(event.data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        name = frame.read(_EVENT_TYPE, event.data, "a Responses event").type or event.event
+        if name in _KNOWN:
+            frame.read(_EVENT, event.data, f"a {name} event")
+        return wire.Event(type=name)
+
+
+def _has_content(name: str, event: wire.Event) -> bool:
+    """Tell whether an event adds text, reasoning, a refusal, audio or a part of a tool call."""
+    if name.endswith(".delta"):
+        return bool(event.delta)
+    if name.startswith("response.output_item."):
+        return event.item is not None and _says(event.item)
+    if name.endswith(".done"):
+        return bool(event.text or event.refusal or event.arguments or event.input)
+    return False
+
+
+def _says(item: dict[str, Any]) -> bool:
+    """Tell whether an output item says something by itself: a tool's name, or content at once."""
+    if item.get("name") or item.get("summary"):
+        return True
+    content = item.get("content")
+    parts = content if isinstance(content, list) else [content]
+    return any(
+        bool(part.get("text") or part.get("refusal")) if isinstance(part, dict) else bool(part)
+        for part in parts
+    )
