@@ -33,6 +33,8 @@ _WIRES: Final[dict[str, Wire]] = {
     "/v1/responses": responses,
     "/v1/messages": messages,
 }
+_GRACE: Final = 0.05
+"""Seconds that running replies get on closing."""
 _NO_DELAY_RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER on, zero seconds: closing sends RST."""
 
@@ -74,7 +76,11 @@ class Simulator:
         app = web.Application(client_max_size=_BODY_LIMIT)
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(
-            app, handler_cancellation=True, auto_decompress=False, access_log=None
+            app,
+            handler_cancellation=True,
+            auto_decompress=False,
+            access_log=None,
+            shutdown_timeout=_GRACE,
         )
         await self._runner.setup()
         make_handler = self._runner.server
@@ -94,8 +100,6 @@ class Simulator:
         if self._server is not None:
             self._server.close()
         if self._runner is not None:
-            if self._runner.server is not None:
-                await self._runner.server.shutdown(0)
             await self._runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:

@@ -22,7 +22,7 @@ SCHEMA: Final[dict[str, Any]] = {
 }
 
 
-def request(protocol: str, model: str, text: str, **fields: Any) -> dict[str, Any]:
+def request(protocol: str, model: str, text: str, /, **fields: Any) -> dict[str, Any]:
     """Return a request's body as JSON fields; ``fields`` are added as they are."""
     turns = [{"role": "user", "content": text}]
     match protocol:
@@ -34,7 +34,7 @@ def request(protocol: str, model: str, text: str, **fields: Any) -> dict[str, An
             return {"model": model, "messages": turns, **fields}
 
 
-def encoded(protocol: str, model: str, text: str, **fields: Any) -> bytes:
+def encoded(protocol: str, model: str, text: str, /, **fields: Any) -> bytes:
     """Return a request's body as bytes."""
     return msgspec.json.encode(request(protocol, model, text, **fields))
 

@@ -1,0 +1,156 @@
+from typing import Any
+
+import aiohttp
+import pytest
+from support import strict
+from support.dialects import PATHS, PROTOCOLS, SCHEMA, encoded, tool
+
+FORCED: dict[str, Any] = {
+    "chat_completions": {"type": "function", "function": {"name": "get_weather"}},
+    "responses": {"type": "function", "name": "get_weather"},
+    "messages": {"type": "tool", "name": "get_weather"},
+}
+LIMIT = {
+    "chat_completions": "max_tokens",
+    "responses": "max_output_tokens",
+    "messages": "max_tokens",
+}
+FORMS: dict[str, Any] = {
+    "chat_completions": {
+        "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}
+    },
+    "responses": {"text": {"format": {"type": "json_schema", "name": "x", "schema": SCHEMA}}},
+    "messages": {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}},
+}
+VARIANTS = ("text", "tool", "cut", "form")
+
+
+async def _post(http: aiohttp.ClientSession, protocol: str, body: bytes) -> bytes:
+    async with http.post(PATHS[protocol], data=body) as response:
+        assert response.status == 200
+        return await response.read()
+
+
+def _body(protocol: str, variant: str, *, stream: bool) -> bytes:
+    fields: dict[str, Any] = {"stream": stream}
+    match variant:
+        case "tool":
+            fields["tools"] = [tool(protocol, "get_weather")]
+            fields["tool_choice"] = FORCED[protocol]
+        case "cut":
+            fields[LIMIT[protocol]] = 5
+        case "form":
+            fields |= FORMS[protocol]
+    return encoded(protocol, "small", "Hello, ¿qué tal? 你好", **fields)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_reply_validates(http: aiohttp.ClientSession, protocol: str, variant: str) -> None:
+    """A reply that is not streamed satisfies the vendor's type in every field."""
+    body = _body(protocol, variant, stream=False)
+    assert strict.reply(protocol, await _post(http, protocol, body)).model == "small"
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_stream_validates(http: aiohttp.ClientSession, protocol: str, variant: str) -> None:
+    """Every event satisfies the vendor's type, in the protocol's order, to the terminal frame."""
+    body = _body(protocol, variant, stream=True)
+    assert strict.events(protocol, await _post(http, protocol, body))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+async def test_chat_streams_say_what_the_whole_reply_says(
+    http: aiohttp.ClientSession, variant: str
+) -> None:
+    """The chunks of a chat stream add up to the reply that is not streamed."""
+    protocol = "chat_completions"
+    whole = strict.reply(
+        protocol, await _post(http, protocol, _body(protocol, variant, stream=False))
+    )
+    body = _body(protocol, variant, stream=True)
+    chunks = strict.events(protocol, await _post(http, protocol, body))
+    deltas = [chunk.choices[0].delta for chunk in chunks]
+    message = whole.choices[0].message
+    assert "".join(delta.content or "" for delta in deltas) == (message.content or "")
+    calls = [delta.tool_calls[0].function for delta in deltas if delta.tool_calls]
+    arguments = "".join(call.arguments for call in calls)
+    assert arguments == (message.tool_calls[0].function.arguments if message.tool_calls else "")
+    assert chunks[-1].choices[0].finish_reason == whole.choices[0].finish_reason
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+async def test_messages_streams_say_what_the_whole_reply_says(
+    http: aiohttp.ClientSession, variant: str
+) -> None:
+    """The events of a message stream carry the same counts and stop reason as the whole reply."""
+    protocol = "messages"
+    whole = strict.reply(
+        protocol, await _post(http, protocol, _body(protocol, variant, stream=False))
+    )
+    body = _body(protocol, variant, stream=True)
+    parsed = strict.events(protocol, await _post(http, protocol, body))
+    assert parsed[0].message.usage.input_tokens > 0
+    assert parsed[-2].usage.output_tokens == whole.usage.output_tokens
+    assert parsed[-2].delta.stop_reason == whole.stop_reason
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+async def test_responses_streams_say_what_the_whole_reply_says(
+    http: aiohttp.ClientSession, variant: str
+) -> None:
+    """The terminal event's response equals the one that is not streamed, its ids apart."""
+    protocol = "responses"
+    whole = strict.reply(
+        protocol, await _post(http, protocol, _body(protocol, variant, stream=False))
+    )
+    body = _body(protocol, variant, stream=True)
+    last = strict.events(protocol, await _post(http, protocol, body))[-1].response
+    assert last.output_text == whole.output_text
+    assert (last.usage.output_tokens, last.status) == (whole.usage.output_tokens, whole.status)
+    assert whole.status == ("incomplete" if variant == "cut" else "completed")
+
+
+async def test_chat_usage_comes_only_when_asked_for(http: aiohttp.ClientSession) -> None:
+    """``include_usage`` adds one chunk without choices and a null in all others."""
+    protocol = "chat_completions"
+    body = _body(protocol, "text", stream=True)
+    assert b'"usage"' not in await _post(http, protocol, body)
+    body = encoded(protocol, "small", "hi", stream=True, stream_options={"include_usage": True})
+    chunks = strict.events(protocol, await _post(http, protocol, body))
+    assert [chunk.usage is not None for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
+    assert chunks[-1].choices == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_chat_answers_n_times(http: aiohttp.ClientSession, stream: bool) -> None:
+    """``n`` choices come back, each finished, and all of them are metered."""
+    protocol = "chat_completions"
+    one = strict.reply(protocol, await _post(http, protocol, encoded(protocol, "small", "hi")))
+    options = {"stream_options": {"include_usage": True}} if stream else {}
+    body = encoded(protocol, "small", "hi", n=3, stream=stream, **options)
+    raw = await _post(http, protocol, body)
+    if stream:
+        chunks = strict.events(protocol, raw)
+        indices = {choice.index for chunk in chunks for choice in chunk.choices}
+        usage = chunks[-1].usage
+    else:
+        whole = strict.reply(protocol, raw)
+        indices = {choice.index for choice in whole.choices}
+        usage = whole.usage
+    assert indices == {0, 1, 2}
+    assert usage.completion_tokens == 3 * one.usage.completion_tokens
+
+
+@pytest.mark.parametrize("anthropic", [False, True])
+async def test_lists_its_models(http: aiohttp.ClientSession, anthropic: bool) -> None:
+    """The list and each entry of it come in the shape the caller's headers ask for."""
+    headers = {"anthropic-version": "2023-06-01"} if anthropic else {}
+    async with http.get("/v1/models", headers=headers) as response:
+        listed = await response.json()
+    assert [model["id"] for model in listed["data"]] == ["small", "large", "flaky"]
+    async with http.get("/v1/models/small", headers=headers) as response:
+        assert await response.json() == listed["data"][0]
+    async with http.get("/v1/models/none", headers=headers) as response:
+        assert response.status == 404
