@@ -75,7 +75,7 @@ generated: .venv/.dev
 
 .PHONY: fix
 fix: .venv/.dev ## format, and apply the linter's safe fixes
-	@$(PY) -m ruff check --fix --quiet . || true
+	@$(PY) -m ruff check --fix --exit-zero --quiet .
 	@$(PY) -m ruff format .
 
 .PHONY: generate
