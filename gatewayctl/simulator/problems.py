@@ -40,28 +40,24 @@ def invalid(message: str, param: str | None = None) -> Refused:
     return Refused(Problem(status=400, message=message, param=param))
 
 
-def openai_object(problem: Problem) -> dict[str, object]:
-    """Return the ``error`` object that OpenAI's protocols carry."""
+def openai_body(problem: Problem) -> bytes:
+    """Return an error reply's body as OpenAI's protocols have it."""
     if problem.status == _RATE_LIMITED:
         kind = "requests"
     elif problem.status >= _SERVER_ERRORS:
         kind = "server_error"
     else:
         kind = "invalid_request_error"
-    return {
+    error = {
         "message": problem.message,
         "type": kind,
         "param": problem.param,
         "code": problem.code,
     }
+    return msgspec.json.encode({"error": error})
 
 
-def openai_body(problem: Problem) -> bytes:
-    """Return an error reply's body as OpenAI's protocols have it."""
-    return msgspec.json.encode({"error": openai_object(problem)})
-
-
-def anthropic_body(problem: Problem, request_id: str = "req_simulated") -> bytes:
+def anthropic_body(problem: Problem) -> bytes:
     """Return an error reply's body, or an ``error`` event's data, as the Messages API has it."""
     default = "api_error" if problem.status >= _SERVER_ERRORS else "invalid_request_error"
     kind = _ANTHROPIC_TYPES.get(problem.status, default)
@@ -69,7 +65,7 @@ def anthropic_body(problem: Problem, request_id: str = "req_simulated") -> bytes
         {
             "type": "error",
             "error": {"type": kind, "message": problem.message},
-            "request_id": request_id,
+            "request_id": "req_simulated",
         }
     )
 

@@ -274,7 +274,12 @@ def error(problem: Problem) -> bytes:
 
 
 def error_frame(problem: Problem) -> Frame:
-    """Write a bare ``error`` event. Its sequence number is out of line, as after a crash."""
-    value = {"type": "error", "sequence_number": 0, **problems.openai_object(problem)}
-    value["type"] = "error"
+    """Write a bare ``error`` event; its number says nothing, since it can come anywhere."""
+    value = {
+        "type": "error",
+        "sequence_number": 0,
+        "code": problem.code or "server_error",
+        "message": problem.message,
+        "param": problem.param,
+    }
     return Frame(data=sse.write("error", msgspec.json.encode(value)))

@@ -119,3 +119,17 @@ async def test_refuses_in_anthropics_words(client: anthropic.AsyncAnthropic) -> 
         await client.messages.create(model="small", max_tokens=9_000, messages=HELLO)
     with pytest.raises(anthropic.NotFoundError, match="model: huge"):
         await client.messages.create(model="huge", max_tokens=10, messages=HELLO)
+
+
+async def test_later_system_turns_do_not_hide_the_users_words(
+    client: anthropic.AsyncAnthropic,
+) -> None:
+    """Agents append reminders in the system's name; the user's last text is still what counts."""
+    messages: Any = [
+        {"role": "user", "content": [{"type": "text", "text": "run"}]},
+        {"role": "system", "content": "Read this reminder."},
+    ]
+    message: Any = await client.messages.create(
+        model="small", max_tokens=99, messages=messages, tools=TOOLS
+    )
+    assert message.content[0].name == "Bash"

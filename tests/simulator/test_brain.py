@@ -1,0 +1,91 @@
+from typing import Any
+
+import pytest
+from support.dialects import SCHEMA
+
+from gatewayctl.simulator.brain import Stop, answer
+from gatewayctl.simulator.request import Ask, Choice, OfferedTool
+
+STRING = {"type": "string"}
+READ = OfferedTool(name="Read", schema={"properties": {"path": STRING}, "required": ["path"]})
+BASH = OfferedTool(
+    name="Bash",
+    schema={"properties": {"command": STRING, "description": STRING}, "required": ["command"]},
+)
+EXEC = OfferedTool(
+    name="exec_command", schema={"properties": {"cmd": STRING, "tty": {"type": "boolean"}}}
+)
+SHELL = OfferedTool(
+    name="shell", schema={"properties": {"command": {"type": "array", "items": STRING}}}
+)
+WEATHER = OfferedTool(name="get_weather", schema=SCHEMA)
+
+
+def ask(prompt: str, *tools: OfferedTool, **fields: Any) -> Ask:
+    """Return a request with a last user text and some tools."""
+    return Ask(
+        model="small", stream=False, counted=(), turns=1, prompt=prompt, tools=tools, **fields
+    )
+
+
+def called(request: Ask) -> tuple[str, object] | None:
+    """Return the call of the answer, None when it is text."""
+    call = answer(request, 10, limit=1000).call
+    return None if call is None else (call.name, call.arguments)
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        (BASH, {"command": "echo gatewayctl-demo", "description": "Print a line"}),
+        (EXEC, {"cmd": "echo gatewayctl-demo"}),
+        (SHELL, {"command": ["echo", "gatewayctl-demo"]}),
+    ],
+)
+def test_a_shell_is_given_a_harmless_command(tool: OfferedTool, arguments: object) -> None:
+    """Whatever a shell tool is called and however it takes its command, it gets an echo."""
+    assert called(ask("run", READ, tool)) == (tool.name, arguments)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("hello", None),
+        ("what is new?", None),
+        ("please run it", "Bash"),
+        ("use bash, then read", "Read"),
+        ("how is the weather today?", "get_weather"),
+    ],
+)
+def test_a_tool_is_called_when_the_last_words_ask_for_it(prompt: str, name: str | None) -> None:
+    """A tool's name first, then verbs for a shell, then words of a tool's name; else none."""
+    call = called(ask(prompt, READ, BASH, WEATHER))
+    assert (call and call[0]) == name
+
+
+def test_results_are_answered_and_not_called_for_again() -> None:
+    """With a result since the last turn, the answer is text that quotes it."""
+    answered = answer(ask("run", BASH, results=("first", "gatewayctl-demo")), 10, limit=100)
+    assert answered.call is None
+    assert '"gatewayctl-demo"' in answered.text
+
+
+def test_choices_are_obeyed() -> None:
+    """A forced tool is called, a required call is made, a forbidden one is not."""
+    assert called(ask("run", BASH, choice=Choice.NONE)) is None
+    assert called(ask("hello", READ, choice=Choice.REQUIRED)) == ("Read", {"path": "example"})
+    forced = ask("run", BASH, READ, choice=Choice.REQUIRED, forced="Read")
+    assert called(forced) == ("Read", {"path": "example"})
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7])
+def test_the_limit_is_kept_to_the_token(limit: int) -> None:
+    """A cut answer has exactly as many tokens as it may have, and a call is never cut."""
+    for request in (ask("hello"), ask("run", BASH)):
+        cut = answer(request, 10, limit=limit)
+        assert (cut.call, cut.stop, cut.output_tokens) == (None, Stop.LENGTH, limit)
+
+
+def test_the_same_request_gets_the_same_answer() -> None:
+    """Nothing but the request goes into an answer."""
+    assert answer(ask("hello"), 10, limit=50) == answer(ask("hello"), 10, limit=50)
