@@ -11,7 +11,7 @@ The demo is running: simulated models on this machine, no key needed. Ask for
 
   demo/small          32,768 tokens         demo-alloy       small or large, drawn each time
   demo/large          262,144 tokens        demo-cascade     flaky, then large when it fails
-  demo/flaky          every other call fails  demo-dispatcher  the first that holds the request
+  demo/flaky          fails every 2nd call  demo-dispatcher  the first that holds the request
 
   curl {url}/v1/chat/completions -H 'content-type: application/json' \\
     -d '{{"model": "demo-dispatcher", "messages": [{{"role": "user", "content": "Hello!"}}]}}'

@@ -22,6 +22,10 @@ DRAIN = 30.0
 """Seconds that requests under way are given to end after SIGTERM; then they are cancelled."""
 
 BACKLOG = 1024
+"""Connections that may wait to be accepted."""
+
+KEEPALIVE = 75.0
+"""Seconds that an idle client connection is kept."""
 
 _MAX_FIELD = 64 * 1024  # bytes of one request header: agents send long ones
 
@@ -65,11 +69,8 @@ def _bound(host: str, port: int) -> socket.socket:
     return sock
 
 
-async def serve(app: App, sockets: list[socket.socket], announce: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then drain; a second signal ends at once.
-
-    ``announce`` is called with the URL as soon as requests are accepted.
-    """
+async def start(app: App, sockets: list[socket.socket]) -> web.ServerRunner:
+    """Accept requests on the sockets; ``cleanup`` of what is returned drains and ends."""
     server = web.Server(
         app,
         handler_cancellation=True,
@@ -77,12 +78,21 @@ async def serve(app: App, sockets: list[socket.socket], announce: Callable[[str]
         access_log=None,
         max_line_size=_MAX_FIELD,
         max_field_size=_MAX_FIELD,
-        keepalive_timeout=75.0,
+        keepalive_timeout=KEEPALIVE,
     )
     runner = web.ServerRunner(server, shutdown_timeout=DRAIN)
     await runner.setup()
     for sock in sockets:
         await web.SockSite(runner, sock, backlog=BACKLOG).start()
+    return runner
+
+
+async def serve(app: App, sockets: list[socket.socket], announce: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; a second signal ends at once.
+
+    ``announce`` is called with the URL as soon as requests are accepted.
+    """
+    runner = await start(app, sockets)
     announce(url(sockets[0]))
     stop = asyncio.Event()
     with _signals(stop):

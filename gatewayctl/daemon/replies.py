@@ -61,7 +61,7 @@ def own_headers(
     attempts: int = 0,
 ) -> dict[str, str]:
     """Return the ``x-gatewayctl-*`` headers of a reply."""
-    headers = {"x-gatewayctl-request-id": request_id}
+    headers = {"server": "gatewayctl", "x-gatewayctl-request-id": request_id}
     if decision is not None:
         headers["x-gatewayctl-attempts"] = str(attempts)
         if decision.route is not None:

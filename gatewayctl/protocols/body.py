@@ -21,6 +21,9 @@ Count = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 
 _AT = re.compile(r" - at `(\$.*)`$", re.DOTALL)
 _BYTE = re.compile(r" ?\(byte (\d+)\)$")
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]')
+_DEEP = 500
+_DEEP_SEARCHED = 1024 * 1024  # bytes that are searched for the place, so that it takes no time
 _MISSING = re.compile(r"^Object missing required field `(.+)`$")
 
 
@@ -34,7 +37,7 @@ def read(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     except msgspec.DecodeError as error:
         raise _malformed(str(error), body) from error
     except RecursionError as error:
-        raise RequestInvalid("The body is nested too deeply.", "$") from error
+        raise RequestInvalid(f"The body is nested too deeply{_deep(body)}.", "$") from error
 
 
 def check_utf8(body: bytes) -> None:
@@ -59,6 +62,17 @@ def _wrong_type(text: str) -> RequestInvalid:
     if missing := _MISSING.match(reason):
         return invalid(f"{path}.{missing.group(1)}", "this field is required.")
     return invalid(path, f"{reason[:1].lower()}{reason[1:]}.")
+
+
+def _deep(body: bytes) -> str:
+    """Say at which byte brackets nest more than ``_DEEP`` deep, if that is near the start."""
+    depth = 0
+    for token in _TOKEN.finditer(body, 0, _DEEP_SEARCHED):
+        first = body[token.start()]
+        depth += (first in b"[{") - (first in b"]}")
+        if depth > _DEEP:
+            return f": more than {_DEEP} levels at byte {token.start()}"
+    return ""
 
 
 def _malformed(text: str, body: bytes) -> RequestInvalid:

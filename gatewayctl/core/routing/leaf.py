@@ -4,6 +4,10 @@ The reasons are looked for in the order of ``SkipReason``, and the first that ho
 What the surrounding route makes of the verdict is ``plan``'s business.
 """
 
+from decimal import Decimal
+
+import msgspec
+
 from gatewayctl.core import fit
 from gatewayctl.core.estimate import tokenizer_name
 from gatewayctl.core.model import Capability, EstimatorSettings, ModelFacts, Overflow, Provider
@@ -11,6 +15,22 @@ from gatewayctl.core.routing.decision import Candidate, Estimate, Fit, Skipped, 
 from gatewayctl.core.routing.graph import FitMode, Place, Policy
 from gatewayctl.core.routing.names import ExactModel
 from gatewayctl.core.routing.world import Context, Request, World
+
+
+class Sized(msgspec.Struct, frozen=True, kw_only=True):
+    """A request's size at one model: what it needs, what there is, and the verdict."""
+
+    estimate: Estimate
+    estimator: EstimatorSettings
+    limits: fit.Ceilings
+    output: fit.Budget
+    verdict: fit.Verdict
+    capacity_fraction: Decimal
+
+    @property
+    def ceiling(self) -> int | None:
+        """The limit that is shown: of the window, else of the input side alone."""
+        return self.limits.input if self.limits.total is None else self.limits.total
 
 
 def judge(
@@ -35,14 +55,10 @@ def judge(
     facts = world.facts(named.provider, named.model)
     if (early := _ineligible(full_id, provider, facts, request, world)) is not None:
         return early
-    settings = world.settings(full_id)
-    estimating = place.estimator or settings.estimator
-    limits = fit.ceilings(facts, place.context_window, settings.capacity_fraction)
-    output = fit.budget(request.shape, facts, limits.window, policy, clamp=not direct)
-    estimate = context.estimator(estimating)
-    verdict = fit.judge(estimate, output, limits)
-    graded, detail = _grade(verdict, provider, policy)
-    ceiling = limits.input if limits.total is None else limits.total
+    sized = size(named, place, policy, context, direct=direct)
+    estimate, output, limits, verdict = sized.estimate, sized.output, sized.limits, sized.verdict
+    graded, detail = grade(verdict, provider, policy)
+    ceiling = sized.ceiling
     if graded is Fit.UNFIT:
         unknown = verdict.fit is Fit.UNCHECKED
         return Skipped(
@@ -62,15 +78,36 @@ def judge(
         upstream_model=named.model,
         protocol=request.shape.protocol,
         fit=graded,
-        reason=detail or _fits(estimate, output, ceiling, estimating),
+        reason=detail or _fits(estimate, output, ceiling, sized.estimator),
         estimate=estimate,
-        estimator=estimating,
+        estimator=sized.estimator,
         output_budget=output.wanted,
         least_budget=output.least,
         ceiling=ceiling,
         context_window=limits.window,
         send_budget=None if direct else _send_budget(request, estimate, output, limits, graded),
         timeout=place.timeout,
+    )
+
+
+def size(
+    named: ExactModel, place: Place, policy: Policy, context: Context, *, direct: bool
+) -> Sized:
+    """Size a request for one model, whether or not it may be sent there."""
+    world = context.world
+    facts = world.facts(named.provider, named.model)
+    settings = world.settings(f"{named.provider}/{named.model}")
+    estimator = place.estimator or settings.estimator
+    limits = fit.ceilings(facts, place.context_window, settings.capacity_fraction)
+    output = fit.budget(context.request.shape, facts, limits.window, policy, clamp=not direct)
+    estimate = context.estimator(estimator)
+    return Sized(
+        estimate=estimate,
+        estimator=estimator,
+        limits=limits,
+        output=output,
+        verdict=fit.judge(estimate, output, limits),
+        capacity_fraction=settings.capacity_fraction,
     )
 
 
@@ -115,7 +152,7 @@ def _denied(facts: ModelFacts, need: Capability) -> bool:
     return known is not None and not known.value
 
 
-def _grade(verdict: fit.Verdict, provider: Provider, policy: Policy) -> tuple[Fit, str | None]:
+def grade(verdict: fit.Verdict, provider: Provider, policy: Policy) -> tuple[Fit, str | None]:
     """Apply the fit mode to a verdict; the text is None where the sizes speak for themselves."""
     if policy.fit is FitMode.OFF:
         return Fit.UNCHECKED, "size not checked: fit is off"

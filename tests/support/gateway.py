@@ -1,0 +1,74 @@
+"""A whole gateway on a real port inside the test's loop, in front of whatever upstream it names."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import aiohttp
+import msgspec
+
+from gatewayctl.config.catalog import EmptyCatalog
+from gatewayctl.config.load import load_text
+from gatewayctl.config.settings import Settings
+from gatewayctl.daemon import lifecycle
+from gatewayctl.daemon.app import App
+from gatewayctl.daemon.composition import composed
+from gatewayctl.registry import snapshot
+from gatewayctl.registry.lookup import Registry
+from gatewayctl.simulator.demo import demo_config
+from gatewayctl.simulator.server import Simulator
+from gatewayctl.simulator.server import start as start_simulator
+
+
+class Gateway(msgspec.Struct, frozen=True, kw_only=True):
+    """A running gateway: where it is, its parts, and a client session for raw requests."""
+
+    url: str
+    app: App
+    client: aiohttp.ClientSession
+
+
+def settings_of(config: str) -> Settings:
+    """Return a config text's settings; fail with its problems when it is wrong."""
+    loaded = load_text(config, name="test.toml", environ={}, catalog=EmptyCatalog())
+    assert loaded.settings is not None, loaded.problems
+    return loaded.settings
+
+
+@contextlib.asynccontextmanager
+async def gateway(config: str) -> AsyncIterator[Gateway]:
+    """Run a gateway with this config on a free port."""
+    settings = settings_of(config)
+    registry = Registry(
+        snapshot.load(), overrides={name: it.facts for name, it in settings.models.items()}
+    )
+    async with composed(settings, registry) as app:
+        sockets = lifecycle.bind("127.0.0.1", 0)
+        runner = await lifecycle.start(app, sockets)
+        try:
+            async with aiohttp.ClientSession(auto_decompress=False) as client:
+                yield Gateway(url=lifecycle.url(sockets[0]), app=app, client=client)
+        finally:
+            await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def demo(extra: str = "") -> AsyncIterator[tuple[Gateway, Simulator]]:
+    """Run the demo: a gateway in front of the simulator, ``extra`` added to its config."""
+    simulator = await start_simulator()
+    try:
+        async with gateway(f"{extra}\n{demo_config(simulator.base_url)}") as running:
+            yield running, simulator
+    finally:
+        await simulator.close()
+
+
+def upstream_config(base_url: str, *, auth: str = "none", more: str = "") -> str:
+    """Return a config with one provider ``up`` of all three protocols and its model ``up/m``."""
+    return f"""
+[providers.up]
+kind = "openai-compatible"
+base_url = "{base_url}/v1"
+auth = "{auth}"
+protocols = ["chat_completions", "responses", "messages"]
+{more}
+"""
