@@ -113,9 +113,7 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
             raise wrong_type("a number", value)
         number = Decimal(value)
         if not number.is_finite():
-            raise Wrong(
-                "not-finite", f"must be a finite number, found {number}".replace("NaN", "nan")
-            )
+            raise Wrong("not-finite", "must be a finite number")
         low = (self.above is not None and number <= self.above) or (
             self.least is not None and number < self.least
         )

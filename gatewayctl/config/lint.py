@@ -176,7 +176,7 @@ def _weights(path: Path, route: AlloyDoc, report: Report) -> None:
 
 
 def _single_provider(path: Path, route: CascadeDoc, names: Names, report: Report) -> None:
-    models = [model for step in route.steps if step.model for model in names.leaves(step.model)]
+    models = {model for step in route.steps if step.model for model in names.leaves(step.model)}
     providers = {model.provider for model in models}
     if len(models) > 1 and len(providers) == 1:
         message = f"every step is at {providers.pop()}: when it is down, the whole cascade is"

@@ -69,15 +69,19 @@ def load(
 
     ``today`` and ``reload`` are ``Surroundings``'.
     """
-    try:
-        data = path.read_bytes()
-        mode = path.stat().st_mode
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise ConfigUnreadable(f"cannot open {path}: {why}") from error
+    data, mode = read(path)
     others = sys.platform != "win32" and bool(mode & _OTHERS)
     around = Surroundings(path=str(path), readable_by_others=others, today=today, reload=reload)
     return load_bytes(data, name=str(path), environ=environ, catalog=catalog, around=around)
+
+
+def read(path: Path) -> tuple[bytes, int]:
+    """Return a file's bytes and mode; raise ``ConfigUnreadable``."""
+    try:
+        return path.read_bytes(), path.stat().st_mode
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise ConfigUnreadable(f"cannot open {path}: {why}") from error
 
 
 def load_text(text: str, *, name: str, environ: Mapping[str, str], catalog: Catalog) -> Loaded:
@@ -94,16 +98,23 @@ def load_bytes(
     catalog: Catalog,
     around: Surroundings,
 ) -> Loaded:
-    """Read a file's bytes; bytes that are not UTF-8 are a problem where they stand."""
+    """Read a config's bytes; ``name`` is what problems call its file."""
+    text = decode(data, name)
+    if isinstance(text, Problem):
+        return Loaded(settings=None, problems=(text,))
+    return _load_text(text, name, environ, catalog, around)
+
+
+def decode(data: bytes, name: str) -> str | Problem:
+    """Return a file's text; bytes that are not UTF-8 are a problem where they stand."""
     try:
-        text = data.decode()
+        return data.decode()
     except UnicodeDecodeError as error:
-        before = data[: error.start].decode(errors="replace")
+        before = data[: error.start].decode()
         where = Position(before.count("\n") + 1, len(before) - before.rfind("\n"))
         report = Report(name, before)
         report.at(where, "not-utf8", "not UTF-8 from here on", "save the file as UTF-8")
-        return Loaded(settings=None, problems=report.problems())
-    return _load_text(text, name, environ, catalog, around)
+        return report.problems()[0]
 
 
 def default_settings(environ: Mapping[str, str]) -> Settings:
@@ -114,7 +125,7 @@ def default_settings(environ: Mapping[str, str]) -> Settings:
 def _load_text(
     text: str, name: str, environ: Mapping[str, str], catalog: Catalog, around: Surroundings
 ) -> Loaded:
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    text = normal(text)
     raw = parse(text, name)
     if isinstance(raw, Problem):
         return Loaded(settings=None, problems=(raw,))
@@ -125,6 +136,11 @@ def _load_text(
     return Loaded(settings=None if report.failed else settings, problems=report.problems())
 
 
+def normal(text: str) -> str:
+    """Return a text without BOM, its line ends one character each: what positions count."""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n")
+
+
 def parse(text: str, name: str) -> dict[str, object] | Problem:
     """Return TOML values, numbers with a point as decimals; text that is not TOML is a problem."""
     report = Report(name, text)
@@ -132,7 +148,7 @@ def parse(text: str, name: str) -> dict[str, object] | Problem:
         return tomllib.loads(text, parse_float=_decimal)
     except RecursionError:
         report.at(None, "syntax", "nested too deeply")
-    except ValueError as error:
+    except tomllib.TOMLDecodeError as error:
         message = str(error)
         found = _AT.search(message)
         lines = text.split("\n")
@@ -140,6 +156,9 @@ def parse(text: str, name: str) -> dict[str, object] | Problem:
         if found and found[1]:
             where = Position(int(found[1]), int(found[2]))
         report.at(where, "syntax", f"not TOML: {_AT.sub('', message)}")
+    except ValueError:
+        # Python refuses to read integers of thousands of digits, and does not say where
+        report.at(None, "syntax", "a number has too many digits")
     return report.problems()[0]
 
 

@@ -4,7 +4,7 @@ The order in which a name is looked up is ``core.routing.names``'s; here it is a
 request, for every reference at once, and against built-in providers without a key too.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -21,7 +21,8 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a reference can mean.
 
     ``kind_of`` maps each provider that a reference may name to its kind, built-in ones without a
-    key included; ``providers`` are the configured ones, in declaration order.
+    key included; ``providers`` are the configured ones, in declaration order; ``known`` remembers
+    windows, since routes may share places many times over.
     """
 
     graph: RouteGraph
@@ -29,6 +30,7 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
     providers: Mapping[str, ProviderSettings]
     models: Mapping[str, ModelOverride]
     catalog: Catalog
+    known: dict[str, int | None]
 
     def find(self, name: str) -> Named | None:
         """Return what a name means, None when nothing is called so."""
@@ -44,14 +46,23 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.kind_of.get(provider, provider)}/{model}"
 
     def end(self, name: str) -> ExactModel | Route | None:
-        """Return what a name means after all aliases. The file must have no cycles."""
+        """Return what a name means after all aliases, None when they lead nowhere."""
+        seen: set[str] = set()
         named = self.find(name)
-        while isinstance(named, Aliased):
+        while isinstance(named, Aliased) and named.target not in seen:
+            seen.add(named.target)
             named = self.find(named.target)
-        return named
+        return None if isinstance(named, Aliased) else named
 
     def window(self, name: str) -> int | None:
         """Return the window of a model, or the ceiling of a route, before any fraction."""
+        if name not in self.known:
+            # until it is known, a cycle comes back to nothing
+            self.known[name] = None
+            self.known[name] = self._window(name)
+        return self.known[name]
+
+    def _window(self, name: str) -> int | None:
         named = self.end(name)
         if isinstance(named, ExactModel):
             found = self.model_window(full_id(named))
@@ -73,14 +84,19 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
         """Return the window that a place has, said there or else its target's."""
         return place.context_window or self.window(place.model)
 
-    def leaves(self, name: str) -> Iterator[ExactModel]:
-        """Yield every model that a name can lead to, in declaration order."""
-        named = self.end(name)
-        if isinstance(named, ExactModel):
-            yield named
-        elif named is not None:
-            for place in named.places:
-                yield from self.leaves(place.model)
+    def leaves(self, name: str) -> tuple[ExactModel, ...]:
+        """Return every model that a name can lead to, each once, in declaration order."""
+        found: dict[ExactModel, None] = {}
+        seen = set()
+        pending = [name]
+        while pending:
+            named = self.end(pending.pop(0))
+            if isinstance(named, ExactModel):
+                found[named] = None
+            elif named is not None and named.id not in seen:
+                seen.add(named.id)
+                pending[:0] = [place.model for place in named.places]
+        return tuple(found)
 
     def _bare(self, name: str) -> ExactModel | None:
         for provider in self.providers:

@@ -10,6 +10,7 @@ from enum import StrEnum
 import msgspec
 
 from gatewayctl.config.positions import Path, Position, Positions
+from gatewayctl.config.secrecy import hidden
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 NOWHERE = Positions(keys={}, values={})
@@ -27,7 +28,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """One problem. ``line`` and ``column`` count from 1, None where it has no place.
 
     ``key`` is the path of the key at fault (``alloys[0].id``), ``""`` for the file as a whole;
-    ``source_line`` is the line it stands in, without its line end.
+    ``source_line`` is the line it stands in, without its line end, secrets starred out.
     """
 
     severity: Severity
@@ -146,6 +147,6 @@ class Report:
                 line=where.line if where else None,
                 column=where.column if where else None,
                 key=key_of(path),
-                source_line=line,
+                source_line=hidden(line),
             )
         )

@@ -11,12 +11,14 @@ from gatewayctl.config.positions import Path
 from gatewayctl.config.problems import Report
 from gatewayctl.config.routes import Reference, documents, places, references
 from gatewayctl.config.schema import Document
-from gatewayctl.config.schema_routes import AlloyDoc, PlaceDoc
+from gatewayctl.config.schema_routes import PlaceDoc
 from gatewayctl.config.walk import did_you_mean
-from gatewayctl.core.routing.graph import Alloy
+from gatewayctl.core.routing.graph import Route
 from gatewayctl.core.routing.names import Aliased, ExactModel
 
 AUTO = "auto"
+DEEPEST = 64
+"""How many names may stand between one that is asked for and its models."""
 REGISTRY_CODES = frozenset({"unknown-name", "alloy-auto-window-unknown", "size-suffix-is-binary"})
 """Errors that a change of the registry alone can bring about; no reload fails because of them."""
 
@@ -50,42 +52,49 @@ def _unknown(reference: Reference, doc: Document, names: Names, report: Report) 
 
 
 def check_cycles(doc: Document, names: Names, report: Report) -> bool:
-    """Report every cycle at the reference that closes it; tell whether there is none."""
+    """Report every cycle at the reference that closes it; tell whether depth is bearable."""
     edges: dict[str, list[Reference]] = {}
     for reference in references(doc):
         edges.setdefault(reference.owner, []).append(reference)
-    done: set[str] = set()
-    sound = True
-    for start in list(edges):
-        sound &= _visit(start, edges, names, done, report)
-    return sound
+    depths: dict[str, int] = {}
+    for start in edges:
+        _visit(start, edges, names, depths, report)
+    for name, depth in depths.items():
+        if depth == DEEPEST + 1 and name in edges:
+            message = f"more than {DEEPEST} names lead on from here, one to the next"
+            report.error(edges[name][0].path, "nested-too-deeply", message, "use fewer")
+    return all(depth <= DEEPEST for depth in depths.values())
 
 
 def _visit(
     start: str,
     edges: Mapping[str, Sequence[Reference]],
     names: Names,
-    done: set[str],
+    depths: dict[str, int],
     report: Report,
-) -> bool:
+) -> None:
     """Walk depth first from one name, with a stack of its own: chains may be long."""
-    sound = True
     trail = [start]
     pending = [iter(_edges(start, edges, names))]
+    deepest = [0]
     while pending:
         reference = next(pending[-1], None)
         if reference is None:
             pending.pop()
-            done.add(trail.pop())
+            depth = deepest.pop() + 1
+            depths[trail.pop()] = depth
+            if deepest:
+                deepest[-1] = max(deepest[-1], depth)
+        elif reference.target in depths:
+            deepest[-1] = max(deepest[-1], depths[reference.target])
         elif reference.target in trail:
             loop = [*trail[trail.index(reference.target) :], reference.target]
             hint = "a name must lead to a model in the end"
             report.error(reference.path, "cycle", f"cycle: {' -> '.join(loop)}", hint)
-            sound = False
-        elif reference.target not in done:
+        else:
             trail.append(reference.target)
             pending.append(iter(_edges(reference.target, edges, names)))
-    return sound
+            deepest.append(0)
 
 
 def _edges(
@@ -103,37 +112,24 @@ def _edges(
             return edges.get(name, ())
 
 
-def check_windows(doc: Document, names: Names, raw: Mapping[str, object], report: Report) -> None:
-    """Report windows that nobody knows, that a minimum forbids, or whose suffix misleads."""
-    for number, model in enumerate(doc.models):
-        if model.id is not None:
-            path: Path = ("models", number, "context_window")
-            _check_suffix(path, model.context_window, model.id, names, raw, report)
-    for path, route in documents(doc):
-        for where, place in places(path, route):
-            said = getattr(place, "context_window", None)
-            end = names.end(place.model) if place.model else None
-            if isinstance(end, ExactModel):
-                where_window = (*where, "context_window")
-                _check_suffix(where_window, said, full_id(end), names, raw, report)
-        if isinstance(route, AlloyDoc):
-            _check_alloy(path, route, names, report)
-
-
-def _check_alloy(path: Path, doc: AlloyDoc, names: Names, report: Report) -> None:
-    alloy = names.graph.routes.get(doc.id or "")
-    if not isinstance(alloy, Alloy):
-        return
-    for number, (place, said) in enumerate(zip(alloy.places, doc.constituents, strict=True)):
-        where = (*path, "constituents", number, "context_window")
-        window = names.place_window(place) if place.model else None
-        if window is None and place.model and not report.is_wrong(where):
-            hint = f"write the number of tokens that {place.model} holds"
-            message = f"the registry has no context window of {place.model}"
-            report.error(where, "alloy-auto-window-unknown", message, hint)
-        least = doc.min_context_window
-        if window is not None and least is not None and window < least and not doc.partial_context:
-            _under_minimum(where, (said, window, least), report)
+def check_windows(
+    doc: Document, names: Names, routes: Mapping[Path, Route], report: Report
+) -> None:
+    """Report members of alloys whose window nobody knows or a minimum forbids."""
+    for number, alloy in enumerate(doc.alloys):
+        path: Path = ("alloys", number)
+        for index, (place, said) in enumerate(
+            zip(routes[path].places, alloy.constituents, strict=True)
+        ):
+            where = (*path, "constituents", index, "context_window")
+            window = names.place_window(place)
+            least = alloy.min_context_window
+            if window is None and names.end(place.model) is not None:
+                hint = f"write the number of tokens that {place.model} holds"
+                message = f"the registry has no context window of {place.model}"
+                report.error(where, "alloy-auto-window-unknown", message, hint)
+            elif window and least and window < least and not alloy.partial_context:
+                _under_minimum(where, (said, window, least), report)
 
 
 def _under_minimum(where: Path, found: tuple[PlaceDoc, int, int], report: Report) -> None:
@@ -145,6 +141,21 @@ def _under_minimum(where: Path, found: tuple[PlaceDoc, int, int], report: Report
         f"lower min_context_window to {window}, or replace this constituent by a model that "
         f"holds {least}, or set partial_context = true so that larger requests leave it out",
     )
+
+
+def check_suffixes(doc: Document, names: Names, raw: Mapping[str, object], report: Report) -> None:
+    """Report windows whose ``K`` or ``M`` means more tokens than the model holds."""
+    for number, model in enumerate(doc.models):
+        if model.id is not None:
+            path: Path = ("models", number, "context_window")
+            _check_suffix(path, model.context_window, model.id, names, raw, report)
+    for path, route in documents(doc):
+        for where, place in places(path, route):
+            said = getattr(place, "context_window", None)
+            end = names.end(place.model) if place.model else None
+            if isinstance(end, ExactModel):
+                here = (*where, "context_window")
+                _check_suffix(here, said, full_id(end), names, raw, report)
 
 
 def _check_suffix(

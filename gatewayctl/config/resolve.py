@@ -14,11 +14,13 @@ from gatewayctl.config.kinds import is_provider, kinds
 from gatewayctl.config.lint import Surroundings, lint
 from gatewayctl.config.models import base_settings, place_estimator, resolve_models
 from gatewayctl.config.names import Names, full_id
+from gatewayctl.config.positions import Path
 from gatewayctl.config.problems import Report
 from gatewayctl.config.providers import builtin, resolve_providers, with_keys
-from gatewayctl.config.references import check_cycles, check_names, check_windows
-from gatewayctl.config.routes import build_graph, documents, places, references
+from gatewayctl.config.references import check_cycles, check_names, check_suffixes, check_windows
+from gatewayctl.config.routes import build_graph, build_routes, documents, places, references
 from gatewayctl.config.schema import Document, RegistryDoc, SourceDoc, SourcesDoc
+from gatewayctl.config.schema_routes import PlaceDoc
 from gatewayctl.config.settings import (
     ProviderSettings,
     RegistrySettings,
@@ -28,7 +30,7 @@ from gatewayctl.config.settings import (
 )
 from gatewayctl.config.support import check_support
 from gatewayctl.core.model import ModelSettings
-from gatewayctl.core.routing.graph import Place, Route, RouteGraph
+from gatewayctl.core.routing.graph import Place, Route
 from gatewayctl.core.routing.names import ExactModel
 
 
@@ -53,20 +55,24 @@ def resolve(
             providers[name] = builtin(name, environ)
     defaults = base_settings(doc.tokenizer, doc.model_defaults, report)
     models = resolve_models(doc.models, defaults, report)
+    routes = build_routes(doc, report)
     names = Names(
-        graph=build_graph(doc, report),
+        graph=build_graph(doc, routes.values()),
         kind_of=_kinds_of(providers),
         providers=providers,
         models=models,
         catalog=catalog,
+        known={},
     )
     check_names(doc, names, report)
     _check_model_providers(doc, names, report)
     graph = names.graph
     if check_cycles(doc, names, report):
-        check_windows(doc, names, raw, report)
+        check_windows(doc, names, routes, report)
+        check_suffixes(doc, names, raw, report)
         lint(doc, names, around, report)
-        graph = _with_estimators(doc, names, defaults, report)
+        estimated = _with_estimators(doc, names, routes, defaults, report)
+        graph = build_graph(doc, estimated.values())
     return Settings(
         path=around.path,
         server=_server(doc),
@@ -119,32 +125,38 @@ def _with_referenced(
 
 
 def _with_estimators(
-    doc: Document, names: Names, defaults: ModelSettings, report: Report
-) -> RouteGraph:
-    """Return the graph with each place's own estimator, which stands over its model's."""
-    routes: dict[str, Route] = dict(names.graph.routes)
+    doc: Document,
+    names: Names,
+    routes: Mapping[Path, Route],
+    defaults: ModelSettings,
+    report: Report,
+) -> dict[Path, Route]:
+    """Return the routes with each place's own estimator, which stands over its model's."""
+    estimated = dict(routes)
     for path, route in documents(doc):
-        built = routes.get(route.id or "")
-        if built is None:
-            continue
-        estimated: list[Place] = []
-        for (where, place), plain in zip(places(path, route), built.places, strict=True):
-            if place.tokenizer is None or not place.model:
-                estimated.append(plain)
-                continue
-            end = names.end(place.model)
-            if end is not None and not isinstance(end, ExactModel):
-                message = f"{place.model} is a route, and each of its models has a tokenizer"
-                hint = "say it at that route's own places"
-                report.error((*where, "tokenizer"), "tokenizer-on-route", message, hint)
-                continue
-            entry = names.models.get(full_id(end)) if end else None
-            base = (entry.settings if entry else defaults).estimator
-            estimator = place_estimator(base, place.tokenizer)
-            estimated.append(msgspec.structs.replace(plain, estimator=estimator))
-        if len(estimated) == len(built.places):
-            routes[built.id] = msgspec.structs.replace(built, places=tuple(estimated))
-    return msgspec.structs.replace(names.graph, routes=routes)
+        built = routes[path]
+        own = [
+            _estimated(plain, place, where, names, defaults, report)
+            for (where, place), plain in zip(places(path, route), built.places, strict=True)
+        ]
+        estimated[path] = msgspec.structs.replace(built, places=tuple(own))
+    return estimated
+
+
+def _estimated(
+    plain: Place, doc: PlaceDoc, where: Path, names: Names, defaults: ModelSettings, report: Report
+) -> Place:
+    end = names.end(plain.model) if doc.tokenizer is not None else None
+    if doc.tokenizer is None or end is None:
+        return plain
+    if not isinstance(end, ExactModel):
+        message = f"{plain.model} is a route, and each of its models has a tokenizer"
+        hint = "say it at that route's own places"
+        report.error((*where, "tokenizer"), "tokenizer-on-route", message, hint)
+        return plain
+    entry = names.models.get(full_id(end))
+    base = (entry.settings if entry else defaults).estimator
+    return msgspec.structs.replace(plain, estimator=place_estimator(base, doc.tokenizer))
 
 
 def _server(doc: Document) -> ServerSettings:

@@ -4,7 +4,7 @@ Only what can be said of one entry by itself is checked here; what its reference
 ``references``' business.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -60,19 +60,27 @@ def policy_of(routing: RoutingDoc, server: ServerDoc) -> Policy:
     )
 
 
-def build_graph(doc: Document, report: Report) -> RouteGraph:
-    """Return aliases and routes; ids that are said twice and incomplete routes are reported."""
+def build_routes(doc: Document, report: Report) -> dict[Path, Route]:
+    """Return the routes by where they stand; ids said twice and incomplete routes are reported."""
     _check_ids(doc, report)
     policy = policy_of(doc.routing, doc.server)
-    routes: list[Route] = []
-    routes += [_alloy(each, ("alloys", n), policy, report) for n, each in enumerate(doc.alloys)]
-    routes += [
-        _cascade(each, ("cascades", n), policy, report) for n, each in enumerate(doc.cascades)
-    ]
-    routes += [
-        _dispatcher(each, ("dispatchers", n), policy, report)
-        for n, each in enumerate(doc.dispatchers)
-    ]
+    return {path: _route(route, path, policy, report) for path, route in documents(doc)}
+
+
+def _route(doc: RouteDoc, path: Path, policy: Policy, report: Report) -> Route:
+    match doc:
+        case AlloyDoc():
+            return _alloy(doc, path, policy, report)
+        case CascadeDoc():
+            return _cascade(doc, path, policy, report)
+        case DispatcherDoc():
+            return _dispatcher(doc, path, policy, report)
+        case _:
+            raise AssertionError(doc)
+
+
+def build_graph(doc: Document, routes: Iterable[Route]) -> RouteGraph:
+    """Return aliases and routes as routing reads them."""
     patterns = [name for name in doc.aliases if "*" in name]
     return RouteGraph(
         aliases={name: target for name, target in doc.aliases.items() if "*" not in name},
@@ -81,7 +89,7 @@ def build_graph(doc: Document, report: Report) -> RouteGraph:
             for pattern in sorted(patterns, key=lambda pattern: (-len(pattern), pattern))
         ),
         routes={route.id: route for route in routes if route.id},
-        policy=policy,
+        policy=policy_of(doc.routing, doc.server),
     )
 
 

@@ -8,12 +8,18 @@ from urllib.parse import urlsplit, urlunsplit
 MASK = "********"
 _SECRET_WORDS = frozenset(
     {"apikey", "auth", "authorization", "bearer", "cookie", "credential", "key", "keys"}
-    | {"passphrase", "password", "secret", "token"}
+    | {"passphrase", "password", "secret", "secrets", "token"}
 )
-_REFERENCES = frozenset({"env", "file"})
-"""Keys under ``api_key`` that say where a secret is and hold none."""
-_NOT_SECRET = frozenset({"auth", "authorize_url", "token_url", "tokenizer", "tokenizer_file"})
+_REFERENCES = frozenset({"borrow", "env", "file", "name", "path", "type"})
+"""Keys that say where a secret is and hold none."""
+_PROGRAMS = frozenset({"argv", "command"})
+_NOT_SECRET = frozenset({"auth", "authorize_url", "key_hint", "token_url"})
 _LOOKS_SECRET = re.compile(r"\b(?:sk|pk|rk|gsk|xai|ghp|gho|AIza|eyJ|csk|fw|tgp)[-_A-Za-z0-9.]{16,}")
+
+_SAYS_SECRET = re.compile(
+    r"(?i)(?:key|token|secret|password|authorization|cookie)[\"']?\s*=\s*(?!\s*\{)"
+)
+_STRING = re.compile(r"(?<=\")[^\"]+(?=\"|$)|(?<=')[^']+(?='|$)")
 
 
 def is_secret_header(name: str) -> bool:
@@ -35,13 +41,14 @@ def masked(value: object, name: str = "") -> object:
 
 
 def _entry(key: str, item: object, parent: str) -> object:
-    if _holds_secret(parent):
-        if key in _REFERENCES:
-            return item
+    if not _holds_secret(parent):
+        return masked(item, key)
+    if key in _REFERENCES:
+        return item
+    if key in _PROGRAMS and isinstance(item, list | tuple):
         # the program stays visible, its arguments may hold anything
-        if key == "command" and isinstance(item, list | tuple):
-            return [*item[:1], *([MASK] if len(item) > 1 else [])]
-    return masked(item, key)
+        return [*item[:1], *([MASK] if len(item) > 1 else [])]
+    return masked(item, parent)
 
 
 def _holds_secret(name: str) -> bool:
@@ -56,6 +63,19 @@ def _text(value: str) -> str:
     parts = urlsplit(value)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{MASK}@{host}"))
+
+
+def hidden(line: str) -> str:
+    """Return a line of a file with what may be a secret in it starred out, as long as before."""
+    line = _LOOKS_SECRET.sub(_stars, line)
+    said = _SAYS_SECRET.search(line)
+    if said is None:
+        return line
+    return line[: said.end()] + _STRING.sub(_stars, line[said.end() :])
+
+
+def _stars(found: re.Match[str]) -> str:
+    return "*" * len(found[0])
 
 
 def plain(value: object) -> object:

@@ -97,50 +97,50 @@ def _read(annotation: Any, value: object, path: Path, report: Report) -> Any:
         return _UNREAD
 
 
-def _bare(arm: Any) -> Any:
+def bare(arm: Any) -> Any:
     """Return the type behind an annotation, a generic's origin."""
-    plain = get_args(arm)[0] if get_origin(arm) is Annotated else arm
-    return get_origin(plain) or plain
+    inner = get_args(arm)[0] if get_origin(arm) is Annotated else arm
+    return get_origin(inner) or inner
 
 
 def _takes(arm: Any, value: object) -> bool:
     """Tell whether a value's TOML type is one that this alternative of a union is for."""
     match value:
         case str():
-            return issubclass(_bare(arm), str)
+            return issubclass(bare(arm), str)
         case list():
-            return _bare(arm) is tuple
+            return bare(arm) is tuple
         case Mapping():
-            return _bare(arm) is dict or issubclass(_bare(arm), msgspec.Struct)
+            return bare(arm) is dict or issubclass(bare(arm), msgspec.Struct)
         case _:
-            return isinstance(value, _bare(arm))
+            return isinstance(value, bare(arm))
 
 
 def _wanted(arm: Any) -> str:
-    bare = _bare(arm)
-    if bare is tuple:
+    plain = bare(arm)
+    if plain is tuple:
         return "an array"
-    if bare is dict or issubclass(bare, msgspec.Struct):
+    if plain is dict or issubclass(plain, msgspec.Struct):
         return "a table"
-    return "a string" if issubclass(bare, str) else type_name(bare())
+    return "a string" if issubclass(plain, str) else type_name(plain())
 
 
 def _read_arm(arm: Any, value: object, path: Path, report: Report) -> Any:
-    bare = _bare(arm)
+    plain = bare(arm)
     if (form := form_of(arm)) is not None:
         read = form.read(value)
-    elif bare is tuple:
+    elif plain is tuple:
         read = _read_array(get_args(arm)[0], value, path, report)
-    elif bare is dict:
+    elif plain is dict:
         read = _read_mapping(get_args(arm)[1], value, path, report)
-    elif issubclass(bare, msgspec.Struct):
-        read = read_struct(bare, value, path, report)
-    elif issubclass(bare, StrEnum):
-        read = _read_choice(bare, value)
-    elif type(value) is bare:
+    elif issubclass(plain, msgspec.Struct):
+        read = read_struct(plain, value, path, report)
+    elif issubclass(plain, StrEnum):
+        read = _read_choice(plain, value)
+    elif type(value) is plain:
         read = value
     else:
-        raise wrong_type(_wanted(bare), value)
+        raise wrong_type(_wanted(plain), value)
     return read
 
 
@@ -149,7 +149,7 @@ def _read_array(item: Any, value: object, path: Path, report: Report) -> tuple[A
     if not isinstance(value, list):
         raise wrong_type("an array", value)
     read = [_read(item, entry, (*path, number), report) for number, entry in enumerate(value)]
-    if _bare(item) is str:
+    if bare(item) is str:
         return tuple("" if entry is _UNREAD else entry for entry in read)
     return tuple(entry for entry in read if entry is not _UNREAD)
 

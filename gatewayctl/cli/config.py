@@ -1,0 +1,192 @@
+"""``gatewayctl config``: check, write, show and find the config file.
+
+What a file means and what is wrong with it is ``gatewayctl.config``'s business.
+"""
+
+import os
+import sys
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gatewayctl.config.catalog import Catalog
+
+app = typer.Typer(
+    name="config",
+    help="Check, write, show and find the config file.",
+    no_args_is_help=True,
+)
+
+_STDIN = "-"
+
+
+class RegistryChoice(StrEnum):
+    """Which table of models a check asks."""
+
+    CACHE = "cache"
+    SNAPSHOT = "snapshot"
+
+
+class FormatChoice(StrEnum):
+    """How problems are written; the members are those of ``cli.problems.Format``."""
+
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+
+
+def catalog_for(choice: RegistryChoice) -> "Catalog":
+    """Return the table of models that checks ask."""
+    from gatewayctl.config.catalog import EmptyCatalog
+
+    del choice
+    return EmptyCatalog()
+
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="The config file, instead of the usual one."),
+]
+
+
+@app.command()
+def validate(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="The file to check; - is standard input."),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")] = False,
+    registry: Annotated[
+        RegistryChoice,
+        typer.Option(help="Check against the local cache, or the packaged snapshot alone."),
+    ] = RegistryChoice.CACHE,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="Today, for retirement dates."),
+    ] = None,
+    form: Annotated[
+        FormatChoice, typer.Option("--format", help="How problems are written.")
+    ] = FormatChoice.TEXT,
+) -> None:
+    """Find every problem of a config file in one run.
+
+    Exit status: 0 when the file is valid, 1 when it is not, 2 when it cannot be opened.
+    """
+    from gatewayctl.cli.problems import Format, show
+    from gatewayctl.config.lint import Surroundings
+    from gatewayctl.config.load import load, load_bytes
+
+    today = (as_of or datetime.now(UTC)).date()
+    catalog = catalog_for(registry)
+    if str(file) == _STDIN:
+        name = "<stdin>"
+        loaded = load_bytes(
+            sys.stdin.buffer.read(),
+            name=name,
+            environ=os.environ,
+            catalog=catalog,
+            around=Surroundings(today=today),
+        )
+    else:
+        path = _existing(file)
+        name = str(path)
+        loaded = load(path, environ=os.environ, catalog=catalog, today=today)
+    if not show(loaded.problems, Format(form), name=name, strict=strict):
+        raise typer.Exit(1)
+
+
+def _existing(named: Path | None) -> Path:
+    """Return the file to read; raise ``ConfigUnreadable`` when nothing is named and none exists."""
+    from gatewayctl.config.load import find_config, usual_path
+    from gatewayctl.core.errors import ConfigUnreadable
+
+    path = find_config(named, os.environ)
+    if path is None:
+        raise ConfigUnreadable(
+            f"there is no config file at {usual_path(os.environ)}; "
+            "gatewayctl config init writes one"
+        )
+    return path
+
+
+@app.command()
+def init(
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="Where to write it; - is standard output."),
+    ] = None,
+) -> None:
+    """Write a commented config file from what this machine has.
+
+    Keys are looked for in the environment, model servers on loopback; nothing else is asked.
+
+    Exit status: 0 when the file was written, 1 when there is one already.
+    """
+    from gatewayctl.cli.discovery import config_text, discover
+    from gatewayctl.config.load import usual_path
+    from gatewayctl.storage.files import write_atomic
+
+    named = output or os.environ.get("GATEWAYCTL_CONFIG") or usual_path(os.environ)
+    if str(named) == _STDIN:
+        typer.echo(config_text(discover(os.environ)), nl=False)
+        return
+    path = Path(named).expanduser()
+    if os.path.lexists(path) and not force:
+        typer.echo(f"gatewayctl: {path} exists; --force replaces it", err=True)
+        raise typer.Exit(1)
+    found = discover(os.environ)
+    write_atomic(path, config_text(found).encode())
+    for line in found.told():
+        typer.echo(line)
+    typer.echo(f"wrote {path}")
+
+
+@app.command()
+def show(
+    config: ConfigOption = None,
+    resolved: Annotated[
+        bool, typer.Option("--resolved", help="What it means, with every default filled in.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of TOML.")] = False,
+) -> None:
+    """Print the config without its secrets.
+
+    Exit status: 0 when it was printed, 1 when it is not valid, 2 when it cannot be opened.
+    """
+    import msgspec
+    import tomli_w
+
+    from gatewayctl.cli.shown import resolved_values, written_values
+
+    read: Callable[[Path | None, Catalog], dict[str, object]]
+    read = resolved_values if resolved else written_values
+    values = read(config, catalog_for(RegistryChoice.CACHE))
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(values)).decode())
+    else:
+        typer.echo(tomli_w.dumps(values), nl=False)
+
+
+@app.command()
+def path(config: ConfigOption = None) -> None:
+    """Print which config file is read, whether or not it exists."""
+    from gatewayctl.config.load import find_config, usual_path
+
+    typer.echo(find_config(config, os.environ) or usual_path(os.environ))
+
+
+@app.command()
+def schema() -> None:
+    """Print the file format as JSON Schema, for editors."""
+    import msgspec
+
+    from gatewayctl.config.jsonschema import json_schema
+
+    typer.echo(msgspec.json.format(msgspec.json.encode(json_schema())).decode())
