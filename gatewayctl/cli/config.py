@@ -43,10 +43,13 @@ class FormatChoice(StrEnum):
 
 def catalog_for(choice: RegistryChoice) -> "Catalog":
     """Return the table of models that checks ask."""
-    from gatewayctl.config.catalog import EmptyCatalog
+    from gatewayctl.registry import snapshot
+    from gatewayctl.registry.cache import Cache, usual_folder
+    from gatewayctl.registry.checking import CheckedAgainst
+    from gatewayctl.registry.lookup import Registry
 
-    del choice
-    return EmptyCatalog()
+    cached = choice is RegistryChoice.CACHE
+    return CheckedAgainst(Registry(Cache(usual_folder()).load() if cached else snapshot.load()))
 
 
 ConfigOption = Annotated[

@@ -19,7 +19,7 @@ _LOOKS_SECRET = re.compile(r"\b(?:sk|pk|rk|gsk|xai|ghp|gho|AIza|eyJ|csk|fw|tgp)[
 _SAYS_SECRET = re.compile(
     r"(?i)(?:key|token|secret|password|authorization|cookie)[\"']?\s*=\s*(?!\s*\{)"
 )
-_STRING = re.compile(r"(?<=\")[^\"]+(?=\"|$)|(?<=')[^']+(?='|$)")
+_STRING = re.compile(r"""(["'])((?:\\.|(?!\1).)*)(\1|$)""")
 
 
 def is_secret_header(name: str) -> bool:
@@ -71,7 +71,8 @@ def hidden(line: str) -> str:
     said = _SAYS_SECRET.search(line)
     if said is None:
         return line
-    return line[: said.end()] + _STRING.sub(_stars, line[said.end() :])
+    rest = _STRING.sub(lambda it: f"{it[1]}{'*' * len(it[2])}{it[3]}", line[said.end() :])
+    return line[: said.end()] + rest
 
 
 def _stars(found: re.Match[str]) -> str:

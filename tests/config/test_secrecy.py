@@ -1,0 +1,55 @@
+"""Masks: no secret of a config is printed, and nothing else is lost."""
+
+import pytest
+
+from gatewayctl.config.secrecy import MASK, hidden, masked
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ({"api_key": "abc"}, {"api_key": MASK}),
+        ({"api_key": ["abc", {"env": "A"}]}, {"api_key": [MASK, {"env": "A"}]}),
+        ({"api_key": {"file": "/run/a"}}, {"api_key": {"file": "/run/a"}}),
+        ({"api_key": {"command": ["op", "x"]}}, {"api_key": {"command": ["op", MASK]}}),
+        ({"headers": {"Authorization": "Bearer abc"}}, {"headers": {"Authorization": MASK}}),
+        ({"headers": {"x-api-key": "abc"}}, {"headers": {"x-api-key": MASK}}),
+        ({"headers": {"x-team": "a"}}, {"headers": {"x-team": "a"}}),
+        ({"proxy": "http://me:pw@h:1/x"}, {"proxy": f"http://{MASK}@h:1/x"}),
+        (
+            {"oauth": {"extra": {"client_secret": "abc"}}},
+            {"oauth": {"extra": {"client_secret": MASK}}},
+        ),
+        (
+            {"secrets": [{"type": "plain", "value": "abc"}]},
+            {"secrets": [{"type": "plain", "value": MASK}]},
+        ),
+        ({"auth": "key", "tokenizer": "char_ratio"}, {"auth": "key", "tokenizer": "char_ratio"}),
+        ({"drop": ["sk-abcdefghijklmnopqrst"]}, {"drop": [MASK]}),
+        ({"chars_per_token": 3.5}, {"chars_per_token": 3.5}),
+    ],
+)
+def test_secrets_are_masked_and_references_stay(value: object, shown: object) -> None:
+    """Keys, credential headers, URL users and what looks like a key; where a secret is stays."""
+    assert masked(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ('api_key = "planted"', 'api_key = "*******"'),
+        ("api_key = 'planted' # x", "api_key = '*******' # x"),
+        ('x = { api_key = ["planted"], foo = 1 }', 'x = { api_key = ["*******"], foo = 1 }'),
+        ('api_key = "planted', 'api_key = "*******'),
+        (
+            'headers = { Authorization = "Bearer planted" }',
+            'headers = { Authorization = "**************" }',
+        ),
+        ('api_key = { env = "NAME" }', 'api_key = { env = "NAME" }'),
+        ('model = "openai/gpt-4o"', 'model = "openai/gpt-4o"'),
+    ],
+)
+def test_a_line_is_shown_without_its_secrets(line: str, shown: str) -> None:
+    """The length stays, so that a caret below it still points at the right place."""
+    assert hidden(line) == shown
+    assert len(shown) == len(line)
