@@ -133,7 +133,8 @@ def classify(
     """Return what a reply whose status is not a success means. ``body`` may be cut off."""
     told = _told(_decoded(body))
     kind = _kind(protocol, status, told)
-    words = _words(told.message, kind) if told.message else "no error message came with it"
+    silent = "a redirect, which is not followed" if status // 100 == 3 else "no error message"  # noqa: PLR2004 - the class of redirects
+    words = _words(told.message, kind) or silent
     return Failure(
         kind=kind,
         message=f"HTTP {status}: {words}",

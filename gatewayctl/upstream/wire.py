@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
+from aiohttp.http_exceptions import HttpProcessingError
 
 from gatewayctl.config.settings import Timeouts
 from gatewayctl.upstream.translation import Phase, PhaseTimeout
@@ -39,6 +40,16 @@ class Wire(ResponseHandler):
         if data:
             self.replying = True
         super().data_received(data)
+
+    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
+        """Tell the reader of a body too that the peer stopped speaking HTTP.
+
+        aiohttp tells only whoever waits for the next head, and the reader would wait for ever.
+        """
+        body = self._payload
+        super().set_exception(exc, *(() if exc_cause is None else (exc_cause,)))
+        if body is not None and isinstance(exc, HttpProcessingError) and body.exception() is None:
+            body.set_exception(exc)
 
 
 class Pool(aiohttp.TCPConnector):
