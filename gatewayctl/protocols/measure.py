@@ -10,7 +10,9 @@ from typing import Any
 import msgspec
 
 from gatewayctl.core.shape import Measured, Segment, TextStats
+from gatewayctl.protocols import body as request_body
 
+_ANY = msgspec.json.Decoder(Any)
 _WINDOW = 64 * 1024  # code points, so at most 256 KB of UTF-8
 _SPACE = b" \t\n\r\x0b\x0c"
 
@@ -34,10 +36,10 @@ _WORDS = bytes(b" "[0] if byte in _SPACE else b"x"[0] for byte in range(256))
 _FIELDS = ("chars", "words", "letters", "spaces", "marks", "narrow", "wide", "astral")
 _CHARS, _LETTERS = _FIELDS.index("chars"), _FIELDS.index("letters")
 
-# Where inputs that are not text keep their data, in all protocols: never counted as text.
+# Inside values of unknown form: labels, and data of images and files, which are no text.
 _NOT_TEXT = frozenset(
-    {"data", "file_data", "url", "image_url", "file_url", "file_id", "signature", "cache_control"}
-    | {"encrypted_content"}
+    {"type", "id", "call_id", "tool_call_id", "tool_use_id", "signature", "cache_control"}
+    | {"data", "file_data", "url", "image_url", "file_url", "file_id", "encrypted_content"}
 )
 
 
@@ -63,13 +65,18 @@ class Tally:
 
     def json(self, segment: Segment, value: Any) -> None:
         """Count a JSON value by its compact text (none for null), not its white space."""
-        if value is not None:
-            self.text(segment, msgspec.json.encode(value).decode())
+        if value is None:
+            return
+        try:
+            text = msgspec.json.encode(value).decode()
+        except RecursionError as error:
+            raise request_body.invalid("$", "the body is nested too deeply.") from error
+        self.text(segment, text)
 
     def raw(self, segment: Segment, value: msgspec.Raw) -> None:
         """Count a JSON value that was kept as bytes, the same way; absent counts as null."""
         if value:
-            self.json(segment, msgspec.json.decode(value))
+            self.json(segment, request_body.read(_ANY, bytes(value)))
 
     def opaque(self, segment: Segment, base64: Any) -> None:
         """Count encrypted text by its length: base64 has four characters for three bytes."""

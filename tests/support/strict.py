@@ -29,6 +29,11 @@ def reply(protocol: str, body: bytes) -> Any:
     return _REPLIES[protocol].validate_json(body, strict=True)
 
 
+def event(protocol: str, data: bytes) -> Any:
+    """Return one event's data as the vendor's type; raise ``ValidationError`` when it is not."""
+    return _EVENTS[protocol].validate_json(data, strict=True)
+
+
 def events(protocol: str, stream: bytes) -> list[Any]:
     """Return a whole stream's events as the vendor's types, pings left out.
 
@@ -43,7 +48,7 @@ def events(protocol: str, stream: bytes) -> list[Any]:
         kind = msgspec.json.decode(data).get("type", "")
         assert name == ("" if protocol == "chat_completions" else kind)
         if kind != "ping":
-            parsed.append(_EVENTS[protocol].validate_json(data, strict=True))
+            parsed.append(event(protocol, data))
     _ORDERS[protocol](parsed)
     return parsed
 

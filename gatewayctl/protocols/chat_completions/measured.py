@@ -8,9 +8,8 @@ from gatewayctl.core.shape import Measured, Segment
 from gatewayctl.protocols import body as request_body
 from gatewayctl.protocols.measure import Tally
 
-# What a message holds besides its content, and what of that is no input.
+# What a message holds that is no input, or is counted by itself; names and calls are input.
 _NOT_INPUT = frozenset({"role", "content", "tool_call_id", "cache_control"})
-_LABELS = frozenset({"id", "type", "index"})
 
 
 class _Request(msgspec.Struct):
@@ -45,11 +44,7 @@ def _message(tally: Tally, message: dict[str, Any]) -> None:
     for part in content if isinstance(content, list) else [content]:
         _part(tally, segment, part)
     for field, value in message.items():
-        if field in {"tool_calls", "function_call"}:
-            calls = value if isinstance(value, list) else [value]
-            for call in calls:
-                _call(tally, segment, call)
-        elif field not in _NOT_INPUT:
+        if field not in _NOT_INPUT:
             tally.strings(segment, value)
 
 
@@ -63,13 +58,5 @@ def _part(tally: Tally, segment: Segment, part: Any) -> None:
             tally.documents += 1
         case {"type": "input_audio"}:
             tally.audio += 1
-        case {"type": str(), **rest}:
-            tally.strings(segment, rest)
         case _:
             tally.strings(segment, part)
-
-
-def _call(tally: Tally, segment: Segment, call: Any) -> None:
-    if isinstance(call, dict):
-        call = {field: value for field, value in call.items() if field not in _LABELS}
-    tally.strings(segment, call)

@@ -8,6 +8,7 @@ import re
 
 import msgspec
 
+from gatewayctl.protocols import body as request_body
 from gatewayctl.protocols import patch
 
 _MARK = b"x-anthropic-billing-header:"
@@ -40,7 +41,7 @@ def without_billing(system: bytes) -> bytes:
         return system
     for index, (start, end) in enumerate(patch.elements(system)):
         block = system[start:end]
-        text = bytes(_BLOCK.decode(block).text)
+        text = bytes(request_body.read(_BLOCK, block).text)
         left = _without_line(text) if text.startswith(b'"') else text
         if left == b'""' != text:
             return patch.without_element(system, index)

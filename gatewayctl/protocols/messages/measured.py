@@ -78,9 +78,7 @@ def _block(tally: Tally, segment: Segment, block: dict[str, Any]) -> list[Any]:
             tally.strings(segment, block.get("name"))
             tally.json(segment, block.get("input"))
         case _:
-            labels = {"type", "id", "tool_use_id"}
-            rest = {field: value for field, value in block.items() if field not in labels}
-            tally.strings(segment, rest)
+            tally.strings(segment, block)
     return []
 
 

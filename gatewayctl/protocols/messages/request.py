@@ -81,7 +81,7 @@ def _inside(content: msgspec.Raw) -> list[wire.Nested]:
         return []
     try:
         return _NESTED.decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return []  # of a form not known here: the upstream's to judge
 
 

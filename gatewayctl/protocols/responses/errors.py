@@ -4,6 +4,8 @@ Codex retries six times on 413 and 422, and loses the message of a bare ``error`
 is ever sent here.
 """
 
+from typing import assert_never
+
 import msgspec
 
 from gatewayctl.core.errors import ApiError, ErrorKind
@@ -27,7 +29,7 @@ def whole(error: ApiError, too_large_status: int | None) -> WireError:
 
 def failed(error: ApiError, response: wire.Response, sequence_number: int) -> bytes:
     """Render an error after the headers: ``response.failed`` with the response it ends."""
-    told = {
+    told: dict[str, object] = {
         "code": _code(error.kind),
         "message": error.message,
         "gatewayctl": errors.details(error),
@@ -90,5 +92,17 @@ def _code(kind: ErrorKind) -> str:
             return "rate_limit_exceeded"
         case ErrorKind.MALFORMED | ErrorKind.UNSUPPORTED | ErrorKind.BODY_TOO_LARGE:
             return "invalid_prompt"
-        case _:
+        case (
+            ErrorKind.UNKNOWN_MODEL
+            | ErrorKind.UNAUTHORIZED
+            | ErrorKind.FORBIDDEN
+            | ErrorKind.NOT_FOUND
+            | ErrorKind.METHOD_NOT_ALLOWED
+            | ErrorKind.UNAVAILABLE
+            | ErrorKind.UPSTREAM_AUTH
+            | ErrorKind.UPSTREAM_FAILED
+            | ErrorKind.UPSTREAM_TIMEOUT
+            | ErrorKind.INTERNAL
+        ):
             return "server_error"
+    assert_never(kind)

@@ -9,7 +9,7 @@ from gatewayctl.protocols import body as request_body
 from gatewayctl.protocols.measure import Tally
 
 # What an item holds that is no input, or is counted by itself.
-_LABELS = frozenset({"type", "id", "call_id", "role", "status", "content", "output", "phase"})
+_LABELS = frozenset({"id", "type", "call_id", "role", "status", "content", "output", "phase"})
 
 
 class _Text(msgspec.Struct):
@@ -67,7 +67,5 @@ def _part(tally: Tally, segment: Segment, part: Any) -> None:
             tally.documents += 1
         case {"type": "input_audio"}:
             tally.audio += 1
-        case {"type": str(), **rest}:
-            tally.strings(segment, rest)
         case _:
             tally.strings(segment, part)

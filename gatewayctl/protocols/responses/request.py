@@ -78,7 +78,7 @@ def _result_parts(item: wire.Item) -> list[wire.Part]:
         return []
     try:
         return _PARTS.decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return []  # of a form not known here: the upstream's to judge
 
 

@@ -31,7 +31,7 @@ class Item(msgspec.Struct):
 
 
 class Tool(msgspec.Struct):
-    """A tool definition of any type: function, custom, namespace, web_search …"""
+    """A tool definition of any type: function, custom, namespace, web_search and others."""
 
     type: str
 
