@@ -22,6 +22,7 @@ MAX_CODINGS = 3
 """How many content codings may be stacked on one body."""
 
 _PIECE = 256 * 1024
+_SIP = 256  # bytes of zstd, which become at most 8 MB
 _INLINE = 64 * 1024  # compressed bytes from which the work is done off the loop
 
 
@@ -119,11 +120,17 @@ def _brotli(body: bytes) -> Iterator[bytes]:
 
 
 def _zstd(body: bytes) -> Iterator[bytes]:
-    with zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(
-        body, read_across_frames=True
-    ) as reader:
-        while piece := reader.read(_PIECE):
-            yield piece
+    """Feed a few bytes at a time: one call's output is not bounded otherwise."""
+    rest = body
+    while rest:
+        decoder = zstandard.ZstdDecompressor(max_window_size=2**27).decompressobj()
+        for start in range(0, len(rest), _SIP):
+            yield decoder.decompress(rest[start : start + _SIP])
+            if decoder.eof:
+                rest = decoder.unused_data + rest[start + _SIP :]
+                break
+        else:
+            raise EOFError("it ends too early")
 
 
 _DECODERS: dict[str, Callable[[bytes], Iterator[bytes]]] = {

@@ -61,13 +61,18 @@ class Tries:
         override = self._settings.models.get(candidate.model)
         timeouts = _timeouts(settings.timeouts, override)
         limit = _to_commit(asked, candidate, timeouts, left)
+        credential: str | None = None
         try:
             async with asyncio.timeout(limit):
-                call = await self._call(asked, candidate, settings, override, timeouts)
+                if settings.provider.auth is Auth.KEY:
+                    credential = await self._credentials.get(settings)
+                call = _call(asked, candidate, settings, override, credential, timeouts)
                 return await self._committed(asked, candidate, await self._upstream.send(call))
         except TimeoutError as error:
             message = f"no content from {candidate.model} within {limit:g} s"
             raise UpstreamFailed(Failure(kind=FailureKind.TIMEOUT, message=message)) from error
+        except UpstreamFailed as error:
+            raise UpstreamFailed(_scrubbed(error.failure, credential)) from error
 
     def passes(self, failed: Failed) -> bool:
         """Tell whether an upstream's refusal is the client's to see as it came.
@@ -119,28 +124,36 @@ class Tries:
             raise UpstreamFailed(failure)
         return body
 
-    async def _call(
-        self,
-        asked: Asked,
-        candidate: Candidate,
-        settings: ProviderSettings,
-        override: ModelOverride | None,
-        timeouts: Timeouts,
-    ) -> Call:
-        if not serves(settings, asked.request.headers.get("User-Agent", "")):
-            raise UpstreamFailed(_not_served(settings))
-        auth = settings.provider.auth
-        credential = await self._credentials.get(settings) if auth is Auth.KEY else None
-        return Call(
-            provider=settings,
-            url=f"{settings.base_url}{asked.codec.path}{_query(asked.request)}",
-            headers=request_headers(
-                settings, candidate.protocol, asked.request.headers, credential
-            ),
-            body=asked.codec.patch(asked.body, _changes(asked, candidate, settings, override)),
-            stream=asked.shape.stream,
-            timeouts=timeouts,
-        )
+
+def _call(
+    asked: Asked,
+    candidate: Candidate,
+    settings: ProviderSettings,
+    override: ModelOverride | None,
+    credential: str | None,
+    timeouts: Timeouts,
+) -> Call:
+    if not serves(settings, asked.request.headers.get("User-Agent", "")):
+        raise UpstreamFailed(_not_served(settings))
+    return Call(
+        provider=settings,
+        url=f"{settings.base_url}{asked.codec.path}{_query(asked.request)}",
+        headers=request_headers(settings, candidate.protocol, asked.request.headers, credential),
+        body=asked.codec.patch(asked.body, _changes(asked, candidate, settings, override)),
+        stream=asked.shape.stream,
+        timeouts=timeouts,
+    )
+
+
+def _scrubbed(failure: Failure, credential: str | None) -> Failure:
+    """Return the failure without our credential, which some upstreams quote when they refuse it."""
+    if credential is None:
+        return failure
+    return msgspec.structs.replace(
+        failure,
+        message=failure.message.replace(credential, "…"),
+        body=failure.body.replace(credential.encode(), b"..."),
+    )
 
 
 def _changes(

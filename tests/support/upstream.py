@@ -116,14 +116,15 @@ def cut(reply: Iterable[Step], at: int, end: Fin | Rst | Hold) -> list[Step]:
 class FakeUpstream:
     """An HTTP/1.1 server that plays ``replies`` in turn, one per request; the last one repeats.
 
-    ``replies`` may be replaced while it runs. Used with ``async with``; on exit every connection
-    is broken off.
+    ``written`` counts the bytes that were taken off its hands; ``replies`` may be replaced while
+    it runs. Used with ``async with``; on exit every connection is broken off.
     """
 
     def __init__(self, replies: Sequence[Sequence[Step]]) -> None:
         self.replies = list(replies)
         self.requests: list[RawRequest] = []
         self.connections = 0
+        self.written = 0
         self.port = 0
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -158,13 +159,46 @@ class FakeUpstream:
             while (request := await _read(reader, connection)) is not None:
                 self.requests.append(request)
                 reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
-                if not await _play(reply, reader, writer, request):
+                if not await self._play(reply, reader, writer, request):
                     break
         except ConnectionError:
             # The caller broke off: what it had sent is recorded, and there is nobody to tell.
             writer.transport.abort()
         finally:
             writer.close()
+
+    async def _play(
+        self,
+        reply: Sequence[Step],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        request: RawRequest,
+    ) -> bool:
+        """Play one reply; return False when the connection is over."""
+        for step in reply:
+            match step:
+                case bytes():
+                    writer.write(step)
+                    try:
+                        await writer.drain()
+                        self.written += len(step)
+                    except ConnectionError:
+                        request.abandoned = True
+                        return False
+                case Pause(seconds=seconds):
+                    await asyncio.sleep(seconds)
+                case Hold():
+                    await _until_closed(reader)
+                    request.abandoned = True
+                    return False
+                case Fin():
+                    return False
+                case Rst():
+                    connection: socket.socket = writer.get_extra_info("socket")
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+                    writer.transport.abort()
+                    return False
+        return True
 
 
 async def _read(reader: asyncio.StreamReader, connection: int) -> RawRequest | None:
@@ -182,38 +216,6 @@ async def _read(reader: asyncio.StreamReader, connection: int) -> RawRequest | N
     else:
         request.body = await reader.readexactly(int(request.header("content-length") or 0))
     return request
-
-
-async def _play(
-    reply: Sequence[Step],
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    request: RawRequest,
-) -> bool:
-    """Play one reply; return False when the connection is over."""
-    for step in reply:
-        match step:
-            case bytes():
-                writer.write(step)
-                try:
-                    await writer.drain()
-                except ConnectionError:
-                    request.abandoned = True
-                    return False
-            case Pause(seconds=seconds):
-                await asyncio.sleep(seconds)
-            case Hold():
-                await _until_closed(reader)
-                request.abandoned = True
-                return False
-            case Fin():
-                return False
-            case Rst():
-                connection: socket.socket = writer.get_extra_info("socket")
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
-                writer.transport.abort()
-                return False
-    return True
 
 
 async def _until_closed(reader: asyncio.StreamReader) -> None:

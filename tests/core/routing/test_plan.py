@@ -255,21 +255,22 @@ def trees(draw: st.DrawFn) -> tuple[FakeWorld, str]:
     known = list(NAMES)
     for number in range(draw(st.integers(1, 4))):
         inside = draw(st.lists(st.sampled_from(known), min_size=2, max_size=4))
-        options = {"id": f"r{number}", "places": places(*inside), "policy": POLICY}
+        name, inner = f"r{number}", places(*inside)
         kind = draw(st.sampled_from(["alloy", "cascade", "dispatcher"]))
         if kind == "alloy":
             route: Route = Alloy(
+                id=name,
                 name="A",
+                places=inner,
+                policy=POLICY,
                 strategy=draw(st.sampled_from(AlloyStrategy)),
                 partial_context=draw(st.booleans()),
-                **options,
             )
         elif kind == "cascade":
-            route = Cascade(**options)
+            route = Cascade(id=name, places=inner, policy=POLICY)
         else:
-            route = Dispatcher(
-                order=draw(st.sampled_from([Order.DECLARED, Order.SMALLEST])), **options
-            )
+            order = draw(st.sampled_from([Order.DECLARED, Order.SMALLEST]))
+            route = Dispatcher(id=name, places=inner, policy=POLICY, order=order)
         routes.append(route)
         known.append(route.id)
     keyless = draw(st.sampled_from([(), ("x",), ("y",)]))

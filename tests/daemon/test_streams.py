@@ -1,0 +1,240 @@
+"""The stream contract over real sockets: cut anywhere, a reply never looks complete."""
+
+import asyncio
+import json
+import re
+
+import aiohttp
+import pytest
+from support.dialects import PATHS, PROTOCOLS, encoded
+from support.gateway import demo, gateway, upstream_config
+from support.upstream import (
+    SSE,
+    FakeUpstream,
+    Fin,
+    Hold,
+    Pause,
+    Rst,
+    Step,
+    chunked,
+    cut,
+    delimited,
+    head,
+    sized,
+)
+from support.waiting import until
+
+COMPLETE = {
+    "chat_completions": re.compile(rb"^data: \[DONE\]\r?\n\r?\n", re.MULTILINE),
+    "messages": re.compile(rb'^data: \{"type":"message_stop"\}\n\n', re.MULTILINE),
+    "responses": re.compile(rb'^data: \{"type":"response\.(completed|incomplete)"', re.MULTILINE),
+}
+TYPED = {
+    "chat_completions": re.compile(rb'^data: \{"error":\{.*\}\}\n\n\Z', re.MULTILINE),
+    "messages": re.compile(rb'^event: error\ndata: \{"type":"error",.*\}\n\n\Z', re.MULTILINE),
+    "responses": re.compile(
+        rb'^event: response\.failed\ndata: \{"type":"response\.failed",.*\}\n\n\Z', re.MULTILINE
+    ),
+}
+TWO = """
+[providers.spare]
+kind = "openai-compatible"
+base_url = "{spare}/v1"
+auth = "none"
+protocols = ["chat_completions", "responses", "messages"]
+
+[[cascades]]
+id = "both"
+[[cascades.steps]]
+model = "up/m"
+[[cascades.steps]]
+model = "spare/large"
+"""
+
+
+async def golden(protocol: str) -> bytes:
+    """Return a short whole stream, as the simulator speaks it."""
+    async with demo() as (running, simulator):
+        limit = {"responses": "max_output_tokens"}.get(protocol, "max_tokens")
+        body = encoded(protocol, "large", "Hi", stream=True, **{limit: 4})
+        url = simulator.base_url + PATHS[protocol]
+        async with running.client.post(url, data=body) as answer:
+            return await answer.read()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_stream_cut_at_any_byte_never_looks_complete_portkey_1797(protocol: str) -> None:
+    """At every offset: an HTTP error before the commit, a typed error event after it."""
+    whole = await golden(protocol)
+    full = COMPLETE[protocol].search(whole)
+    assert full is not None
+    body = encoded(protocol, "up/m", "Hi", stream=True)
+    seen = set()
+    async with FakeUpstream([[]]) as upstream, gateway(upstream_config(upstream.base_url)) as it:
+        for offset in range(len(whole)):
+            # odd offsets end the body with the connection, even ones break its chunked framing
+            if offset % 2:
+                upstream.replies = [delimited(whole[:offset])]
+            else:
+                pieces: list[Step] = chunked([whole[:offset]])
+                upstream.replies = [[*pieces[:-1], Fin()]]
+            async with it.client.post(it.url + PATHS[protocol], data=body) as answer:
+                told = await answer.read()
+                seen.add(answer.status)
+                if answer.status == 200:
+                    assert not COMPLETE[protocol].search(told), offset
+                    assert TYPED[protocol].search(told), (offset, told[-300:])
+                else:
+                    assert answer.status == 502, offset
+                    assert json.loads(told)["error"], offset
+        upstream.replies = [delimited(whole)]
+        async with it.client.post(it.url + PATHS[protocol], data=body) as answer:
+            assert await answer.read() == whole
+    assert seen == {200, 502}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("trouble", ["reset", "empty", "malformed", "html", "error inside"])
+async def test_a_stream_that_breaks_before_its_content_falls_back_unseen_litellm_40404(
+    protocol: str, trouble: str
+) -> None:
+    """Lifecycle frames are held back, so the next candidate answers as if nothing had been."""
+    whole = await golden(protocol)
+    lifecycle = whole[: whole.index(b"\n\n") + 2]
+    replies: dict[str, list[Step]] = {
+        "reset": cut(delimited(lifecycle), at=10**6, end=Rst()),
+        "empty": delimited(lifecycle),
+        "malformed": delimited(lifecycle + b"data: {oops\n\n"),
+        "html": sized(b"<html>busy</html>", headers=[("content-type", "text/html")]),
+        "error inside": delimited(
+            lifecycle + b'event: error\ndata: {"type":"error","error":'
+            b'{"type":"overloaded_error","message":"busy","code":"overloaded"}}\n\n'
+        ),
+    }
+    async with (
+        demo() as (_, simulator),
+        FakeUpstream([replies[trouble]]) as upstream,
+        gateway(upstream_config(upstream.base_url) + TWO.format(spare=simulator.base_url)) as it,
+    ):
+        body = encoded(protocol, "both", "Hi", stream=True)
+        async with it.client.post(it.url + PATHS[protocol], data=body) as answer:
+            told = await answer.read()
+            assert answer.status == 200
+            assert answer.headers["x-gatewayctl-attempts"] == "2"
+            assert answer.headers["x-gatewayctl-model"] == "spare/large"
+    assert COMPLETE[protocol].search(told)
+    assert lifecycle not in told
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_an_error_event_of_the_upstream_after_the_commit_ends_the_stream(
+    protocol: str,
+) -> None:
+    """What the upstream says in its own dialect passes as it is, and nothing follows it."""
+    whole = await golden(protocol)
+    split = [match.end() for match in re.finditer(rb"\n\n", whole)]
+    error = {
+        "chat_completions": b'data: {"error":{"message":"boom","type":"server_error"}}\n\n',
+        "messages": b'event: error\ndata: {"type":"error","error":'
+        b'{"type":"api_error","message":"boom"}}\n\n',
+        "responses": b'event: error\ndata: {"type":"error","sequence_number":9,"code":"x",'
+        b'"message":"boom","param":null}\n\n',
+    }[protocol]
+    half = whole[: split[-3]]
+    async with (
+        FakeUpstream([delimited(half + error + whole[split[-3] :])]) as upstream,
+        gateway(upstream_config(upstream.base_url)) as it,
+    ):
+        body = encoded(protocol, "up/m", "Hi", stream=True)
+        async with it.client.post(it.url + PATHS[protocol], data=body) as answer:
+            assert await answer.read() == half + error
+
+
+async def test_events_reach_the_client_as_they_come() -> None:
+    """A stream is not gathered: the first content is there while the upstream still holds on."""
+    whole = await golden("chat_completions")
+    first = whole.index(b"\n\n", whole.index(b'"content":"T')) + 2
+    reply = cut(chunked([whole[:first], whole[first:]]), at=10**6, end=Hold())
+    reply.insert(2, Hold())
+    async with (
+        FakeUpstream([reply]) as upstream,
+        gateway(upstream_config(upstream.base_url)) as it,
+    ):
+        body = encoded("chat_completions", "up/m", "Hi", stream=True)
+        async with it.client.post(f"{it.url}/v1/chat/completions", data=body) as answer:
+            got = b""
+            while len(got) < first:
+                got += await asyncio.wait_for(answer.content.readany(), 5)
+            assert got == whole[:first]
+            answer.close()
+        await until(lambda: upstream.requests[0].abandoned)
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_a_client_that_leaves_cancels_the_upstream_at_once(*, streams: bool) -> None:
+    """Before any reply byte, streamed or not, the upstream's connection is closed."""
+    async with (
+        FakeUpstream([[Hold()]]) as upstream,
+        gateway(upstream_config(upstream.base_url)) as it,
+    ):
+        body = encoded("chat_completions", "up/m", "Hi", stream=streams)
+        leaving = aiohttp.ClientTimeout(total=0.3)
+        with pytest.raises(TimeoutError):
+            await it.client.post(f"{it.url}/v1/chat/completions", data=body, timeout=leaving)
+        await until(lambda: upstream.requests[0].abandoned)
+
+
+async def test_a_slow_client_slows_its_upstream_down() -> None:
+    """Nobody reads, so the upstream cannot write: 64 MB do not gather in the gateway."""
+    whole = await golden("chat_completions")
+    event = next(each for each in whole.split(b"\n\n") if b'"content":"T' in each) + b"\n\n"
+    block = event * 4096
+    blocks = 64 * 1024 * 1024 // len(block)
+    reply: list[Step] = [head(200, SSE, ("connection", "close"))]
+    reply += [block] * blocks
+
+    async with (
+        FakeUpstream([reply]) as upstream,
+        gateway(upstream_config(upstream.base_url)) as it,
+    ):
+        body = encoded("chat_completions", "up/m", "Hi", stream=True)
+        async with it.client.post(f"{it.url}/v1/chat/completions", data=body) as answer:
+            await asyncio.sleep(1)
+            written = upstream.written
+            await asyncio.sleep(0.5)
+            assert upstream.written == written
+            assert written < 24 * 1024 * 1024
+            answer.close()
+        await until(lambda: upstream.requests[0].abandoned)
+
+
+async def test_an_upstream_that_never_replies_is_given_up_on_bifrost_7034() -> None:
+    """Waiting for the reply's head has a limit of its own, and the next candidate follows."""
+    async with (
+        demo() as (_, simulator),
+        FakeUpstream([[Pause(seconds=30)]]) as upstream,
+        gateway(
+            upstream_config(upstream.base_url, more='timeouts = { first_token = "300ms" }')
+            + TWO.format(spare=simulator.base_url)
+        ) as it,
+    ):
+        body = encoded("messages", "both", "Hi", stream=True)
+        async with it.client.post(f"{it.url}/v1/messages", data=body) as answer:
+            assert answer.headers["x-gatewayctl-attempts"] == "2"
+            assert COMPLETE["messages"].search(await answer.read())
+
+
+async def test_a_stream_that_stalls_after_its_commit_ends_with_a_typed_error() -> None:
+    """The idle timeout exposes a dead upstream."""
+    whole = await golden("messages")
+    half = whole[: whole.index(b"\n\n", whole.index(b"text_delta")) + 2]
+    async with (
+        FakeUpstream([[*chunked([half])[:-1], Hold()]]) as upstream,
+        gateway(upstream_config(upstream.base_url, more='timeouts = { idle = "300ms" }')) as it,
+    ):
+        body = encoded("messages", "up/m", "Hi", stream=True)
+        async with it.client.post(f"{it.url}/v1/messages", data=body) as answer:
+            told = await answer.read()
+        assert told.startswith(half)
+        assert TYPED["messages"].search(told)
+        await until(lambda: upstream.requests[0].abandoned)
