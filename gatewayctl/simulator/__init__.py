@@ -4,7 +4,8 @@
 nothing of the gateway: no config, no registry, no daemon.
 """
 
+from gatewayctl.simulator.catalogue import SimModel
 from gatewayctl.simulator.demo import demo_config
 from gatewayctl.simulator.server import Simulator, start
 
-__all__ = ["Simulator", "demo_config", "start"]
+__all__ = ["SimModel", "Simulator", "demo_config", "start"]

@@ -10,7 +10,7 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -42,10 +42,11 @@ _NO_DELAY_RESET: Final = struct.pack("ii", 1, 0)
 class Simulator:
     """A running simulator. Made by ``start``; ``close`` ends it and all its connections."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, models: Mapping[str, SimModel] = MODELS) -> None:
         self.host = host
         self.port = 0
         self.journal = Journal()
+        self._models = models
         self._script: deque[tuple[Fault, ...]] = deque()
         self._calls = 0
         self._flaky_calls = 0
@@ -115,7 +116,8 @@ class Simulator:
         path = request.path
         if request.method in ("GET", "HEAD"):
             received.ending = Ending.WHOLE
-            status, body = listing.reply(path, anthropic="anthropic-version" in request.headers)
+            anthropic = "anthropic-version" in request.headers
+            status, body = listing.reply(path, self._models, anthropic=anthropic)
             return web.Response(status=status, body=body, content_type=faults.JSON_TYPE)
         wire = messages if path == _COUNT_TOKENS else _WIRES.get(path)
         if wire is None or request.method != "POST":
@@ -124,7 +126,7 @@ class Simulator:
             return await _perform(request, faults.refusal(wire, problem), received)
         try:
             if path == _COUNT_TOKENS:
-                result = await _count_tokens(received)
+                result = await self._count_tokens(received)
             else:
                 result = await self._answer(wire, received)
         except Refused as refused:
@@ -139,7 +141,7 @@ class Simulator:
         ask = wire.read(_decoded(received))
         name, _, suffix = ask.model.partition("!")
         ask = msgspec.structs.replace(ask, model=name)
-        model = _model(wire, name)
+        model = self._model(wire, name)
         active = (*scripted, *asked_for, *faults.parse(suffix), *self._flaky(model, ask))
         tokens = await input_tokens(ask)
         _weigh(wire, ask, model, tokens)
@@ -156,6 +158,18 @@ class Simulator:
             frame = Frame(data=wire.whole(made), content=True)
             result = faults.play(iter([frame]), content_type=faults.JSON_TYPE)
         return faults.apply(result, active, wire)
+
+    async def _count_tokens(self, received: Received) -> Play:
+        ask = messages.read_countable(_decoded(received))
+        self._model(messages, ask.model.partition("!")[0])
+        body = msgspec.json.encode({"input_tokens": await input_tokens(ask)})
+        return faults.play(iter([Frame(data=body)]), content_type=faults.JSON_TYPE)
+
+    def _model(self, wire: Wire, name: str) -> SimModel:
+        model = self._models.get(name)
+        if model is None:
+            raise Refused(wire.unknown_model(name))
+        return model
 
     def _flaky(self, model: SimModel, ask: Ask) -> tuple[Fault, ...]:
         """Return what goes wrong with this call of a flaky model: every other one, two ways."""
@@ -176,9 +190,14 @@ class Simulator:
         return f"{digest.hexdigest()}{self._calls:08x}"
 
 
-async def start(host: str = "127.0.0.1", port: int = 0) -> Simulator:
-    """Start a simulator on a loopback port and return it; 0 picks a free one."""
-    simulator = Simulator(host)
+async def start(
+    host: str = "127.0.0.1", port: int = 0, models: Iterable[SimModel] = ()
+) -> Simulator:
+    """Start a simulator on a loopback port and return it; 0 picks a free one.
+
+    ``models`` are served besides the catalogue's, under whatever names a client insists on.
+    """
+    simulator = Simulator(host, {**MODELS, **{model.id: model for model in models}})
     await simulator.listen(port)
     return simulator
 
@@ -207,26 +226,12 @@ def _decoded(received: Received) -> Body:
     return Body(fields)
 
 
-def _model(wire: Wire, name: str) -> SimModel:
-    model = MODELS.get(name)
-    if model is None:
-        raise Refused(wire.unknown_model(name))
-    return model
-
-
 def _weigh(wire: Wire, ask: Ask, model: SimModel, tokens: int) -> None:
     """Refuse what the model cannot hold or cannot write."""
     if (ask.max_output or 0) > model.max_output:
         raise Refused(wire.excessive_output(ask, model))
     if tokens + (ask.max_output or 1) > model.window:
         raise Refused(wire.overflow(ask, model, tokens))
-
-
-async def _count_tokens(received: Received) -> Play:
-    ask = messages.read_countable(_decoded(received))
-    _model(messages, ask.model.partition("!")[0])
-    body = msgspec.json.encode({"input_tokens": await input_tokens(ask)})
-    return faults.play(iter([Frame(data=body)]), content_type=faults.JSON_TYPE)
 
 
 async def _perform(request: web.Request, play: Play, received: Received) -> web.StreamResponse:

@@ -5,7 +5,7 @@ import pytest
 from support.dialects import PATHS, PROTOCOLS, encoded
 
 from gatewayctl import simulator as simulators
-from gatewayctl.simulator import Simulator
+from gatewayctl.simulator import SimModel, Simulator
 from gatewayctl.simulator.journal import Ending
 
 
@@ -111,3 +111,16 @@ async def test_closing_frees_the_port_and_breaks_what_runs() -> None:
                 await response.read()
         with pytest.raises(aiohttp.ClientConnectorError):
             await http.get("/")
+
+
+async def test_further_models_are_served_under_the_names_given(http: aiohttp.ClientSession) -> None:
+    """Clients that insist on a maker's names find them, listed and answering, beside the usual."""
+    sonnet = SimModel(id="claude-sonnet-4-5", window=200_000, max_output=64_000)
+    simulator = await simulators.start(models=[sonnet])
+    body = encoded("messages", "claude-sonnet-4-5", "hello")
+    async with http.get(f"{simulator.base_url}/v1/models") as reply:
+        listed = {model["id"] for model in (await reply.json())["data"]}
+    async with http.post(f"{simulator.base_url}/v1/messages", data=body) as reply:
+        assert (await reply.json())["model"] == "claude-sonnet-4-5"
+    await simulator.close()
+    assert listed == {"small", "large", "flaky", "claude-sonnet-4-5"}
