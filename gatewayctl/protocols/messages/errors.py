@@ -27,20 +27,20 @@ def frame(error: ApiError) -> bytes:
 
 
 def _body(error: ApiError) -> bytes:
-    inner = {
-        "type": _type(error.kind),
-        "message": _message(error),
-        "gatewayctl": errors.details(error),
-    }
+    message = _message(error)
+    details = errors.details(error)
+    if message != error.message:
+        details["message"] = error.message
+    inner = {"type": _type(error.kind), "message": message, "gatewayctl": details}
     request_id = error.details.get("request_id")
     return msgspec.json.encode({"type": "error", "error": inner, "request_id": request_id})
 
 
 def _message(error: ApiError) -> str:
-    """Return the message; Claude Code recognises a refusal by size from its first words alone."""
+    """Return the message; agents recognise a refusal by size from these words and no others."""
     if error.kind is not ErrorKind.TOO_LARGE or error.tokens is None or error.limit is None:
         return error.message
-    return f"prompt is too long: {error.tokens} tokens > {error.limit} maximum. {error.message}"
+    return f"prompt is too long: {error.tokens} tokens > {error.limit} maximum"
 
 
 def _type(kind: ErrorKind) -> str:  # noqa: C901, PLR0911 - one exhaustive table
