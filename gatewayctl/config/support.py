@@ -19,14 +19,14 @@ _COUNTERS = frozenset({EstimatorKind.TIKTOKEN, EstimatorKind.HUGGINGFACE})
 
 
 class Unsupported(msgspec.Struct, frozen=True, kw_only=True):
-    """A key by its path, where ``*`` is any name or index, and which of its values have to wait."""
+    """A key by its path, where ``*`` is any name or index, and which of its values have to wait.
+
+    ``whole``: all of them but the default do.
+    """
 
     key: tuple[str, ...]
     when: Callable[[object], bool]
-
-
-def _said(value: object) -> bool:
-    return bool(value)
+    whole: bool
 
 
 def _is(*waiting: object) -> Callable[[object], bool]:
@@ -41,6 +41,10 @@ def _counts(value: object) -> bool:
     return str(value).partition(":")[0] in _COUNTERS
 
 
+def _buffers(value: object) -> bool:
+    return value is OnBreak.BUFFER
+
+
 def _several(value: object) -> bool:
     return isinstance(value, tuple) and len(value) > 1
 
@@ -50,42 +54,48 @@ def _speaks_gemini(value: object) -> bool:
 
 
 def _at(key: str, when: Callable[[object], bool]) -> Unsupported:
-    return Unsupported(key=tuple(key.split(".")), when=when)
+    return Unsupported(key=tuple(key.split(".")), when=when, whole=False)
+
+
+def _whole(key: str, default: object) -> Unsupported:
+    return Unsupported(key=tuple(key.split(".")), when=_is_not(default), whole=True)
 
 
 UNSUPPORTED: tuple[Unsupported, ...] = (
-    _at("server.keys", _said),
-    _at("server.cors_origins", _said),
-    _at("routing.on_break", _is(OnBreak.BUFFER)),
-    _at("routing.session_ttl", _is_not(3600.0)),
+    _whole("server.keys", ()),
+    _whole("server.cors_origins", ()),
+    _whole("routing.on_break", OnBreak.ERROR),
+    _whole("routing.session_ttl", 3600.0),
     _at("tokenizer.kind", _counts),
     _at("model_defaults.tokenizer", _counts),
-    _at("model_defaults.context_window", _said),
-    _at("model_defaults.max_input_tokens", _said),
-    _at("model_defaults.max_output_tokens", _said),
-    _at("model_defaults.prices.*", _is_not(None)),
-    _at("model_defaults.capabilities.*", _is_not(None)),
-    _at("model_defaults.set.*", _is_not(None)),
-    _at("model_defaults.drop", _said),
-    _at("model_defaults.timeouts.*", _is_not(None)),
+    _whole("model_defaults.tokenizer_file", None),
+    _whole("model_defaults.context_window", None),
+    _whole("model_defaults.max_input_tokens", None),
+    _whole("model_defaults.max_output_tokens", None),
+    _whole("model_defaults.prices.*", None),
+    _whole("model_defaults.capabilities.*", None),
+    _whole("model_defaults.set.*", None),
+    _whole("model_defaults.drop", ()),
+    _whole("model_defaults.timeouts.*", None),
     _at("providers.*.auth", _is(Auth.OAUTH)),
     _at("providers.*.api_key", _several),
-    _at("providers.*.credential.borrow", _said),
-    _at("providers.*.oauth", _is_not(None)),
-    _at("providers.*.max_concurrency", _said),
+    _whole("providers.*.credential", None),
+    _whole("providers.*.oauth", None),
+    _whole("providers.*.max_concurrency", 0),
     _at("providers.*.protocols", _speaks_gemini),
     _at("models.*.tokenizer", _counts),
-    _at("alloys.*.on_break", _is(OnBreak.BUFFER)),
+    _whole("models.*.tokenizer_file", None),
+    Unsupported(key=("alloys", ANY, "on_break"), when=_buffers, whole=True),
     _at("alloys.*.scope", _is(AlloyScope.SESSION)),
     _at("alloys.*.constituents.*.tokenizer.kind", _is(*_COUNTERS)),
-    _at("cascades.*.on_break", _is(OnBreak.BUFFER)),
+    Unsupported(key=("cascades", ANY, "on_break"), when=_buffers, whole=True),
     _at("cascades.*.steps.*.tokenizer.kind", _is(*_COUNTERS)),
-    _at("dispatchers.*.on_break", _is(OnBreak.BUFFER)),
+    Unsupported(key=("dispatchers", ANY, "on_break"), when=_buffers, whole=True),
     _at("dispatchers.*.order", _is(Order.CHEAPEST)),
-    _at("dispatchers.*.reevaluate", _is_not(Reevaluate.PER_TURN)),
-    _at("dispatchers.*.max_escalations", _is_not(1)),
-    _at("dispatchers.*.assume_session_max_tokens", _said),
-    _at("dispatchers.*.rules", _said),
+    _whole("dispatchers.*.reevaluate", Reevaluate.PER_TURN),
+    _whole("dispatchers.*.max_escalations", 1),
+    _whole("dispatchers.*.assume_session_max_tokens", 0),
+    _whole("dispatchers.*.rules", ()),
 )
 
 
