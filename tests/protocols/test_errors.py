@@ -1,0 +1,182 @@
+"""Errors in each client's own dialect: statuses, headers, bodies, and frames in a stream."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from anthropic.types import ErrorResponse
+from support import strict
+from support.golden import CASES
+
+from gatewayctl.core.errors import ApiError, ErrorKind
+from gatewayctl.core.events import Phase
+from gatewayctl.core.model import WireProtocol
+from gatewayctl.protocols.catalog import CODECS
+from gatewayctl.protocols.codec import Codec
+from gatewayctl.protocols.sse import SseEvent, SseParser
+
+CHAT = CODECS[WireProtocol.CHAT_COMPLETIONS]
+RESPONSES = CODECS[WireProtocol.RESPONSES]
+MESSAGES = CODECS[WireProtocol.MESSAGES]
+
+every_codec = pytest.mark.parametrize("codec", CODECS.values(), ids=list(CODECS))
+TOO_LARGE = ApiError(
+    kind=ErrorKind.TOO_LARGE,
+    message="m cannot hold this.",
+    tokens=41_000,
+    limit=32_768,
+    should_retry=False,
+    details={"request_id": "r1", "ceiling": 32_768},
+)
+
+
+def decoded(body: bytes) -> dict[str, Any]:
+    """Decode an object."""
+    return msgspec.json.decode(body, type=dict[str, Any])
+
+
+def one_event(frame: bytes) -> SseEvent:
+    """Return the one whole event that a frame must be."""
+    parser = SseParser(1 << 20)
+    (event,) = parser.feed(frame)
+    assert parser.tail == b""
+    return event
+
+
+STATUSES = {
+    ErrorKind.TOO_LARGE: (413, 400, 413),
+    ErrorKind.UNKNOWN_MODEL: (404, 404, 404),
+    ErrorKind.MALFORMED: (400, 400, 400),
+    ErrorKind.UNSUPPORTED: (400, 400, 400),
+    ErrorKind.BODY_TOO_LARGE: (413, 400, 413),
+    ErrorKind.UNAUTHORIZED: (401, 401, 401),
+    ErrorKind.FORBIDDEN: (403, 403, 403),
+    ErrorKind.NOT_FOUND: (404, 404, 404),
+    ErrorKind.METHOD_NOT_ALLOWED: (405, 405, 405),
+    ErrorKind.RATE_LIMITED: (429, 429, 429),
+    ErrorKind.UNAVAILABLE: (503, 503, 529),
+    ErrorKind.UPSTREAM_AUTH: (502, 502, 502),
+    ErrorKind.UPSTREAM_FAILED: (502, 502, 502),
+    ErrorKind.UPSTREAM_TIMEOUT: (504, 504, 504),
+    ErrorKind.INTERNAL: (500, 500, 500),
+}
+
+
+@pytest.mark.parametrize("kind", ErrorKind)
+def test_each_kind_has_its_status_and_a_whole_body_in_each_dialect(kind: ErrorKind) -> None:
+    """Status by dialect; message, kind and details in the body; no retry header unasked."""
+    error = ApiError(kind=kind, message="said", param="$.x", details={"request_id": "r1"})
+    for codec, status in zip((CHAT, RESPONSES, MESSAGES), STATUSES[kind], strict=True):
+        wire = codec.error(error)
+        assert (wire.status, wire.headers) == (status, ())
+        told = decoded(wire.body)["error"]
+        assert told["message"] == "said"
+        assert told["gatewayctl"] == {"kind": kind.value, "request_id": "r1"}
+
+
+# ``request_too_large`` stands in Anthropic's documentation, but not in the SDK's union.
+@pytest.mark.parametrize("kind", sorted(set(ErrorKind) - {ErrorKind.BODY_TOO_LARGE}))
+def test_anthropics_own_type_accepts_every_error(kind: ErrorKind) -> None:
+    """The type of the error is one that the vendor's client knows."""
+    wire = MESSAGES.error(ApiError(kind=kind, message="said", details={"request_id": "r1"}))
+    parsed = ErrorResponse.model_validate_json(wire.body, strict=True)
+    assert (parsed.error.message, parsed.request_id) == ("said", "r1")
+
+
+def test_a_refusal_by_size_is_what_each_dialects_agents_act_on() -> None:
+    """Codes, fields and the first words that make agents compact or stop with a clear message."""
+    chat, responses, messages = (codec.error(TOO_LARGE) for codec in (CHAT, RESPONSES, MESSAGES))
+    for wire, param in ((chat, "messages"), (responses, "input")):
+        told = decoded(wire.body)["error"]
+        assert (told["code"], told["param"]) == ("context_length_exceeded", param)
+        assert told["type"] == "invalid_request_error"
+        assert told["gatewayctl"]["ceiling"] == 32_768
+    told = decoded(messages.body)
+    assert (told["type"], told["error"]["type"]) == ("error", "invalid_request_error")
+    assert told["error"]["message"] == "prompt is too long: 41000 tokens > 32768 maximum"
+    assert {wire.headers for wire in (chat, responses, messages)} == {
+        (("x-should-retry", "false"),)
+    }
+
+
+@every_codec
+@pytest.mark.parametrize("status", [400, 413])
+def test_the_status_of_a_refusal_by_size_can_be_forced(codec: Codec, status: int) -> None:
+    """Only that of a refusal by size."""
+    assert codec.error(TOO_LARGE, too_large_status=status).status == status
+    other = ApiError(kind=ErrorKind.UNKNOWN_MODEL, message="no such model")
+    assert codec.error(other, too_large_status=status).status == 404
+
+
+@every_codec
+def test_headers_say_when_to_come_back_and_never_that_a_retry_is_wanted(codec: Codec) -> None:
+    """``retry-after`` is in whole seconds, rounded up."""
+    error = ApiError(kind=ErrorKind.RATE_LIMITED, message="slow down", retry_after=1.2)
+    assert codec.error(error).headers == (("retry-after", "2"),)
+    vain = ApiError(kind=ErrorKind.UNSUPPORTED, message="no", should_retry=False)
+    assert codec.error(vain).headers == (("x-should-retry", "false"),)
+
+
+@every_codec
+@pytest.mark.parametrize("kind", ErrorKind)
+def test_an_error_frame_is_an_error_to_our_own_watcher(codec: Codec, kind: ErrorKind) -> None:
+    """What ends a broken stream can never be taken for its proper end."""
+    error = ApiError(kind=kind, message="broke off", details={"request_id": "r1"})
+    event = one_event(codec.stream_error(error, seen=None))
+    watcher = codec.watcher(usage_requested=True)
+    assert watcher.see(event) is Phase.ERROR
+    assert watcher.error == "broke off"
+    assert b'"gatewayctl":{' in event.data
+
+
+def test_a_chat_error_frame_has_no_done_after_it() -> None:
+    """``[DONE]`` would say that the answer is whole."""
+    frame = CHAT.stream_error(TOO_LARGE, seen=None)
+    assert frame.startswith(b'data: {"error":{')
+    assert b"[DONE]" not in frame
+
+
+def test_a_messages_error_frame_is_a_named_event() -> None:
+    """Clients dispatch on the event's name."""
+    event = one_event(MESSAGES.stream_error(TOO_LARGE, seen=None))
+    assert event.event == "error"
+    assert decoded(event.data)["error"]["message"].startswith("prompt is too long: 41000 tokens")
+
+
+def test_a_failed_response_goes_on_from_what_the_stream_had() -> None:
+    """Id, model, time and numbering continue, and OpenAI's own type accepts the event."""
+    (case,) = (c for c in CASES if (c.protocol, c.name) == (WireProtocol.RESPONSES, "text"))
+    watcher = RESPONSES.watcher(usage_requested=True)
+    for event in case.events[:4]:
+        watcher.see(event)
+    error = ApiError(kind=ErrorKind.UPSTREAM_FAILED, message="broke off")
+    event = one_event(RESPONSES.stream_error(error, seen=watcher))
+    parsed = strict.event("responses", event.data)
+    assert (event.event, parsed.type, parsed.sequence_number) == ("response.failed",) * 2 + (4,)
+    response = parsed.response
+    assert (response.id, response.model, response.status) == ("resp_1", "small-1", "failed")
+    assert (response.error.code, response.error.message) == ("server_error", "broke off")
+
+
+def test_a_failed_response_is_valid_where_nothing_was_seen() -> None:
+    """Even before the first event, a strict client can read what failed."""
+    error = ApiError(kind=ErrorKind.RATE_LIMITED, message="m", details={"request_id": "r1"})
+    event = one_event(RESPONSES.stream_error(error, seen=None))
+    parsed = strict.event("responses", event.data)
+    assert (parsed.sequence_number, parsed.response.id) == (0, "resp_r1")
+    told = decoded(RESPONSES.stream_error(TOO_LARGE, seen=None).split(b"data: ")[1])
+    assert told["response"]["error"]["code"] == "context_length_exceeded"
+    assert told["response"]["error"]["gatewayctl"]["ceiling"] == 32_768
+
+
+@every_codec
+def test_a_keepalive_is_a_whole_frame_without_content(codec: Codec) -> None:
+    """Each dialect's own sign of life, which commits nothing and ends nothing."""
+    event = one_event(codec.keepalive(seen=None))
+    assert codec.watcher(usage_requested=True).see(event) is Phase.LIFECYCLE
+    if codec.protocol is WireProtocol.RESPONSES:
+        assert strict.event("responses", event.data).type == "response.in_progress"
+    elif codec.protocol is WireProtocol.MESSAGES:
+        assert (event.event, event.data) == ("ping", b'{"type":"ping"}')
+    else:
+        assert event.raw == b": keepalive\n\n"
