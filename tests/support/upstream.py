@@ -156,7 +156,7 @@ class FakeUpstream:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int
     ) -> None:
         try:
-            while (request := await _read(reader, connection)) is not None:
+            while (request := await read_request(reader, connection)) is not None:
                 self.requests.append(request)
                 reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
                 if not await self._play(reply, reader, writer, request):
@@ -201,7 +201,7 @@ class FakeUpstream:
         return True
 
 
-async def _read(reader: asyncio.StreamReader, connection: int) -> RawRequest | None:
+async def read_request(reader: asyncio.StreamReader, connection: int) -> RawRequest | None:
     """Read one request; None when the caller has no more."""
     try:
         raw_head = await reader.readuntil(b"\r\n\r\n")
