@@ -21,6 +21,7 @@ PY := .venv/bin/python
 PIP_INSTALL := $(PY) -m pip install --quiet --require-hashes
 UV_COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
+SNAPSHOT := scripts/build_snapshot.py
 GENERATORS := $(sort $(wildcard scripts/build_*.py))
 
 .PHONY: help
@@ -80,7 +81,11 @@ fix: .venv/.dev ## format, and apply the linter's safe fixes
 
 .PHONY: generate
 generate: .venv/.dev ## write completions, man pages and the other generated files anew
-	@for generator in $(GENERATORS); do $(PY) "$$generator" || exit 1; done
+	@for generator in $(filter-out $(SNAPSHOT),$(GENERATORS)); do $(PY) "$$generator" || exit 1; done
+
+.PHONY: snapshot
+snapshot: .venv/.dev ## build the packaged table of models anew (needs the sources' files)
+	@$(PY) $(SNAPSHOT)
 
 .PHONY: lock
 lock: .venv/.dev ## bring the lock files up to pyproject.toml (ARGS=--upgrade for newer versions)

@@ -105,11 +105,11 @@ def test_only_scripts_print() -> None:
 
 
 def test_nothing_but_the_command_line_reads_its_arguments_or_exits() -> None:
-    """``sys.exit`` and ``sys.argv`` below the CLI would end a daemon from the inside."""
+    """Below the CLI ``sys.exit`` would end a daemon from the inside; ``__main__`` is a CLI too."""
     offenders = [
         f"{_name(path)}:{node.lineno}"
         for path in PACKAGE
-        if "cli" not in path.parts
+        if "cli" not in path.parts and path.name != "__main__.py"
         for node in ast.walk(_tree(path))
         if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)
