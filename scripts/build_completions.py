@@ -101,7 +101,8 @@ def _bash_words(command: Command) -> str:
         children = " ".join(child.path[-1] for child in command.children)
         action: str | None = f"_{PROGRAM}_words '{children}' \"$current\""
     else:
-        action = _bash_action(command.arguments[0]) if command.arguments else None
+        # Which argument is being typed is not counted: the one that can be completed, is.
+        action = next(filter(None, map(_bash_action, command.arguments)), None)
     if action is not None:
         lines += f"        {_quoted(_key(command) + '/')}*) {action} ;;\n"
     return lines
@@ -237,8 +238,7 @@ def _fish_lines(command: Command) -> list[str]:
         )
         text = _fish_quoted(_first_sentence(option.text))
         lines.append(f"{start} {names}{_fish_value(option)} -d {text}")
-    if command.arguments and not command.children:
-        argument = command.arguments[0]
+    for argument in command.arguments:
         if argument.takes_file:
             lines.append(f"{start} -F")
         elif argument.choices:

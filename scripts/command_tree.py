@@ -116,7 +116,7 @@ def _parameter(
         usage=usage,
         text=_one_line(text),
         takes_value=not (isinstance(parameter, TyperOption) and parameter.is_flag),
-        takes_file=parameter.type.name in _FILE_TYPES,
+        takes_file=parameter.type.name in _FILE_TYPES or "FILE" in (parameter.metavar or ""),
         choices=tuple(str(c.value if isinstance(c, Enum) else c) for c in choices),
     )
 
