@@ -30,6 +30,7 @@ log = logging.getLogger("gatewayctl.requests")
 Handler = Callable[[web.BaseRequest, Codec, str], Awaitable[web.StreamResponse]]
 
 _VERSION_PREFIX = re.compile(r"^(?:/v1)+(?=/|$)")
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _PORT = re.compile(r":\d+$")
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -82,8 +83,8 @@ class App:
             )
         except body.BodyTimeout as stalled:
             error = ApiError(kind=ErrorKind.MALFORMED, message=str(stalled))
-        except ConnectionError:
-            log.info("%s left by the client", request_id)
+        except ConnectionError as gone:
+            log.info("%s ended with its connection: %s", request_id, gone)
             raise
         except Exception:
             log.exception("%s failed in the gateway itself", request_id)
@@ -156,6 +157,9 @@ class App:
         self, request: web.BaseRequest, codec: Codec, request_id: str, *, counting: bool
     ) -> Asked:
         started = asyncio.get_running_loop().time()
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(_CONTINUE)
+            request.writer.output_size = 0
         encoding = request.headers.get("Content-Encoding", "")
         data = await body.read(request.content, encoding, self._settings.server.body_limit)
         return Asked(

@@ -143,6 +143,14 @@ class Pipeline:
             failure = await got.stream.forward(response, asked.request_id)
             await response.write_eof()
             outcome = "answered" if failure is None else f"broke off ({failure.message})"
+        except ConnectionError:
+            raise
+        except Exception as error:
+            # Headers are out: no error reply can follow, so the connection says that it failed.
+            outcome = "was cut off by the gateway"
+            if asked.request.transport is not None:
+                asked.request.transport.abort()
+            raise ConnectionAbortedError(f"the stream failed: {error!r}") from error
         finally:
             got.reply.abort()
             log.info("%s %s by %s", asked.request_id, outcome, candidate.model)

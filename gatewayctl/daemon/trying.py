@@ -26,6 +26,9 @@ from gatewayctl.upstream.headers import request_headers
 REPLY_LIMIT = 256 * 1024 * 1024
 """Bytes of a whole reply; more is no answer of a model."""
 
+READ_INLINE = 1024 * 1024
+"""Bytes of a whole reply from which it is parsed off the loop."""
+
 ERROR_LIMIT = 256 * 1024
 """Bytes that are read of an upstream's error reply."""
 
@@ -117,7 +120,10 @@ class Tries:
             )
         if failure is None:
             try:
-                asked.codec.read_reply(body)
+                if len(body) < READ_INLINE:
+                    asked.codec.read_reply(body)
+                else:
+                    await asyncio.to_thread(asked.codec.read_reply, body)
             except BadFrame as error:
                 failure = Failure(kind=FailureKind.BAD_RESPONSE, message=str(error))
         if failure is not None:
