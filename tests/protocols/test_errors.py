@@ -160,9 +160,12 @@ def test_a_failed_response_goes_on_from_what_the_stream_had() -> None:
 
 def test_a_failed_response_is_valid_where_nothing_was_seen() -> None:
     """Even before the first event, a strict client can read what failed."""
-    error = ApiError(kind=ErrorKind.RATE_LIMITED, message="m", details={"request_id": "r1"})
+    error = ApiError(
+        kind=ErrorKind.RATE_LIMITED, message="m", details={"request_id": "r1", "requested": "a"}
+    )
     event = one_event(RESPONSES.stream_error(error, seen=None))
     parsed = strict.event("responses", event.data)
+    assert parsed.response.model == "a"
     assert (parsed.sequence_number, parsed.response.id) == (0, "resp_r1")
     told = decoded(RESPONSES.stream_error(TOO_LARGE, seen=None).split(b"data: ")[1])
     assert told["response"]["error"]["code"] == "context_length_exceeded"

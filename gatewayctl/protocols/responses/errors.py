@@ -1,7 +1,7 @@
 """Errors as Responses clients know them: OpenAI's error object, or a failed response as an event.
 
 Codex retries six times on 413 and 422, and loses the message of a bare ``error`` event: neither
-is ever sent here.
+is sent here, unless the config forces 413 on refusals by size.
 """
 
 from typing import assert_never
@@ -34,6 +34,9 @@ def failed(error: ApiError, response: wire.Response, sequence_number: int) -> by
         "message": error.message,
         "gatewayctl": errors.details(error),
     }
+    if response.model is None:
+        requested = error.details.get("requested")
+        response = msgspec.structs.replace(response, model=requested and str(requested))
     named = response.id or f"resp_{error.details.get('request_id', 'unknown')}"
     return _event("response.failed", sequence_number, _snapshot(response, named, "failed", told))
 
