@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gatewayctl.cli.problems import Format
+from gatewayctl.cli.problems import show as show_problems
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -31,14 +34,6 @@ class RegistryChoice(StrEnum):
 
     CACHE = "cache"
     SNAPSHOT = "snapshot"
-
-
-class FormatChoice(StrEnum):
-    """How problems are written; the members are those of ``cli.problems.Format``."""
-
-    TEXT = "text"
-    JSON = "json"
-    GITHUB = "github"
 
 
 def catalog_for(choice: RegistryChoice) -> "Catalog":
@@ -74,14 +69,13 @@ def validate(
         typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="Today, for retirement dates."),
     ] = None,
     form: Annotated[
-        FormatChoice, typer.Option("--format", help="How problems are written.")
-    ] = FormatChoice.TEXT,
+        Format, typer.Option("--format", help="How problems are written.")
+    ] = Format.TEXT,
 ) -> None:
     """Find every problem of a config file in one run.
 
     Exit status: 0 when the file is valid, 1 when it is not, 2 when it cannot be opened.
     """
-    from gatewayctl.cli.problems import Format, show
     from gatewayctl.config.lint import Surroundings
     from gatewayctl.config.load import load, load_bytes
 
@@ -100,7 +94,7 @@ def validate(
         path = _existing(file)
         name = str(path)
         loaded = load(path, environ=os.environ, catalog=catalog, today=today)
-    if not show(loaded.problems, Format(form), name=name, strict=strict):
+    if not show_problems(loaded.problems, form, name=name, strict=strict):
         raise typer.Exit(1)
 
 

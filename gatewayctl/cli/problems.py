@@ -11,12 +11,12 @@ from enum import StrEnum
 import msgspec
 import typer
 
+from gatewayctl.cli import render
 from gatewayctl.config.problems import Problem, Severity
 
 SCHEMA_VERSION = 1
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow"}
 _FAINT = "dim"
-_UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
 
 Piece = tuple[str, str]
 """A text and its style, ``""`` for none."""
@@ -117,21 +117,14 @@ def _space(char: str) -> str:
     return "  " if unicodedata.east_asian_width(char) in "WF" else " "
 
 
-def _printable(text: str) -> str:
-    """Keep what a file says from steering the terminal."""
-    return "".join(
-        char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in text
-    )
-
-
 def _print(lines: Iterator[list[Piece]]) -> None:
     if not sys.stdout.isatty():
         for line in lines:
-            typer.echo("".join(_printable(text) for text, _ in line))
+            typer.echo("".join(render.printable(text) for text, _ in line))
         return
     from rich.console import Console
     from rich.text import Text
 
     console = Console(highlight=False, soft_wrap=True)
     for line in lines:
-        console.print(Text.assemble(*((_printable(text), style) for text, style in line)))
+        console.print(Text.assemble(*((render.printable(text), style) for text, style in line)))

@@ -113,3 +113,8 @@ def kinds() -> Mapping[str, Kind]:
 def is_provider(kind: Kind) -> bool:
     """Tell whether a kind is also a provider of its own name (the -compatible ones are not)."""
     return bool(kind.base_url)
+
+
+def table_name(provider: str, kind: str) -> str:
+    """Return the name under which tables of models know a provider: its kind's, else its own."""
+    return kind if kind in kinds() and is_provider(kinds()[kind]) else provider

@@ -11,7 +11,7 @@ from gatewayctl.config.problems import Report
 from gatewayctl.config.routes import documents, places, references
 from gatewayctl.config.schema import Document
 from gatewayctl.config.schema_routes import AlloyDoc, CascadeDoc, DispatcherDoc, PlaceDoc
-from gatewayctl.config.secrecy import is_secret_header
+from gatewayctl.config.secrecy import is_secret_header, is_secret_url
 from gatewayctl.core.model import Sourced
 from gatewayctl.core.routing.graph import AlloyStrategy
 from gatewayctl.core.routing.names import ExactModel, alias
@@ -59,8 +59,8 @@ def _secrets(doc: Document, around: Surroundings, report: Report) -> None:
         if around.readable_by_others:
             message += ", in a file that other users can read"
         hint = 'write { env = "NAME" }, { file = "PATH" } or { command = ["PROGRAM", …] }'
-        if path[2] == "headers":
-            hint = "write it as api_key, which can come from the environment"
+        if path[2] != "api_key":
+            hint = "a secret in api_key can come from the environment; here it cannot"
         report.warn(path, "plain-secret", message, hint)
 
 
@@ -75,6 +75,9 @@ def _plain_secrets(doc: Document) -> Iterator[Path]:
         for header, value in provider.headers.items():
             if value and is_secret_header(header):
                 yield ("providers", name, "headers", header)
+        for key, url in (("base_url", provider.base_url), ("proxy", provider.proxy)):
+            if url and is_secret_url(url):
+                yield ("providers", name, key)
 
 
 def _mentions(doc: Document, names: Names) -> Iterator[tuple[Path, str]]:
@@ -97,7 +100,12 @@ def _unlisted(doc: Document, names: Names, report: Report) -> None:
             continue
         listed = names.listed_as(full_id(named))
         if names.catalog.covers(listed.partition("/")[0]) and not names.catalog.lists(listed):
-            near = names.catalog.nearest(listed)
+            kind = f"{listed.partition('/')[0]}/"
+            near = [
+                f"{named.provider}/{name.removeprefix(kind)}"
+                for name in names.catalog.nearest(listed)
+                if name.startswith(kind)
+            ]
             message = f"no source lists {full_id(named)}; it is forwarded as it is"
             hint = f"near: {', '.join(near)}" if near else ""
             report.warn(reference.path, "unlisted-model", message, hint)

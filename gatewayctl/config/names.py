@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from gatewayctl.config.catalog import Catalog
+from gatewayctl.config.kinds import table_name
 from gatewayctl.config.settings import ModelOverride, ProviderSettings
 from gatewayctl.core.model import Sourced
 from gatewayctl.core.routing.graph import Alloy, Place, Route, RouteGraph
@@ -43,7 +44,7 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
     def listed_as(self, full_id: str) -> str:
         """Return the id that the catalog knows a model by: its provider's kind comes first."""
         provider, _, model = full_id.partition("/")
-        return f"{self.kind_of.get(provider, provider)}/{model}"
+        return f"{table_name(provider, self.kind_of.get(provider, provider))}/{model}"
 
     def end(self, name: str) -> ExactModel | Route | None:
         """Return what a name means after all aliases, None when they lead nowhere."""
@@ -99,7 +100,8 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(found)
 
     def _bare(self, name: str) -> ExactModel | None:
-        for provider in self.providers:
+        # an unset key variable must not make a file invalid: other built-in providers come last
+        for provider in dict.fromkeys([*self.providers, *self.kind_of]):
             model = f"{provider}/{name}"
             if model in self.models or self.catalog.lists(self.listed_as(model)):
                 return ExactModel(provider=provider, model=name)

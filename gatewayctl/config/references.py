@@ -47,7 +47,7 @@ def _unknown(reference: Reference, doc: Document, names: Names, report: Report) 
     hint = did_you_mean(target, own)
     if not hint and suggestions:
         hint = f"near: {', '.join(suggestions)}"
-    message = f'"{target}" is no alias, no route, and no model that a configured provider lists'
+    message = f'"{target}" is no alias, no route, and no model that any source lists'
     report.error(reference.path, "unknown-name", message, hint)
 
 

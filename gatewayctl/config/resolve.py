@@ -115,11 +115,11 @@ def _with_referenced(
 ) -> dict[str, ProviderSettings]:
     """Add the built-in providers that are only referred to, so that routing can say ``no_key``."""
     found = dict(names.providers)
-    named = [reference.target for reference in references(doc)]
-    named += [model.id for model in doc.models if model.id]
-    for target in named:
-        provider, slash, _ = target.partition("/")
-        if slash and provider in names.kind_of and provider not in found:
+    named = (names.find(reference.target) for reference in references(doc))
+    mentioned = [model.provider for model in named if isinstance(model, ExactModel)]
+    mentioned += [(model.id or "").partition("/")[0] for model in doc.models]
+    for provider in mentioned:
+        if provider in names.kind_of and provider not in found:
             found[provider] = builtin(provider, environ)
     return found
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from urllib.parse import urlsplit, urlunsplit
 
 MASK = "********"
 _SECRET_WORDS = frozenset(
@@ -16,6 +15,7 @@ _PROGRAMS = frozenset({"argv", "command"})
 _NOT_SECRET = frozenset({"auth", "authorize_url", "key_hint", "token_url"})
 _LOOKS_SECRET = re.compile(r"\b(?:sk|pk|rk|gsk|xai|ghp|gho|AIza|eyJ|csk|fw|tgp)[-_A-Za-z0-9.]{16,}")
 
+_URL_USER = re.compile(r"(?<=://)[^/\s\"'@]+(?=@)")
 _SAYS_SECRET = re.compile(
     r"(?i)(?:key|token|secret|password|authorization|cookie)[\"']?\s*=\s*(?!\s*\{)"
 )
@@ -25,6 +25,11 @@ _STRING = re.compile(r"""(["'])((?:\\.|(?!\1).)*)(\1|$)""")
 def is_secret_header(name: str) -> bool:
     """Tell whether a header of this name carries a credential."""
     return bool(_SECRET_WORDS.intersection(re.split(r"[-_.]", name.lower())))
+
+
+def is_secret_url(url: str) -> bool:
+    """Tell whether a URL carries a password, or a user name that may be one."""
+    return _URL_USER.search(url) is not None
 
 
 def masked(value: object, name: str = "") -> object:
@@ -57,17 +62,12 @@ def _holds_secret(name: str) -> bool:
 
 def _text(value: str) -> str:
     """Mask the user part of a URL, and what looks like a key wherever it stands."""
-    value = _LOOKS_SECRET.sub(MASK, value)
-    if "@" not in value or "://" not in value:
-        return value
-    parts = urlsplit(value)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{MASK}@{host}"))
+    return _URL_USER.sub(MASK, _LOOKS_SECRET.sub(MASK, value))
 
 
 def hidden(line: str) -> str:
     """Return a line of a file with what may be a secret in it starred out, as long as before."""
-    line = _LOOKS_SECRET.sub(_stars, line)
+    line = _URL_USER.sub(_stars, _LOOKS_SECRET.sub(_stars, line))
     said = _SAYS_SECRET.search(line)
     if said is None:
         return line

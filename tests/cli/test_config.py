@@ -1,6 +1,8 @@
 """``gatewayctl config`` as people run it: real processes, real files, a real server on loopback."""
 
+import contextlib
 import http.server
+import io
 import json
 import os
 import stat
@@ -85,6 +87,40 @@ def test_validate_shows_each_problem_with_line_caret_and_hint(home: Path) -> Non
         '  hint: write a number of tokens, or "auto" for the registry\'s value\n'
         f"{path}: not valid (2 errors)\n"
     )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_only_a_terminal_gets_colour(home: Path) -> None:
+    """On a terminal the same lines are coloured; NO_COLOR and pipes get them plain."""
+    path = written(home, BROKEN)
+    seen = {}
+    for name, environ in (
+        ("colour", {"TERM": "xterm"}),
+        ("plain", {"TERM": "xterm", "NO_COLOR": "1"}),
+    ):
+        ours, theirs = os.openpty()
+        with os.fdopen(ours, "rb", buffering=0) as screen:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "gatewayctl", "config", "validate", str(path)],
+                stdout=theirs,
+                env={"HOME": str(home), "PATH": os.environ["PATH"], "TERM": "xterm", **environ},
+                cwd=Path(__file__).parents[2],
+            )
+            os.close(theirs)
+            seen[name] = _read_all(screen)
+            process.wait(timeout=60)
+    assert b"\x1b[1;31merror" in seen["colour"]
+    assert b"31m" not in seen["plain"]
+    assert b'unknown key "prot"' in seen["plain"]
+
+
+def _read_all(screen: io.RawIOBase) -> bytes:
+    """Read a pseudo-terminal to its end, which Linux reports as an error."""
+    parts = []
+    with contextlib.suppress(OSError):
+        while part := screen.read(4096):
+            parts.append(part)
+    return b"".join(parts)
 
 
 def test_validate_as_json(home: Path) -> None:

@@ -66,6 +66,14 @@ def test_a_referenced_provider_without_a_key_is_no_problem() -> None:
     assert found.providers["ollama"].provider.overflow is Overflow.TRUNCATES
 
 
+def test_a_bare_id_of_a_provider_without_a_key_is_no_problem() -> None:
+    """What is valid does not depend on whose keys are set; configured providers come first."""
+    text = '[aliases]\na = "claude-haiku-4-5"\n'
+    assert list(settings(text).providers) == ["anthropic"]
+    mine = '[providers.mine]\nkind = "anthropic"\n'
+    assert list(settings(mine + text).providers) == ["mine"]
+
+
 def test_a_provider_table_changes_only_what_it_says() -> None:
     """Phases, flags and headers of a table stand over the kind's own, one by one."""
     found = settings(
@@ -183,45 +191,45 @@ def test_the_nearest_word_on_estimates_counts() -> None:
     assert plain.estimator is None
 
 
+ROUTES = """\
+[routing]
+min_output = "2K"
+deadline = "1m"
+[aliases]
+"gpt-4o" = "mix"
+"claude-*" = "mix"
+"claude-opus-*" = "pick"
+[[alloys]]
+id = "mix"
+name = "Mix"
+strategy = "round_robin"
+scope = "request"
+fit = "strict"
+[[alloys.constituents]]
+model = "openai/gpt-4o"
+context_window = "auto"
+[[alloys.constituents]]
+model = "gemini/gemini-2.5-flash"
+context_window = "1M"
+[[cascades]]
+id = "steps"
+fallback_on = ["timeout"]
+deadline = "10s"
+[[cascades.steps]]
+model = "mix"
+timeout = "60s"
+[[cascades.steps]]
+model = "kimi-k2.6"
+[[dispatchers]]
+id = "pick"
+targets = ["mix", "steps"]
+order = "smallest"
+"""
+
+
 def test_routes_and_aliases_become_the_graph() -> None:
     """Every kind of route, its overrides of [routing], and patterns longest first."""
-    found = settings(
-        """
-        [routing]
-        min_output = "2K"
-        deadline = "1m"
-        [aliases]
-        "gpt-4o" = "mix"
-        "claude-*" = "mix"
-        "claude-opus-*" = "pick"
-        [[alloys]]
-        id = "mix"
-        name = "Mix"
-        strategy = "round_robin"
-        scope = "request"
-        fit = "strict"
-        [[alloys.constituents]]
-        model = "openai/gpt-4o"
-        context_window = "auto"
-        [[alloys.constituents]]
-        model = "gemini/gemini-2.5-flash"
-        context_window = "1M"
-        [[cascades]]
-        id = "steps"
-        fallback_on = ["timeout"]
-        deadline = "10s"
-        [[cascades.steps]]
-        model = "mix"
-        timeout = "60s"
-        [[cascades.steps]]
-        model = "kimi-k2.6"
-        [[dispatchers]]
-        id = "pick"
-        targets = ["mix", "steps"]
-        order = "smallest"
-        """,
-        MOONSHOT_API_KEY="x",
-    ).graph
+    found = settings(ROUTES, MOONSHOT_API_KEY="x").graph
     assert found.wildcards == (("claude-opus-*", "pick"), ("claude-*", "mix"))
     mix, steps, pick = found.routes["mix"], found.routes["steps"], found.routes["pick"]
     assert isinstance(mix, Alloy)

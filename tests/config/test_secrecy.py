@@ -38,6 +38,7 @@ def test_secrets_are_masked_and_references_stay(value: object, shown: object) ->
     ("line", "shown"),
     [
         ('api_key = "planted"', 'api_key = "*******"'),
+        ('proxy = "http://me:planted@h:1" x', 'proxy = "http://**********@h:1" x'),
         ("api_key = 'planted' # x", "api_key = '*******' # x"),
         ('x = { api_key = ["planted"], foo = 1 }', 'x = { api_key = ["*******"], foo = 1 }'),
         ('api_key = "planted', 'api_key = "*******'),
