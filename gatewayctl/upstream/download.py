@@ -67,7 +67,8 @@ def download(url: str, *, etag: str | None, timeout: float, limit: int) -> Fetch
     except urllib.error.URLError as error:
         if isinstance(error.reason, TimeoutError):
             raise SourceFailed(f"no whole reply within {timeout:g} s") from error
-        raise SourceFailed(f"cannot be reached: {error.reason}") from error
+        why = getattr(error.reason, "strerror", None) or error.reason
+        raise SourceFailed(f"cannot be reached: {why}") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise SourceFailed(f"the connection failed: {type(error).__name__}: {error}") from error
 

@@ -1,0 +1,179 @@
+"""Models and sources as the ``models`` commands show them: JSON values, and aligned text.
+
+What is shown when is ``cli.models``'s business; nothing here reads or fetches.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import typer
+
+from gatewayctl.cli import render
+from gatewayctl.core.model import Sourced
+from gatewayctl.registry.cache import Outcome
+from gatewayctl.registry.freshness import Freshness, SourceStatus, age
+from gatewayctl.registry.merge import Entry
+from gatewayctl.registry.refresh import Refreshed
+from gatewayctl.registry.table import TableSource
+
+LIMITS = ("context_window", "max_input_tokens", "max_output_tokens")
+
+_COLOURS = {
+    Freshness.FRESH: "green",
+    Freshness.STALE: "yellow",
+    Freshness.NEVER: "yellow",
+    Freshness.FAILED: "red",
+    Freshness.QUARANTINED: "red",
+}
+_ONE_MODEL = ("field", "value", "source", "age", "others say")
+_MANY_MODELS = ("model", "window", "input", "output", "$/M in", "$/M out", "source", "age")
+
+
+def model_json(entry: Entry, *, others: bool) -> dict[str, object]:
+    """Return a model as JSON values; an unknown limit has the value null."""
+
+    def field(name: str, said: Sourced[Any] | None) -> dict[str, object]:
+        value = _said(said)
+        if others:
+            value["others"] = [_said(other) for other in entry.others.get(name, ())]
+        return value
+
+    facts = entry.facts
+    return {
+        "id": facts.id,
+        "provider": facts.provider,
+        **{name: field(name, getattr(facts, name)) for name in LIMITS},
+        "prices": {key: field(f"prices.{key}", said) for key, said in facts.prices.items()},
+        "capabilities": {
+            key.value: field(f"capabilities.{key}", said)
+            for key, said in facts.capabilities.items()
+        },
+        "retires_at": field("retires_at", facts.retires_at),
+    }
+
+
+def refreshed_json(status: SourceStatus, result: Refreshed | None) -> dict[str, object]:
+    """Return a source's status after a refresh and what that refresh did, null if it was not in."""
+    done = None
+    if result is not None:
+        done = {
+            "outcome": result.outcome.value,
+            "changed": result.changed,
+            "models": result.models,
+            "skipped": dict(result.skipped),
+        }
+    return {**msgspec.to_builtins(status), "refresh": done}
+
+
+def print_sources(
+    statuses: Sequence[SourceStatus], parts: Sequence[TableSource], now: datetime
+) -> None:
+    """Print one line per source: its state, how much it knows, how old that is."""
+    packaged = {part.name: part.fetched_at for part in parts}
+    width = max((len(status.name) for status in statuses), default=0)
+    longest = max(map(len, Freshness))
+    for each in statuses:
+        state = render.styled(f"{each.status:<{longest}}", _COLOURS[each.status])
+        told = f"{each.models:,} models, {_since(each, packaged.get(each.name), now)}"
+        typer.echo(f"{each.name:<{width}}  {state}  {render.printable(told)}")
+
+
+def print_models(entries: Sequence[Entry], now: datetime) -> None:
+    """Print one line per model."""
+    render.table(_MANY_MODELS, [_row(entry, now) for entry in entries], right=range(1, 6))
+
+
+def print_model(entry: Entry, now: datetime) -> None:
+    """Print one model, a line per field."""
+    typer.echo(render.styled(render.printable(entry.facts.id), bold=True))
+    render.table(_ONE_MODEL, list(_fields(entry, now)), right=(1,))
+
+
+def print_refreshed(result: Refreshed) -> None:
+    """Print how one source's refresh ended."""
+    if result.outcome is not Outcome.FETCHED:
+        state = render.styled(result.outcome.value, "red")
+        kept = f"{result.error}; the table from before stays"
+        typer.echo(f"{result.source}: {state}: {render.printable(kept)}")
+        return
+    change = "" if result.changed else ", unchanged"
+    skipped = ", ".join(f"{count} {reason}" for reason, count in result.skipped.items())
+    left_out = f" (left out: {skipped})" if skipped else ""
+    state = render.styled(result.outcome.value, "green")
+    typer.echo(f"{result.source}: {state}: {result.models:,} models{change}{left_out}")
+
+
+def _said(said: Sourced[Any] | None) -> dict[str, object]:
+    if said is None:
+        return {"value": None, "source": None, "fetched_at": None}
+    return {"value": said.value, "source": said.source, "fetched_at": said.fetched_at}
+
+
+def _since(status: SourceStatus, packaged: str | None, now: datetime) -> str:
+    if status.fetched_at is not None:
+        told = f"fetched {_old(status.fetched_at, now)}"
+    elif packaged is not None:
+        told = f"packaged, as of {packaged[:10]}"
+    else:
+        told = "nothing packaged"
+    if status.error is not None and status.attempted_at is not None:
+        told += f"; tried {_old(status.attempted_at, now)}: {status.error}"
+    return told
+
+
+def _old(since: str, now: datetime) -> str:
+    told = render.ago(age(since, now))
+    return "just now" if told == "now" else f"{told} ago"
+
+
+def _age(said: Sourced[Any] | None, now: datetime) -> str:
+    if said is None or said.fetched_at is None:
+        return render.UNKNOWN
+    return render.ago(age(said.fetched_at, now))
+
+
+def _row(entry: Entry, now: datetime) -> tuple[str, ...]:
+    facts = entry.facts
+    told = (*(getattr(facts, name) for name in LIMITS), *facts.prices.values())
+    first: Sourced[Any] | None = next((said for said in told if said is not None), None)
+    return (
+        render.printable(facts.id),
+        *(render.size(said.value if (said := getattr(facts, name)) else None) for name in LIMITS),
+        *(_text(facts.prices.get(key)) for key in ("input", "output")),
+        first.source if first else render.UNKNOWN,
+        _age(first, now),
+    )
+
+
+def _fields(entry: Entry, now: datetime) -> Iterator[tuple[str, ...]]:
+    facts = entry.facts
+    told: dict[str, Sourced[Any] | None] = {name: getattr(facts, name) for name in LIMITS}
+    told |= {f"prices.{key}": said for key, said in facts.prices.items()}
+    told |= {f"capabilities.{key}": said for key, said in facts.capabilities.items()}
+    told["retires_at"] = facts.retires_at
+    for name, said in told.items():
+        others = entry.others.get(name, ())
+        yield (
+            name,
+            _text(said),
+            said.source if said else render.UNKNOWN,
+            _age(said, now),
+            ", ".join(f"{other.source} {_text(other)}" for other in others),
+        )
+
+
+def _text(said: Sourced[Any] | None) -> str:
+    match said.value if said else None:
+        case None:
+            return render.UNKNOWN
+        case bool() as value:
+            return "yes" if value else "no"
+        case int() as value:
+            return f"{value:,}"
+        case Decimal() as value:
+            return f"{value:f}"
+        case value:
+            return render.printable(str(value))

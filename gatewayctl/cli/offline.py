@@ -1,0 +1,91 @@
+"""The CLI's wiring without the daemon: settings, registry and what routing asks of both.
+
+Loads no HTTP client and asks no network. The daemon is wired in ``daemon.composition``.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from gatewayctl.config.kinds import is_provider, kinds, table_name
+from gatewayctl.config.load import default_settings, find_config, load
+from gatewayctl.config.problems import Severity
+from gatewayctl.config.providers import builtin
+from gatewayctl.config.settings import Settings
+from gatewayctl.core.errors import ConfigInvalid
+from gatewayctl.registry import snapshot
+from gatewayctl.registry.cache import Cache, usual_folder
+from gatewayctl.registry.checking import CheckedAgainst
+from gatewayctl.registry.directory import Directory
+from gatewayctl.registry.lookup import Registry
+from gatewayctl.registry.table import Table
+from gatewayctl.upstream.credentials import Credentials
+
+
+class Mode(StrEnum):
+    """Which table of models answers."""
+
+    CACHE = "cache"
+    SNAPSHOT = "snapshot"
+
+
+def table(mode: Mode = Mode.CACHE) -> Table:
+    """Load the local cache over the packaged table, or the packaged one alone."""
+    return Cache(usual_folder()).load() if mode is Mode.CACHE else snapshot.load()
+
+
+def load_settings(
+    config: Path | None, environ: Mapping[str, str], *, forgiving: bool = False
+) -> Settings:
+    """Read the config that is named or usual; without a file, what holds without one.
+
+    ``forgiving`` lets pass what only the registry's state makes wrong, for commands that must work
+    for that very reason. Raises ConfigUnreadable, and ConfigInvalid with every error in it.
+    """
+    path = find_config(config, environ)
+    if path is None:
+        return default_settings(environ)
+    catalog = CheckedAgainst(Registry(table()))
+    loaded = load(path, environ=environ, catalog=catalog, reload=forgiving)
+    if loaded.settings is not None:
+        return loaded.settings
+    errors = tuple(
+        f"{problem.file}:{problem.line}:{problem.column}: {problem.message}"
+        for problem in loaded.problems
+        if problem.severity is Severity.ERROR
+    )
+    raise ConfigInvalid("\n  ".join((f"{path} is not valid:", *errors)), errors)
+
+
+def registry(settings: Settings, mode: Mode = Mode.CACHE) -> Registry:
+    """Make the registry that knows a config's own models, providers and sources."""
+    names = {
+        name: table_name(name, provider.provider.kind)
+        for name, provider in settings.providers.items()
+    }
+    return Registry(
+        table(mode),
+        overrides={model_id: model.facts for model_id, model in settings.models.items()},
+        kinds={name: listed for name, listed in names.items() if listed != name},
+        off=frozenset(name for name, each in settings.registry.sources.items() if not each.url),
+    )
+
+
+def directory(
+    settings: Settings, environ: Mapping[str, str], *, every_kind: bool = False
+) -> Directory:
+    """Make what routing looks things up in.
+
+    ``every_kind`` adds the built-in providers that are not configured, for questions about models
+    that nobody is about to call.
+    """
+    if every_kind:
+        others = {
+            name: builtin(name, environ)
+            for name, kind in kinds().items()
+            if is_provider(kind) and name not in settings.providers
+        }
+        settings = msgspec.structs.replace(settings, providers={**settings.providers, **others})
+    return Directory(settings, registry(settings), Credentials(environ).available)

@@ -1,0 +1,113 @@
+"""How the commands print: aligned tables, sizes, ages and colour, on a terminal only.
+
+Piped output is plain text. What is printed is each command's business. rich is loaded only where a
+command asks for its console.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+UNKNOWN = "-"
+_THOUSAND = 1000
+_MILLION = 1_000_000
+_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
+_FIT_COLOURS = {"safe": "green", "grey": "yellow", "unfit": "red", "unchecked": "yellow"}
+_FIT_SIGNS = {"safe": "✓", "grey": "~", "unfit": "✗", "unchecked": "?"}
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def colourful() -> bool:
+    """Tell whether standard output is a terminal that wants colour (https://no-color.org)."""
+    return (
+        sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    )
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """Make rich's console, which drops colour by itself where there is no terminal."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def print_json(document: Mapping[str, object], *, schema_version: int = 1) -> None:
+    """Print one JSON document on a line, its schema's version first, decimals as numbers."""
+    import msgspec
+
+    encoder = msgspec.json.Encoder(decimal_format="number")
+    typer.echo(encoder.encode({"schema_version": schema_version, **document}))
+
+
+def styled(text: str, colour: str | None = None, *, bold: bool = False, dim: bool = False) -> str:
+    """Return text in a colour, or as it is where colour is not wanted."""
+    if not colourful():
+        return text
+    return typer.style(text, fg=colour, bold=bold or None, dim=dim or None)
+
+
+def printable(text: str) -> str:
+    """Keep what a file or a table says from steering the terminal."""
+    return "".join(
+        char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in text
+    )
+
+
+def table(
+    titles: Sequence[str], rows: Iterable[Sequence[str]], *, right: Collection[int] = ()
+) -> None:
+    """Print aligned columns under their titles; ``right`` are those with figures.
+
+    A cell may hold colour from ``styled``; foreign text goes through ``printable`` first.
+    """
+    cells = [titles, *rows]
+    widths = [max(_width(row[column]) for row in cells) for column in range(len(titles))]
+    for number, row in enumerate(cells):
+        padded = []
+        for column, cell in enumerate(row):
+            space = " " * (widths[column] - _width(cell))
+            padded.append(space + cell if column in right else cell + space)
+        line = "  ".join(padded).rstrip()
+        typer.echo(styled(line, bold=True) if number == 0 else line)
+
+
+def size(tokens: int | None) -> str:
+    """Return tokens as people say them: 200K, 1.05M; decimal, to three digits."""
+    if tokens is None:
+        return UNKNOWN
+    if tokens < _THOUSAND:
+        return str(tokens)
+    if tokens < _MILLION - _THOUSAND // 2:
+        return f"{tokens / _THOUSAND:.3g}K"
+    return f"{tokens / _MILLION:.3g}M"
+
+
+def ago(seconds: float) -> str:
+    """Return an age in its largest unit: "3 d", "5 h", "12 min", "now"."""
+    for length, unit in _UNITS:
+        if seconds >= length:
+            return f"{int(seconds // length)} {unit}"
+    return "now"
+
+
+def fit(fitness: str, shortfall: int | None) -> str:
+    """Return how a request fits a model, with the tokens that are missing where it does not."""
+    missing = f", {shortfall:,} too many" if shortfall else ""
+    return styled(f"{fitness}{missing}", _FIT_COLOURS.get(fitness))
+
+
+def mark(fitness: str, *, chosen: bool) -> str:
+    """Return a sign of fitness in rich's markup, the chosen one's an arrow."""
+    colour = _FIT_COLOURS.get(fitness, "yellow")
+    return f"[{colour}]{'→' if chosen else _FIT_SIGNS.get(fitness, '?')}[/{colour}]"
+
+
+def _width(cell: str) -> int:
+    return len(_COLOUR.sub("", cell)) if "\x1b" in cell else len(cell)
