@@ -4,11 +4,11 @@ Which protocol a body is in is told, or seen from its keys. Nothing here decides
 """
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 
 import msgspec
 
+from gatewayctl.cli.options import Dialect
 from gatewayctl.core.errors import GatewayctlError, RequestInvalid
 from gatewayctl.core.estimate import by_ratio
 from gatewayctl.core.model import EstimatorSettings, WireProtocol
@@ -16,15 +16,6 @@ from gatewayctl.core.routing.decision import Estimate
 from gatewayctl.core.shape import Measured, RequestShape
 from gatewayctl.protocols.catalog import CODECS
 from gatewayctl.protocols.patch import splice
-
-
-class Dialect(StrEnum):
-    """What may be read: a body in a wire protocol, or the text of one message."""
-
-    CHAT_COMPLETIONS = "chat_completions"
-    RESPONSES = "responses"
-    MESSAGES = "messages"
-    TEXT = "text"
 
 
 class Unreadable(GatewayctlError):

@@ -1,11 +1,10 @@
 """``gatewayctl estimate``: how large a request is at each model, and whether it fits there."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gatewayctl.cli.asking import Dialect
+from gatewayctl.cli.options import ConfigOption, JsonOption, ProtocolOption, SourceArgument
 
 if TYPE_CHECKING:
     from gatewayctl.cli.asking import Question
@@ -15,21 +14,14 @@ FITS_NOWHERE = 3
 
 
 def estimate(
-    source: Annotated[
-        str | None,
-        typer.Argument(metavar="[FILE]", help="Request body or text; - is standard input."),
-    ] = None,
+    source: SourceArgument = None,
     model: Annotated[
         list[str] | None,
         typer.Option("--model", "-m", help="Model or route to size for; may be given again."),
     ] = None,
-    protocol: Annotated[
-        Dialect | None, typer.Option(help="What the input is in; detected by default.")
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Config file to use.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    protocol: ProtocolOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Estimate the input tokens of a request, and tell whether it fits.
 
@@ -84,7 +76,7 @@ def _print_json(question: "Question", found: "list[SizedModel]") -> None:
         "protocol": question.dialect.value,
         "estimates": [_entry(question, each) for each in found],
     }
-    typer.echo(msgspec.json.encode(report, decimal_format="number"))
+    typer.echo(msgspec.json.Encoder(decimal_format="number").encode(report))
 
 
 def _entry(question: "Question", each: "SizedModel") -> dict[str, object]:

@@ -1,11 +1,10 @@
 """``gatewayctl route-explain``: what a request would be sent to, and why, without sending it."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gatewayctl.cli.asking import Dialect
+from gatewayctl.cli.options import ConfigOption, JsonOption, ProtocolOption, SourceArgument
 
 if TYPE_CHECKING:
     from gatewayctl.core.routing.decision import Decision
@@ -15,23 +14,16 @@ NOT_ROUTABLE = 3
 
 def route_explain(
     model: Annotated[str, typer.Argument(help="Model, alias or route to ask for.")],
-    source: Annotated[
-        str | None,
-        typer.Argument(metavar="[FILE]", help="Request body or text; - is standard input."),
-    ] = None,
-    protocol: Annotated[
-        Dialect | None, typer.Option(help="What the input is in; detected by default.")
-    ] = None,
+    source: SourceArgument = None,
+    protocol: ProtocolOption = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Draw alloys with this seed instead of by chance.")
     ] = None,
     max_output: Annotated[
         int | None, typer.Option(min=0, help="Output budget in place of the body's own.")
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Config file to use.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Explain how a request would be routed: every candidate, every skip, and why.
 
@@ -74,32 +66,37 @@ def route_explain(
 
 
 def _print_tree(decision: "Decision") -> None:
-    from rich.console import Console
+    from rich.markup import escape
     from rich.tree import Tree
 
     from gatewayctl.cli import render
     from gatewayctl.core.routing.decision import Node
 
+    def safe(text: str) -> str:
+        return escape(render.printable(text))
+
     def line(node: Node) -> str:
         chosen = node.kind == "model" and node.id == decision.chosen and not node.duplicate
         mark = render.mark(node.fit.value, chosen=chosen)
-        again = " [dim](again)[/dim]" if node.duplicate else ""
-        return f"{mark} [bold]{node.id}[/bold] [dim]{node.kind}[/dim]{again}  {node.reason}"
+        again = " [dim](stands elsewhere already)[/dim]" if node.duplicate else ""
+        kind = "" if node.kind == "model" else f" [dim]{node.kind}[/dim]"
+        return f"{mark} [bold]{safe(node.id)}[/bold]{kind}{again}  {safe(node.reason)}"
 
     def grow(tree: Tree, node: Node) -> None:
         for child in node.children:
             grow(tree.add(line(child)), child)
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = render.console()
     if decision.tree is not None:
         tree = Tree(line(decision.tree))
         grow(tree, decision.tree)
         console.print(tree)
     for note in decision.notes:
-        console.print(f"note: {note}")
+        console.print(f"note: {safe(note)}")
     if decision.error is not None:
-        console.print(f"[red]refused[/red] ({decision.error.kind}): {decision.error.message}")
+        told = safe(decision.error.message)
+        console.print(f"[red]refused[/red] ({decision.error.kind}): {told}")
         return
     console.print("\nattempted in this order:")
     for number, each in enumerate(decision.attempts, 1):
-        console.print(f"  {number}. {each.model}  {each.fit}: {each.reason}")
+        console.print(f"  {number}. [bold]{safe(each.model)}[/bold]  {each.fit}")

@@ -11,6 +11,9 @@ import typer
 
 from gatewayctl import __version__
 from gatewayctl.cli import config, models
+from gatewayctl.cli.estimate import estimate
+from gatewayctl.cli.explain import route_explain
+from gatewayctl.cli.serve import serve
 from gatewayctl.core.errors import ConfigUnreadable, GatewayctlError
 
 app = typer.Typer(
@@ -22,6 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(serve)
+app.command()(estimate)
+app.command("route-explain")(route_explain)
 app.add_typer(config.app, name="config")
 app.add_typer(models.app, name="models")
 

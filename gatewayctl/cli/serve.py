@@ -2,10 +2,11 @@
 
 from enum import StrEnum
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from gatewayctl.cli.options import ConfigOption
 
 
 class LogLevel(StrEnum):
@@ -25,9 +26,7 @@ class LogFormat(StrEnum):
 
 
 def serve(
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Config file to use.")
-    ] = None,
+    config: ConfigOption = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")

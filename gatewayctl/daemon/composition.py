@@ -7,8 +7,7 @@ import secrets
 import sys
 from collections.abc import AsyncIterator, Callable
 
-from gatewayctl.config.settings import ProviderSettings, ServerSettings, Settings
-from gatewayctl.core.model import Auth
+from gatewayctl.config.settings import ServerSettings, Settings
 from gatewayctl.daemon import demo, lifecycle
 from gatewayctl.daemon.app import App
 from gatewayctl.daemon.listing import Listing
@@ -59,11 +58,7 @@ def run_demo(
 async def composed(settings: Settings, registry: Registry) -> AsyncIterator[App]:
     """Wire a daemon inside a running loop; its upstream connections end with the context."""
     credentials = Credentials(os.environ)
-
-    def has_key(provider: ProviderSettings) -> bool:
-        return provider.provider.auth is not Auth.KEY or credentials.available(provider)
-
-    directory = Directory(settings, registry, has_key)
+    directory = Directory(settings, registry, credentials.available)
     upstream = AiohttpUpstream(os.environ)
     try:
         tries = Tries(settings, upstream, credentials)

@@ -26,6 +26,7 @@ from gatewayctl.config.settings import (
     Secret,
 )
 from gatewayctl.core.errors import Failure, FailureKind, UpstreamFailed
+from gatewayctl.core.model import Auth
 
 _LONGEST = 16 * 1024  # bytes of a credential
 
@@ -66,7 +67,13 @@ class Credentials:
         self._running: dict[tuple[str, ...], asyncio.Task[str]] = {}
 
     def available(self, settings: ProviderSettings) -> bool:
-        """Tell whether a credential is likely to be had, without reading files or running any."""
+        """Tell whether a provider can be called as far as credentials go.
+
+        True where it takes no key of the gateway's; else whether one is likely to be had, without
+        reading files or running programs.
+        """
+        if settings.provider.auth is not Auth.KEY:
+            return True
         return any(self._is_there(secret) for secret in settings.secrets)
 
     async def get(self, settings: ProviderSettings) -> str | None:

@@ -1,0 +1,174 @@
+"""The daemon's life as a process: what it says, where it listens, how it ends."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from support.daemon import daemon, environment
+
+HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
+
+
+def post(url: str, model: str) -> dict[str, object]:
+    """Ask a running daemon for a chat completion."""
+    body = json.dumps({"model": model, **HELLO}).encode()
+    request = urllib.request.Request(f"{url}/v1/chat/completions", data=body)
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        told: dict[str, object] = json.loads(answer.read())
+        return told
+
+
+def run(*argv: str, home: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "gatewayctl", *argv],
+        env=environment(home, **env),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_without_config_and_key_the_demo_is_served_and_tells_how_to_use_it(
+    tmp_path: Path,
+) -> None:
+    """The printed curl line works as it stands."""
+    with daemon(env=environment(tmp_path)) as running:
+        assert post(running.url, "demo-dispatcher")["object"] == "chat.completion"
+        assert running.stop() == 0
+    told = "".join(running.log)
+    assert "demo-cascade" in told
+    curl = told[told.index("curl ") : told.index("'", told.index("-d '") + 4) + 1]
+    assert f"{running.url}/v1/chat/completions" in curl
+
+
+def test_the_printed_curl_line_works_when_pasted(tmp_path: Path) -> None:
+    """A newcomer copies it into a shell."""
+    with daemon("--demo", env=environment(tmp_path)) as running:
+        deadline = time.monotonic() + 10
+        while "Ctrl-C" not in "".join(running.log) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        told = "".join(running.log)
+        start = told.index("curl ")
+        line = told[start : told.index("}'", start) + 2]
+        done = subprocess.run(
+            ["bash", "-c", line], capture_output=True, text=True, timeout=20, check=True
+        )
+        assert json.loads(done.stdout)["choices"][0]["message"]["content"]
+
+
+def test_loopback_listens_on_both_addresses_with_the_same_port(tmp_path: Path) -> None:
+    """127.0.0.1 and, where the machine has it, ::1."""
+    with socket.socket(socket.AF_INET6) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            pytest.skip("this machine has no ::1")
+    with daemon("--demo", env=environment(tmp_path)) as running:
+        port = running.url.rpartition(":")[2]
+        for host in ("127.0.0.1", "[::1]", "localhost"):
+            with urllib.request.urlopen(f"http://{host}:{port}/healthz", timeout=10) as answer:
+                assert answer.status == 200
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_drains_what_is_under_way_and_exits_0(tmp_path: Path, how: int) -> None:
+    """A request that takes a second is answered although the signal came first."""
+    config = tmp_path / "config.toml"
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+        port = slow.getsockname()[1]
+        config.write_text(
+            f'[providers.up]\nkind = "openai-compatible"\nauth = "none"\n'
+            f'base_url = "http://127.0.0.1:{port}/v1"\n'
+        )
+        with daemon("--config", str(config), env=environment(tmp_path)) as running:
+            got: list[dict[str, object]] = []
+            asking = threading.Thread(target=lambda: got.append(post(running.url, "up/m")))
+            asking.start()
+            upstream, _ = slow.accept()
+            running.process.send_signal(how)
+            time.sleep(0.5)
+            with pytest.raises(urllib.error.URLError):
+                post(running.url, "up/m")
+            reply = json.dumps({"object": "chat.completion", "choices": []}).encode()
+            head = (
+                f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(reply)}"
+            )
+            upstream.recv(65536)
+            upstream.sendall(head.encode() + b"\r\n\r\n" + reply)
+            asking.join(10)
+            assert got[0]["object"] == "chat.completion"
+            assert running.process.wait(10) == 0
+            upstream.close()
+
+
+def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
+    """Who presses Ctrl-C twice does not want to wait for a slow upstream."""
+    config = tmp_path / "config.toml"
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+        port = slow.getsockname()[1]
+        config.write_text(
+            f'[providers.up]\nkind = "openai-compatible"\nauth = "none"\n'
+            f'base_url = "http://127.0.0.1:{port}/v1"\n'
+        )
+        with daemon("--config", str(config), env=environment(tmp_path)) as running:
+
+            def ask() -> None:
+                with pytest.raises((urllib.error.URLError, ConnectionError)):
+                    post(running.url, "up/m")
+
+            asking = threading.Thread(target=ask)
+            asking.start()
+            upstream, _ = slow.accept()
+            running.process.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+            assert running.process.poll() is None
+            assert running.stop(signal.SIGINT, seconds=5) == 0
+            asking.join(10)
+            upstream.close()
+
+
+def test_a_port_in_use_is_said_in_one_line(tmp_path: Path) -> None:
+    """Exit 1, what happened and what to do, no traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("serve", "--demo", "--port", str(port), home=tmp_path)
+    assert done.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}: the port is in use" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_host_beyond_loopback_needs_client_keys(tmp_path: Path) -> None:
+    """Nobody opens a gateway to the network by an option alone."""
+    done = run("serve", "--demo", "--host", "0.0.0.0", home=tmp_path)
+    assert done.returncode == 2
+    assert "client keys" in done.stderr
+
+
+def test_a_config_with_errors_is_shown_and_not_served(tmp_path: Path) -> None:
+    """Exit 1 with the problems; exit 2 where it cannot be opened."""
+    config = tmp_path / "config.toml"
+    config.write_text("[server]\nprot = 1\n")
+    done = run("serve", "--config", str(config), home=tmp_path)
+    assert done.returncode == 1
+    assert "prot" in done.stderr
+    assert run("serve", "--config", str(tmp_path / "no.toml"), home=tmp_path).returncode == 2
+
+
+def test_the_log_can_be_json(tmp_path: Path) -> None:
+    """One object a line, with what happened and nothing of the prompt."""
+    with daemon("--demo", "--log-format", "json", env=environment(tmp_path)) as running:
+        post(running.url, "demo-dispatcher")
+        running.stop()
+    lines = [json.loads(line) for line in running.log if line.startswith("{")]
+    assert any("answered by demo/small" in line["message"] for line in lines)
+    assert "Hello" not in json.dumps(lines)
