@@ -38,13 +38,11 @@ class RegistryChoice(StrEnum):
 
 def catalog_for(choice: RegistryChoice) -> "Catalog":
     """Return the table of models that checks ask."""
-    from gatewayctl.registry import snapshot
-    from gatewayctl.registry.cache import Cache, usual_folder
+    from gatewayctl.cli.offline import Mode, table
     from gatewayctl.registry.checking import CheckedAgainst
     from gatewayctl.registry.lookup import Registry
 
-    cached = choice is RegistryChoice.CACHE
-    return CheckedAgainst(Registry(Cache(usual_folder()).load() if cached else snapshot.load()))
+    return CheckedAgainst(Registry(table(Mode(choice))))
 
 
 ConfigOption = Annotated[

@@ -1,6 +1,8 @@
 """What the checks of a config ask about models: declared here, answered by the registry.
 
-Ids are ``KIND/MODEL``, where KIND is a built-in kind, whatever the provider is called in the file.
+Ids are ``KIND/MODEL``, where KIND is a built-in provider, whatever it is called in the file; the
+-compatible kinds tell nothing, so that their providers stand under their own names
+(``kinds.table_name``).
 """
 
 from collections.abc import Sequence
