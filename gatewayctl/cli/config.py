@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gatewayctl.cli.options import ConfigOption
 from gatewayctl.cli.problems import Format
 from gatewayctl.cli.problems import show as show_problems
 
@@ -43,12 +44,6 @@ def catalog_for(choice: RegistryChoice) -> "Catalog":
     from gatewayctl.registry.lookup import Registry
 
     return CheckedAgainst(Registry(table(Mode(choice))))
-
-
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="FILE", help="The config file, instead of the usual one."),
-]
 
 
 @app.command()
