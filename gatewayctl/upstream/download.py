@@ -55,7 +55,8 @@ def download(url: str, *, etag: str | None, timeout: float, limit: int) -> Fetch
     try:
         with _opener(scheme).open(request, timeout=timeout) as reply:
             return Fetched(
-                body=_read(reply, deadline, timeout, limit), etag=reply.headers.get("ETag")
+                body=read_body(reply, deadline=deadline, timeout=timeout, limit=limit),
+                etag=reply.headers.get("ETag"),
             )
     except urllib.error.HTTPError as error:
         with error:
@@ -95,8 +96,11 @@ def _opener(scheme: str) -> urllib.request.OpenerDirector:
     return opener
 
 
-def _read(reply: IO[bytes], deadline: float, timeout: float, limit: int) -> bytes:
-    """Read a body in pieces: urllib's own timeout starts anew with each of them."""
+def read_body(reply: IO[bytes], *, deadline: float, timeout: float, limit: int) -> bytes:
+    """Read a body in pieces, since urllib's own timeout starts anew with each of them.
+
+    ``deadline`` is on the monotonic clock; ``timeout`` is what a message calls it.
+    """
     pieces: list[bytes] = []
     size = 0
     read = getattr(reply, "read1", reply.read)

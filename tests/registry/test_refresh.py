@@ -1,6 +1,8 @@
 """A refresh takes good tables and keeps the old one whenever the new one is doubtful or absent."""
 
+import io
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from gatewayctl.registry.claims import Claims
 from gatewayctl.registry.lookup import Registry
 from gatewayctl.registry.refresh import Refreshed, doubtful, load_file, refresh
 from gatewayctl.registry.table import Part
-from gatewayctl.upstream.download import download
+from gatewayctl.upstream.download import download, read_body
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
@@ -179,6 +181,12 @@ def test_too_many_bytes_are_refused_while_they_arrive(server: TableServer) -> No
     with pytest.raises(SourceFailed, match="larger than 999 bytes"):
         download(server.url, etag=None, timeout=5, limit=999)
     assert download(server.url, etag=None, timeout=5, limit=1000).body == server.body
+
+
+def test_a_trickle_of_bytes_does_not_outlast_the_timeout() -> None:
+    """The deadline holds for the whole body, not for each piece of it."""
+    with pytest.raises(SourceFailed, match="within 5 s"):
+        read_body(io.BytesIO(b"x"), deadline=time.monotonic() - 1, timeout=5, limit=10)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,61 @@
+"""Sizes, ages and tables as people read them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewayctl.cli import render
+
+
+@pytest.mark.parametrize(
+    ("tokens", "text"),
+    [
+        (None, "-"),
+        (0, "0"),
+        (999, "999"),
+        (4096, "4.1K"),
+        (200_000, "200K"),
+        (262_144, "262K"),
+        (999_499, "999K"),
+        (999_500, "1M"),
+        (1_048_576, "1.05M"),
+        (10_000_000, "10M"),
+    ],
+)
+def test_sizes_are_decimal_and_short(tokens: int | None, text: str) -> None:
+    """262144 is shown as 262K, never as a 256K that could be taken for 256,000."""
+    assert render.size(tokens) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "now"), (59, "now"), (60, "1 min"), (7199, "1 h"), (86_400, "1 d"), (9e6, "104 d")],
+)
+def test_ages_are_in_their_largest_unit(seconds: float, text: str) -> None:
+    """An age is read at a glance."""
+    assert render.ago(seconds) == text
+
+
+@given(st.text())
+def test_foreign_text_cannot_steer_a_terminal(text: str) -> None:
+    """Escape sequences in an id from a public table are made harmless."""
+    shown = render.printable(text)
+    assert len(shown) == len(text)
+    assert all(char.isprintable() or char == "\t" for char in shown)
+
+
+def test_columns_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
+    """Names to the left, figures to the right, nothing trailing."""
+    render.table(("name", "size"), [("a", "1"), ("longer", "10000")], right=(1,))
+    assert capsys.readouterr().out.splitlines() == [
+        "name     size",
+        "a           1",
+        "longer  10000",
+    ]
+
+
+def test_colour_is_for_terminals_that_want_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """Captured output is no terminal, so styles leave the text alone."""
+    assert render.styled("x", "red", bold=True) == "x"
+    render.table(("a",), [(render.fit("unfit", 5),)])
+    assert capsys.readouterr().out == "a\nunfit, 5 too many\n"
