@@ -69,14 +69,10 @@ def estimate(
 
 
 def _print_json(question: "Question", found: "list[SizedModel]") -> None:
-    import msgspec
+    from gatewayctl.cli import render
 
-    report = {
-        "schema_version": 1,
-        "protocol": question.dialect.value,
-        "estimates": [_entry(question, each) for each in found],
-    }
-    typer.echo(msgspec.json.Encoder(decimal_format="number").encode(report))
+    entries = [_entry(question, each) for each in found]
+    render.print_json({"protocol": question.dialect.value, "estimates": entries})
 
 
 def _entry(question: "Question", each: "SizedModel") -> dict[str, object]:

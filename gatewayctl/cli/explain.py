@@ -67,7 +67,6 @@ def route_explain(
 
 def _print_tree(decision: "Decision") -> None:
     from rich.markup import escape
-    from rich.tree import Tree
 
     from gatewayctl.cli import render
     from gatewayctl.core.routing.decision import Node
@@ -82,15 +81,15 @@ def _print_tree(decision: "Decision") -> None:
         kind = "" if node.kind == "model" else f" [dim]{node.kind}[/dim]"
         return f"{mark} [bold]{safe(node.id)}[/bold]{kind}{again}  {safe(node.reason)}"
 
-    def grow(tree: Tree, node: Node) -> None:
+    def draw(node: Node, first: str, rest: str) -> None:
+        console.print(first + line(node))
         for child in node.children:
-            grow(tree.add(line(child)), child)
+            last = child is node.children[-1]
+            draw(child, rest + ("└── " if last else "├── "), rest + ("    " if last else "│   "))
 
     console = render.console()
     if decision.tree is not None:
-        tree = Tree(line(decision.tree))
-        grow(tree, decision.tree)
-        console.print(tree)
+        draw(decision.tree, "", "")
     for note in decision.notes:
         console.print(f"note: {safe(note)}")
     if decision.error is not None:

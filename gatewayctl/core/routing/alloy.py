@@ -13,6 +13,7 @@ from gatewayctl.core.routing.graph import Alloy, AlloyStrategy
 from gatewayctl.core.routing.tree import (
     Branch,
     Tree,
+    ceilings,
     condemn,
     fit_of,
     leaves,
@@ -52,8 +53,17 @@ def _branch(alloy: Alloy, children: tuple[Tree, ...], fit: Fit, reason: str) -> 
         children=children,
         fit=fit,
         reason=reason,
+        ceiling=_ceiling(alloy, children),
         turns=alloy.strategy is AlloyStrategy.ROUND_ROBIN,
     )
+
+
+def _ceiling(alloy: Alloy, children: tuple[Tree, ...]) -> int | None:
+    """Return the smallest constituent's, or the largest's where small ones may be dropped."""
+    known = ceilings(children)
+    held = max(known, default=None) if alloy.partial_context else min(known, default=None)
+    least = alloy.min_context_window
+    return held if least is None else min(least, held or least)
 
 
 def _below_minimum(alloy: Alloy, children: tuple[Tree, ...]) -> str | None:

@@ -83,13 +83,17 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Skipped(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that is not attempted, and why; ``detail`` is for a person."""
+    """A model that is not attempted, and why; ``detail`` is for a person.
+
+    ``input_ceiling`` is the limit of the input alone where the model has one besides ``ceiling``.
+    """
 
     model: str
     reason: SkipReason
     detail: str
     estimate: Estimate | None = None
     ceiling: int | None = None
+    input_ceiling: int | None = None
     context_window: int | None = None
     output_budget: int | None = None
     least_budget: int | None = None
@@ -111,7 +115,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """The ordered attempts, the skipped models with reasons, and the tree they came from.
 
     ``route_kind`` is alloy, cascade, dispatcher or model; ``error`` is set when ``attempts`` is
-    empty. ``notes`` are remarks a person should read (how a bare name was resolved, say).
+    empty. ``ceiling`` is what the name as a whole can hold, in tokens, None when unknown.
+    ``notes`` are remarks a person should read (how a bare name was resolved, say).
     """
 
     requested: str
@@ -121,6 +126,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[Candidate, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     tree: Node | None = None
+    ceiling: int | None = None
     error: ApiError | None = None
     notes: tuple[str, ...] = ()
     policy: Policy = Policy()

@@ -4,7 +4,7 @@ from typing import assert_never
 
 from gatewayctl.core.routing.decision import Fit
 from gatewayctl.core.routing.graph import Dispatcher, Order
-from gatewayctl.core.routing.tree import Branch, Tree, best, ceiling, fit_of, name_of
+from gatewayctl.core.routing.tree import Branch, Tree, best, ceiling, ceilings, fit_of, name_of
 
 
 def pick(dispatcher: Dispatcher, children: tuple[Tree, ...]) -> Branch:
@@ -20,6 +20,7 @@ def pick(dispatcher: Dispatcher, children: tuple[Tree, ...]) -> Branch:
         children=looked,
         fit=best([fit_of(child) for child in looked]),
         reason=reason,
+        ceiling=max(ceilings(looked), default=None),
     )
 
 

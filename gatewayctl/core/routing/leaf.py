@@ -67,6 +67,7 @@ def judge(
             detail=detail or _too_large(estimate, output, limits, verdict),
             estimate=estimate,
             ceiling=ceiling,
+            input_ceiling=limits.input,
             context_window=limits.window,
             output_budget=output.wanted,
             least_budget=output.least,

@@ -6,7 +6,8 @@ configured provider lists; listed by several, the one that speaks the client's p
 declaration order.
 """
 
-from fnmatch import fnmatchcase
+import re
+from functools import lru_cache
 
 import msgspec
 
@@ -46,9 +47,15 @@ def alias(name: str, graph: RouteGraph) -> Aliased | None:
     if (target := graph.aliases.get(name)) is not None:
         return Aliased(target=target)
     for pattern, target in graph.wildcards:
-        if fnmatchcase(name, pattern):
+        if _compiled(pattern).fullmatch(name):
             return Aliased(target=target, pattern=pattern)
     return None
+
+
+@lru_cache(maxsize=1024)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Return a pattern in which only ``*`` means anything: any run of characters, or none."""
+    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
 
 
 def _bare(name: str, world: World, protocol: WireProtocol) -> ExactModel | None:

@@ -23,6 +23,7 @@ from gatewayctl.core.routing.tree import (
     Leaf,
     Placed,
     Tree,
+    ceiling,
     fit_of,
     leaves,
     reason_of,
@@ -76,6 +77,7 @@ def _decide(name: str, request: Request, world: World, estimator: Estimator) -> 
         attempts=attempts,
         skipped=skipped,
         tree=render(tree, kept),
+        ceiling=ceiling(tree),
         notes=tuple(planner.notes),
         policy=world.graph.policy if route is None else world.graph.routes[route.id].policy,
     )
@@ -131,6 +133,7 @@ def _alias(name: str, named: Aliased, child: Tree) -> Branch:
     return Branch(
         id=name,
         kind="alias",
+        ceiling=ceiling(child),
         children=(child,),
         fit=fit_of(child),
         reason=f"alias of {named.target}{via}: {reason_of(child)}",

@@ -55,32 +55,48 @@ def nothing_left(decision: Decision, world: World, fits: Callable[[str], bool]) 
 
 
 def _by_size(decision: Decision, world: World, fits: Callable[[str], bool]) -> ApiError:
-    largest = max(decision.skipped, key=lambda skipped: skipped.ceiling or 0)
-    likely = 0 if largest.estimate is None else largest.estimate.likely
-    limit = largest.ceiling or 0
-    tokens = max(likely + (largest.least_budget or 0), limit + 1)
+    limit = decision.ceiling or 0
+    binding = _binding(decision, limit)
+    likely = 0 if binding.estimate is None else binding.estimate.likely
+    least = binding.least_budget or 0
+    if binding.input_ceiling is not None and binding.input_ceiling <= limit - least:
+        limit, least = binding.input_ceiling, 0
+    tokens = max(likely + least, limit + 1)
     would = _would_fit(decision, world, fits)
     hint = f" It would fit {', '.join(would)}." if would else ""
     return ApiError(
         kind=ErrorKind.TOO_LARGE,
         message=(
             f"{decision.requested} cannot hold this request: about {likely:,} input tokens and "
-            f"{largest.output_budget or 0:,} of output against {limit:,} ({largest.model}).{hint}"
+            f"{binding.output_budget or 0:,} of output against {limit:,} ({binding.model}).{hint}"
         ),
         tokens=tokens,
         limit=limit,
         should_retry=False,
         details={
             "requested": decision.requested,
-            "context_window": largest.context_window,
-            "ceiling": largest.ceiling,
-            "estimated_input_tokens": tokens - (largest.least_budget or 0),
-            "output_budget": largest.output_budget,
-            "safety_margin": float(world.settings(largest.model).estimator.safety_margin),
+            "context_window": binding.context_window,
+            "ceiling": limit,
+            "estimated_input_tokens": tokens - least,
+            "output_budget": binding.output_budget,
+            "safety_margin": float(world.settings(binding.model).estimator.safety_margin),
             "candidates": _candidates(decision),
             "would_fit": would,
         },
     )
+
+
+def _binding(decision: Decision, limit: int) -> Skipped:
+    """Return the model whose ceiling the route's is, else the one with the largest estimate.
+
+    Compacting by what exceeds it makes the request fit, and by no more than needed.
+    """
+
+    def rank(skipped: Skipped) -> tuple[bool, int]:
+        size = 0 if skipped.estimate is None else skipped.estimate.likely
+        return skipped.ceiling == limit, size
+
+    return max(decision.skipped, key=rank)
 
 
 def _candidates(decision: Decision) -> list[dict[str, object]]:

@@ -4,7 +4,7 @@ Only the shapes and the walks over them. What makes a leaf fit is ``leaf``'s bus
 order a branch holds its children ``alloy``'s, ``cascade``'s and ``dispatcher``'s.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -20,7 +20,8 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True):
 class Branch(msgspec.Struct, frozen=True, kw_only=True):
     """An alias or a route, its children in plan order.
 
-    ``turns`` is set on a round-robin alloy: attempting its first child moves its counter.
+    ``ceiling`` is what it can hold, in tokens, None when unknown. ``turns`` is set on a
+    round-robin alloy: attempting its first child moves its counter.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Branch(msgspec.Struct, frozen=True, kw_only=True):
     children: "tuple[Tree, ...]"
     fit: Fit
     reason: str
+    ceiling: int | None
     turns: bool = False
 
 
@@ -107,13 +109,13 @@ def too_large(tree: Tree) -> bool:
 
 
 def ceiling(tree: Tree) -> int | None:
-    """Return a subtree's ceiling: an alloy's is its smallest, another route's its largest."""
-    if isinstance(tree, Leaf):
-        return tree.outcome.ceiling
-    known = [it for child in tree.children if (it := ceiling(child)) is not None]
-    if not known:
-        return None
-    return min(known) if tree.kind == "alloy" else max(known)
+    """Return what a subtree can hold, in tokens, None when unknown."""
+    return tree.ceiling if isinstance(tree, Branch) else tree.outcome.ceiling
+
+
+def ceilings(children: Iterable[Tree]) -> list[int]:
+    """Return the known ceilings of several subtrees."""
+    return [known for child in children if (known := ceiling(child)) is not None]
 
 
 def condemn(tree: Tree, detail: str) -> Tree:

@@ -37,6 +37,14 @@ def test_the_longest_pattern_wins() -> None:
     assert attempted(decide("claude-opus-4", WORLD)) == ["x/a"]
 
 
+def test_only_the_star_is_a_wildcard() -> None:
+    """A question mark or a bracket in an alias stands for itself."""
+    graph = RouteGraph(wildcards=(("what?-[ab]-*", "x/a"),))
+    world = FakeWorld([model("x/a", 9999)], graph=graph)
+    assert attempted(decide("what?-[ab]-1", world)) == ["x/a"]
+    assert refused(decide("whats-a-1", world)) is ErrorKind.UNKNOWN_MODEL
+
+
 def test_a_bare_id_listed_once_is_that_model() -> None:
     """Only x lists a."""
     assert attempted(decide("a", WORLD)) == ["x/a"]

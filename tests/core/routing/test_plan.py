@@ -158,6 +158,28 @@ def test_an_alloy_is_as_large_as_its_smallest_constituent() -> None:
     assert refused(decision) is ErrorKind.TOO_LARGE
 
 
+def test_the_told_limit_of_an_alloy_is_its_smallest_ceiling_and_never_inflated() -> None:
+    """An agent that compacts by N - M ends below every constituent, and drops no more."""
+    models = [SMALL, model("demo/mid", 100_000), LARGE]
+    world = FakeWorld(models, [alloy("demo/small", "demo/mid", "demo/large")])
+    error = decide("a", world, 150_000).error
+    assert error is not None
+    assert (error.tokens, error.limit) == (150_000 + 4096, 32_768)
+    least = FakeWorld(models, [alloy("demo/mid", "demo/large", min_context_window=50_000)])
+    error = decide("a", least, 60_000).error
+    assert error is not None
+    assert (error.tokens, error.limit) == (60_000 + 4096, 50_000)
+
+
+def test_where_the_input_side_binds_the_told_limit_is_the_input_limit() -> None:
+    """300,000 tokens into gpt-5's 272,000 of input: its total of 400,000 would mislead."""
+    world = FakeWorld([model("x/gpt-5", 400_000, most_input=272_000)])
+    error = decide("x/gpt-5", world, 300_000).error
+    assert error is not None
+    assert (error.tokens, error.limit) == (300_000, 272_000)
+    assert error.details["estimated_input_tokens"] == 300_000
+
+
 def test_partial_context_drops_the_small_constituent_and_says_so() -> None:
     """The rest of the blend goes on, and the tree tells that it changed."""
     route = alloy("demo/small", "demo/large", partial_context=True)
