@@ -38,7 +38,7 @@ _gatewayctl() {
         'serve --port') return ;;
         'serve --log-level') _gatewayctl_words 'debug info warning error' "$current"; return ;;
         'serve --log-format') _gatewayctl_words 'text json' "$current"; return ;;
-        'estimate --model'|'estimate -m') return ;;
+        'estimate -m'|'estimate --model') return ;;
         'estimate --protocol') _gatewayctl_words 'chat_completions responses messages text' "$current"; return ;;
         'estimate --config') _gatewayctl_files "$current"; return ;;
         'route-explain --protocol') _gatewayctl_words 'chat_completions responses messages text' "$current"; return ;;
@@ -63,7 +63,7 @@ _gatewayctl() {
         '/-'*) _gatewayctl_words '--version -h --help' "$current" ;;
         '/'*) _gatewayctl_words 'serve estimate route-explain config models' "$current" ;;
         'serve/-'*) _gatewayctl_words '--config --host --port --demo --log-level --log-format -h --help' "$current" ;;
-        'estimate/-'*) _gatewayctl_words '--model -m --protocol --config --json -h --help' "$current" ;;
+        'estimate/-'*) _gatewayctl_words '-m --model --protocol --config --json -h --help' "$current" ;;
         'estimate/'*) _gatewayctl_files "$current" ;;
         'route-explain/-'*) _gatewayctl_words '--protocol --seed --max-output --config --json -h --help' "$current" ;;
         'route-explain/'*) _gatewayctl_files "$current" ;;

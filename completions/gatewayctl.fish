@@ -26,7 +26,7 @@ complete -c gatewayctl -n '__gatewayctl_at serve' -l demo -d 'Serve simulated mo
 complete -c gatewayctl -n '__gatewayctl_at serve' -l log-level -x -a 'debug info warning error' -d 'Least level that is logged'
 complete -c gatewayctl -n '__gatewayctl_at serve' -l log-format -x -a 'text json' -d 'How log lines look'
 complete -c gatewayctl -n '__gatewayctl_at serve' -s h -l help -d 'Show this message and exit'
-complete -c gatewayctl -n '__gatewayctl_at estimate' -l model -s m -x -d 'Model or route to size for'
+complete -c gatewayctl -n '__gatewayctl_at estimate' -s m -l model -x -d 'Model or route to size for'
 complete -c gatewayctl -n '__gatewayctl_at estimate' -l protocol -x -a 'chat_completions responses messages text' -d 'What the input is in'
 complete -c gatewayctl -n '__gatewayctl_at estimate' -l config -r -F -d 'The config file, instead of the usual one'
 complete -c gatewayctl -n '__gatewayctl_at estimate' -l json -d 'Print JSON'

@@ -112,7 +112,7 @@ def _parameter(
     usage, text = parameter.get_help_record(context) or ("", "")
     choices = getattr(parameter.type, "choices", ())
     return Parameter(
-        names=names,
+        names=tuple(sorted(names, key=len)),  # click keeps the names of --help in a set
         usage=usage,
         text=_one_line(text),
         takes_value=not (isinstance(parameter, TyperOption) and parameter.is_flag),
