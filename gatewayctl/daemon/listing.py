@@ -47,7 +47,7 @@ class Listing:
 
     def unknown(self, name: str) -> ApiError:
         """Return the refusal of a name that is not listed."""
-        return unknown_model(name, self._directory.nearest(name))
+        return unknown_model(name, self._directory.nearest(name), self._directory.absent(name))
 
     def _routes(self) -> Iterator[ModelEntry]:
         graph = self._directory.graph

@@ -7,6 +7,7 @@ that this stays free of files and variables.
 import difflib
 from collections.abc import Callable, Sequence
 
+from gatewayctl.config.kinds import is_provider, kinds
 from gatewayctl.config.settings import ProviderSettings, Settings
 from gatewayctl.core.model import ModelFacts, ModelSettings, Provider
 from gatewayctl.core.routing.graph import RouteGraph
@@ -66,6 +67,15 @@ class Directory:
     def nearest(self, name: str) -> Sequence[str]:
         """Return a few names that look like this one: the user's own first."""
         return nearest(name, self._own(), self._registry.nearest(name))
+
+    def absent(self, name: str) -> str | None:
+        """Say how to configure the built-in provider that a name begins with, if it is not."""
+        first, slash, _ = name.partition("/")
+        kind = kinds().get(first)
+        if not slash or kind is None or not is_provider(kind) or first in self._settings.providers:
+            return None
+        key = f"set {kind.key_env[0]}, or " if kind.key_env else ""
+        return f"{first} is not configured: {key}add a table [providers.{first}]"
 
     def _own(self) -> tuple[str, ...]:
         graph = self._settings.graph

@@ -126,6 +126,10 @@ class FakeWorld:
         """Return near names."""
         return difflib.get_close_matches(name, [*self._graph.routes, *self._models])
 
+    def absent(self, name: str) -> str | None:
+        """Return what to do about ``absent/…``."""
+        return "absent is not configured" if name.startswith("absent/") else None
+
 
 def places(*names: str) -> tuple[Place, ...]:
     """Return plain places."""

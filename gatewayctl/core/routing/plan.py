@@ -65,7 +65,7 @@ def _decide(name: str, request: Request, world: World, estimator: Estimator) -> 
             route=None,
             route_kind="model",
             shape=request.shape,
-            error=refusal.unknown_model(name, world.nearest(name)),
+            error=refusal.unknown_model(name, world.nearest(name), world.absent(name)),
         )
     attempts, skipped, kept = _flatten(leaves(tree))
     route = _route(tree)

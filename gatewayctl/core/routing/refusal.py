@@ -16,9 +16,14 @@ MAX_SUGGESTIONS = 5
 _UNSUPPORTED = frozenset({SkipReason.PROTOCOL, SkipReason.CAPABILITY, SkipReason.RULE_NOT_MATCHED})
 
 
-def unknown_model(name: str, nearest: Sequence[str]) -> ApiError:
-    """Refuse a name that means nothing, with the nearest ones."""
+def unknown_model(name: str, nearest: Sequence[str], absent: str | None = None) -> ApiError:
+    """Refuse a name that means nothing: with the nearest ones, or with what would make it mean one.
+
+    ``absent`` says what to do when the provider it names is known but not configured.
+    """
     hint = f"; did you mean {' or '.join(nearest)}?" if nearest else ""
+    if absent is not None:
+        hint = f"; {absent}"
     return ApiError(
         kind=ErrorKind.UNKNOWN_MODEL,
         message=f'no model or route is called "{name}"{hint}',

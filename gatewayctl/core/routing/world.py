@@ -60,6 +60,10 @@ class World(Protocol):
         """Return a few known names that look like this one, best first."""
         ...
 
+    def absent(self, name: str) -> str | None:
+        """Say what to do about a name whose provider is known but not configured, else None."""
+        ...
+
 
 class Estimator(Protocol):
     """Sizes one request for one model's tokenizer."""

@@ -67,4 +67,7 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     """404 material, with a suggestion."""
     decision = decide("x/a-typo", FakeWorld([model("z/a", 1)]))
     assert refused(decision) is ErrorKind.UNKNOWN_MODEL
+    error = decide("absent/m", FakeWorld([model("z/a", 1)])).error
+    assert error is not None
+    assert "absent is not configured" in error.message
     assert "z/a" in str(decide("za", FakeWorld([model("z/a", 1)])).error)

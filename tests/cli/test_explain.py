@@ -1,0 +1,164 @@
+"""``gatewayctl route-explain``: the daemon's decision, offline."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.dialects import PATHS, PROTOCOLS, encoded
+from support.gateway import gateway
+from support.terminal import Ran, gatewayctl
+from support.upstream import FakeUpstream, sized
+
+CONFIG = """
+[providers.demo]
+kind = "openai-compatible"
+base_url = "{url}/v1"
+auth = "none"
+protocols = ["chat_completions", "responses", "messages"]
+[providers.keyed]
+kind = "openai-compatible"
+base_url = "{url}/v1"
+api_key = {{ env = "NOT_SET_ANYWHERE" }}
+[[models]]
+id = "demo/small"
+context_window = 32768
+[[models]]
+id = "demo/large"
+context_window = 262144
+[aliases]
+"gpt-*" = "route"
+[[dispatchers]]
+id = "route"
+targets = ["demo/small", "inner"]
+[[cascades]]
+id = "inner"
+steps = [{{ model = "keyed/m" }}, {{ model = "demo/large" }}]
+[[alloys]]
+id = "blend"
+name = "Blend"
+[[alloys.constituents]]
+model = "demo/small"
+context_window = 32768
+[[alloys.constituents]]
+model = "demo/large"
+context_window = 262144
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Write a config with routes."""
+    path = tmp_path / "config.toml"
+    path.write_text(CONFIG.format(url="http://127.0.0.1:9"))
+    return path
+
+
+def explain(config: Path, *argv: str, stdin: bytes = b"Hi") -> Ran:
+    """Run the command with a config and some input."""
+    return gatewayctl("route-explain", *argv, "--config", str(config), stdin=stdin)
+
+
+def read(ran: Ran) -> dict[str, Any]:
+    """Return the decision that was printed as JSON."""
+    told: dict[str, Any] = json.loads(ran.out)
+    assert told["schema_version"] == 1
+    return told
+
+
+def test_every_candidate_and_every_skip_is_there_with_its_reason(config: Path) -> None:
+    """An alias to a dispatcher over a cascade, with a request too large for the first."""
+    ran = explain(config, "gpt-4o", "--json", stdin=b"word " * 40_000)
+    assert ran.status == 0
+    told = read(ran)
+    assert (told["requested"], told["route_kind"]) == ("gpt-4o", "dispatcher")
+    assert told["chosen"] == "demo/large"
+    (attempt,) = told["attempts"]
+    assert {"model", "provider", "protocol", "fit", "reason", "estimate", "ceiling"} <= set(attempt)
+    assert set(attempt["estimate"]) == {"low", "likely", "high", "method"}
+    assert {each["model"]: each["reason"] for each in told["skipped"]} == {
+        "demo/small": "too_large",
+        "keyed/m": "no_key",
+    }
+    assert told["tree"]["kind"] == "alias"
+    assert told["tree"]["children"][0]["children"][1]["id"] == "inner"
+    assert told["error"] is None
+
+
+def test_what_cannot_be_routed_exits_3_with_the_refusal(config: Path) -> None:
+    """By size, and for an unknown name with suggestions."""
+    ran = explain(config, "demo/small", "--json", stdin=b"word " * 40_000)
+    assert ran.status == 3
+    assert read(ran)["error"]["kind"] == "too_large"
+    ran = explain(config, "rout", "--json")
+    assert ran.status == 3
+    assert read(ran)["chosen"] is None
+    assert "route" in read(ran)["error"]["message"]
+
+
+def test_a_seed_makes_the_draw_repeatable(config: Path) -> None:
+    """The same seed, the same head; over some seeds both come up."""
+    heads = [
+        read(explain(config, "blend", "--json", "--seed", str(seed)))["chosen"]
+        for seed in (1, 1, 2, 3, 4, 5, 6, 7)
+    ]
+    assert heads[0] == heads[1]
+    assert set(heads) == {"demo/small", "demo/large"}
+
+
+def test_an_output_budget_can_be_given_in_place_of_the_bodys(config: Path) -> None:
+    """32,000 of output leave a 32,768 window too small for anything."""
+    ran = explain(config, "demo/small", "--json", "--max-output", "32768")
+    assert read(ran)["skipped"] == [] or ran.status == 3
+    assert read(explain(config, "demo/small", "--json"))["chosen"] == "demo/small"
+
+
+def test_an_unreadable_request_exits_2(config: Path) -> None:
+    """Where it is wrong, on standard error."""
+    ran = explain(config, "route", stdin=b'{"messages": [')
+    assert ran.status == 2
+    assert "not valid JSON" in ran.err
+
+
+def test_the_tree_is_drawn_with_a_reason_at_every_leaf(config: Path) -> None:
+    """Plain text when piped, whole lines whatever their length."""
+    ran = explain(config, "gpt-4o", stdin=b"word " * 40_000)
+    assert "\x1b" not in ran.out
+    assert "├── ✗ demo/small  58," in ran.out
+    assert "→ demo/large" in ran.out
+    assert "set NOT_SET_ANYWHERE" in ran.out
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("name", ["route", "inner", "blend", "demo/small", "nothing", "gpt-x"])
+@pytest.mark.parametrize("words", [1, 9_000, 40_000, 300_000])
+async def test_the_command_line_and_the_daemon_agree(
+    tmp_path: Path, protocol: str, name: str, words: int
+) -> None:
+    """The same first candidate, the same refusal, for each size, name and protocol."""
+    body = encoded(protocol, name, "w " * words)
+    async with FakeUpstream([sized(b"{}", status=503)]) as upstream:
+        text = CONFIG.format(url=upstream.base_url)
+        config = tmp_path / "config.toml"
+        config.write_text(text)
+        offline = read(
+            gatewayctl(
+                *("route-explain", name, "--json", "--protocol", protocol, "--seed", "1"),
+                *("--config", str(config)),
+                stdin=body,
+            )
+        )
+        async with (
+            gateway(text) as it,
+            it.client.post(it.url + PATHS[protocol], data=body) as answer,
+        ):
+            served = await answer.read()
+        if offline["chosen"] is None:
+            assert upstream.connections == 0
+            assert answer.status in {400, 403, 404, 413}
+            refused = json.loads(served)["error"]["gatewayctl"]
+            assert refused["kind"] == offline["error"]["kind"]
+            assert refused.get("candidates") == offline["error"].get("candidates")
+        else:
+            asked = {json.loads(request.body)["model"] for request in upstream.requests}
+            assert asked == {each["model"].partition("/")[2] for each in offline["attempts"]}
