@@ -20,7 +20,7 @@ export PIP_NO_INPUT := 1
 PY := .venv/bin/python
 PIP_INSTALL := $(PY) -m pip install --quiet --require-hashes
 UV_COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 SNAPSHOT := scripts/build_snapshot.py
 GENERATORS := $(sort $(wildcard scripts/build_*.py))
 
@@ -44,7 +44,8 @@ test: .venv/.dev ## run the test suite
 	@$(PY) -m pytest -n $(WORKERS) --dist=loadgroup -m "not agents" $(ARGS)
 
 .PHONY: agents
-agents: .venv/.dev ## run the tests that drive genuine agents (needs npm and a network)
+agents: .venv/.dev ## run the tests that drive genuine agents and a model server (needs a network)
+	@$(PY) scripts/install_agents.py >/dev/null || [ $$? -eq 3 ]  # 3: the tests say what is missing
 	@$(PY) -m pytest tests/e2e -m agents $(ARGS)
 
 .PHONY: format-check
@@ -89,9 +90,10 @@ snapshot: .venv/.dev ## build the packaged table of models anew (needs the sourc
 
 .PHONY: lock
 lock: .venv/.dev ## bring the lock files up to pyproject.toml (ARGS=--upgrade for newer versions)
-	@$(UV_COMPILE) --group build -o requirements/runtime.lock $(ARGS)
-	@$(UV_COMPILE) --group build --group dev -c requirements/runtime.lock \
+	@$(UV_COMPILE) pyproject.toml --group build -o requirements/runtime.lock $(ARGS)
+	@$(UV_COMPILE) pyproject.toml --group build --group dev -c requirements/runtime.lock \
 		-o requirements/dev.lock $(ARGS)
+	@$(UV_COMPILE) --group model-server -o requirements/model-server.lock $(ARGS)
 
 .PHONY: clean
 clean: ## remove .venv, caches and build products

@@ -9,6 +9,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ("runtime", "dev")
+EVERY_LOCK = (*LOCKS, "model-server")
 
 
 def _text(lock: str) -> str:
@@ -28,7 +29,7 @@ def _declared(lock: str) -> list[Requirement]:
     return [Requirement(line) for line in lines]
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", EVERY_LOCK)
 def test_every_package_is_pinned_with_hashes(lock: str) -> None:
     """An entry without a hash would let pip install something nobody looked at."""
     entries = re.split(r"\n(?=[^\s#])", _text(lock))
@@ -37,7 +38,7 @@ def test_every_package_is_pinned_with_hashes(lock: str) -> None:
     assert not unhashed
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", EVERY_LOCK)
 def test_no_place_to_fetch_from_is_named(lock: str) -> None:
     """Whoever installs decides which index or mirror is asked; the hashes decide what counts."""
     assert not re.search(r"://|^-|^ *--(?!hash=)", _text(lock), flags=re.MULTILINE)

@@ -1,0 +1,39 @@
+"""Where the genuine programs are: installed on first use, skipped where a machine cannot."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "install_agents.py"
+LACKING = 3
+"""The script's exit status when this machine has no npm or no compiler."""
+
+
+def _provided(name: str) -> Path:
+    done = subprocess.run(
+        [sys.executable, SCRIPT, name], capture_output=True, text=True, timeout=720, check=False
+    )
+    if done.returncode == LACKING:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def claude() -> Path:
+    """Return the program of Claude Code."""
+    return _provided("claude")
+
+
+@pytest.fixture(scope="session")
+def codex() -> Path:
+    """Return the program of Codex."""
+    return _provided("codex")
+
+
+@pytest.fixture(scope="session")
+def model_server() -> Path:
+    """Return the Python that has llama-cpp-python's server."""
+    return _provided("model-server")

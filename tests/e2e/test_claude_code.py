@@ -1,0 +1,110 @@
+"""Genuine Claude Code through ``gatewayctl serve``, which forwards its credential."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from support.agents import Setting, assert_untouched, forwarding
+from support.processes import Finished, run
+
+from gatewayctl.simulator import SimModel
+
+pytestmark = pytest.mark.agents
+
+SONNET = SimModel(id="claude-sonnet-4-5", window=200_000, max_output=64_000)
+KEY = {"ANTHROPIC_API_KEY": "sk-ant-test-0001"}
+TOKEN = {"ANTHROPIC_AUTH_TOKEN": "token-test-0002"}
+LONGEST_RUN = 60.0
+"""Seconds; a run takes one."""
+
+
+async def ask(claude: Path, setting: Setting, prompt: str, *more: str, **env: str) -> Finished:
+    """Run Claude Code with one prompt; it has to succeed."""
+    variables = {
+        "ANTHROPIC_BASE_URL": setting.tap.url,
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        **env,
+    }
+    options = ["--model", SONNET.id, "--output-format", "stream-json", "--verbose"]
+    done = await run(
+        [claude, *more, "-p", prompt, *options, "--allowedTools", "Bash(echo:*)"],
+        env=setting.env(**variables),
+        cwd=setting.home,
+        seconds=LONGEST_RUN,
+    )
+    assert done.status == 0, done.stdout + done.stderr
+    return done
+
+
+def told(done: Finished) -> dict[str, Any]:
+    """Return the last line of a run, which is its result."""
+    result: dict[str, Any] = msgspec.json.decode(done.stdout.strip().splitlines()[-1])
+    assert result["type"] == "result"
+    assert result["is_error"] is False
+    return result
+
+
+@pytest.mark.parametrize(
+    ("credential", "header"),
+    [
+        (KEY, ("x-api-key", KEY["ANTHROPIC_API_KEY"])),
+        (TOKEN, ("authorization", f"Bearer {TOKEN['ANTHROPIC_AUTH_TOKEN']}")),
+    ],
+    ids=["key", "token"],
+)
+async def test_a_tool_round_trip_arrives_untouched(
+    claude: Path, tmp_path: Path, credential: dict[str, str], header: tuple[str, str]
+) -> None:
+    """Credential, user agent, query, every other header and the body arrive as they were sent."""
+    async with forwarding("anthropic-compatible", "messages", SONNET, tmp_path) as setting:
+        done = await ask(claude, setting, "run", **credential)
+        sent = await setting.tap.posts("/v1/messages")
+        arrived = setting.simulator.journal.calls()
+        assert await setting.tap.requests() != sent  # HEAD / comes first, and is answered
+    assert 'The tool answered: "gatewayctl-demo"' in told(done)["result"]
+    assert len(arrived) == 2
+    assert_untouched(sent, arrived)
+    for each in arrived:
+        assert each.target == "/v1/messages?beta=true"
+        assert each.header(header[0]) == header[1]
+        assert (each.header("user-agent") or "").startswith("claude-cli/")
+
+
+async def test_an_alias_changes_the_name_of_the_model_and_nothing_else(
+    claude: Path, tmp_path: Path
+) -> None:
+    """Where the model is called otherwise upstream, that one string of the body is replaced."""
+    aliases = '[aliases]\n"claude-*" = "up/large"\n'
+    async with forwarding("anthropic-compatible", "messages", SONNET, tmp_path, aliases) as setting:
+        done = await ask(claude, setting, "run", **KEY)
+        sent = await setting.tap.posts("/v1/messages")
+        arrived = setting.simulator.journal.calls()
+    assert "simulated model large" in told(done)["result"]
+    assert all(each.body.count(b'"model":"claude-sonnet-4-5"') == 1 for each in sent)
+    assert [each.body for each in arrived] == [
+        each.body.replace(b'"model":"claude-sonnet-4-5"', b'"model":"large"') for each in sent
+    ]
+
+
+async def test_a_second_turn_carries_the_first(claude: Path, tmp_path: Path) -> None:
+    """``--continue`` resumes the conversation: the tool's result goes up again, untouched."""
+    async with forwarding("anthropic-compatible", "messages", SONNET, tmp_path) as setting:
+        await ask(claude, setting, "run", **KEY)
+        done = await ask(claude, setting, "and then", "--continue", **KEY)
+        assert_untouched(await setting.tap.posts("/v1/messages"), setting.simulator.journal.calls())
+        last = setting.simulator.journal.calls()[-1].body
+    assert 'You wrote: "and then"' in told(done)["result"]
+    assert b'"type":"tool_result"' in last
+
+
+async def test_its_view_of_the_context_is_counted_without_the_upstream(
+    claude: Path, tmp_path: Path
+) -> None:
+    """``/context`` asks for counts only: each is answered, and none reaches the upstream."""
+    async with forwarding("anthropic-compatible", "messages", SONNET, tmp_path) as setting:
+        done = await ask(claude, setting, "/context", **KEY)
+        counted = await setting.tap.posts("/v1/messages/count_tokens")
+        assert not setting.simulator.journal.requests
+    assert counted
+    assert "System tools" in told(done)["result"]

@@ -1,0 +1,185 @@
+"""``gatewayctl serve`` in front of llama-cpp-python's server, which nobody here wrote.
+
+Its model is tiny and random: what it says means nothing, but it is really generated.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+import openai
+import pytest
+from support.processes import Daemon, serving, started
+
+pytestmark = pytest.mark.agents
+
+ROOT = Path(__file__).resolve().parents[2]
+HELLO: Any = [{"role": "user", "content": "hello there"}]
+ENDLESS: Any = {str(token): -100 for token in range(261)}
+"""Forbids the specials, which end an answer, and the bytes: the server holds back a stream from a
+byte that begins a character to one that ends it, and random ones may never."""
+
+
+class ModelServer(msgspec.Struct, frozen=True, kw_only=True):
+    """The running server: its port, and its process to be killed."""
+
+    port: int
+    process: asyncio.subprocess.Process
+
+
+class Running(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole setting: the gateway, the model server behind it, a client of the gateway."""
+
+    daemon: Daemon
+    server: ModelServer
+    client: openai.AsyncOpenAI
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the model's file."""
+    file = tmp_path_factory.mktemp("model") / "tiny.gguf"
+    script = ROOT / "scripts" / "make_tiny_model.py"
+    subprocess.run([sys.executable, script, file], check=True, timeout=60, capture_output=True)
+    return file
+
+
+@pytest.fixture
+def dead_port() -> Iterator[int]:
+    """Return a port that refuses connections: taken, but not listened on."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
+
+
+@pytest.fixture
+async def running(
+    model_server: Path, tiny_model: Path, dead_port: int, tmp_path: Path
+) -> AsyncIterator[Running]:
+    """Run a gateway whose cascade leads from a dead port to the model server."""
+    async with _model_server(model_server, tiny_model, tmp_path) as server:
+        config = f"""
+[providers.dead]
+kind = "openai-compatible"
+base_url = "http://127.0.0.1:{dead_port}/v1"
+
+[providers.local]
+kind = "openai-compatible"
+base_url = "http://127.0.0.1:{server.port}/v1"
+
+[[models]]
+id = "local/tiny"
+context_window = 2048
+
+[[cascades]]
+id = "chat"
+[[cascades.steps]]
+model = "dead/tiny"
+context_window = 2048
+[[cascades.steps]]
+model = "local/tiny"
+"""
+        async with (
+            serving(config, tmp_path) as daemon,
+            openai.AsyncOpenAI(
+                base_url=f"{daemon.url}/v1", api_key="sk-test", max_retries=0, timeout=60
+            ) as client,
+        ):
+            yield Running(daemon=daemon, server=server, client=client)
+
+
+@contextlib.asynccontextmanager
+async def _model_server(python: Path, model: Path, folder: Path) -> AsyncIterator[ModelServer]:
+    with socket.socket() as finder:
+        finder.bind(("127.0.0.1", 0))
+        port = finder.getsockname()[1]
+    command: list[str | Path] = [
+        python,
+        "-m",
+        "llama_cpp.server",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    command += ["--model", model, "--model_alias", "tiny", "--n_ctx", "2048", "--verbose", "false"]
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    async with started(command, env=env, cwd=folder) as process:
+        await _answers(f"http://127.0.0.1:{port}/v1/models", process)
+        yield ModelServer(port=port, process=process)
+
+
+async def _answers(url: str, process: asyncio.subprocess.Process) -> None:
+    async with asyncio.timeout(60), aiohttp.ClientSession() as session:
+        while True:
+            assert process.returncode is None, "the model server ended"
+            try:
+                async with session.get(url) as reply:
+                    assert reply.status == 200
+                    return
+            except aiohttp.ClientConnectionError:
+                await asyncio.sleep(0.05)
+
+
+async def test_the_cascade_falls_back_from_a_dead_port_to_it(running: Running) -> None:
+    """An answer that is not streamed comes from the second attempt, with the server's usage."""
+    raw = await running.client.chat.completions.with_raw_response.create(
+        model="chat", messages=HELLO, max_tokens=12
+    )
+    completion = raw.parse()
+    assert raw.headers["x-gatewayctl-attempts"] == "2"
+    assert raw.headers["x-gatewayctl-model"] == "local/tiny"
+    assert raw.headers["x-gatewayctl-route"] == "chat"
+    assert completion.model == "tiny"
+    assert completion.choices[0].message.content
+    assert completion.usage is not None
+    assert 1 <= completion.usage.completion_tokens <= 12
+
+
+async def test_a_stream_falls_back_in_the_same_way(running: Running) -> None:
+    """Each generated token comes as a chunk of its own, and the stream ends properly."""
+    raw = await running.client.chat.completions.with_raw_response.create(
+        model="chat", messages=HELLO, max_tokens=40, stream=True, logit_bias=ENDLESS
+    )
+    assert raw.headers["x-gatewayctl-attempts"] == "2"
+    chunks = [chunk async for chunk in raw.parse()]
+    assert len(chunks) > 10
+    assert chunks[-1].choices[0].finish_reason == "length"
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+
+
+async def test_what_its_window_cannot_hold_never_reaches_it(running: Running) -> None:
+    """A prompt beyond 2048 tokens is refused by both steps without an attempt."""
+    long: Any = [{"role": "user", "content": "two words " * 3000}]
+    with pytest.raises(openai.APIStatusError) as refused:
+        await running.client.chat.completions.create(model="chat", messages=long)
+    assert refused.value.status_code == 413
+    assert refused.value.code == "context_length_exceeded"
+    assert refused.value.response.headers["x-gatewayctl-attempts"] == "0"
+
+
+async def test_killing_it_in_the_middle_of_a_stream_ends_in_a_typed_error(running: Running) -> None:
+    """The client gets what was generated and then an error, never an end that looks proper."""
+    stream = await running.client.chat.completions.create(
+        model="chat", messages=HELLO, max_tokens=1900, stream=True, logit_bias=ENDLESS
+    )
+    for _ in range(3):
+        await anext(stream)
+    running.server.process.kill()
+    with pytest.raises(openai.APIError, match="broke off") as broken:
+        await _drained(stream)
+    assert isinstance(broken.value.body, dict)
+    assert broken.value.body["gatewayctl"]["failure"] == "network"
+
+
+async def _drained(stream: AsyncIterator[object]) -> None:
+    async for _ in stream:
+        continue

@@ -1,0 +1,89 @@
+"""What the tests of genuine agents share: their setting, and what "untouched" means.
+
+The setting is the agent, a tap that records its bytes, a ``gatewayctl serve`` that forwards its
+credential, and a simulator that keeps a journal of what arrived.
+"""
+
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+from support.processes import serving
+from support.tap import Tap
+from support.upstream import RawRequest
+
+from gatewayctl import simulator as simulators
+from gatewayctl.simulator import SimModel, Simulator
+from gatewayctl.simulator.journal import Received
+
+_PER_CONNECTION = frozenset({b"accept-encoding", b"connection", b"content-length", b"host"})
+"""Headers that belong to one connection, not to what is said on it."""
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent is run in: ``home`` is empty, ``tap.url`` is the gateway as it sees it."""
+
+    simulator: Simulator
+    tap: Tap
+    home: Path
+
+    def env(self, **variables: str) -> dict[str, str]:
+        """Return an environment of its own for the agent, with nothing of the tester's."""
+        return {"PATH": os.environ["PATH"], "HOME": str(self.home), **variables}
+
+
+@contextlib.asynccontextmanager
+async def forwarding(
+    kind: str, protocol: str, model: SimModel, folder: Path, more: str = ""
+) -> AsyncIterator[Setting]:
+    """Run the setting: provider ``up`` of this kind forwards credentials to the simulator.
+
+    The simulator serves ``model`` too; the gateway knows it as ``up/ID``. ``more`` is further
+    config. The gateway has to end cleanly afterwards.
+    """
+    home = folder / "home"
+    home.mkdir()
+    simulator = await simulators.start(models=[model])
+    config = f"""
+[providers.up]
+kind = "{kind}"
+base_url = "{simulator.base_url}/v1"
+auth = "forward"
+protocols = ["{protocol}"]
+
+[[models]]
+id = "up/{model.id}"
+context_window = {model.window}
+max_output_tokens = {model.max_output}
+{more}
+"""
+    try:
+        async with serving(config, folder) as daemon, Tap(daemon.host, daemon.port) as tap:
+            yield Setting(simulator=simulator, tap=tap, home=home)
+    finally:
+        await simulator.close()
+
+
+def assert_untouched(sent: list[RawRequest], arrived: list[Received]) -> None:
+    """Compare what left the client with what reached the upstream: targets, headers, bodies.
+
+    Header names are compared without case; everything else byte for byte and in order.
+    """
+    assert sent
+    assert [each.target for each in arrived] == [each.target for each in sent]
+    for before, after in zip(sent, arrived, strict=True):
+        assert _told(after.headers) == _told(_headers(before))
+        assert after.body == before.body
+
+
+def _headers(request: RawRequest) -> tuple[tuple[bytes, bytes], ...]:
+    lines = request.head.split(b"\r\n")[1:-2]
+    parts = (line.partition(b":") for line in lines)
+    return tuple((name, value.strip()) for name, _, value in parts)
+
+
+def _told(headers: tuple[tuple[bytes, bytes], ...]) -> list[tuple[bytes, bytes]]:
+    lowered = ((name.lower(), value) for name, value in headers)
+    return [(name, value) for name, value in lowered if name not in _PER_CONNECTION]
