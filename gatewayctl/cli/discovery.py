@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from gatewayctl.config.forms import is_loopback
+from gatewayctl.config.hosts import is_loopback
 from gatewayctl.config.kinds import Kind, is_provider, kinds
 from gatewayctl.config.providers import with_keys
 

@@ -1,28 +1,11 @@
 """``gatewayctl serve``: from options to a running daemon."""
 
-from enum import StrEnum
-from ipaddress import ip_address
 from typing import Annotated
 
 import typer
 
 from gatewayctl.cli.options import ConfigOption
-
-
-class LogLevel(StrEnum):
-    """How much the daemon says."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class LogFormat(StrEnum):
-    """How it says it."""
-
-    TEXT = "text"
-    JSON = "json"
+from gatewayctl.config.levels import LogFormat, LogLevel
 
 
 def serve(
@@ -49,6 +32,7 @@ def serve(
     import msgspec
 
     from gatewayctl.cli import offline
+    from gatewayctl.config.hosts import is_loopback
     from gatewayctl.config.settings import ServerSettings
     from gatewayctl.daemon import composition, logs
 
@@ -62,7 +46,7 @@ def serve(
         ServerSettings() if settings is None else settings.server,
         **{name: value for name, value in given.items() if value is not None},
     )
-    if not _is_loopback(server.host):
+    if not is_loopback(server.host):
         raise typer.BadParameter(f"{server.host} is beyond loopback, which needs client keys")
     logs.configure(server.log_level, server.log_format)
 
@@ -74,12 +58,3 @@ def serve(
     else:
         settings = msgspec.structs.replace(settings, server=server)
         composition.run(settings, offline.registry, say)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

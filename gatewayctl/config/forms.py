@@ -273,13 +273,6 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine alone, judged by its name or address, not by DNS."""
-    if _is_address(host):
-        return ipaddress.ip_address(host).is_loopback
-    return host.lower() == "localhost"
-
-
 class Json(msgspec.Struct, frozen=True):
     """Any value that JSON has too; it goes into a request body as it is."""
 

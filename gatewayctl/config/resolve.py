@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from gatewayctl.config.catalog import Catalog
-from gatewayctl.config.forms import is_loopback
+from gatewayctl.config.hosts import is_loopback
 from gatewayctl.config.kinds import is_provider, kinds
 from gatewayctl.config.lint import Surroundings, lint
 from gatewayctl.config.models import base_settings, place_estimator, resolve_models

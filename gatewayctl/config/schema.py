@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 
 from gatewayctl.config.forms import Duration, Host, Number, Size, Text, Url, Whole
+from gatewayctl.config.levels import LogFormat, LogLevel
 from gatewayctl.config.schema_providers import (
     ModelDoc,
     ModelKeys,
@@ -28,22 +29,6 @@ _POLICY = Policy()
 _ESTIMATOR = EstimatorSettings()
 
 
-class LogLevel(StrEnum):
-    """From which severity on the daemon logs."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class LogFormat(StrEnum):
-    """How the daemon writes its log."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
 class ServerDoc(msgspec.Struct, frozen=True, kw_only=True):
     """The daemon's address and limits."""
 
@@ -55,8 +40,8 @@ class ServerDoc(msgspec.Struct, frozen=True, kw_only=True):
     cors_origins: tuple[Annotated[str, Text()], ...] = _SERVER.cors_origins
     overflow_status: OverflowStatus = _SERVER.overflow_status
     default_output_tokens: Annotated[int, Size(least=1)] = _POLICY.default_output_tokens
-    log_level: LogLevel = LogLevel(_SERVER.log_level)
-    log_format: LogFormat = LogFormat(_SERVER.log_format)
+    log_level: LogLevel = _SERVER.log_level
+    log_format: LogFormat = _SERVER.log_format
 
 
 class RoutingDoc(msgspec.Struct, frozen=True, kw_only=True):

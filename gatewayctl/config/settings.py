@@ -10,6 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
+from gatewayctl.config.levels import LogFormat, LogLevel
 from gatewayctl.core.model import (
     ModelFacts,
     ModelSettings,
@@ -108,8 +109,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     allowed_hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     overflow_status: OverflowStatus = OverflowStatus.AUTO
-    log_level: str = "info"
-    log_format: str = "text"
+    log_level: LogLevel = LogLevel.INFO
+    log_format: LogFormat = LogFormat.TEXT
 
 
 class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):

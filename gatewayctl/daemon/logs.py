@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from gatewayctl.config.levels import LogFormat, LogLevel
+
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line."""
@@ -22,10 +24,10 @@ class JsonFormatter(logging.Formatter):
         return msgspec.json.encode(line).decode()
 
 
-def configure(level: str, style: str) -> None:
-    """Send all log records to stderr; ``level`` is debug, info, warning or error."""
+def configure(level: LogLevel, style: LogFormat) -> None:
+    """Send all log records to stderr from ``level`` on."""
     handler = logging.StreamHandler()
-    if style == "json":
+    if style is LogFormat.JSON:
         handler.setFormatter(JsonFormatter())
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))

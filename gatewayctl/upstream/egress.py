@@ -12,6 +12,7 @@ from urllib.parse import unquote
 import msgspec
 from yarl import URL
 
+from gatewayctl.config.hosts import is_loopback
 from gatewayctl.config.settings import ProviderSettings
 from gatewayctl.core.errors import Failure, FailureKind, UpstreamFailed
 
@@ -75,7 +76,7 @@ def proxy_for(url: URL, setting: str | None, environ: Mapping[str, str]) -> str 
     if setting is not None:
         return setting or None
     host = url.host or ""
-    if _is_loopback(host):
+    if is_loopback(host):
         return None
     found = _variable(environ, f"{url.scheme}_proxy") or _variable(environ, "all_proxy")
     if not found:
@@ -104,15 +105,6 @@ def _excepts(entry: str, host: str, port: int | None) -> bool:
     except ValueError:
         domain = entry.removeprefix("*").lstrip(".")
         return bool(domain) and f".{host.lower().rstrip('.')}".endswith(f".{domain}")
-
-
-def _is_loopback(host: str) -> bool:
-    if host.lower().rstrip(".") == "localhost" or host.lower().rstrip(".").endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _basic(proxy: URL) -> str | None:
