@@ -18,7 +18,7 @@ from gatewayctl.core.estimate import by_bound, by_ratio
 from gatewayctl.core.exhausted import told
 from gatewayctl.core.model import EstimatorSettings
 from gatewayctl.core.routing.decision import Candidate, Decision, Estimate
-from gatewayctl.core.routing.plan import plan, settled
+from gatewayctl.core.routing.plan import finished, plan, settled, sketch
 from gatewayctl.core.routing.world import Request, World
 from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.replies import error_reply, own_headers
@@ -64,8 +64,15 @@ class Pipeline:
     async def decide(self, asked: Asked) -> Decision:
         """Plan by the body's length alone; where size matters, measure and plan again."""
         by_length = by_bound(asked.shape)
-        decision = self._plan(asked, lambda _: by_length)
-        return decision if settled(decision) else await self.decide_measured(asked)
+
+        def estimator(_: EstimatorSettings) -> Estimate:
+            return by_length
+
+        request = self._request(asked)
+        draft = sketch(asked.name, request, self._world, estimator)
+        if settled(draft):
+            return finished(draft, request, self._world, estimator)
+        return await self.decide_measured(asked)
 
     async def decide_measured(self, asked: Asked) -> Decision:
         """Plan with the text measured."""
@@ -77,16 +84,15 @@ class Pipeline:
         def estimator(settings: EstimatorSettings) -> Estimate:
             return by_ratio(asked.shape, measured, settings)
 
-        return self._plan(asked, estimator)
+        return plan(asked.name, self._request(asked), self._world, estimator)
 
-    def _plan(self, asked: Asked, estimator: Callable[[EstimatorSettings], Estimate]) -> Decision:
-        request = Request(
+    def _request(self, asked: Asked) -> Request:
+        return Request(
             shape=asked.shape,
             seed=self._chance(),
             counters=self._counters,
             today=datetime.now(UTC).date().isoformat(),
         )
-        return plan(asked.name, request, self._world, estimator)
 
     async def _attempts(self, asked: Asked, decision: Decision) -> web.StreamResponse:
         """Try the candidates in turn; no await stands between planning and the first of them."""
@@ -137,20 +143,26 @@ class Pipeline:
     async def _stream(
         self, asked: Asked, candidate: Candidate, got: Streamed, response: web.StreamResponse
     ) -> None:
-        outcome = "was left by the client"
+        """Bring a stream to the client; whatever happens, the server finds nothing left to do."""
+        outcome = "was left by the client while answered"
         try:
             await response.prepare(asked.request)
             failure = await got.stream.forward(response, asked.request_id)
             await response.write_eof()
-            outcome = "answered" if failure is None else f"broke off ({failure.message})"
+            if failure is None:
+                outcome = "answered"
+            else:
+                outcome = f"broke off ({failure.message}) while answered"
         except ConnectionError:
-            raise
-        except Exception as error:
+            _cut(asked)
+        except TimeoutError:
+            outcome = "was given up, since the client read no more, while answered"
+            _cut(asked)
+        except Exception:
             # Headers are out: no error reply can follow, so the connection says that it failed.
-            outcome = "was cut off by the gateway"
-            if asked.request.transport is not None:
-                asked.request.transport.abort()
-            raise ConnectionAbortedError(f"the stream failed: {error!r}") from error
+            outcome = "was cut off by the gateway while answered"
+            log.exception("%s failed in the gateway itself", asked.request_id)
+            _cut(asked)
         finally:
             got.reply.abort()
             log.info("%s %s by %s", asked.request_id, outcome, candidate.model)
@@ -173,6 +185,12 @@ class Pipeline:
         for alloy in candidate.turns:
             if (before := planned.pop(alloy, None)) is not None:
                 self._counters[alloy] = before + 1
+
+
+def _cut(asked: Asked) -> None:
+    """Break off the client's connection without the final chunk, so that nothing looks complete."""
+    if asked.request.transport is not None:
+        asked.request.transport.abort()
 
 
 def _note(asked: Asked, step: Try, failed: Failed) -> None:

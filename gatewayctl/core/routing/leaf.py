@@ -131,7 +131,7 @@ def _ineligible(
         )
     if facts is None:
         return None
-    lacking = [need for need in Capability if need in shape.needs and _denied(facts, need)]
+    lacking = sorted(need for need in shape.needs if _denied(facts, need))
     if lacking:
         return Skipped(
             model=full_id,

@@ -37,26 +37,23 @@ MAX_DEPTH = 32
 
 def plan(name: str, request: Request, world: World, estimator: Estimator) -> Decision:
     """Return the decision for a request that asks for ``name``."""
-    decision = _decide(name, request, world, estimator)
+    return finished(sketch(name, request, world, estimator), request, world, estimator)
+
+
+def finished(decision: Decision, request: Request, world: World, estimator: Estimator) -> Decision:
+    """Return a sketch with its refusal, where nothing can answer."""
     if decision.attempts or decision.error is not None:
         return decision
 
     def fits(other: str) -> bool:
-        return bool(_decide(other, request, world, estimator).attempts)
+        return bool(sketch(other, request, world, estimator).attempts)
 
     error = refusal.nothing_left(decision, world, fits)
     return msgspec.structs.replace(decision, error=error)
 
 
-def settled(decision: Decision) -> bool:
-    """Tell whether sizes played no part: no finer estimate could change this decision."""
-    return all(candidate.fit is not Fit.GREY for candidate in decision.attempts) and not any(
-        skipped.reason in SIZE_REASONS and skipped.reason is not SkipReason.UNKNOWN_WINDOW
-        for skipped in decision.skipped
-    )
-
-
-def _decide(name: str, request: Request, world: World, estimator: Estimator) -> Decision:
+def sketch(name: str, request: Request, world: World, estimator: Estimator) -> Decision:
+    """Return the decision without the words of a refusal, which cost more than the plan."""
     planner = _Planner(Context(request=request, world=world, estimator=estimator))
     tree = planner.place(Place(model=name), world.graph.policy, direct=True, depth=0)
     if tree is None:
@@ -80,6 +77,14 @@ def _decide(name: str, request: Request, world: World, estimator: Estimator) -> 
         ceiling=ceiling(tree),
         notes=tuple(planner.notes),
         policy=world.graph.policy if route is None else world.graph.routes[route.id].policy,
+    )
+
+
+def settled(decision: Decision) -> bool:
+    """Tell whether sizes played no part: no finer estimate could change this decision."""
+    return all(candidate.fit is not Fit.GREY for candidate in decision.attempts) and not any(
+        skipped.reason in SIZE_REASONS and skipped.reason is not SkipReason.UNKNOWN_WINDOW
+        for skipped in decision.skipped
     )
 
 
