@@ -48,9 +48,7 @@ class Stream:
             for position, event in enumerate(events):
                 phase = self._see(event)
                 if phase is Phase.ERROR:
-                    raise UpstreamFailed(
-                        in_stream(self.watcher.error_code, self.watcher.error or "stream error")
-                    )
+                    raise UpstreamFailed(self._told())
                 self._held.append(self.watcher.release(event))
                 size += len(event.raw)
                 if phase is not Phase.LIFECYCLE:
@@ -78,7 +76,9 @@ class Stream:
                 response,
                 self._codec.stream_error(_broken(failure, request_id), seen=self.watcher),
             )
-        elif self.ended is Phase.TERMINAL:
+        elif self.ended is Phase.ERROR:
+            failure = self._told()
+        else:
             await self._drain()
         return failure
 
@@ -112,6 +112,10 @@ class Stream:
                 raise _bad(str(error)) from error
             if events:
                 yield events
+
+    def _told(self) -> Failure:
+        """Return what the upstream's own error event says."""
+        return in_stream(self.watcher.error_code, self.watcher.error or "stream error")
 
     def _see(self, event: SseEvent) -> Phase:
         try:

@@ -244,7 +244,10 @@ async def _perform(request: web.Request, play: Play, received: Received) -> web.
                 received.ending = Ending.BROKEN
                 return response
         await response.write_eof()
-    except (ConnectionError, asyncio.CancelledError):
+    except ConnectionError:
+        received.ending = Ending.ABANDONED
+        return response
+    except asyncio.CancelledError:
         received.ending = Ending.ABANDONED
         raise
     received.ending = Ending.WHOLE
