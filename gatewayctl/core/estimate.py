@@ -8,6 +8,8 @@ counts need a vocabulary and are ``gatewayctl.tokenizers``' business.
 from decimal import Decimal
 from typing import assert_never
 
+import msgspec
+
 from gatewayctl.core.exact import (
     ceil_product,
     ceil_quotient,
@@ -39,18 +41,41 @@ MESSAGE_TOKENS = 4
 TOOL_TOKENS = 8
 """What providers spend on framing one tool definition."""
 
-# Code points per token by script class, fitted against o200k on prose, code, JSON and twelve
-# scripts. White space between words is part of the word's token; runs of it are nearly free.
-LETTERS_PER_TOKEN = Decimal("3.6")
-MARKS_PER_TOKEN = Decimal("1.95")
-NARROW_PER_TOKEN = Decimal("2.6")
-WIDE_PER_TOKEN = Decimal("1.2")
-ASTRAL_PER_TOKEN = Decimal("0.6")
-EXCESS_SPACES_PER_TOKEN = Decimal(24)
 
-# How far the class ratios may be off, on top of the margin the user chose.
-AUTO_SLACK_HIGH = Decimal("1.20")
-AUTO_SLACK_LOW = Decimal("1.20")
+class Ratios(msgspec.Struct, frozen=True, kw_only=True):
+    """Code points per token, by script class.
+
+    Fitted against o200k on prose, code, JSON and a dozen scripts. White space between words is
+    part of the word's token; long runs of it are nearly free.
+    """
+
+    letters: Decimal
+    marks: Decimal
+    narrow: Decimal
+    wide: Decimal
+    astral: Decimal
+    excess_spaces: Decimal = Decimal(24)
+
+
+USUAL = Ratios(
+    letters=Decimal("3.6"),
+    marks=Decimal("1.95"),
+    narrow=Decimal("2.4"),
+    wide=Decimal("1.3"),
+    astral=Decimal("0.6"),
+)
+
+# What the densest ordinary text of a class reaches: fewer tokens than this are not to be hoped for.
+DENSE = Ratios(
+    letters=Decimal("4.2"),
+    marks=Decimal("2.7"),
+    narrow=Decimal("4.6"),
+    wide=Decimal("1.7"),
+    astral=Decimal("0.75"),
+)
+
+AUTO_SLACK = Decimal("1.20")
+"""How far the usual ratios may be off, on top of the margin that the user chose."""
 
 
 def bound(shape: RequestShape) -> int:
@@ -117,23 +142,28 @@ def _text(measured: Measured, settings: EstimatorSettings) -> tuple[int, int, in
             ceil_quotient(total.chars, ratio),
             ceil_ratio(total.chars, margin, ratio),
         )
-    likely = _likely(total, settings) + _overhead(measured, settings)
-    low = max(floor_quotient(likely, margin * AUTO_SLACK_LOW), min(likely, total.words))
-    high = ceil_product(likely, margin * AUTO_SLACK_HIGH)
-    return low, likely, high
+    overhead = _overhead(measured, settings)
+    likely = _tokens(total, USUAL) + overhead
+    low = min(likely, max(_tokens(total, DENSE), total.words))
+    return low, likely, ceil_product(likely, margin * AUTO_SLACK)
 
 
 def _likely(stats: TextStats, settings: EstimatorSettings) -> int:
     if settings.kind is EstimatorKind.CHAR_RATIO:
         return ceil_quotient(stats.chars, settings.chars_per_token)
-    words = max(stats.words, ceil_quotient(stats.letters, LETTERS_PER_TOKEN))
+    return _tokens(stats, USUAL)
+
+
+def _tokens(stats: TextStats, ratios: Ratios) -> int:
+    """Return the tokens of a text; no tokenizer in use joins words, so each is at least one."""
+    words = max(min(stats.words, stats.letters), ceil_quotient(stats.letters, ratios.letters))
     return (
         words
-        + ceil_quotient(stats.marks, MARKS_PER_TOKEN)
-        + ceil_quotient(stats.narrow, NARROW_PER_TOKEN)
-        + ceil_quotient(stats.wide, WIDE_PER_TOKEN)
-        + ceil_quotient(stats.astral, ASTRAL_PER_TOKEN)
-        + floor_quotient(max(0, stats.spaces - stats.words), EXCESS_SPACES_PER_TOKEN)
+        + ceil_quotient(stats.marks, ratios.marks)
+        + ceil_quotient(stats.narrow, ratios.narrow)
+        + ceil_quotient(stats.wide, ratios.wide)
+        + ceil_quotient(stats.astral, ratios.astral)
+        + floor_quotient(max(0, stats.spaces - stats.words), ratios.excess_spaces)
     )
 
 
