@@ -1,14 +1,17 @@
 """Genuine Claude Code through ``gatewayctl serve``, which forwards its credential."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from support.agents import Setting, assert_untouched, forwarding
-from support.processes import Finished, run
+from support.processes import Finished, run, started
+from support.waiting import until
 
 from gatewayctl.simulator import SimModel
+from gatewayctl.simulator.journal import Ending
 
 pytestmark = pytest.mark.agents
 
@@ -19,17 +22,19 @@ LONGEST_RUN = 60.0
 """Seconds; a run takes one."""
 
 
+def environment(setting: Setting, **more: str) -> dict[str, str]:
+    """Return the environment that leads Claude Code through the tap."""
+    return setting.env(
+        ANTHROPIC_BASE_URL=setting.tap.url, CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1", **more
+    )
+
+
 async def ask(claude: Path, setting: Setting, prompt: str, *more: str, **env: str) -> Finished:
     """Run Claude Code with one prompt; it has to succeed."""
-    variables = {
-        "ANTHROPIC_BASE_URL": setting.tap.url,
-        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-        **env,
-    }
     options = ["--model", SONNET.id, "--output-format", "stream-json", "--verbose"]
     done = await run(
         [claude, *more, "-p", prompt, *options, "--allowedTools", "Bash(echo:*)"],
-        env=setting.env(**variables),
+        env=environment(setting, **env),
         cwd=setting.home,
         seconds=LONGEST_RUN,
     )
@@ -61,8 +66,9 @@ async def test_a_tool_round_trip_arrives_untouched(
         done = await ask(claude, setting, "run", **credential)
         sent = await setting.tap.posts("/v1/messages")
         arrived = setting.simulator.journal.calls()
-        assert await setting.tap.requests() != sent  # HEAD / comes first, and is answered
+        others = [each for each in await setting.tap.requests() if each not in sent]
     assert 'The tool answered: "gatewayctl-demo"' in told(done)["result"]
+    assert [each.head.split(b"\r\n")[0] for each in others] == [b"HEAD / HTTP/1.1"]
     assert len(arrived) == 2
     assert_untouched(sent, arrived)
     for each in arrived:
@@ -108,3 +114,17 @@ async def test_its_view_of_the_context_is_counted_without_the_upstream(
         assert not setting.simulator.journal.requests
     assert counted
     assert "System tools" in told(done)["result"]
+
+
+async def test_interrupting_it_cancels_the_upstream(claude: Path, tmp_path: Path) -> None:
+    """After Ctrl-C in the middle of an answer the upstream is told, and writes no further."""
+    async with forwarding("anthropic-compatible", "messages", SONNET, tmp_path) as setting:
+        setting.simulator.script(["words=20000,pace=0.01"])
+        command: list[str | Path] = [claude, "-p", "hello", "--model", SONNET.id]
+        calls = setting.simulator.journal.calls
+        env = environment(setting, **KEY)
+        async with started(command, env=env, cwd=setting.home) as process:
+            await until(lambda: any(call.frames > 10 for call in calls()), seconds=LONGEST_RUN)
+            process.send_signal(signal.SIGINT)
+            await until(lambda: calls()[0].ending is not Ending.RUNNING)
+        assert [call.ending for call in calls()] == [Ending.ABANDONED]

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
+import zstandard
 from support.processes import serving
 from support.tap import Tap
 from support.upstream import RawRequest
@@ -18,7 +19,9 @@ from gatewayctl import simulator as simulators
 from gatewayctl.simulator import SimModel, Simulator
 from gatewayctl.simulator.journal import Received
 
-_PER_CONNECTION = frozenset({b"accept-encoding", b"connection", b"content-length", b"host"})
+_PER_CONNECTION = frozenset(
+    {b"accept-encoding", b"connection", b"content-encoding", b"content-length", b"host"}
+)
 """Headers that belong to one connection, not to what is said on it."""
 
 
@@ -69,13 +72,20 @@ max_output_tokens = {model.max_output}
 def assert_untouched(sent: list[RawRequest], arrived: list[Received]) -> None:
     """Compare what left the client with what reached the upstream: targets, headers, bodies.
 
-    Header names are compared without case; everything else byte for byte and in order.
+    Header names are compared without case and bodies decompressed; everything else byte for byte
+    and in order.
     """
     assert sent
     assert [each.target for each in arrived] == [each.target for each in sent]
     for before, after in zip(sent, arrived, strict=True):
         assert _told(after.headers) == _told(_headers(before))
-        assert after.body == before.body
+        assert after.body == _decompressed(before)
+
+
+def _decompressed(request: RawRequest) -> bytes:
+    if request.header("content-encoding") != b"zstd":
+        return request.body
+    return zstandard.ZstdDecompressor().decompressobj().decompress(request.body)
 
 
 def _headers(request: RawRequest) -> tuple[tuple[bytes, bytes], ...]:
