@@ -54,6 +54,7 @@ class Ratios(msgspec.Struct, frozen=True, kw_only=True):
     narrow: Decimal
     wide: Decimal
     astral: Decimal
+    opaque: Decimal
     excess_spaces: Decimal = Decimal(24)
 
 
@@ -63,6 +64,7 @@ USUAL = Ratios(
     narrow=Decimal("2.4"),
     wide=Decimal("1.3"),
     astral=Decimal("0.6"),
+    opaque=Decimal("1.5"),
 )
 
 # What the densest ordinary text of a class reaches: fewer tokens than this are not to be hoped for.
@@ -72,6 +74,7 @@ DENSE = Ratios(
     narrow=Decimal("4.6"),
     wide=Decimal("1.7"),
     astral=Decimal("0.75"),
+    opaque=Decimal("2.2"),
 )
 
 AUTO_SLACK = Decimal("1.20")
@@ -163,6 +166,7 @@ def _tokens(stats: TextStats, ratios: Ratios) -> int:
         + ceil_quotient(stats.narrow, ratios.narrow)
         + ceil_quotient(stats.wide, ratios.wide)
         + ceil_quotient(stats.astral, ratios.astral)
+        + ceil_quotient(stats.opaque, ratios.opaque)
         + floor_quotient(max(0, stats.spaces - stats.words), ratios.excess_spaces)
     )
 

@@ -26,7 +26,8 @@ class TextStats(msgspec.Struct, frozen=True, kw_only=True):
     ``words`` are runs between white space; the rest are disjoint classes of code points:
     ``letters`` (ASCII), ``spaces`` (ASCII white space), ``marks`` (every other ASCII character:
     digits, punctuation), ``narrow`` (two UTF-8 bytes: accents, Cyrillic, Arabic …), ``wide``
-    (three: CJK, Indic …), ``astral`` (four: emoji …). The classes add up to ``chars``.
+    (three: CJK, Indic …), ``astral`` (four: emoji …), and ``opaque``: ASCII letters and digits in
+    runs so long that they are no words (base64, hashes). The classes add up to ``chars``.
     """
 
     chars: int = 0
@@ -37,6 +38,7 @@ class TextStats(msgspec.Struct, frozen=True, kw_only=True):
     narrow: int = 0
     wide: int = 0
     astral: int = 0
+    opaque: int = 0
 
     def __add__(self, other: "TextStats") -> "TextStats":
         return TextStats(
@@ -48,6 +50,7 @@ class TextStats(msgspec.Struct, frozen=True, kw_only=True):
             narrow=self.narrow + other.narrow,
             wide=self.wide + other.wide,
             astral=self.astral + other.astral,
+            opaque=self.opaque + other.opaque,
         )
 
 

@@ -5,6 +5,7 @@ module; what a count means in tokens belongs to ``core.estimate``. No single ope
 more than 256 KB, so that counting a large request never holds up others for long.
 """
 
+import re
 from typing import Any
 
 import msgspec
@@ -31,9 +32,12 @@ def _class_of(byte: int) -> int:
 
 
 _CLASSES = bytes(_class_of(byte) for byte in range(256))
+_ALNUM = bytes(b"x"[0] if chr(b).isalnum() and b < 0x80 else b" "[0] for b in range(256))  # noqa: PLR2004 - ASCII
+_OPAQUE = b"x" * 32  # letters and digits in a row, from which on it is no word of any language
+_OPAQUE_RUN = re.compile(b"x{32,}+")
 _WORDS = bytes(b" "[0] if byte in _SPACE else b"x"[0] for byte in range(256))
 
-_FIELDS = ("chars", "words", "letters", "spaces", "marks", "narrow", "wide", "astral")
+_FIELDS = ("chars", "words", "letters", "spaces", "marks", "narrow", "wide", "astral", "opaque")
 _CHARS, _LETTERS = _FIELDS.index("chars"), _FIELDS.index("letters")
 
 # Inside values of unknown form: labels, and data of images and files, which are no text.
@@ -134,8 +138,22 @@ def _count(text: str, counts: list[int], *, in_word: bool) -> bool:
     if len(data) != chars:
         narrow, wide, astral = classes.count(b"2"), classes.count(b"3"), classes.count(b"4")
     starts = words.count(b" x") + (words[:1] == b"x" and not in_word)
-    marks = chars - letters - spaces - narrow - wide - astral
-    found = (chars, starts, letters, spaces, marks, narrow, wide, astral)
+    opaque, of_letters = _opaque(data, classes)
+    letters -= of_letters
+    marks = chars - letters - spaces - narrow - wide - astral - opaque
+    found = (chars, starts, letters, spaces, marks, narrow, wide, astral, opaque)
     for index, count in enumerate(found):
         counts[index] += count
     return words.endswith(b"x")
+
+
+def _opaque(data: bytes, classes: bytes) -> tuple[int, int]:
+    """Return how many characters stand in opaque runs, and how many of those are letters."""
+    runs = data.translate(_ALNUM)
+    if _OPAQUE not in runs:
+        return 0, 0
+    size = letters = 0
+    for run in _OPAQUE_RUN.finditer(runs):
+        size += run.end() - run.start()
+        letters += classes.count(b"l", run.start(), run.end())
+    return size, letters

@@ -30,21 +30,29 @@ def counted(*texts: str) -> TextStats:
         ("Hello you", TextStats(chars=9, words=2, letters=8, spaces=1)),
         (" a1, b\n", TextStats(chars=7, words=2, letters=2, spaces=3, marks=2)),
         ("\x00\x7f~", TextStats(chars=3, words=1, marks=3)),
+        ("h " + "a1" * 16, TextStats(chars=34, words=2, letters=1, spaces=1, opaque=32)),
+        ("a1" * 15, TextStats(chars=30, words=1, letters=15, marks=15)),
         ("é漢😀", TextStats(chars=3, words=1, narrow=1, wide=1, astral=1)),
     ],
 )
 def test_each_character_is_of_one_class(text: str, stats: TextStats) -> None:
-    """ASCII letters, white space and the rest; then by the bytes that UTF-8 needs."""
+    """ASCII letters, white space and the rest; by the bytes of UTF-8; long runs are opaque."""
     assert counted(text) == stats
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=[]), max_size=40), max_size=5))
+@given(
+    st.lists(
+        st.text(st.characters(exclude_categories=[]), max_size=40)
+        | st.text("aB7+ é", min_size=60, max_size=200),
+        max_size=5,
+    )
+)
 def test_the_classes_add_up(texts: list[str]) -> None:
     """No character is lost or counted twice, half surrogate pairs included."""
     stats = counted(*texts)
     assert stats.chars == sum(len(text) for text in texts)
-    classes = (stats.letters, stats.spaces, stats.marks, stats.narrow, stats.wide, stats.astral)
-    assert sum(classes) == stats.chars
+    ascii_classes = (stats.letters, stats.spaces, stats.marks, stats.opaque)
+    assert sum(ascii_classes) + stats.narrow + stats.wide + stats.astral == stats.chars
 
 
 @given(st.text("a \né", min_size=1, max_size=20), st.integers(0, 8))
