@@ -23,7 +23,7 @@ from gatewayctl.core.routing.world import Request, World
 from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.replies import error_reply, own_headers
 from gatewayctl.daemon.trying import Got, Streamed, Tries, Whole
-from gatewayctl.upstream.headers import reply_headers
+from gatewayctl.upstream.headers import about_limits, reply_headers
 
 log = logging.getLogger("gatewayctl.requests")
 
@@ -178,7 +178,11 @@ class Pipeline:
             response.headers.extend((*first.failure.headers, *headers.items()))
             return response
         error = told(asked.name, failures)
-        return error_reply(asked.codec, error, headers, self._settings.server.overflow_status)
+        overflow = self._settings.server.overflow_status
+        refusal = error_reply(asked.codec, error, headers, overflow)
+        if len(failures) == 1:
+            refusal.headers.extend(about_limits(first.failure.headers))
+        return refusal
 
     def _advance(self, candidate: Candidate, planned: dict[str, int]) -> None:
         """Move the counters of the round-robin alloys whose head this attempt is, once each."""

@@ -6,7 +6,7 @@ with its protocol's terminal frame or with its typed error event. Only whole eve
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
 
@@ -16,7 +16,8 @@ from gatewayctl.core.exhausted import told_kind
 from gatewayctl.protocols.codec import BadFrame, Codec, StreamWatcher
 from gatewayctl.protocols.sse import SseEvent, SseParser
 from gatewayctl.upstream.client import Reply
-from gatewayctl.upstream.failures import in_stream
+from gatewayctl.upstream.failures import in_json, in_stream
+from gatewayctl.upstream.scrub import Scrub
 
 MAX_EVENT = 16 * 1024 * 1024
 """Bytes of one event, and of all that is held before the commit."""
@@ -31,8 +32,11 @@ TRAILER = 2.0
 class Stream:
     """One upstream stream on its way to one client."""
 
-    def __init__(self, reply: Reply, codec: Codec, *, usage_requested: bool) -> None:
+    def __init__(
+        self, reply: Reply, codec: Codec, secrets: Callable[[], Scrub], *, usage_requested: bool
+    ) -> None:
         self._reply = reply
+        self._secrets = secrets
         self._codec = codec
         self._parser = SseParser(MAX_EVENT)
         self._chunks = reply.chunks()
@@ -57,7 +61,11 @@ class Stream:
                     return
                 if size > MAX_EVENT:
                     raise _bad(f"more than {MAX_EVENT} bytes came before any content")
-        raise _bad("the stream ended before its first content")
+        if (
+            failure := in_json(self._codec.protocol, self._reply.headers, self._parser.tail)
+        ) is None:
+            raise _bad("the stream ended before its first content")
+        raise UpstreamFailed(failure)
 
     async def forward(self, response: web.StreamResponse, request_id: str) -> Failure | None:
         """Send what was held and all that follows; return how the upstream broke, if it did."""
@@ -95,7 +103,10 @@ class Stream:
         try:
             for event in events:
                 phase = self._see(event)
-                out.append(self.watcher.release(event))
+                if phase is Phase.ERROR:
+                    out.append(self._secrets().raw(event.raw))
+                else:
+                    out.append(self.watcher.release(event))
                 if phase is Phase.TERMINAL or phase is Phase.ERROR:
                     self.ended = phase
                     return True
@@ -115,7 +126,8 @@ class Stream:
 
     def _told(self) -> Failure:
         """Return what the upstream's own error event says."""
-        return in_stream(self.watcher.error_code, self.watcher.error or "stream error")
+        told = in_stream(self.watcher.error_code, self.watcher.error or "stream error")
+        return self._secrets().failure(told)
 
     def _see(self, event: SseEvent) -> Phase:
         try:

@@ -5,7 +5,8 @@ been sent to the client by then. Which candidate comes next is ``core.attempts``
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import msgspec
 from aiohttp import web
@@ -16,18 +17,19 @@ from gatewayctl.core.errors import Failure, FailureKind, UpstreamFailed
 from gatewayctl.core.model import Auth
 from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.daemon.asked import Asked
+from gatewayctl.daemon.offload import offloaded
 from gatewayctl.daemon.relay import Stream
 from gatewayctl.protocols.codec import BadFrame, Changes
 from gatewayctl.upstream.client import Call, Reply, Upstream
 from gatewayctl.upstream.credentials import Credentials, serves
 from gatewayctl.upstream.failures import classify, in_reply
 from gatewayctl.upstream.headers import request_headers
+from gatewayctl.upstream.scrub import Scrub, scrub
 
 REPLY_LIMIT = 256 * 1024 * 1024
 """Bytes of a whole reply; more is no answer of a model."""
 
-READ_INLINE = 1024 * 1024
-"""Bytes of a whole reply from which it is parsed off the loop."""
+_ERRORS = (4, 5)  # the classes of statuses that say an error
 
 ERROR_LIMIT = 256 * 1024
 """Bytes that are read of an upstream's error reply."""
@@ -64,18 +66,31 @@ class Tries:
         override = self._settings.models.get(candidate.model)
         timeouts = _timeouts(settings.timeouts, override)
         limit = _to_commit(asked, candidate, timeouts, left)
-        credential: str | None = None
+        headers = asked.request.headers
+        secrets = partial(scrub, settings, None, headers)
         try:
             async with asyncio.timeout(limit):
+                credential = None
                 if settings.provider.auth is Auth.KEY:
                     credential = await self._credentials.get(settings)
-                call = _call(asked, candidate, settings, override, credential, timeouts)
-                return await self._committed(asked, candidate, await self._upstream.send(call))
+                secrets = partial(scrub, settings, credential, headers)
+                call = await offloaded(
+                    len(asked.body),
+                    _call,
+                    asked,
+                    candidate,
+                    settings,
+                    override,
+                    credential,
+                    timeouts,
+                )
+                reply = await self._upstream.send(call)
+                return await self._committed(asked, candidate, reply, secrets)
         except TimeoutError as error:
             message = f"no content from {candidate.model} within {limit:g} s"
             raise UpstreamFailed(Failure(kind=FailureKind.TIMEOUT, message=message)) from error
         except UpstreamFailed as error:
-            raise UpstreamFailed(_scrubbed(error.failure, credential)) from error
+            raise UpstreamFailed(secrets().failure(error.failure)) from error
 
     def passes(self, failed: Failed) -> bool:
         """Tell whether an upstream's refusal is the client's to see as it came.
@@ -87,9 +102,11 @@ class Tries:
             return False
         forwards = self._settings.providers[failed.candidate.provider].provider.auth is Auth.FORWARD
         own = failure.kind in {FailureKind.AUTH, FailureKind.FORBIDDEN} and not forwards
-        return not own and failure.status >= web.HTTPBadRequest.status_code
+        return not own and failure.status // 100 in _ERRORS
 
-    async def _committed(self, asked: Asked, candidate: Candidate, reply: Reply) -> Got:
+    async def _committed(
+        self, asked: Asked, candidate: Candidate, reply: Reply, secrets: Callable[[], Scrub]
+    ) -> Got:
         """Read a reply up to its commit; its connection is closed if there is none."""
         got: Got | None = None
         try:
@@ -100,7 +117,7 @@ class Tries:
                 )
             if asked.shape.stream and reply.content_type in {"text/event-stream", ""}:
                 requested = asked.codec.usage_requested(asked.body)
-                stream = Stream(reply, asked.codec, usage_requested=requested)
+                stream = Stream(reply, asked.codec, secrets, usage_requested=requested)
                 await stream.commit()
                 got = Streamed(reply=reply, stream=stream)
             else:
@@ -120,10 +137,7 @@ class Tries:
             )
         if failure is None:
             try:
-                if len(body) < READ_INLINE:
-                    asked.codec.read_reply(body)
-                else:
-                    await asyncio.to_thread(asked.codec.read_reply, body)
+                await offloaded(len(body), asked.codec.read_reply, body)
             except BadFrame as error:
                 failure = Failure(kind=FailureKind.BAD_RESPONSE, message=str(error))
         if failure is not None:
@@ -148,17 +162,6 @@ def _call(
         body=asked.codec.patch(asked.body, _changes(asked, candidate, settings, override)),
         stream=asked.shape.stream,
         timeouts=timeouts,
-    )
-
-
-def _scrubbed(failure: Failure, credential: str | None) -> Failure:
-    """Return the failure without our credential, which some upstreams quote when they refuse it."""
-    if credential is None:
-        return failure
-    return msgspec.structs.replace(
-        failure,
-        message=failure.message.replace(credential, "…"),
-        body=failure.body.replace(credential.encode(), b"..."),
     )
 
 

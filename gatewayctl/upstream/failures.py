@@ -130,8 +130,12 @@ class _Reply(msgspec.Struct, frozen=True):
 def classify(
     protocol: WireProtocol, status: int, headers: MultiMapping[str], body: bytes
 ) -> Failure:
-    """Return what a reply whose status is not a success means. ``body`` may be cut off."""
-    told = _told(_decoded(body))
+    """Return what a reply whose status is not a success means.
+
+    ``body`` may be cut off. It is kept in the failure only if it is an error object.
+    """
+    decoded = _decoded(body)
+    told = _told(decoded)
     kind = _kind(protocol, status, told)
     silent = "a redirect, which is not followed" if status // 100 == 3 else "no error message"  # noqa: PLR2004 - the class of redirects
     words = _words(told.message, kind) or silent
@@ -140,7 +144,7 @@ def classify(
         message=f"HTTP {status}: {words}",
         status=status,
         retry_after=_retry_after(headers, told),
-        body=body,
+        body=body if _says_error(decoded) else b"",
         content_type=headers.get("Content-Type", ""),
         headers=reply_headers(headers),
     )
@@ -151,10 +155,26 @@ def in_reply(protocol: WireProtocol, headers: MultiMapping[str], body: bytes) ->
     media = headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if media and media != "application/json" and not media.endswith("+json"):
         return _bad(f"JSON was expected, {_words(media, _K.BAD_RESPONSE)} came")
+    reply = _reply(body)
+    return (
+        _bad("the reply is not a JSON object") if reply is None else _in(protocol, headers, reply)
+    )
+
+
+def in_json(protocol: WireProtocol, headers: MultiMapping[str], body: bytes) -> Failure | None:
+    """Return the error that a JSON object says, whatever its content type; None if it says none."""
+    reply = _reply(body)
+    return None if reply is None else _in(protocol, headers, reply)
+
+
+def _reply(body: bytes) -> _Reply | None:
     try:
-        reply = msgspec.json.decode(body, type=_Reply)
+        return msgspec.json.decode(body, type=_Reply)
     except (msgspec.DecodeError, RecursionError):
-        return _bad("the reply is not a JSON object")
+        return None
+
+
+def _in(protocol: WireProtocol, headers: MultiMapping[str], reply: _Reply) -> Failure | None:
     if not reply.error and reply.type != "error":
         return None
     told = _told({"error": reply.error or {}})
@@ -255,6 +275,12 @@ def _told(value: object) -> _Told:
         codes=tuple(str(it) for it in named if isinstance(it, str | int) and it != "error"),
         wait=next(filter(None, (_number(it.get("retryDelay")) for it in details)), None),
     )
+
+
+def _says_error(value: object) -> bool:
+    """Tell whether a body is an error that a client of the protocol can read: no page, no scrap."""
+    inner = value[0] if isinstance(value, list) and value else value
+    return isinstance(inner, dict) and bool(inner.get("error") or inner.get("detail"))
 
 
 def _list(value: object) -> list[object]:

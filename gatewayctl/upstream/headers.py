@@ -4,6 +4,7 @@ Pure. Bodies travel decompressed and with a length of their own, so whatever des
 transfer stays behind; everything the gateway adds about itself is the daemon's business.
 """
 
+import re
 from collections.abc import Mapping
 
 from multidict import CIMultiDict, MultiMapping
@@ -32,6 +33,7 @@ _HOP_BY_HOP = frozenset(
 )
 _TRANSFER = frozenset({"content-encoding", "content-length"})
 _OWN = "x-gatewayctl-"
+_UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 _ALWAYS_UP = frozenset({"accept", "traceparent", "tracestate"})
 _UP = {
@@ -48,6 +50,7 @@ _NOT_DOWN = (
     | _TRANSFER
     | {"alt-svc", "date", "server", "set-cookie", "set-cookie2", "strict-transport-security"}
 )
+_ABOUT_LIMITS = ("anthropic-ratelimit-", "x-ratelimit-", "request-id", "x-request-id", "cf-ray")
 _NOT_DOWN_PREFIXES = (_OWN, "access-control-")
 
 
@@ -85,6 +88,11 @@ def reply_headers(upstream: MultiMapping[str]) -> Headers:
         and not lower.startswith(_NOT_DOWN_PREFIXES)
         and _is_sendable(value)
     )
+
+
+def about_limits(headers: Headers) -> Headers:
+    """Return what an error of the gateway's own tells of the upstream: its limits and its ids."""
+    return tuple((name, value) for name, value in headers if name.lower().startswith(_ABOUT_LIMITS))
 
 
 def _forwarded(client: MultiMapping[str]) -> CIMultiDict[str]:
@@ -142,4 +150,4 @@ def _named_by_connection(headers: MultiMapping[str]) -> frozenset[str]:
 
 def _is_sendable(value: str) -> bool:
     """Tell whether a value can be written again: bytes that are not UTF-8 and controls cannot."""
-    return value.isascii() or not any(0xD800 <= ord(char) <= 0xDFFF for char in value)  # noqa: PLR2004 - surrogates
+    return _UNSENDABLE.search(value) is None

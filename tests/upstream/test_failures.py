@@ -10,6 +10,7 @@ from gatewayctl.upstream.failures import (
     LONGEST_MESSAGE,
     LONGEST_WAIT,
     classify,
+    in_json,
     in_reply,
     in_stream,
 )
@@ -61,9 +62,9 @@ def anthropic(kind: str, message: str = "words") -> bytes:
 )
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b'{"error":null}', b"[" * 9999])
 def test_status_decides_where_the_body_says_nothing(status: int, kind: str, body: bytes) -> None:
-    """Without a readable error object the status alone is read, whatever the bytes are."""
+    """Without a readable error object the status alone is read, and no bytes are passed on."""
     failure = classify(CHAT, status, NONE, body)
-    assert (failure.kind, failure.status, failure.body) == (FailureKind(kind), status, body)
+    assert (failure.kind, failure.status, failure.body) == (FailureKind(kind), status, b"")
 
 
 @pytest.mark.parametrize(
@@ -144,10 +145,24 @@ def test_retry_delay_of_google_is_read_from_the_body() -> None:
 
 def test_failure_keeps_what_a_client_of_the_protocol_may_see() -> None:
     """Body, content type and the end-to-end headers are kept, cookies are not."""
-    headers = CIMultiDict({"Content-Type": "text/plain", "x-request-id": "r1", "Set-Cookie": "a"})
-    failure = classify(CHAT, 400, headers, b"no")
-    assert (failure.body, failure.content_type) == (b"no", "text/plain")
-    assert dict(failure.headers) == {"Content-Type": "text/plain", "x-request-id": "r1"}
+    headers = CIMultiDict({"Content-Type": "text/json", "x-request-id": "r1", "Set-Cookie": "a"})
+    failure = classify(CHAT, 400, headers, openai("no"))
+    assert (failure.body, failure.content_type) == (openai("no"), "text/json")
+    assert dict(failure.headers) == {"Content-Type": "text/json", "x-request-id": "r1"}
+
+
+@pytest.mark.parametrize("body", [b"<html>busy", b'{"ok":1}', b'{"error":{"message":"cut o'])
+def test_a_page_or_a_scrap_is_not_kept_for_the_client(body: bytes) -> None:
+    """Only an error object can be read by a client of the protocol; the rest is told in ours."""
+    assert classify(CHAT, 502, NONE, body).body == b""
+
+
+def test_an_error_object_is_found_whatever_its_content_type() -> None:
+    """Some servers send an error as the body of what they call an event stream."""
+    found = in_json(CHAT, NONE, openai("busy", code="server_is_overloaded"))
+    assert found is not None
+    assert found.kind == FailureKind.OVERLOADED
+    assert in_json(CHAT, NONE, b"data: {}") is None
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import pytest
 from multidict import CIMultiDict
 
 from gatewayctl.core.model import Auth, WireProtocol
-from gatewayctl.upstream.headers import USER_AGENT, reply_headers, request_headers
+from gatewayctl.upstream.headers import USER_AGENT, about_limits, reply_headers, request_headers
 
 from .conftest import MakeProvider
 
@@ -129,3 +129,17 @@ def test_reply_headers_are_end_to_end_and_free_of_cookies() -> None:
         ("x-binary", "\udcff"),
     ]
     assert reply_headers(CIMultiDict([*dropped, *kept])) == tuple(kept)
+
+
+@pytest.mark.parametrize("value", ["a\x01b", "a\x7fb", "a\rb", "a\nb: c", "a\0b", "a\udcffb"])
+def test_what_cannot_be_written_again_stays_behind(provider: MakeProvider, value: str) -> None:
+    """A control character in a header would break the reply, or forge another header."""
+    headers = CIMultiDict([("x-bad", value), ("accept", value), ("x-good", "tab\tand é")])
+    assert dict(reply_headers(headers)) == {"x-good": "tab\tand é"}
+    assert CIMultiDict(request_headers(provider(), CHAT, headers, None))["accept"] == "*/*"
+
+
+def test_an_error_of_our_own_tells_the_upstreams_limits() -> None:
+    """Rate limits and request ids travel even when the body does not."""
+    told = (("X-RateLimit-Remaining", "0"), ("cf-ray", "1"), ("Content-Type", "text/html"))
+    assert about_limits(told) == told[:2]

@@ -1,0 +1,46 @@
+from gatewayctl.core.errors import Failure, FailureKind
+from gatewayctl.core.model import Auth
+from gatewayctl.upstream.scrub import scrub
+
+from .conftest import MakeProvider
+
+
+def failure(words: str) -> Failure:
+    """Return a failure that says these words everywhere."""
+    return Failure(
+        kind=FailureKind.SERVER_ERROR,
+        message=words,
+        body=words.encode(),
+        headers=(("x-echo", words), ("x-latin", "caf\xe9 \udcff")),
+    )
+
+
+def test_whatever_an_upstream_was_sent_does_not_come_back_from_it(provider: MakeProvider) -> None:
+    """Key, configured headers and the URL's password vanish from words, body and headers."""
+    settings = provider(
+        base_url="http://user:url-password@127.0.0.1:9", headers={"x-team": "header-secret"}
+    )
+    found = scrub(settings, "the-key", {}).failure(
+        failure("the-key, header-secret, url-password, other")
+    )
+    assert found.message == "…, …, …, other"
+    assert found.body == b"..., ..., ..., other"
+    assert found.headers == (
+        ("x-echo", "..., ..., ..., other"),
+        ("x-latin", "caf\xe9 \udcff"),
+    )
+
+
+def test_a_forwarded_credential_stays_out_of_words_and_passes_to_its_owner(
+    provider: MakeProvider,
+) -> None:
+    """The client may see its own key quoted; the log may not."""
+    settings = provider(auth=Auth.FORWARD)
+    client = {"authorization": "Bearer opaque-token", "x-api-key": "opaque-key"}
+    found = scrub(settings, None, client).failure(failure("opaque-token opaque-key"))
+    assert (found.message, found.body) == ("… …", b"opaque-token opaque-key")
+
+
+def test_nothing_of_it_shows_in_a_repr(provider: MakeProvider) -> None:
+    """A traceback or a debugger shows no secret."""
+    assert "the-key" not in repr(scrub(provider(), "the-key", {}))
