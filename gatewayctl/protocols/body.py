@@ -19,6 +19,9 @@ Tokens = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 """How many of something: at least one."""
 
+Name = Annotated[str, msgspec.Meta(max_length=1024)]
+"""A model's name. Longer ones are none, and would stand in headers, in logs and in errors."""
+
 _AT = re.compile(r" - at `(\$.*)`$", re.DOTALL)
 _BYTE = re.compile(r" ?\(byte (\d+)\)$")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]')

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from gatewayctl.protocols.body import Count, Tokens
+from gatewayctl.protocols.body import Count, Name, Tokens
 
 
 class Url(msgspec.Struct):
@@ -62,7 +62,7 @@ class StreamOptions(msgspec.Struct):
 class Request(msgspec.Struct):
     """A request. ``reasoning`` is OpenRouter's and vLLM's object."""
 
-    model: str
+    model: Name
     messages: list[Message]
     stream: bool | None = None
     stream_options: StreamOptions | None = None

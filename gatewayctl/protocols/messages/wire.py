@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from gatewayctl.protocols.body import Tokens
+from gatewayctl.protocols.body import Name, Tokens
 
 
 class Source(msgspec.Struct):
@@ -69,7 +69,7 @@ class OutputConfig(msgspec.Struct):
 class Request(msgspec.Struct):
     """A request, or one for a count (without ``max_tokens``)."""
 
-    model: str
+    model: Name
     messages: list[Message]
     max_tokens: Tokens | None = None
     system: str | list[Block] | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from gatewayctl.protocols.body import Tokens
+from gatewayctl.protocols.body import Name, Tokens
 
 
 class Part(msgspec.Struct):
@@ -58,7 +58,7 @@ class Text(msgspec.Struct):
 class Request(msgspec.Struct):
     """A request. ``input`` may be missing where something else stands for it."""
 
-    model: str
+    model: Name
     input: str | list[Item] | None = None
     instructions: str | None = None
     stream: bool | None = None
