@@ -7,7 +7,6 @@ Whatever goes wrong is told in the dialect of the path that was asked.
 import asyncio
 import logging
 import re
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import unquote
 
@@ -20,8 +19,9 @@ from gatewayctl.core.routing.decision import Candidate, Skipped
 from gatewayctl.daemon import body
 from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.listing import Listing
+from gatewayctl.daemon.offload import offloaded
 from gatewayctl.daemon.pipeline import Pipeline
-from gatewayctl.daemon.replies import error_reply, json_reply, own_headers
+from gatewayctl.daemon.replies import error_reply, json_reply, new_request_id, own_headers
 from gatewayctl.protocols.catalog import CODECS
 from gatewayctl.protocols.codec import Codec
 
@@ -46,6 +46,7 @@ class App:
             settings.server.host.lower(),
             *(host.lower() for host in settings.server.allowed_hosts),
         }
+        self._origins = {None, *settings.server.cors_origins}
         self.unready: str | None = None
         chat = CODECS[WireProtocol.CHAT_COMPLETIONS]
         messages = CODECS[WireProtocol.MESSAGES]
@@ -59,12 +60,12 @@ class App:
             "/models": (chat, {"GET": self._models}),
             "/healthz": (chat, {"GET": self._healthz}),
             "/readyz": (chat, {"GET": self._readyz}),
-            "/": (chat, {"GET": self._root, "HEAD": self._root}),
+            "/": (chat, {"GET": self._root}),
         }
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; no exception leaves but cancellation."""
-        request_id = f"req_{secrets.token_hex(12)}"
+        request_id = new_request_id()
         codec = self._dialect(request)
         try:
             error = self._denied(request)
@@ -113,9 +114,9 @@ class App:
                 request_id,
             )
         _, methods = found
-        handler = methods.get(request.method)
+        handler = methods.get("GET" if request.method == "HEAD" else request.method)
         if handler is None:
-            allowed = ", ".join(methods)
+            allowed = ", ".join(methods).replace("GET", "GET, HEAD")
             response = self._error(
                 codec,
                 ApiError(
@@ -137,17 +138,21 @@ class App:
         return self._messages if "anthropic-version" in request.headers else self._chat
 
     def _denied(self, request: web.BaseRequest) -> ApiError | None:
-        """Refuse a page that reached loopback under a name of its own (DNS rebinding)."""
-        host = request.headers.get("Host", "").lower()
-        if not host or _PORT.sub("", host) in self._hosts:
+        """Refuse web pages: whoever may call spends the keys that the gateway holds.
+
+        A page gives itself away by its own name in Host (DNS rebinding) or by an Origin, which
+        browsers add to whatever a page sends, even to a POST that needs no preflight. A page of
+        this machine is another program's all the same, so loopback is no exception.
+        """
+        # Without a Host header aiohttp would name this machine; no page can leave it out.
+        host = request.host.lower() if "Host" in request.headers else ""
+        if host and _PORT.sub("", host) not in self._hosts:
+            message = f'"{host}" is not served; add it to server.allowed_hosts if it is yours'
+        elif (origin := request.headers.get("Origin")) not in self._origins:
+            message = f'web pages may not call the gateway (the Origin header names "{origin}")'
+        else:
             return None
-        return ApiError(
-            kind=ErrorKind.FORBIDDEN,
-            message=(
-                f'the Host header names "{host}"; add it to server.allowed_hosts if it is yours'
-            ),
-            should_retry=False,
-        )
+        return ApiError(kind=ErrorKind.FORBIDDEN, message=message, should_retry=False)
 
     def _error(self, codec: Codec, error: ApiError, request_id: str) -> web.Response:
         headers = own_headers(request_id)
@@ -157,6 +162,7 @@ class App:
         self, request: web.BaseRequest, codec: Codec, request_id: str, *, counting: bool
     ) -> Asked:
         started = asyncio.get_running_loop().time()
+        body.check_length(request.content_length, self._settings.server.body_limit)
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(_CONTINUE)
             request.writer.output_size = 0
@@ -166,7 +172,7 @@ class App:
             request=request,
             codec=codec,
             body=data,
-            shape=codec.shape(data, counting=counting),
+            shape=await offloaded(len(data), codec.shape, data, counting=counting),
             request_id=request_id,
             started=started,
         )

@@ -24,6 +24,7 @@ MAX_CODINGS = 3
 _PIECE = 256 * 1024
 _SIP = 256  # bytes of zstd, which become at most 8 MB
 _INLINE = 64 * 1024  # compressed bytes from which the work is done off the loop
+_INLINE_BECOMES = 1024 * 1024  # bytes that they may become on it
 
 
 class BodyTooLarge(GatewayctlError):
@@ -32,6 +33,12 @@ class BodyTooLarge(GatewayctlError):
 
 class BodyTimeout(GatewayctlError):
     """The client stopped sending its body."""
+
+
+def check_length(announced: int | None, limit: int) -> None:
+    """Raise ``BodyTooLarge`` before anything is read of a body that says it is too large."""
+    if announced is not None and announced > limit:
+        raise BodyTooLarge(f"the body is larger than {limit} bytes")
 
 
 async def read(content: StreamReader, encoding: str, limit: int) -> bytes:
@@ -45,10 +52,7 @@ async def read(content: StreamReader, encoding: str, limit: int) -> bytes:
         if coding not in _DECODERS:
             known = ", ".join(sorted(_DECODERS))
             raise RequestInvalid(f'content-encoding "{coding}" is not one of {known}')
-        if len(body) < _INLINE:
-            body = _decoded(body, coding, limit)
-        else:
-            body = await asyncio.to_thread(_decoded, body, coding, limit)
+        body = await _decompressed(body, coding, limit)
     return body
 
 
@@ -68,6 +72,17 @@ async def _received(content: StreamReader, limit: int) -> bytes:
     except TimeoutError as error:
         raise BodyTimeout(f"no more of the body came for {READ_TIMEOUT:.0f} s") from error
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _decompressed(body: bytes, coding: str, limit: int) -> bytes:
+    """Decompress off the loop what is large, or turns out to become so."""
+    if len(body) < _INLINE:
+        try:
+            return _decoded(body, coding, min(limit, _INLINE_BECOMES))
+        except BodyTooLarge:
+            if limit <= _INLINE_BECOMES:
+                raise
+    return await asyncio.to_thread(_decoded, body, coding, limit)
 
 
 def _decoded(body: bytes, coding: str, limit: int) -> bytes:

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from gatewayctl.core.errors import GatewayctlError
 from gatewayctl.daemon.app import App
+from gatewayctl.daemon.connection import Server
 
 log = logging.getLogger("gatewayctl.daemon")
 
@@ -25,9 +26,10 @@ BACKLOG = 1024
 """Connections that may wait to be accepted."""
 
 KEEPALIVE = 75.0
-"""Seconds that an idle client connection is kept."""
+"""Seconds that a client connection is kept while no whole request head comes on it."""
 
 _MAX_FIELD = 64 * 1024  # bytes of one request header: agents send long ones
+_MAX_LINE = 8 * 1024  # bytes of a request line, whose longest part is a model's name
 
 
 class CannotListen(GatewayctlError):
@@ -71,12 +73,12 @@ def _bound(host: str, port: int) -> socket.socket:
 
 async def start(app: App, sockets: list[socket.socket]) -> web.ServerRunner:
     """Accept requests on the sockets; ``cleanup`` of what is returned drains and ends."""
-    server = web.Server(
+    server = Server(
         app,
         handler_cancellation=True,
         auto_decompress=False,
         access_log=None,
-        max_line_size=_MAX_FIELD,
+        max_line_size=_MAX_LINE,
         max_field_size=_MAX_FIELD,
         keepalive_timeout=KEEPALIVE,
     )

@@ -7,6 +7,16 @@ import msgspec
 
 from gatewayctl.config.levels import LogFormat, LogLevel
 
+_ESCAPED = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160))}
+
+
+class TextFormatter(logging.Formatter):
+    """One line a record: a line break in a model's name must not forge another."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Return the line, its control characters escaped."""
+        return super().formatMessage(record).translate(_ESCAPED)
+
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line."""
@@ -30,7 +40,7 @@ def configure(level: LogLevel, style: LogFormat) -> None:
     if style is LogFormat.JSON:
         handler.setFormatter(JsonFormatter())
     else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+        handler.setFormatter(TextFormatter("%(asctime)s %(levelname)-7s %(message)s"))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

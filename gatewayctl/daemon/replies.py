@@ -1,5 +1,6 @@
 """Replies of the daemon's own: errors in the client's dialect, JSON, and the gateway's headers."""
 
+import secrets
 from collections.abc import Mapping
 from urllib.parse import quote
 
@@ -12,6 +13,11 @@ from gatewayctl.core.routing.decision import Candidate, Decision
 from gatewayctl.protocols.codec import Codec, WireError
 
 _VISIBLE = "!#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ "
+
+
+def new_request_id() -> str:
+    """Return an id for one request, which nobody can guess."""
+    return f"req_{secrets.token_hex(12)}"
 
 
 def header(value: str) -> str:
