@@ -5,9 +5,11 @@ Loads no HTTP client and asks no network. The daemon is wired in ``daemon.compos
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 import msgspec
+import typer
 
 from gatewayctl.config.kinds import is_provider, kinds, table_name
 from gatewayctl.config.load import default_settings, find_config, load
@@ -32,8 +34,27 @@ class Mode(StrEnum):
 
 
 def table(mode: Mode = Mode.CACHE) -> Table:
-    """Load the local cache over the packaged table, or the packaged one alone."""
-    return Cache(usual_folder()).load() if mode is Mode.CACHE else snapshot.load()
+    """Load the local cache over the packaged table, or the packaged one alone.
+
+    A cache that cannot be read is told on standard error, once.
+    """
+    if mode is Mode.SNAPSHOT:
+        return snapshot.load()
+    folder = usual_folder()
+    found = Cache(folder).load()
+    if found.lost:
+        _tell_lost(folder, found.lost)
+    return found
+
+
+@cache
+def _tell_lost(folder: Path, lost: frozenset[str]) -> None:
+    names = ", ".join(sorted(lost))
+    typer.echo(
+        f"gatewayctl: the cache in {folder} cannot be read ({names}), so the packaged table "
+        "answers; gatewayctl models refresh makes it anew",
+        err=True,
+    )
 
 
 def load_settings(

@@ -19,7 +19,7 @@ from gatewayctl.core.errors import StorageFailed
 from gatewayctl.registry import snapshot
 from gatewayctl.registry.claims import Claims
 from gatewayctl.registry.sources import PARSERS
-from gatewayctl.registry.table import FORMAT, Part, Table, join
+from gatewayctl.registry.table import FORMAT, Moment, Part, Table, is_claims, join
 from gatewayctl.storage import files
 
 T = TypeVar("T")
@@ -41,8 +41,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """A source's last attempt, and its last success. Times are ISO 8601 UTC."""
 
     outcome: Outcome
-    attempted_at: str
-    fetched_at: str | None = None
+    attempted_at: Moment
+    fetched_at: Moment | None = None
     error: str | None = None
 
 
@@ -50,7 +50,7 @@ class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
     """One source's claims as last fetched, and what the next request needs to say so."""
 
     format: int
-    fetched_at: str
+    fetched_at: Moment
     url: str
     etag: str | None
     models: dict[str, msgspec.Raw]
@@ -81,17 +81,29 @@ class Cache:
     def load(self) -> Table:
         """Return the merged table; what was never fetched, or is damaged, is the packaged one's.
 
-        Raises StorageFailed when a file is there and cannot be read.
+        No state of the folder makes this fail; what it cost is in the table's ``lost``.
         """
-        data = files.read_bytes(self.folder / _TABLE)
-        if data is None:
-            return snapshot.load()
         try:
-            table = Table.load(data)
+            data = files.read_bytes(self.folder / _TABLE)
+            table = Table.load(data) if data is not None else None
         except StorageFailed:
-            return Table.load(self._joined())
+            table = None
+        unreadable: set[str] = set()
         # A newer package brings newer parts for the sources that were never fetched.
-        return table if table.base == snapshot.digest() else Table.load(self._joined())
+        if table is None or table.base != snapshot.digest():
+            found = {name: self.source(name) for name in PARSERS}
+            unreadable = {name for name in found if not found[name] and _exists(self._path(name))}
+            table = Table.load(self._joined(found)) if any(found.values()) else snapshot.load()
+        return table.without(unreadable | self._outlived(table))
+
+    def _outlived(self, table: Table) -> set[str]:
+        """Return the sources whose last success is newer than what the table has of them."""
+        dates = {source.name: source.fetched_at for source in table.sources}
+        return {
+            name
+            for name, attempt in self.attempts().items()
+            if attempt.fetched_at is not None and dates.get(name, "") < attempt.fetched_at
+        }
 
     def stamp(self) -> tuple[int, int] | None:
         """Return what changes whenever the merged table does; None when there is none."""
@@ -103,21 +115,19 @@ class Cache:
 
     def attempts(self) -> dict[str, Attempt]:
         """Return the last attempt of each source that was ever tried."""
-        data = files.read_bytes(self.folder / _ATTEMPTS)
-        found = _decoded(data, _Attempts)
+        found = _read(self.folder / _ATTEMPTS, _Attempts)
         return found.sources if found is not None and found.format == FORMAT else {}
 
     def source(self, name: str) -> SourceFile | None:
         """Return a source as last fetched; None when it never was, or its file is damaged."""
-        found = _decoded(files.read_bytes(self._path(name)), SourceFile)
-        return found if found is not None and found.format == FORMAT else None
+        found = _read(self._path(name), SourceFile)
+        if found is None or found.format != FORMAT:
+            return None
+        return found if all(map(is_claims, found.models.values())) else None
 
     def part(self, name: str) -> Part | None:
         """Return a source's claims: as last fetched, else the packaged ones."""
-        fetched = self.source(name)
-        if fetched is not None:
-            return Part(fetched_at=fetched.fetched_at, models=fetched.models)
-        return snapshot.load().part(name)
+        return _part(name, self.source(name))
 
     def install(
         self,
@@ -136,8 +146,15 @@ class Cache:
             "etag": etag,
             "models": models,
         }
-        files.write_atomic(self._path(name), _encoder.encode(content))
-        files.write_atomic(self.folder / _TABLE, self._joined())
+        found = {other: self.source(other) for other in PARSERS if other != name}
+        files.write_together(
+            {
+                self._path(name): _encoder.encode(content),
+                self.folder / _TABLE: self._joined(
+                    found, {name: Part(fetched_at=fetched_at, models=models)}
+                ),
+            }
+        )
 
     def record(self, name: str, attempt: Attempt) -> None:
         """Store how an attempt ended; a failed one keeps the last success. Under the lock."""
@@ -151,19 +168,33 @@ class Cache:
         """Hold the folder against other writers; never around a fetch."""
         return files.locked(self.folder / _LOCK)
 
-    def _joined(self) -> bytes:
-        parts = {name: part for name in PARSERS if (part := self.part(name)) is not None}
-        return join(parts, base=snapshot.digest())
+    def _joined(
+        self, found: Mapping[str, SourceFile | None], new: Mapping[str, Part] | None = None
+    ) -> bytes:
+        parts = {name: part for name in found if (part := _part(name, found[name])) is not None}
+        return join({**parts, **(new or {})}, base=snapshot.digest())
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.json"
 
 
-def _decoded(data: bytes | None, kind: type[T]) -> T | None:
-    """Read a file of ours; a damaged one counts as absent, since each can be made again."""
-    if data is None:
-        return None
+def _part(name: str, fetched: SourceFile | None) -> Part | None:
+    if fetched is not None:
+        return Part(fetched_at=fetched.fetched_at, models=fetched.models)
+    return snapshot.load().part(name)
+
+
+def _exists(path: Path) -> bool:
     try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, RecursionError):
+        return path.exists()
+    except OSError:
+        return True  # behind a folder that cannot be looked into
+
+
+def _read(path: Path, kind: type[T]) -> T | None:
+    """Read a file of ours; a damaged one counts as absent, since each can be made again."""
+    try:
+        data = files.read_bytes(path)
+        return None if data is None else msgspec.json.decode(data, type=kind)
+    except (StorageFailed, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

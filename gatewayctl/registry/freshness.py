@@ -13,6 +13,9 @@ from gatewayctl.config.settings import SourceSettings
 from gatewayctl.registry.cache import Attempt, Outcome
 from gatewayctl.registry.table import Table
 
+_SKEW = 300
+"""Seconds by which clocks of machines that share a folder may differ."""
+
 
 class Freshness(StrEnum):
     """The state of one source."""
@@ -54,8 +57,25 @@ def statuses(
     counts = {source.name: source.models for source in table.sources}
     return tuple(
         _status(name, attempts.get(name), counts.get(name, 0), settings.ttl, now)
+        if name not in table.lost
+        else _lost(name, attempts.get(name), counts.get(name, 0))
         for name, settings in sources.items()
         if settings.url
+    )
+
+
+LOST = "what was fetched cannot be read any more"
+
+
+def _lost(name: str, attempt: Attempt | None, models: int) -> SourceStatus:
+    """Return the status of a source whose files are damaged: nothing fetched is in use."""
+    return SourceStatus(
+        name=name,
+        status=Freshness.FAILED,
+        fetched_at=None,
+        attempted_at=attempt.attempted_at if attempt else None,
+        models=models,
+        error=LOST,
     )
 
 
@@ -79,5 +99,8 @@ def _freshness(attempt: Attempt | None, ttl: float, now: datetime) -> Freshness:
         return Freshness.FAILED
     if attempt.outcome is Outcome.QUARANTINED:
         return Freshness.QUARANTINED
-    old = attempt.fetched_at is None or age(attempt.fetched_at, now) > ttl
-    return Freshness.STALE if old else Freshness.FRESH
+    if attempt.fetched_at is None:
+        return Freshness.STALE
+    seconds = (now - datetime.fromisoformat(attempt.fetched_at)).total_seconds()
+    # a time ahead of the clock says nothing about how old the table is
+    return Freshness.FRESH if -_SKEW <= seconds <= ttl else Freshness.STALE

@@ -5,6 +5,7 @@ quarantined: the old one stays and the reason is kept. How bytes come over the n
 business of whoever implements ``Fetch``.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ import msgspec
 
 from gatewayctl.config.kinds import kinds
 from gatewayctl.config.settings import SourceSettings
-from gatewayctl.core.errors import SourceFailed
+from gatewayctl.core.errors import SourceFailed, StorageFailed
 from gatewayctl.registry.cache import Attempt, Cache, Outcome
 from gatewayctl.registry.claims import Claims, SourceTable
 from gatewayctl.registry.sources import PARSERS, provider_names
@@ -67,7 +68,7 @@ def refresh(
 ) -> dict[str, Refreshed]:
     """Fetch the sources side by side and store each as it arrives; ``on_done`` hears of each.
 
-    Raises StorageFailed when the cache cannot be written.
+    What cannot be stored has failed, like what cannot be fetched.
     """
     if not sources:
         return {}
@@ -87,8 +88,7 @@ def refresh(
 def load_file(path: Path, source: str | None, cache: Cache) -> Refreshed:
     """Take a source's table from disk, as if it had been fetched now.
 
-    ``source`` None finds out by what the file holds. Raises SourceFailed when that fails, and
-    StorageFailed when the cache cannot be written.
+    ``source`` None finds out by what the file holds. Raises SourceFailed when that fails.
     """
     attempted_at = _now()
     try:
@@ -120,6 +120,13 @@ def _refresh_one(name: str, settings: SourceSettings, cache: Cache, fetch: Fetch
 
 def _take(name: str, fetched: Fetched, cache: Cache, *, url: str, attempted_at: str) -> Refreshed:
     """Parse and doubt what arrived, then store it."""
+    try:
+        return _store(name, fetched, cache, url=url, attempted_at=attempted_at)
+    except StorageFailed as error:
+        return _failed(name, error, cache, attempted_at)
+
+
+def _store(name: str, fetched: Fetched, cache: Cache, *, url: str, attempted_at: str) -> Refreshed:
     table: SourceTable | None = None
     if fetched.body is not None:
         try:
@@ -188,12 +195,13 @@ def _window(claims: Claims) -> int | None:
 
 def _failed(
     name: str,
-    error: SourceFailed,
+    error: SourceFailed | StorageFailed,
     cache: Cache,
     attempted_at: str,
     outcome: Outcome = Outcome.FAILED,
 ) -> Refreshed:
-    with cache.lock():
+    # where the disk takes no note of it either, the caller still hears why
+    with contextlib.suppress(StorageFailed), cache.lock():
         cache.record(name, _attempt(outcome, attempted_at, str(error)))
     return Refreshed(source=name, outcome=outcome, error=str(error))
 

@@ -5,7 +5,8 @@ that loading 10,000 models costs one scan and a look-up decodes one row. Precede
 look-up (``registry.merge``), which lets one source be exchanged without the others' bytes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import Annotated
 
 import msgspec
 
@@ -17,11 +18,17 @@ FORMAT = 1
 """Goes up when claims gain a field or change their meaning; other formats count as absent."""
 
 
+Moment = Annotated[
+    str, msgspec.Meta(pattern=r"^\d{4}-\d\d-(0[1-9]|1\d|2\d|3[01])T\d\d:\d\d:\d\dZ$")
+]
+"""A time in our files, ISO 8601 UTC to the second."""
+
+
 class TableSource(msgspec.Struct, frozen=True, kw_only=True):
     """One column: whose claims, since when, of how many models."""
 
     name: str
-    fetched_at: str
+    fetched_at: Moment
     models: int
 
 
@@ -52,13 +59,22 @@ _NOTHING = msgspec.Raw(b"null")
 
 
 class Table:
-    """A loaded table. ``base`` says which packaged table its unfetched parts came from."""
+    """A loaded table. ``base`` says which packaged table its unfetched parts came from.
+
+    ``lost`` names the sources that were fetched and whose files cannot be read any more, so that
+    the packaged table speaks for them.
+    """
 
     def __init__(
-        self, sources: tuple[TableSource, ...], rows: Mapping[str, msgspec.Raw], base: str
+        self,
+        sources: tuple[TableSource, ...],
+        rows: Mapping[str, msgspec.Raw],
+        base: str,
+        lost: frozenset[str] = frozenset(),
     ) -> None:
         self.sources = sources
         self.base = base
+        self.lost = lost
         self._rows = rows
 
     @classmethod
@@ -72,6 +88,10 @@ class Table:
             raise StorageFailed(f"a table of format {file.format}, not {FORMAT}")
         return cls(file.sources, file.models, file.base)
 
+    def without(self, lost: Collection[str]) -> "Table":
+        """Return the same table, known to lack what was fetched of these sources."""
+        return Table(self.sources, self._rows, self.base, frozenset(lost)) if lost else self
+
     def __len__(self) -> int:
         return len(self._rows)
 
@@ -83,13 +103,20 @@ class Table:
         return self._rows.keys()
 
     def spoken(self, model_id: str) -> dict[str, Spoken]:
-        """Return what each source says of a model, empty when none lists it."""
+        """Return what each source says of a model, empty when none lists it.
+
+        Rows are read as they are asked for: one that is damaged counts as not listed.
+        """
         row = self._rows.get(model_id)
         if row is None:
             return {}
+        try:
+            cells = _decode_row(row)
+        except msgspec.DecodeError:
+            return {}
         return {
             source.name: Spoken(claims=claims, fetched_at=source.fetched_at)
-            for source, claims in zip(self.sources, _decode_row(row), strict=True)
+            for source, claims in zip(self.sources, cells, strict=False)
             if claims is not None
         }
 
@@ -121,3 +148,12 @@ def join(parts: Mapping[str, Part], *, base: str = "") -> bytes:
 def claims_of(cell: Claims | msgspec.Raw) -> Claims:
     """Decode one cell of a part."""
     return _decode_claims(cell) if isinstance(cell, msgspec.Raw) else cell
+
+
+def is_claims(cell: msgspec.Raw) -> bool:
+    """Tell whether one cell of a part can be read."""
+    try:
+        _decode_claims(cell)
+    except msgspec.DecodeError:
+        return False
+    return True

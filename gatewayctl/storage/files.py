@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gatewayctl.core.errors import StorageFailed
@@ -46,22 +46,41 @@ def write_atomic(path: Path, data: bytes) -> None:
     The temporary file lies in the same folder (a rename is atomic only there); the data are on the
     disk before the name is, and the name before this returns.
     """
-    make_folder(path.parent)
-    temporary: Path | None = None
+    write_together({path: data})
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Replace several files, each as ``write_atomic`` does, and none where one has no room.
+
+    They get their names in the order given, once the data of all are on the disk.
+    """
+    ready: dict[Path, Path] = {}
+    path = Path()
     try:
-        # mkstemp makes the file with mode 0600 from its first moment on.
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
+        for path, data in contents.items():
+            make_folder(path.parent)
+            _write_beside(path, data, ready)
+        for path, temporary in ready.items():
+            temporary.replace(path)
+        for folder in {path.parent for path in contents}:
+            _sync_folder(folder)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise _failed("write", path, error) from error
+    finally:
+        # after a failure, and after Ctrl-C
+        for temporary in ready.values():
+            temporary.unlink(missing_ok=True)
+
+
+def _write_beside(path: Path, data: bytes, ready: dict[Path, Path]) -> None:
+    """Put data into a temporary file in the path's folder, and note it in ``ready``."""
+    # mkstemp makes the file with mode 0600 from its first moment on.
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    ready[path] = Path(name)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @contextlib.contextmanager

@@ -1,5 +1,7 @@
 """The cache's files stand in for each other when one is missing, damaged or old."""
 
+import errno
+import os
 import stat
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from gatewayctl.registry.claims import Claims
 from gatewayctl.registry.table import Table
 
 NOW = "2026-05-05T05:05:05Z"
+LATER = "2026-05-06T05:05:05Z"
 
 
 @pytest.fixture
@@ -93,18 +96,87 @@ def test_the_stamp_changes_with_the_table(cache: Cache) -> None:
 def test_a_failed_attempt_keeps_the_date_of_the_last_success(cache: Cache) -> None:
     """``fetched_at`` is only ever moved by a success, and other sources are left alone."""
     with cache.lock():
-        cache.record("models_dev", Attempt(outcome=Outcome.FETCHED, attempted_at="a"))
+        cache.record("models_dev", Attempt(outcome=Outcome.FETCHED, attempted_at=NOW))
         good = Attempt(outcome=Outcome.FETCHED, attempted_at=NOW, fetched_at=NOW)
         cache.record("litellm", good)
-        cache.record("litellm", Attempt(outcome=Outcome.FAILED, attempted_at="later", error="x"))
+        cache.record("litellm", Attempt(outcome=Outcome.FAILED, attempted_at=LATER, error="x"))
     attempt = cache.attempts()["litellm"]
-    assert (attempt.fetched_at, attempt.attempted_at, attempt.error) == (NOW, "later", "x")
+    assert (attempt.fetched_at, attempt.attempted_at, attempt.error) == (NOW, LATER, "x")
     assert set(cache.attempts()) == {"litellm", "models_dev"}
 
 
-def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
-    """A folder in a file's place is an error that says where."""
+def test_a_folder_that_cannot_be_used_leaves_the_packaged_table(tmp_path: Path) -> None:
+    """Commands that only look go on; the one that writes says what is in its way."""
     cache = Cache(tmp_path)
     (tmp_path / "table.json").mkdir()
+    assert len(cache.load()) == len(snapshot.load())
     with pytest.raises(StorageFailed, match=r"table\.json"):
-        cache.load()
+        cache.install("litellm", {}, fetched_at=NOW, url="", etag=None)
+    (tmp_path / "file").touch()
+    assert len(Cache(tmp_path / "file" / "registry").load()) == len(snapshot.load())
+
+
+def test_what_was_fetched_and_lost_is_told(cache: Cache) -> None:
+    """Neither a damaged source nor a missing one passes for fresh."""
+    with cache.lock():
+        good = Attempt(outcome=Outcome.FETCHED, attempted_at=NOW, fetched_at="2027-01-01T00:00:00Z")
+        cache.record("models_dev", good)
+    assert cache.load().lost == {"models_dev"}
+    (cache.folder / "table.json").unlink()
+    assert cache.load().lost == {"models_dev"}
+    (cache.folder / "litellm.json").write_bytes(b"{")
+    assert cache.load().lost == {"litellm", "models_dev"}
+
+
+def test_a_missing_table_is_made_again_from_the_sources(cache: Cache) -> None:
+    """What was fetched is used as long as its own file is there."""
+    (cache.folder / "table.json").unlink()
+    table = cache.load()
+    assert _knows(table)
+    assert not table.lost
+
+
+def test_a_damaged_cell_is_no_traceback(cache: Cache) -> None:
+    """JSON of a wrong shape counts as not listed in the table, and as damage in a source."""
+    path = cache.folder / "table.json"
+    row = b'"p/m":[[null,7,null,{},{},[],null],null]'
+    assert row in path.read_bytes()
+    for damage in (b'"p/m":17', b'"p/m":["x",{}]', b'"p/m":[[null,"7"],null]'):
+        path.write_bytes(path.read_bytes().replace(row, damage))
+        assert cache.load().spoken("p/m") == {}
+        path.write_bytes(path.read_bytes().replace(damage, row))
+    source = cache.folder / "litellm.json"
+    source.write_bytes(
+        source.read_bytes().replace(b'"p/m":[null,7,null,{},{},[],null]', b'"p/m":17')
+    )
+    path.unlink()
+    assert cache.load().lost == {"litellm"}
+
+
+@pytest.mark.parametrize("moment", ["yesterday", "2026-05-05", "2026-05-05T05:05:05"])
+def test_a_time_that_is_none_is_damage(cache: Cache, moment: str) -> None:
+    """An age is computed from it, which must not fail."""
+    for name in ("litellm.json", "table.json"):
+        path = cache.folder / name
+        path.write_bytes(path.read_bytes().replace(NOW.encode(), moment.encode()))
+    (cache.folder / "attempts.json").write_text(
+        f'{{"format":1,"sources":{{"litellm":{{"outcome":"fetched","attempted_at":"{moment}"}}}}}}'
+    )
+    assert cache.attempts() == {}
+    assert cache.load().lost == {"litellm"}
+
+
+def test_a_disk_without_room_changes_nothing(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Source and table get their names together, so that one never outruns the other."""
+    before = {path: path.read_bytes() for path in cache.folder.iterdir()}
+    synced: list[int] = []
+
+    def full(handle: int) -> None:
+        synced.append(handle)
+        if len(synced) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageFailed, match="No space left"):
+        cache.install("litellm", {}, fetched_at=LATER, url="", etag=None)
+    assert {path: path.read_bytes() for path in cache.folder.iterdir()} == before

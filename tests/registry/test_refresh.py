@@ -267,3 +267,14 @@ def test_half_of_the_models_is_enough() -> None:
     old = Part(fetched_at="", models={f"p/m{n}": Claims() for n in range(100)})
     assert doubtful({f"p/m{n}": Claims() for n in range(50)}, old) is None
     assert doubtful({f"p/m{n}": Claims() for n in range(49)}, old) is not None
+
+
+def test_a_cache_that_cannot_be_written_is_a_failure_of_the_source(
+    server: TableServer, tmp_path: Path
+) -> None:
+    """Then nothing was fetched, which the exit status of a refresh has to say."""
+    (tmp_path / "file").touch()
+    result = _refresh(server, Cache(tmp_path / "file" / "registry"))
+    assert result.outcome is Outcome.FAILED
+    assert result.error is not None
+    assert "cannot make the folder" in result.error

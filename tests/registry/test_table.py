@@ -65,7 +65,7 @@ def test_a_model_that_nobody_lists_has_no_claims() -> None:
 def test_prices_stay_exact() -> None:
     """Decimals are written as they are, not by way of a float."""
     exact = Decimal("0.1234567890123456789")
-    part = Part(fetched_at="", models={"p/m": Claims(prices={"input": exact})})
+    part = Part(fetched_at="2026-01-01T00:00:00Z", models={"p/m": Claims(prices={"input": exact})})
     claims = Table.load(join({"litellm": part})).spoken("p/m")["litellm"].claims
     assert claims.prices["input"] == exact
 
