@@ -108,6 +108,8 @@ async def serve(app: App, sockets: list[socket.socket], announce: Callable[[str]
         if not ending.done():
             log.info("second signal: requests under way are cut off")
             ending.cancel()
+            if runner.server is not None:
+                await runner.server.shutdown(0)
         forced.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await ending

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
+from aiohttp import web
 from support.dialects import encoded
 from support.gateway import Gateway, demo
 
@@ -77,6 +78,33 @@ async def test_a_client_that_never_sends_a_request_is_given_up_on() -> None:
     writer.close()
     listening.close()
     await server.shutdown()
+
+
+async def test_a_request_that_outlasts_the_drain_is_cut_off_without_a_reply() -> None:
+    """It is waited for once, then cancelled; a reply would blame an upstream that did nothing."""
+    began = asyncio.Event()
+    cancelled = asyncio.Event()
+
+    async def handler(_: web.BaseRequest) -> web.StreamResponse:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+        raise AssertionError
+
+    server = Server(handler, handler_cancellation=True)
+    listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(post("host: localhost"))
+    await began.wait()
+    listening.close()
+    async with asyncio.timeout(5):
+        await server.shutdown(0.01)
+    assert cancelled.is_set()
+    assert await reader.read() == b""
+    writer.close()
 
 
 @pytest.mark.parametrize(
