@@ -149,6 +149,7 @@ class Pipeline:
             await response.prepare(asked.request)
             failure = await got.stream.forward(response, asked.request_id)
             await response.write_eof()
+            await got.stream.drain()
             if failure is None:
                 outcome = "answered"
             else:

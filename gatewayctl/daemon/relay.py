@@ -40,7 +40,7 @@ class Stream:
         self._codec = codec
         self._parser = SseParser(MAX_EVENT)
         self._chunks = reply.chunks()
-        self._held: list[bytes] = []
+        self._held = bytearray()
         self._pending: list[SseEvent] = []
         self.watcher: StreamWatcher = codec.watcher(usage_requested=usage_requested)
         self.ended: Phase | None = None
@@ -53,7 +53,7 @@ class Stream:
                 phase = self._see(event)
                 if phase is Phase.ERROR:
                     raise UpstreamFailed(self._told())
-                self._held.append(self.watcher.release(event))
+                self._held += self.watcher.release(event)
                 size += len(event.raw)
                 if phase is not Phase.LIFECYCLE:
                     self.ended = phase if phase is Phase.TERMINAL else None
@@ -71,7 +71,7 @@ class Stream:
         """Send what was held and all that follows; return how the upstream broke, if it did."""
         failure = None
         try:
-            await self._write(response, b"".join(self._held))
+            await self._write(response, bytes(self._held))
             self._held.clear()
             if self.ended is None:
                 await self._follow(response)
@@ -86,8 +86,6 @@ class Stream:
             )
         elif self.ended is Phase.ERROR:
             failure = self._told()
-        else:
-            await self._drain()
         return failure
 
     async def _follow(self, response: web.StreamResponse) -> None:
@@ -140,8 +138,10 @@ class Stream:
             async with asyncio.timeout(CLIENT_STALL):
                 await response.write(data)
 
-    async def _drain(self) -> None:
-        """Read the body's end, so that the connection can serve the next request."""
+    async def drain(self) -> None:
+        """Read the end of a body whose stream is whole, so that its connection can serve again."""
+        if self.ended is not Phase.TERMINAL:
+            return
         try:
             async with asyncio.timeout(TRAILER):
                 async for _ in self._chunks:

@@ -170,6 +170,20 @@ async def test_events_reach_the_client_as_they_come() -> None:
         await until(lambda: upstream.requests[0].abandoned)
 
 
+async def test_a_whole_stream_ends_for_the_client_before_its_upstream_lets_go() -> None:
+    """A server that keeps its reply open after the terminal frame delays nobody but itself."""
+    whole = await golden("chat_completions")
+    async with (
+        FakeUpstream([[*chunked([whole])[:-1], Hold()]]) as upstream,
+        gateway(upstream_config(upstream.base_url)) as it,
+    ):
+        body = encoded("chat_completions", "up/m", "Hi", stream=True)
+        async with it.client.post(f"{it.url}/v1/chat/completions", data=body) as answer:
+            assert COMPLETE["chat_completions"].search(await answer.read())
+            assert not upstream.requests[0].abandoned
+        await until(lambda: upstream.requests[0].abandoned)
+
+
 @pytest.mark.parametrize("streams", [True, False])
 async def test_a_client_that_leaves_cancels_the_upstream_at_once(*, streams: bool) -> None:
     """Before any reply byte, streamed or not, the upstream's connection is closed."""
