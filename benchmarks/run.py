@@ -1,0 +1,131 @@
+"""One command that measures this gateway and a peer side by side and writes a table.
+
+``make bench``. These machines are noisy: figures of one run are compared with one another, each is
+the median of several rounds with its spread, and the ratio to the peer is what counts. The server
+under load has one core to itself where there are two.
+"""
+
+import asyncio
+import contextlib
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import load
+
+HERE = Path(__file__).parent
+ROUNDS = 5
+SECONDS = 2.0
+CONFIG = """
+[server]
+log_level = "warning"
+[providers.up]
+kind = "openai-compatible"
+base_url = "http://127.0.0.1:{port}/v1"
+auth = "none"
+[[models]]
+id = "up/m"
+context_window = 262144
+[[models]]
+id = "up/small"
+context_window = 8192
+[[dispatchers]]
+id = "route"
+targets = ["up/small", "up/m"]
+"""
+
+
+@contextlib.contextmanager
+def server(core: int, *argv: str) -> Iterator[int]:
+    """Run a server on a core; yield the port that it prints, on either output, first."""
+    process = subprocess.Popen(
+        [sys.executable, *argv], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        assert process.stdout is not None
+        pin(process.pid, core)
+        line = process.stdout.readline()
+        yield int(line.strip().rpartition(":")[2])
+    finally:
+        process.terminate()
+        process.wait(10)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def pin(process: int, core: int) -> None:
+    """Give a process (0: this one) a core, where the system can."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(process, {core % (os.cpu_count() or 1)})
+
+
+def median(measure: Callable[[], float], rounds: int = ROUNDS) -> str:
+    """Return a measure's median over some rounds with its spread, formatted."""
+    values = sorted(measure() for _ in range(rounds))
+    return f"{statistics.median(values):,.4g} ({values[0]:,.4g} to {values[-1]:,.4g})"
+
+
+def process_time(*argv: str) -> float:
+    """Return the milliseconds that a command takes."""
+    before = time.perf_counter()
+    subprocess.run([sys.executable, *argv], stdout=subprocess.DEVNULL, check=True)
+    return (time.perf_counter() - before) * 1000
+
+
+def loads(upstream: int, folder: Path) -> Iterator[tuple[str, str, str, str]]:
+    """Measure gateway and peer in turn, round by round; yield rows with the ratio of medians."""
+    config = folder / "config.toml"
+    config.write_text(CONFIG.format(port=upstream))
+    gateway = ("-m", "gatewayctl", "serve", "--port", "0", "--config", str(config))
+    with server(0, *gateway) as ours, server(0, str(HERE / "naive.py"), str(upstream)) as peer:
+        for title, model, size, connections in (
+            ("req/s, 525 B, 32 connections", "up/m", 400, 32),
+            ("req/s, 525 B, 256 connections", "up/m", 400, 256),
+            ("req/s, 100 KB through a dispatcher, 32 connections", "route", 100_000, 32),
+        ):
+            rates: dict[int, list[float]] = {ours: [], peer: []}
+            for _ in range(ROUNDS):
+                for port in (ours, peer):
+                    payload = load.request(model, size)
+                    got = asyncio.run(
+                        load.run(port, payload, connections=connections, seconds=SECONDS)
+                    )
+                    rates[port].append(got.rate)
+            ratios = [a / b for a, b in zip(rates[ours], rates[peer], strict=True)]
+            yield (
+                title,
+                f"{statistics.median(rates[ours]):,.0f}",
+                f"{statistics.median(rates[peer]):,.0f}",
+                f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+            )
+
+
+def main() -> None:
+    """Print the tables."""
+    pin(0, 1)
+    print(f"{ROUNDS} rounds of {SECONDS:g} s; median (least to most)\n")
+    with tempfile.TemporaryDirectory() as folder, server(1, str(HERE / "upstream.py")) as upstream:
+        print("| load | gatewayctl | naive aiohttp proxy | ratio |\n| --- | --- | --- | --- |")
+        for row in loads(upstream, Path(folder)):
+            print("| " + " | ".join(row) + " |", flush=True)
+    print("\n| command | ms |\n| --- | --- |")
+    bare = ("-c", "pass")
+    for title, argv in (
+        ("python -c pass", bare),
+        ("gatewayctl --help", ("-m", "gatewayctl", "--help")),
+        (
+            "gatewayctl models show openai/gpt-5",
+            ("-m", "gatewayctl", "models", "show", "openai/gpt-5"),
+        ),
+    ):
+        print(f"| {title} | {median(partial(process_time, *argv))} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
