@@ -7,6 +7,7 @@ precedence is ``registry.merge``'s.
 import difflib
 import heapq
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 
 from gatewayctl.core.model import ModelFacts
@@ -49,6 +50,7 @@ class Registry:
         self._facts: dict[tuple[str, str], ModelFacts | None] = {}
         self._near: dict[tuple[str, int], tuple[str, ...]] = {}
         self._names: dict[bool, tuple[str, ...]] = {}
+        self._sorted: list[str] = []
 
     def facts(self, provider: str, model: str) -> ModelFacts | None:
         """Return what is known of a model at a provider; None when nobody lists it."""
@@ -151,12 +153,19 @@ class Registry:
         start = len(base.partition("/")[0]) + 1
         found = [
             ((dated["plain"] or dated["dashed"]).replace("-", ""), model_id[start:])
-            for model_id in self.table.ids()
-            if model_id.startswith(base)
-            and (dated := _DATED.match(model_id)) is not None
-            and dated["base"] == base
+            for model_id in self._starting_with(base)
+            if (dated := _DATED.match(model_id)) is not None and dated["base"] == base
         ]
         return sorted(found, reverse=True)
+
+    def _starting_with(self, prefix: str) -> Iterator[str]:
+        """Yield the table's ids that start so. A config may name thousands, so none is scanned."""
+        if not self._sorted:
+            self._sorted = sorted(self.table.ids())
+        for place in range(bisect_left(self._sorted, prefix), len(self._sorted)):
+            if not self._sorted[place].startswith(prefix):
+                return
+            yield self._sorted[place]
 
     def _search(self, name: str, limit: int) -> tuple[str, ...]:
         whole = "/" in name

@@ -1,5 +1,8 @@
 """Look-ups on the packaged table: real figures, dated ids, and never another version."""
 
+from typing import Any
+
+import msgspec
 import pytest
 
 from gatewayctl.core.model import ModelFacts, Sourced
@@ -197,3 +200,22 @@ def test_nothing_is_near_to_nonsense(packaged: Registry) -> None:
     """A far-fetched suggestion is worse than none."""
     assert packaged.nearest("zzzzzzzz") == ()
     assert packaged.nearest("") == ()
+
+
+def test_an_unknown_id_does_not_look_at_every_model(packaged: Registry) -> None:
+    """A config may name thousands of them; each looks only at the ids that begin like it."""
+    compared: list[str] = []
+
+    class Id(str):
+        __slots__ = ()
+
+        def startswith(self, *prefix: Any) -> bool:
+            compared.append(str(self))
+            return super().startswith(*prefix)
+
+    rows: dict[str, msgspec.Raw] = {
+        Id(model_id): msgspec.Raw(b"[]") for model_id in packaged.table.ids()
+    }
+    registry = Registry(Table((), rows, ""))
+    assert registry.facts("openai", "gpt-5-of-my-own") is None
+    assert len(compared) < 10
