@@ -70,14 +70,14 @@ def validate(
     Exit status: 0 when the file is valid, 1 when it is not, 2 when it cannot be opened.
     """
     from gatewayctl.config.lint import Surroundings
-    from gatewayctl.config.load import load, load_bytes
+    from gatewayctl.config.load import LARGEST, load, load_bytes
 
     today = (as_of or datetime.now(UTC)).date()
     catalog = catalog_for(registry)
     if str(file) == _STDIN:
         name = "<stdin>"
         loaded = load_bytes(
-            sys.stdin.buffer.read(),
+            sys.stdin.buffer.read(LARGEST + 1),
             name=name,
             environ=os.environ,
             catalog=catalog,
@@ -127,8 +127,9 @@ def init(
     if str(named) == _STDIN:
         typer.echo(config_text(discover(os.environ)), nl=False)
         return
-    path = Path(named).expanduser()
-    if os.path.lexists(path) and not force:
+    # Path.expanduser fails where a user is unknown
+    path = Path(os.path.expanduser(named))  # noqa: PTH111
+    if not force and os.access(path.parent, os.X_OK) and os.path.lexists(path):
         typer.echo(f"gatewayctl: {path} exists; --force replaces it", err=True)
         raise typer.Exit(1)
     found = discover(os.environ)

@@ -73,7 +73,7 @@ def load_settings(
     if loaded.settings is not None:
         return loaded.settings
     errors = tuple(
-        f"{problem.file}:{problem.line}:{problem.column}: {problem.message}"
+        f"{problem.place}: {f'{problem.key}: ' if problem.key else ''}{problem.message}"
         for problem in loaded.problems
         if problem.severity is Severity.ERROR
     )

@@ -91,11 +91,8 @@ def _count(number: int, noun: str) -> str:
 
 
 def _one(problem: Problem) -> Iterator[list[Piece]]:
-    place = problem.file
-    if problem.line is not None:
-        place += f":{problem.line}:{problem.column}"
     yield [
-        (f"{place}: ", "bold"),
+        (f"{problem.place}: ", "bold"),
         (f"{problem.severity}: ", _STYLES[problem.severity]),
         (problem.message, ""),
         (f" [{problem.code}]", _FAINT),

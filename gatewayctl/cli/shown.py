@@ -26,7 +26,7 @@ def written_values(named: Path | None, catalog: Catalog) -> dict[str, object]:
     text = decode(data, str(path))
     values = text if isinstance(text, Problem) else parse(normal(text), str(path))
     if isinstance(values, Problem):
-        raise ConfigInvalid(f"{path}:{values.line}:{values.column}: {values.message}")
+        raise ConfigInvalid(f"{values.place}: {values.message}")
     return _shown(values)
 
 

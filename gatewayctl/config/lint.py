@@ -22,12 +22,14 @@ RETIRING_DAYS = 60
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a file besides its text.
 
+    Relative paths in it start at ``folder``, ``""`` being the current one.
     ``readable_by_others``: users besides the owner may read it. ``today`` is what retirement
     dates are held against, None to leave them alone. ``reload``: what only the registry can have
     brought about is a warning, since models that it lost are skipped at run time.
     """
 
     path: str | None = None
+    folder: str = ""
     readable_by_others: bool = False
     today: date | None = None
     reload: bool = False

@@ -3,6 +3,7 @@
 The only place in ``config`` that opens the user's file.
 """
 
+import os
 import re
 import sys
 import tomllib
@@ -29,6 +30,8 @@ VARIABLE = "GATEWAYCTL_CONFIG"
 _FILE = "config.toml"
 _APP = "gatewayctl"
 _OTHERS = 0o044
+LARGEST = 4 * 1024 * 1024
+"""The most bytes of a file that are read: checking them takes about a second."""
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
@@ -52,9 +55,13 @@ def find_config(explicit: Path | None, environ: Mapping[str, str]) -> Path | Non
     """Return the file to read: the one named, else the variable's, else the usual if it exists."""
     named = explicit or environ.get(VARIABLE)
     if named:
-        return Path(named).expanduser()
+        # Path.expanduser fails where a user is unknown
+        return Path(os.path.expanduser(named))  # noqa: PTH111
     usual = usual_path(environ)
-    return usual if usual.exists() else None
+    try:
+        return usual if usual.exists() else None
+    except OSError:
+        return usual  # behind a folder that cannot be looked into: whoever opens it says so
 
 
 def load(
@@ -71,14 +78,21 @@ def load(
     """
     data, mode = read(path)
     others = sys.platform != "win32" and bool(mode & _OTHERS)
-    around = Surroundings(path=str(path), readable_by_others=others, today=today, reload=reload)
+    around = Surroundings(
+        path=str(path),
+        folder=str(path.absolute().parent),
+        readable_by_others=others,
+        today=today,
+        reload=reload,
+    )
     return load_bytes(data, name=str(path), environ=environ, catalog=catalog, around=around)
 
 
 def read(path: Path) -> tuple[bytes, int]:
     """Return a file's bytes and mode; raise ``ConfigUnreadable``."""
     try:
-        return path.read_bytes(), path.stat().st_mode
+        with path.open("rb") as file:
+            return file.read(LARGEST + 1), os.fstat(file.fileno()).st_mode
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise ConfigUnreadable(f"cannot open {path}: {why}") from error
@@ -106,7 +120,11 @@ def load_bytes(
 
 
 def decode(data: bytes, name: str) -> str | Problem:
-    """Return a file's text; bytes that are not UTF-8 are a problem where they stand."""
+    """Return a file's text; one that is too large, or not UTF-8, is a problem where it is."""
+    if len(data) > LARGEST:
+        report = Report(name, "")
+        report.at(None, "too-large", f"larger than {LARGEST} bytes", "this is no config file")
+        return report.problems()[0]
     try:
         return data.decode()
     except UnicodeDecodeError as error:

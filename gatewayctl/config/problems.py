@@ -41,6 +41,11 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     source_line: str
 
+    @property
+    def place(self) -> str:
+        """Return ``file:line:column``, or the file alone where there is no more to say."""
+        return self.file if self.line is None else f"{self.file}:{self.line}:{self.column}"
+
 
 class Wrong(Exception):
     """A value that cannot be used: raised by a form, caught by the walk."""

@@ -3,6 +3,7 @@
 What a secret is worth, and whether it is there, is found out when a request needs it.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path as FilePath
@@ -47,16 +48,20 @@ def with_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def resolve_providers(
-    docs: Mapping[str, ProviderDoc], environ: Mapping[str, str], report: Report
+    docs: Mapping[str, ProviderDoc], environ: Mapping[str, str], folder: str, report: Report
 ) -> dict[str, ProviderSettings]:
-    """Return the providers that have a table, in declaration order, as far as they make sense."""
+    """Return the providers that have a table, in declaration order, as far as they make sense.
+
+    Relative paths in them start at ``folder``.
+    """
     found = {}
     for name, doc in docs.items():
         path = ("providers", name)
         if "/" in name or not name.strip():
             report.unknown(path, "provider-name-out-of-form", 'a provider\'s name has no "/"')
         elif (kind := _kind(name, doc, path, report)) is not None:
-            found[name] = _resolve(name, doc, kind, environ, report)
+            settings = _resolve(name, doc, kind, environ, report)
+            found[name] = _located(settings, folder)
     return found
 
 
@@ -112,7 +117,7 @@ def _resolve(
         timeouts=_timeouts(kind.timeouts, doc.timeouts),
         max_concurrency=doc.max_concurrency,
         proxy=doc.proxy or None,
-        ca_bundle=_expand(doc.ca_bundle) if doc.ca_bundle else None,
+        ca_bundle=doc.ca_bundle,
         flags={**kind.flags, **said},
     )
 
@@ -182,7 +187,7 @@ def _secret(doc: str | SecretDoc, path: Path, report: Report) -> Secret | None:
         case SecretDoc(env=str(name), file=None, command=None):
             return FromEnv(name=name)
         case SecretDoc(env=None, file=str(name), command=None):
-            return FromFile(path=_expand(name))
+            return FromFile(path=name)
         case SecretDoc(env=None, file=None, command=(_, *_) as argv):
             return FromCommand(argv=tuple(argv))
         case _:
@@ -213,5 +218,17 @@ def _check_headers(headers: Mapping[str, str], path: Path, report: Report) -> No
             report.error(where, "header-out-of-form", "HTTP does not allow this header")
 
 
-def _expand(name: str) -> str:
-    return str(FilePath(name).expanduser()) if name.startswith("~") else name
+def _located(settings: ProviderSettings, folder: str) -> ProviderSettings:
+    """Return the provider with its paths as they are opened from anywhere."""
+    secrets = tuple(
+        FromFile(path=_absolute(secret.path, folder)) if isinstance(secret, FromFile) else secret
+        for secret in settings.secrets
+    )
+    bundle = settings.ca_bundle and _absolute(settings.ca_bundle, folder)
+    provider = msgspec.structs.replace(settings.provider, key_hint=_key_hint(secrets))
+    return msgspec.structs.replace(settings, provider=provider, secrets=secrets, ca_bundle=bundle)
+
+
+def _absolute(name: str, folder: str) -> str:
+    # Path.expanduser fails where a user is unknown
+    return str(FilePath(folder, os.path.expanduser(name)))  # noqa: PTH111

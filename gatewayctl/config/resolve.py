@@ -49,7 +49,7 @@ def resolve(
     """
     check_support(doc, report)
     _check_host(doc, report)
-    providers = resolve_providers(doc.providers, environ, report)
+    providers = resolve_providers(doc.providers, environ, around.folder, report)
     for name in with_keys(environ):
         if name not in doc.providers:
             providers[name] = builtin(name, environ)
