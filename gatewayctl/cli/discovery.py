@@ -4,7 +4,9 @@ Asks loopback alone, and never through a proxy.
 """
 
 import http.client
+import time
 from collections.abc import Iterator, Mapping
+from threading import Thread
 from urllib.parse import urlsplit
 
 import msgspec
@@ -16,6 +18,7 @@ from gatewayctl.config.providers import with_keys
 _TIMEOUT = 1.0
 _LARGEST_LIST = 1 << 20
 _MODELS_SHOWN = 8
+_LONGEST_NAME = 200
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,8 +61,28 @@ def discover(environ: Mapping[str, str]) -> Found:
         name: next(each for each in kinds()[name].key_env if environ.get(each))
         for name in with_keys(environ)
     }
-    servers = (probe(kind.name, _address(kind, environ)) for kind in kinds().values() if kind.local)
-    return Found(keys=keys, servers=tuple(server for server in servers if server is not None))
+    places = {kind.name: _address(kind, environ) for kind in kinds().values() if kind.local}
+    return Found(keys=keys, servers=tuple(_answering(places)))
+
+
+def _answering(places: Mapping[str, str]) -> Iterator[Server]:
+    """Yield the servers that answer in time, asked side by side.
+
+    One that sends a byte now and then resets every timeout of a socket, so that it is the asking
+    thread that is given up: it ends with the process.
+    """
+    found: dict[str, Server | None] = {}
+
+    def ask(kind: str, base_url: str) -> None:
+        found[kind] = probe(kind, base_url)
+
+    threads = [Thread(target=ask, args=place, daemon=True) for place in places.items()]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + _TIMEOUT
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    yield from (server for kind in places if (server := found.get(kind)) is not None)
 
 
 def _address(kind: Kind, environ: Mapping[str, str]) -> str:
@@ -73,7 +96,8 @@ def _address(kind: Kind, environ: Mapping[str, str]) -> str:
     except ValueError:
         return kind.base_url
     # 0.0.0.0 is where it listens: this machine reaches it on loopback
-    return f"http://{'127.0.0.1' if host in {None, '0.0.0.0'} else host}:{port}/v1"  # noqa: S104
+    host = "127.0.0.1" if host in {None, "0.0.0.0", "::"} else host  # noqa: S104
+    return f"http://{f'[{host}]' if ':' in str(host) else host}:{port}/v1"
 
 
 def probe(kind: str, base_url: str) -> Server | None:
@@ -93,13 +117,13 @@ def probe(kind: str, base_url: str) -> Server | None:
         return None
     finally:
         connection.close()
-    models = tuple(_clean(entry.id) for entry in listing.data)
+    models = tuple(name for entry in listing.data if (name := _clean(entry.id)))
     return Server(kind=kind, base_url=base_url, models=models)
 
 
 def _clean(name: str) -> str:
     """Keep a server's words from breaking a comment."""
-    return "".join(char for char in name if char.isprintable())
+    return "".join(char for char in name[:_LONGEST_NAME] if char.isprintable())
 
 
 def config_text(found: Found) -> str:
