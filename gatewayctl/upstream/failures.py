@@ -103,6 +103,7 @@ _SECRETS = re.compile(
     r"(?i)\bbearer\s+\S+"
     r"|\b(?:(?:sk|pk|rk|gsk|xai|csk|fw|tgp|hf)[-_]|AIza)[\w*.-]{12,}"
 )
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _OPAQUE = re.compile(r"(?=[\w-]*\d)[\w-]{20,}")
 
 
@@ -170,7 +171,7 @@ def in_json(protocol: WireProtocol, headers: MultiMapping[str], body: bytes) -> 
 def _reply(body: bytes) -> _Reply | None:
     try:
         return msgspec.json.decode(body, type=_Reply)
-    except (msgspec.DecodeError, RecursionError):
+    except _UNREADABLE:
         return None
 
 
@@ -254,7 +255,7 @@ def _by_words(protocol: WireProtocol, told: _Told) -> FailureKind | None:
 def _decoded(body: bytes) -> object:
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except _UNREADABLE:
         return None
 
 

@@ -101,3 +101,15 @@ async def test_an_upstream_that_quotes_our_key_does_not_get_it_to_the_client(
                 told = await answer.text()
                 assert "top-secret-key" not in f"{answer.raw_headers!r}{told}"
     assert "top-secret-key" not in caplog.text
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_a_body_that_is_not_utf8_is_the_upstreams_failure_not_ours(status: int) -> None:
+    """The next candidate would be tried; here the client is told whose fault it is."""
+    async with (
+        FakeUpstream([sized(b'{"error":{"message":"\xff\xfe"}}', status)]) as upstream,
+        gateway(upstream_config(upstream.base_url)) as it,
+        it.client.post(f"{it.url}/v1/chat/completions", data=BODY) as answer,
+    ):
+        assert answer.status == 502
+        assert (await answer.json())["error"]["gatewayctl"]["kind"] == "upstream_failed"

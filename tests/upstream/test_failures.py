@@ -1,6 +1,6 @@
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
@@ -190,9 +190,19 @@ def test_messages_are_one_bounded_printable_line(words: str, status: int) -> Non
 
 
 @given(st.binary(), st.integers(min_value=300, max_value=599))
+@example(b'{"error":{"message":"\xff"}}', 500)
 def test_any_body_is_classified(body: bytes, status: int) -> None:
     """No body of a failed reply makes the classification itself fail."""
     assert classify(MESSAGES, status, NONE, body).status == status
+
+
+@pytest.mark.parametrize("body", [b'{"error":"\xff"}', b'{"type":"\xc3"}', b"\xff\xfe{\x00}\x00"])
+def test_a_whole_reply_that_is_not_utf8_is_no_reply(body: bytes) -> None:
+    """It goes on to the next candidate, instead of failing in the gateway itself."""
+    found = in_reply(CHAT, NONE, body)
+    assert found is not None
+    assert found.kind == FailureKind.BAD_RESPONSE
+    assert in_json(CHAT, NONE, body) is None
 
 
 @pytest.mark.parametrize(
