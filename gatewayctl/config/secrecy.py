@@ -5,26 +5,35 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 MASK = "********"
-_SECRET_WORDS = frozenset(
-    {"apikey", "auth", "authorization", "bearer", "cookie", "credential", "key", "keys"}
-    | {"passphrase", "password", "secret", "secrets", "token"}
+_SECRET_NAME = re.compile(
+    r"api[-_.]?key|authori[sz]ation|bearer|cookie|credential|passphrase|passw|secret"
+    r"|token(?!s|i[sz]e)"
+    r"|(?:^|[-_.])auth(?:$|[-_.])|keys?\d*(?:$|[-_.])",
+    re.IGNORECASE,
 )
+"""What a name says that it holds; people write words together and add numbers."""
 _REFERENCES = frozenset({"borrow", "env", "file", "name", "path", "type"})
 """Keys that say where a secret is and hold none."""
 _PROGRAMS = frozenset({"argv", "command"})
-_NOT_SECRET = frozenset({"auth", "authorize_url", "key_hint", "token_url"})
-_LOOKS_SECRET = re.compile(r"\b(?:sk|pk|rk|gsk|xai|ghp|gho|AIza|eyJ|csk|fw|tgp)[-_A-Za-z0-9.]{16,}")
+_NOT_SECRET = frozenset(
+    {"auth", "authorize_url", "chars_per_token", "first_token", "key_hint", "token_url"}
+)
+_LOOKS_SECRET = re.compile(
+    r"\b(?:sk|pk|rk|gsk|xai|ghp|gho|AIza|eyJ|csk|fw|tgp)[-_A-Za-z0-9.]{16,}"
+    r"|(?<=\bbearer )[^\s\"']+|(?<=\bbasic )[^\s\"']{8,}",
+    re.IGNORECASE,
+)
 
 _URL_USER = re.compile(r"(?<=://)[^/\s\"'@]+(?=@)")
 _SAYS_SECRET = re.compile(
-    r"(?i)(?:key|token|secret|password|authorization|cookie)[\"']?\s*=\s*(?!\s*\{)"
+    r"(?i)(?:keys?|token|secret|passw(?:or)?d|authori[sz]ation|cookie)\d*[\"']?\s*=\s*(?!\s*\{)"
 )
 _STRING = re.compile(r"""(["'])((?:\\.|(?!\1).)*)(\1|$)""")
 
 
 def is_secret_header(name: str) -> bool:
     """Tell whether a header of this name carries a credential."""
-    return bool(_SECRET_WORDS.intersection(re.split(r"[-_.]", name.lower())))
+    return _SECRET_NAME.search(name) is not None
 
 
 def is_secret_url(url: str) -> bool:

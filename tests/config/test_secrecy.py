@@ -27,6 +27,11 @@ from gatewayctl.config.secrecy import MASK, hidden, masked
         ({"auth": "key", "tokenizer": "char_ratio"}, {"auth": "key", "tokenizer": "char_ratio"}),
         ({"drop": ["sk-abcdefghijklmnopqrst"]}, {"drop": [MASK]}),
         ({"chars_per_token": 3.5}, {"chars_per_token": 3.5}),
+        ({"headers": {"x-secretkey": "abc"}}, {"headers": {"x-secretkey": MASK}}),
+        ({"headers": {"password1": "abc"}}, {"headers": {"password1": MASK}}),
+        ({"headers": {"x-via": "Bearer abc"}}, {"headers": {"x-via": f"Bearer {MASK}"}}),
+        ({"timeouts": {"first_token": "5m"}}, {"timeouts": {"first_token": "5m"}}),
+        ({"max_output_tokens": "8K"}, {"max_output_tokens": "8K"}),
     ],
 )
 def test_secrets_are_masked_and_references_stay(value: object, shown: object) -> None:
@@ -47,6 +52,7 @@ def test_secrets_are_masked_and_references_stay(value: object, shown: object) ->
             'headers = { Authorization = "**************" }',
         ),
         ('api_key = { env = "NAME" }', 'api_key = { env = "NAME" }'),
+        ('keys = ["sha256:planted"]', 'keys = ["**************"]'),
         ('model = "openai/gpt-4o"', 'model = "openai/gpt-4o"'),
     ],
 )
