@@ -75,8 +75,8 @@ class Text(msgspec.Struct, frozen=True):
         return value
 
     def json_schema(self) -> dict[str, object]:
-        """Return a string of at least one character."""
-        return {"type": "string", "minLength": 1}
+        """Return a string that is more than blanks."""
+        return {"type": "string", "pattern": r"\S"}
 
 
 class Whole(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,8 +213,8 @@ class Duration(msgspec.Struct, frozen=True):
         return float(seconds)
 
     def json_schema(self) -> dict[str, object]:
-        """Return a string of digits with a unit."""
-        return {"type": "string", "pattern": f"^{_DURATION.pattern}$"}
+        """Return a string of digits, not all of them zero, with a unit."""
+        return {"type": "string", "pattern": f"^(?=.*[1-9]){_DURATION.pattern}$"}
 
 
 class Url(msgspec.Struct, frozen=True, kw_only=True):

@@ -131,3 +131,18 @@ def test_the_schema_sees_what_is_wrong_by_form(path: Path) -> None:
     broken = list(wrong(SCHEMA, tomllib.loads(path.read_text())))
     in_tokenizer = path.stem == "unknown-tokenizer"
     assert bool(broken) is (bool(codes(path) & OF_FORM) and not in_tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ('[aliases]\na = " "', "empty-string"),
+        ('[routing]\ndeadline = "0s"', "duration-out-of-form"),
+        ('[routing]\ndeadline = "0.0h"', "duration-out-of-form"),
+    ],
+)
+def test_the_schema_sees_blanks_and_zeros(text: str, code: str) -> None:
+    """What an editor could have marked is not left to the walk."""
+    loaded = load_text(text, name="x", environ={}, catalog=SmallCatalog())
+    assert code in {problem.code for problem in loaded.problems}
+    assert list(wrong(SCHEMA, tomllib.loads(text)))
