@@ -17,8 +17,7 @@ def told(requested: str, failures: Sequence[Failed]) -> ApiError:
     candidate = first.candidate
     tokens = limit = None
     if kind is ErrorKind.TOO_LARGE:
-        limit = candidate.ceiling or candidate.estimate.likely
-        tokens = max(candidate.estimate.likely + candidate.least_budget, limit + 1)
+        tokens, limit = _overflow(failures)
     message = f"{candidate.model}: {first.failure.message}"
     if len(failures) > 1:
         others = ", ".join(f"{it.candidate.model} ({it.failure.kind})" for it in failures[1:])
@@ -81,6 +80,14 @@ def told_kind(kind: FailureKind) -> ErrorKind:  # noqa: PLR0911 - one line a kin
             return ErrorKind.UNSUPPORTED
         case _:
             assert_never(kind)
+
+
+def _overflow(failures: Sequence[Failed]) -> tuple[int, int]:
+    """Return N and M of the largest candidate that said it was too small."""
+    overflown = [it for it in failures if it.failure.kind is FailureKind.CONTEXT_OVERFLOW]
+    largest = max((it.candidate for it in overflown), key=lambda it: it.ceiling or 0)
+    limit = largest.ceiling or largest.estimate.likely
+    return max(largest.estimate.likely + largest.least_budget, limit + 1), limit
 
 
 def _retry_after(failures: Sequence[Failed]) -> float | None:
