@@ -13,8 +13,8 @@ end
 
 complete -c gatewayctl -f
 complete -c gatewayctl -n '__gatewayctl_at' -a serve -d 'Run the gateway until it is stopped'
-complete -c gatewayctl -n '__gatewayctl_at' -a estimate -d 'Estimate the input tokens of a request, and tell whether it fits'
-complete -c gatewayctl -n '__gatewayctl_at' -a route-explain -d 'Explain how a request would be routed: every candidate, every skip, and why'
+complete -c gatewayctl -n '__gatewayctl_at' -a estimate -d 'Estimate a request\'s input tokens, and whether it fits'
+complete -c gatewayctl -n '__gatewayctl_at' -a route-explain -d 'Explain how a request would be routed, and why'
 complete -c gatewayctl -n '__gatewayctl_at' -a config -d 'Check, write, show and find the config file'
 complete -c gatewayctl -n '__gatewayctl_at' -a models -d 'Show what is known about models, and refresh it'
 complete -c gatewayctl -n '__gatewayctl_at' -l version -d 'Print the version'

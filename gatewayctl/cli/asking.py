@@ -3,6 +3,8 @@
 Which protocol a body is in is told, or seen from its keys. Nothing here decides or prints.
 """
 
+import codecs
+import json
 import sys
 from pathlib import Path
 
@@ -47,10 +49,11 @@ def read(source: str | None, dialect: Dialect | None) -> Question:
         raise Unreadable(f"cannot open {name}: {error.strerror}") from error
     if not data.strip():
         raise Unreadable(f"{name} is empty; give a request body as JSON, or plain text")
+    data = data.removeprefix(codecs.BOM_UTF8)  # editors on Windows write one
     try:
         return _question(data, dialect or _detected(data))
     except RequestInvalid as error:
-        where = f" at {error.path}" if error.path else ""
+        where = f" at {error.path}" if error.path and error.path not in str(error) else ""
         raise Unreadable(f"{name}: {error}{where}") from error
 
 
@@ -87,7 +90,7 @@ def _detected(data: bytes) -> Dialect:
         return Dialect.TEXT
     fields = _fields(data)
     if fields is None:
-        return Dialect.CHAT_COMPLETIONS  # its codec says what is wrong with the JSON, and where
+        return Dialect.CHAT_COMPLETIONS  # its codec says what is wrong with it
     if "contents" in fields:
         raise RequestInvalid("a body of the gemini protocol is not yet supported", "$.contents")
     if "input" in fields or "previous_response_id" in fields:
@@ -121,9 +124,21 @@ def _looks_like_messages(fields: dict[str, object]) -> bool:
 def _fields(data: bytes) -> dict[str, object] | None:
     try:
         decoded = msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except RecursionError:
         return None
+    except msgspec.DecodeError as error:
+        if _first_value(data) is None:
+            return None
+        raise RequestInvalid("one body is asked about, and more follows its end") from error
     return decoded if isinstance(decoded, dict) else None
+
+
+def _first_value(data: bytes) -> object:
+    """Return the JSON value that a text begins with, None when it is broken by itself."""
+    try:
+        return json.JSONDecoder().raw_decode(data.decode().lstrip())[0]
+    except (ValueError, RecursionError):
+        return None
 
 
 def _text(data: bytes) -> str:

@@ -23,7 +23,7 @@ def estimate(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Estimate the input tokens of a request, and tell whether it fits.
+    """Estimate a request's input tokens, and whether it fits.
 
     Without --model the body's own model counts, which may be a route.
 
@@ -117,7 +117,7 @@ def _print_table(question: "Question", found: "list[SizedModel]") -> None:
         for each in found
     ]
     titles = ("model", "low", "likely", "high", "output", "ceiling", "fit", "tokenizer")
-    render.table(titles, rows, right=range(1, 6))
+    render.table(titles, rows, right=range(1, 6), spare=1)
     parts = breakdown(question.measured, found[0].sized.estimator)
     told = ", ".join(f"{name} {count:,}" for name, count in parts.items() if count)
     typer.echo(f"\nLikely tokens by part: {told or 'none'}")

@@ -25,9 +25,10 @@ def route_explain(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Explain how a request would be routed: every candidate, every skip, and why.
+    """Explain how a request would be routed, and why.
 
-    Reads the config and the registry only; nothing is sent anywhere.
+    Shows every candidate, every skip and the reason. Reads the config and the registry only;
+    nothing is sent anywhere.
 
     Exit status: 0 routable, 3 not routable, 2 unreadable.
     """

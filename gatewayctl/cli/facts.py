@@ -5,7 +5,7 @@ What is shown when is ``cli.models``'s business; nothing here reads or fetches.
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 import msgspec
@@ -28,6 +28,7 @@ _COLOURS = {
     Freshness.FAILED: "red",
     Freshness.QUARANTINED: "red",
 }
+_SHOWN_DIGITS = Context(prec=6)
 _ONE_MODEL = ("field", "value", "source", "age", "others say")
 _MANY_MODELS = ("model", "window", "input", "output", "$/M in", "$/M out", "source", "age")
 
@@ -83,7 +84,8 @@ def print_sources(
 
 def print_models(entries: Sequence[Entry], now: datetime) -> None:
     """Print one line per model."""
-    render.table(_MANY_MODELS, [_row(entry, now) for entry in entries], right=range(1, 6))
+    rows = [_row(entry, now) for entry in entries]
+    render.table(_MANY_MODELS, rows, right=range(1, 6), spare=2)
 
 
 def print_model(entry: Entry, now: datetime) -> None:
@@ -174,6 +176,7 @@ def _text(said: Sourced[Any] | None) -> str:
         case int() as value:
             return f"{value:,}"
         case Decimal() as value:
-            return f"{value:f}"
+            # sources write prices as sums of floats: 0.060000000000000005
+            return f"{value.normalize(_SHOWN_DIGITS):f}"
         case value:
             return render.printable(str(value))

@@ -6,6 +6,7 @@ command asks for its console.
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 UNKNOWN = "-"
+_LEAST_NAME = 24
 _THOUSAND = 1000
 _MILLION = 1_000_000
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
@@ -61,21 +63,41 @@ def printable(text: str) -> str:
 
 
 def table(
-    titles: Sequence[str], rows: Iterable[Sequence[str]], *, right: Collection[int] = ()
+    titles: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    right: Collection[int] = (),
+    spare: int = 0,
 ) -> None:
     """Print aligned columns under their titles; ``right`` are those with figures.
 
-    A cell may hold colour from ``styled``; foreign text goes through ``printable`` first.
+    A cell may hold colour from ``styled``; foreign text goes through ``printable`` first. On a
+    terminal that is too narrow, up to ``spare`` of the last columns are left out, and the few
+    longest names of the first one stand out of line instead of spreading it for all.
     """
     cells = [titles, *rows]
     widths = [max(_width(row[column]) for row in cells) for column in range(len(titles))]
+    if sys.stdout.isatty():
+        widths = _fitted(widths, [_width(row[0]) for row in cells], spare)
     for number, row in enumerate(cells):
         padded = []
-        for column, cell in enumerate(row):
+        for column, cell in enumerate(row[: len(widths)]):
             space = " " * (widths[column] - _width(cell))
             padded.append(space + cell if column in right else cell + space)
         line = "  ".join(padded).rstrip()
         typer.echo(styled(line, bold=True) if number == 0 else line)
+
+
+def _fitted(widths: list[int], names: list[int], spare: int) -> list[int]:
+    """Return the widths of as many columns as the terminal has room for."""
+    room = shutil.get_terminal_size().columns
+    usual = sorted(names)[len(names) * 9 // 10]
+    fixed = widths[1:]
+    while spare and usual + sum(fixed) + 2 * len(fixed) > room:
+        spare -= 1
+        fixed = fixed[:-1]
+    first = room - sum(fixed) - 2 * len(fixed)
+    return [min(widths[0], max(first, min(usual, _LEAST_NAME))), *fixed]
 
 
 def size(tokens: int | None) -> str:

@@ -126,6 +126,7 @@ def test_a_model_that_is_not_configured_can_be_sized_all_the_same(config: Path) 
         (b'{"messages": 5}', (), "$.messages"),
         (b'{"prompt": "hi"}', (), "--protocol text"),
         (b'{"contents": []}', (), "not yet supported"),
+        (b'{"messages": []}\n{"messages": []}', (), "more follows its end"),
         (b"\xff\xfe", ("--protocol", "text"), "not UTF-8 at byte 0"),
         (b"", ("no-such-file.json",), "cannot open no-such-file.json"),
     ],
@@ -139,6 +140,16 @@ def test_what_cannot_be_read_exits_2_and_says_where(
     assert said in ran.err
     assert not ran.out
     assert "Traceback" not in ran.err
+
+
+def test_a_byte_order_mark_does_not_make_a_body_text(config: Path) -> None:
+    """Editors on Windows write one; the body below it is sized as the body that it is."""
+    body = b'{"messages": [{"role": "user", "content": "Hello!"}]}'
+    plain, marked = (
+        read(estimate(config, "--json", "-m", "demo/small", stdin=start + body))
+        for start in (b"", b"\xef\xbb\xbf")
+    )
+    assert marked == plain
 
 
 def test_an_unknown_model_exits_3_with_the_nearest(config: Path) -> None:

@@ -1,5 +1,7 @@
 """Sizes, ages and tables as people read them."""
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,3 +61,20 @@ def test_colour_is_for_terminals_that_want_it(capsys: pytest.CaptureFixture[str]
     assert render.styled("x", "red", bold=True) == "x"
     render.table(("a",), [(render.fit("unfit", 5),)])
     assert capsys.readouterr().out == "a\nunfit, 5 too many\n"
+
+
+def test_a_narrow_terminal_gets_fewer_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The spare columns go first; one long name among many does not spread the column for all."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    rows = [(f"name{number:02}", "1", "source", "3 d") for number in range(20)]
+    rows[5] = ("a-name-longer-than-the-terminal", "1", "source", "3 d")
+    for columns, shown in ((80, 4), (30, 4), (20, 3), (14, 2), (5, 2)):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        render.table(("model", "size", "source", "age"), rows, right=(1,), spare=2)
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines[0].split()) == shown
+        short = [line for line in lines if "longer" not in line]
+        assert columns < 14 or all(len(line) <= columns for line in short)
