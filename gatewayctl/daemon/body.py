@@ -57,6 +57,8 @@ async def read(content: StreamReader, encoding: str, limit: int) -> bytes:
 
 
 async def _received(content: StreamReader, limit: int) -> bytes:
+    if content.is_eof():  # it came with the headers, as most do: there is nothing to wait for
+        return _within(content.read_nowait(), limit)
     parts: list[bytes] = []
     size = 0
     try:
@@ -72,6 +74,12 @@ async def _received(content: StreamReader, limit: int) -> bytes:
     except TimeoutError as error:
         raise BodyTimeout(f"no more of the body came for {READ_TIMEOUT:.0f} s") from error
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _within(body: bytes, limit: int) -> bytes:
+    if len(body) > limit:
+        raise BodyTooLarge(f"the body is larger than {limit} bytes")
+    return body
 
 
 async def _decompressed(body: bytes, coding: str, limit: int) -> bytes:

@@ -30,14 +30,25 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Egress:
-    """Routes by provider; proxy variables come from ``environ``, certificates are read once."""
+    """Routes by provider; proxy variables and certificates are read once for each."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self._trusted: dict[str, ssl.SSLContext] = {}
+        self._routes: dict[tuple[str, str | None, str | None], Route] = {}
 
     def route(self, url: URL, provider: ProviderSettings) -> Route:
-        """Return how ``url`` is reached; raise ``UpstreamFailed`` for an unusable CA bundle."""
+        """Return how ``url`` is reached; raise ``UpstreamFailed`` for an unusable CA bundle.
+
+        ``url`` is of the provider's own base URL, so there are as many routes as providers.
+        """
+        key = (provider.base_url, provider.proxy, provider.ca_bundle)
+        route = self._routes.get(key)
+        if route is None:
+            self._routes[key] = route = self._found(url, provider)
+        return route
+
+    def _found(self, url: URL, provider: ProviderSettings) -> Route:
         tls: ssl.SSLContext | bool = True
         if provider.ca_bundle is not None and url.scheme == "https":
             tls = self._context(provider.ca_bundle)
