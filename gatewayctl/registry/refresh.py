@@ -7,9 +7,10 @@ business of whoever implements ``Fetch``.
 
 import contextlib
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import Protocol
 
 import msgspec
@@ -70,18 +71,24 @@ def refresh(
 
     What cannot be stored has failed, like what cannot be fetched.
     """
-    if not sources:
-        return {}
     done: dict[str, Refreshed] = {}
-    with ThreadPoolExecutor(len(sources), thread_name_prefix="refresh") as pool:
-        running = [
-            pool.submit(_refresh_one, name, settings, cache, fetch)
-            for name, settings in sources.items()
-        ]
-        for future in as_completed(running):
-            result = future.result()
-            done[result.source] = result
-            on_done(result)
+    ended: SimpleQueue[Refreshed | Exception] = SimpleQueue()
+
+    def run(name: str, settings: SourceSettings) -> None:
+        try:
+            ended.put(_refresh_one(name, settings, cache, fetch))
+        except Exception as error:  # noqa: BLE001 - raised below, in the caller's thread
+            ended.put(error)
+
+    # Not a pool: Ctrl-C would wait for its threads, and so for a source that hangs.
+    for place in sources.items():
+        Thread(target=run, args=place, name=f"refresh-{place[0]}", daemon=True).start()
+    while len(done) < len(sources):
+        result = ended.get()
+        if isinstance(result, Exception):
+            raise result
+        done[result.source] = result
+        on_done(result)
     return {name: done[name] for name in sources}
 
 

@@ -23,6 +23,8 @@ _NOT_MODIFIED = 304
 class _CarefulRedirects(urllib.request.HTTPRedirectHandler):
     """Few redirects, never away from TLS, never to a file."""
 
+    inf_msg = "too many redirects: "
+
     max_redirections = _MAX_REDIRECTS
 
     def redirect_request(

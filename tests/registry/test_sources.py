@@ -1,5 +1,6 @@
 """Both tables are read field by field, and every entry is read or counted as left out."""
 
+import gzip
 import json
 from decimal import Decimal
 from typing import Any
@@ -166,7 +167,17 @@ def test_models_dev_lists_what_a_model_takes() -> None:
 @pytest.mark.parametrize("source", sorted(PARSERS))
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b"null", b"{", b'"x"', b"\xff", b'{"a":' * 100_000, b"1e999999999999999999"],
+    [b"", b"[]", b"null", b"{", b'"x"', b"\xff", gzip.compress(b"{}"), b'{"a":' * 100_000, b"1e9999999999"],
+        b"",
+        b"[]",
+        b"null",
+        b"{",
+        b'"x"',
+        b"\xff",
+        gzip.compress(b"{}"),
+        b'{"a":' * 100_000,
+        b"1e999999999999999999",
+    ],
 )
 def test_what_is_no_json_object_is_a_failed_source(source: str, body: bytes) -> None:
     """Damaged bytes are an error with a message, never a crash or an empty table."""

@@ -23,6 +23,8 @@ _decoder = msgspec.json.Decoder(float_hook=_exact)
 
 def read_object(body: bytes) -> dict[str, Any]:
     """Return the JSON object in ``body``, fractions as Decimal; SourceFailed when it is none."""
+    if body.startswith(b"\x1f\x8b"):
+        raise SourceFailed("it is compressed with gzip; unpack it first")
     try:
         decoded = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
