@@ -167,7 +167,7 @@ def test_models_dev_lists_what_a_model_takes() -> None:
 @pytest.mark.parametrize("source", sorted(PARSERS))
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b"null", b"{", b'"x"', b"\xff", gzip.compress(b"{}"), b'{"a":' * 100_000, b"1e9999999999"],
+    [
         b"",
         b"[]",
         b"null",
