@@ -121,8 +121,9 @@ def _since(status: SourceStatus, packaged: str | None, now: datetime) -> str:
         told = f"packaged, as of {packaged[:10]}"
     else:
         told = "nothing packaged"
-    if status.error is not None and status.attempted_at is not None:
-        told += f"; tried {_old(status.attempted_at, now)}: {status.error}"
+    if status.error is not None:
+        tried = f"tried {_old(status.attempted_at, now)}: " if status.attempted_at else ""
+        told += f"; {tried}{status.error}"
     return told
 
 

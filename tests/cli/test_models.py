@@ -304,3 +304,19 @@ def test_listing_needs_no_http_client(cli: Cli) -> None:
     loaded = set(done.stdout.splitlines()[-1].split())
     assert "gatewayctl.registry.lookup" in loaded
     assert not loaded & {"aiohttp", "gatewayctl.daemon", "rich", "tiktoken", "pydantic"}
+
+
+def test_a_damaged_cache_is_told_and_answered_from_the_package(
+    cli: Cli, server: TableServer
+) -> None:
+    """The listing goes on and does not call fresh what is not in use any more."""
+    cli.sources(server)
+    config = ("--config", str(cli.config))
+    cli("refresh", *config)
+    damaged = list(Path(cli.environ["XDG_CACHE_HOME"]).rglob("*.json"))
+    assert len(damaged) == 3
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:100])
+    shown = cli("list", "--provider", "openai", *config)
+    assert "litellm  failed" in shown
+    assert "what was fetched cannot be read any more" in shown
