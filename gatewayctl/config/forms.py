@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from gatewayctl.config.problems import Wrong
+from gatewayctl.config.settings import OverflowStatus
 
 _SIZE = re.compile(r"([0-9][0-9_]*)([KM])")
 _FACTORS = {"K": 1024, "M": 1024 * 1024}
@@ -97,6 +98,24 @@ class Whole(msgspec.Struct, frozen=True, kw_only=True):
     def json_schema(self) -> dict[str, object]:
         """Return an integer with both ends."""
         return {"type": "integer", "minimum": self.least, "maximum": self.most}
+
+
+class Status(msgspec.Struct, frozen=True):
+    """The HTTP status of a refusal by size: a word, or the bare number."""
+
+    def read(self, value: object) -> OverflowStatus:
+        """Return the choice."""
+        names = [member.value for member in OverflowStatus]
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise wrong_type("a status", value, f"one of: {', '.join(names)}")
+        if str(value) not in names:
+            raise Wrong("unknown-value", f"{value} is not one of: {', '.join(names)}")
+        return OverflowStatus(str(value))
+
+    def json_schema(self) -> dict[str, object]:
+        """Return the words, and the numbers among them as numbers too."""
+        names = [member.value for member in OverflowStatus]
+        return {"enum": [*names, *(int(name) for name in names if name.isdecimal())]}
 
 
 class Number(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import msgspec
 
-from gatewayctl.config.forms import Duration, Host, Number, Size, Text, Url, Whole
+from gatewayctl.config.forms import Duration, Host, Number, Size, Status, Text, Url, Whole
 from gatewayctl.config.levels import LogFormat, LogLevel
 from gatewayctl.config.schema_providers import (
     ModelDoc,
@@ -38,7 +38,7 @@ class ServerDoc(msgspec.Struct, frozen=True, kw_only=True):
     body_limit: Annotated[int, Size(least=1)] = _SERVER.body_limit
     allowed_hosts: tuple[Annotated[str, Text()], ...] = _SERVER.allowed_hosts
     cors_origins: tuple[Annotated[str, Text()], ...] = _SERVER.cors_origins
-    overflow_status: OverflowStatus = _SERVER.overflow_status
+    overflow_status: Annotated[OverflowStatus, Status()] = _SERVER.overflow_status
     default_output_tokens: Annotated[int, Size(least=1)] = _POLICY.default_output_tokens
     log_level: LogLevel = _SERVER.log_level
     log_format: LogFormat = _SERVER.log_format

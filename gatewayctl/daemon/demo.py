@@ -6,15 +6,18 @@ from gatewayctl.config.settings import ServerSettings, Settings
 from gatewayctl.core.errors import ConfigInvalid
 from gatewayctl.simulator.demo import demo_config
 
+_HELLO = '{"model":"demo-dispatcher","messages":[{"role":"user","content":"Hello!"}]}'
 _GUIDE = """\
 The demo is running: simulated models on this machine, no key needed. Ask for
 
-  demo/small          32,768 tokens         demo-alloy       small or large, drawn each time
-  demo/large          262,144 tokens        demo-cascade     flaky, then large when it fails
-  demo/flaky          fails every 2nd call  demo-dispatcher  the first that holds the request
+  demo/small        a model with a window of 32,768 tokens
+  demo/large        a model with a window of 262,144 tokens
+  demo/flaky        32,768 tokens, and every other call fails
+  demo-alloy        small or large, drawn anew for each request
+  demo-cascade      flaky, then large when flaky fails
+  demo-dispatcher   small, or large for what small cannot hold
 
-  curl {url}/v1/chat/completions -H 'content-type: application/json' \\
-    -d '{{"model": "demo-dispatcher", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
+{curl}
 
 Next: `gatewayctl config init` writes a config for your own keys and model servers.
 Ctrl-C stops."""
@@ -35,4 +38,4 @@ def demo_settings(base_url: str, server: ServerSettings) -> Settings:
 
 def guide(url: str) -> str:
     """Return what can be asked for, and a command line that works when pasted."""
-    return _GUIDE.format(url=url)
+    return _GUIDE.format(curl=f"curl {url}/v1/chat/completions -d '{_HELLO}'")

@@ -10,7 +10,14 @@ from support.catalog import SmallCatalog
 from gatewayctl.config.catalog import EmptyCatalog
 from gatewayctl.config.load import default_settings, find_config, load, load_text, usual_path
 from gatewayctl.config.problems import Severity
-from gatewayctl.config.settings import FromCommand, FromEnv, FromFile, Plain, Settings
+from gatewayctl.config.settings import (
+    FromCommand,
+    FromEnv,
+    FromFile,
+    OverflowStatus,
+    Plain,
+    Settings,
+)
 from gatewayctl.core.errors import ConfigUnreadable
 from gatewayctl.core.model import Auth, EstimatorKind, Overflow, WireProtocol
 from gatewayctl.core.routing.graph import Alloy, Cascade, Dispatcher, FitMode, Order, Policy
@@ -40,6 +47,13 @@ def test_an_empty_file_means_the_defaults() -> None:
     assert found.registry.background
     assert found.registry.sources["models_dev"].url == "https://models.dev/api.json"
     assert found.registry.sources["litellm"].ttl == 86400.0
+
+
+@pytest.mark.parametrize("written", ["413", '"413"'])
+def test_a_status_can_be_a_number_or_a_word(written: str) -> None:
+    """Both are how people write it."""
+    found = settings(f"[server]\noverflow_status = {written}")
+    assert found.server.overflow_status is OverflowStatus.S413
 
 
 def test_without_a_file_key_variables_make_providers() -> None:

@@ -47,8 +47,7 @@ def test_without_config_and_key_the_demo_is_served_and_tells_how_to_use_it(
         assert running.stop() == 0
     told = "".join(running.log)
     assert "demo-cascade" in told
-    curl = told[told.index("curl ") : told.index("'", told.index("-d '") + 4) + 1]
-    assert f"{running.url}/v1/chat/completions" in curl
+    assert f"curl {running.url}/v1/chat/completions" in told
 
 
 def test_the_printed_curl_line_works_when_pasted(tmp_path: Path) -> None:
@@ -57,9 +56,7 @@ def test_the_printed_curl_line_works_when_pasted(tmp_path: Path) -> None:
         deadline = time.monotonic() + 10
         while "Ctrl-C" not in "".join(running.log) and time.monotonic() < deadline:
             time.sleep(0.01)
-        told = "".join(running.log)
-        start = told.index("curl ")
-        line = told[start : told.index("}'", start) + 2]
+        (line,) = [line for line in running.log if line.startswith("curl ")]
         done = subprocess.run(
             ["bash", "-c", line], capture_output=True, text=True, timeout=20, check=True
         )
