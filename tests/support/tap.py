@@ -5,27 +5,21 @@ afterwards. One tap stands in front of one server.
 """
 
 import asyncio
-from typing import Final, Self
+from typing import Final
 
+from support.listener import Listener
 from support.upstream import RawRequest, read_request
 
 _PIECE: Final = 64 * 1024
 
 
-class Tap:
+class Tap(Listener):
     """Forwards connections to ``host:port``; used with ``async with``."""
 
     def __init__(self, host: str, port: int) -> None:
+        super().__init__()
         self._target = (host, port)
         self._sent: list[bytearray] = []
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.port = 0
-
-    @property
-    def url(self) -> str:
-        """``http://127.0.0.1:PORT``, where the client is sent."""
-        return f"http://127.0.0.1:{self.port}"
 
     async def requests(self) -> list[RawRequest]:
         """Return every whole request so far, connection by connection, each in its order."""
@@ -49,24 +43,11 @@ class Tap:
             if each.head.startswith(b"POST ") and each.target.partition("?")[0] == path
         ]
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._server is not None:
-            self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(self._connect(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def converse(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int
+    ) -> None:
+        """Pass bytes both ways, and keep the client's."""
+        del connection
         sent = bytearray()
         self._sent.append(sent)
         there, back = await asyncio.open_connection(*self._target)

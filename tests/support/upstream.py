@@ -12,9 +12,10 @@ import asyncio
 import socket
 import struct
 from collections.abc import Iterable, Sequence
-from typing import Final, Self
+from typing import Final
 
 import msgspec
+from support.listener import Listener
 
 SSE: Final = (("content-type", "text/event-stream"),)
 JSON: Final = (("content-type", "application/json"),)
@@ -113,7 +114,7 @@ def cut(reply: Iterable[Step], at: int, end: Fin | Rst | Hold) -> list[Step]:
     return [*kept, end]
 
 
-class FakeUpstream:
+class FakeUpstream(Listener):
     """An HTTP/1.1 server that plays ``replies`` in turn, one per request; the last one repeats.
 
     ``written`` counts the bytes that were taken off its hands; ``replies`` may be replaced while
@@ -121,40 +122,20 @@ class FakeUpstream:
     """
 
     def __init__(self, replies: Sequence[Sequence[Step]]) -> None:
+        super().__init__()
         self.replies = list(replies)
         self.requests: list[RawRequest] = []
-        self.connections = 0
         self.written = 0
-        self.port = 0
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def base_url(self) -> str:
-        """``http://127.0.0.1:PORT``."""
-        return f"http://127.0.0.1:{self.port}"
+        """``http://127.0.0.1:PORT``, without ``/v1``."""
+        return self.url
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, backlog=1024)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._server is not None:
-            self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        task = asyncio.ensure_future(self._converse(reader, writer, self.connections))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _converse(
+    async def converse(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int
     ) -> None:
+        """Play the next reply for each request of a connection."""
         try:
             while (request := await read_request(reader, connection)) is not None:
                 self.requests.append(request)
