@@ -6,7 +6,7 @@ the Python that has it. Versions are pinned here and in ``requirements/model-ser
 
 They go to ``$GATEWAYCTL_AGENTS``, else ``gatewayctl-agents`` in the user's cache folder, each in
 one folder named for its version: delete it to install anew. Exit status: 0 all are there, 1 an
-installation failed, 3 this machine lacks what one needs (npm, a C++ compiler).
+installation failed, 3 this machine lacks what one needs (npm, a C++ compiler, a network).
 """
 
 import argparse
@@ -39,8 +39,20 @@ _CMAKE_ARGS: Final = (
 )
 
 
+# What npm and pip say when it is the network's fault, and not ours or the package's.
+_OUT_OF_REACH: Final = re.compile(
+    r"\b(ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EAI_AGAIN|ERR_SOCKET_TIMEOUT|EIDLETIMEOUT)\b"
+    r"|self-signed certificate|NewConnectionError|ReadTimeoutError|CERTIFICATE_VERIFY_FAILED"
+)
+_TRIES: Final = 3
+
+
 class Failed(Exception):
     """An installation failed; the message ends with what the installer said."""
+
+
+class OutOfReach(Failed):
+    """The registry cannot be reached from here, however often it is tried."""
 
 
 class Agent(NamedTuple):
@@ -138,6 +150,17 @@ def _npm_platform() -> str:
 
 
 def _run(command: Sequence[str], env: Mapping[str, str], seconds: float) -> None:
+    """Run an installer, again where the network failed it."""
+    for left in reversed(range(_TRIES)):
+        try:
+            return _run_once(command, env, seconds)
+        except OutOfReach:
+            if not left:
+                raise
+    return None
+
+
+def _run_once(command: Sequence[str], env: Mapping[str, str], seconds: float) -> None:
     try:
         subprocess.run(  # noqa: S603 - npm and pip, with versions pinned above
             command,
@@ -152,7 +175,8 @@ def _run(command: Sequence[str], env: Mapping[str, str], seconds: float) -> None
     except subprocess.TimeoutExpired as error:
         raise Failed(f"{command[0]} took longer than {seconds:.0f} s") from error
     except subprocess.CalledProcessError as error:
-        raise Failed(f"{command[0]} failed:\n{error.stdout[-4000:]}") from error
+        kind = OutOfReach if _OUT_OF_REACH.search(error.stdout) else Failed
+        raise kind(f"{command[0]} failed:\n{error.stdout[-4000:]}") from error
 
 
 def _provide(name: str, agent: Agent) -> int:
@@ -167,7 +191,7 @@ def _provide(name: str, agent: Agent) -> int:
             program = install(agent)
     except Failed as error:
         print(f"{name} could not be installed: {error}", file=sys.stderr)
-        return 1
+        return MISSING if isinstance(error, OutOfReach) else 1
     print(program)
     return 0
 

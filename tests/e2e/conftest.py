@@ -8,7 +8,7 @@ import pytest
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "install_agents.py"
 LACKING = 3
-"""The script's exit status when this machine has no npm or no compiler."""
+"""The script's exit status when this machine has no npm, no compiler or no network."""
 
 
 def _provided(name: str) -> Path:
