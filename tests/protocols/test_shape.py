@@ -55,7 +55,7 @@ def refusal(codec: Codec, request: bytes) -> RequestInvalid:
         (b'{"model": "\xff"}', r"not valid UTF-8 at byte 11"),
         (b'{"model": "m", "unread": "\xc3"}', r"not valid UTF-8 at byte 26"),
         (b'{"model": "m", "unread": ' + b"[" * 100_000, r"nested too deeply"),
-        (b'{"model": "m", "unread": ' + b"[" * 5000 + b"]" * 5000 + b"}", r"nested too deeply"),
+        (b'{"model": "m", "unread": ' + b"[" * 50_000 + b"]" * 50_000 + b"}", r"nested too deeply"),
         (b'{"model": "\\ud800"}', r"surrogate"),
     ],
 )
