@@ -36,7 +36,10 @@ _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class App:
-    """Answers every HTTP request of the daemon. ``ready`` says why it is not, None when it is."""
+    """Answers every HTTP request of the daemon.
+
+    ``unready`` says why ``/readyz`` is not to be ready, None when the daemon is.
+    """
 
     def __init__(self, settings: Settings, pipeline: Pipeline, listing: Listing) -> None:
         self._settings = settings
