@@ -52,6 +52,7 @@ class Ratios(msgspec.Struct, frozen=True, kw_only=True):
     letters: Decimal
     marks: Decimal
     narrow: Decimal
+    indic: Decimal
     wide: Decimal
     astral: Decimal
     opaque: Decimal
@@ -62,6 +63,7 @@ USUAL = Ratios(
     letters=Decimal("3.6"),
     marks=Decimal("1.95"),
     narrow=Decimal("2.4"),
+    indic=Decimal("1.6"),  # half of o200k's: other vocabularies split these scripts far more
     wide=Decimal("1.3"),
     astral=Decimal("0.6"),
     opaque=Decimal("1.5"),
@@ -72,6 +74,7 @@ DENSE = Ratios(
     letters=Decimal("4.2"),
     marks=Decimal("2.7"),
     narrow=Decimal("4.6"),
+    indic=Decimal("3.6"),
     wide=Decimal("1.7"),
     astral=Decimal("0.75"),
     opaque=Decimal("2.2"),
@@ -164,6 +167,7 @@ def _tokens(stats: TextStats, ratios: Ratios) -> int:
         words
         + ceil_quotient(stats.marks, ratios.marks)
         + ceil_quotient(stats.narrow, ratios.narrow)
+        + ceil_quotient(stats.indic, ratios.indic)
         + ceil_quotient(stats.wide, ratios.wide)
         + ceil_quotient(stats.astral, ratios.astral)
         + ceil_quotient(stats.opaque, ratios.opaque)

@@ -25,9 +25,10 @@ class TextStats(msgspec.Struct, frozen=True, kw_only=True):
 
     ``words`` are runs between white space; the rest are disjoint classes of code points:
     ``letters`` (ASCII), ``spaces`` (ASCII white space), ``marks`` (every other ASCII character:
-    digits, punctuation), ``narrow`` (two UTF-8 bytes: accents, Cyrillic, Arabic …), ``wide``
-    (three: CJK, Indic …), ``astral`` (four: emoji …), and ``opaque``: ASCII letters and digits in
-    runs so long that they are no words (base64, hashes). The classes add up to ``chars``.
+    digits, punctuation), ``narrow`` (two UTF-8 bytes: accents, Cyrillic, Arabic …), ``indic``
+    (three, up to U+1FFF: Indic, Thai, Georgian …), ``wide`` (the other three: CJK, Hangul …),
+    ``astral`` (four: emoji …), and ``opaque``: ASCII letters and digits in runs so long that they
+    are no words (base64, hashes). The classes add up to ``chars``.
     """
 
     chars: int = 0
@@ -36,6 +37,7 @@ class TextStats(msgspec.Struct, frozen=True, kw_only=True):
     spaces: int = 0
     marks: int = 0
     narrow: int = 0
+    indic: int = 0
     wide: int = 0
     astral: int = 0
     opaque: int = 0
@@ -48,6 +50,7 @@ class TextStats(msgspec.Struct, frozen=True, kw_only=True):
             spaces=self.spaces + other.spaces,
             marks=self.marks + other.marks,
             narrow=self.narrow + other.narrow,
+            indic=self.indic + other.indic,
             wide=self.wide + other.wide,
             astral=self.astral + other.astral,
             opaque=self.opaque + other.opaque,

@@ -28,6 +28,8 @@ def _class_of(byte: int) -> int:
         return b"."[0]
     if byte < 0xE0:  # noqa: PLR2004 - the first of two
         return b"2"[0]
+    if byte < 0xE2:  # noqa: PLR2004 - the first of three, up to U+1FFF
+        return b"i"[0]
     return b"3"[0] if byte < 0xF0 else b"4"[0]  # noqa: PLR2004 - of three, of four
 
 
@@ -37,7 +39,7 @@ _OPAQUE = b"x" * 32  # letters and digits in a row, from which on it is no word 
 _OPAQUE_RUN = re.compile(b"x{32,}+")
 _WORDS = bytes(b" "[0] if byte in _SPACE else b"x"[0] for byte in range(256))
 
-_FIELDS = ("chars", "words", "letters", "spaces", "marks", "narrow", "wide", "astral", "opaque")
+_FIELDS = TextStats.__struct_fields__  # in the order in which ``_count`` finds them
 _CHARS, _LETTERS = _FIELDS.index("chars"), _FIELDS.index("letters")
 
 # Inside values of unknown form: labels, and data of images and files, which are no text.
@@ -134,14 +136,15 @@ def _count(text: str, counts: list[int], *, in_word: bool) -> bool:
     classes = data.translate(_CLASSES)
     chars = len(text)
     letters, spaces = classes.count(b"l"), classes.count(b" ")
-    narrow = wide = astral = 0
+    narrow = indic = wide = astral = 0
     if len(data) != chars:
-        narrow, wide, astral = classes.count(b"2"), classes.count(b"3"), classes.count(b"4")
+        narrow, indic = classes.count(b"2"), classes.count(b"i")
+        wide, astral = classes.count(b"3"), classes.count(b"4")
     starts = words.count(b" x") + (words[:1] == b"x" and not in_word)
     opaque, of_letters = _opaque(data, classes)
     letters -= of_letters
-    marks = chars - letters - spaces - narrow - wide - astral - opaque
-    found = (chars, starts, letters, spaces, marks, narrow, wide, astral, opaque)
+    marks = chars - letters - spaces - narrow - indic - wide - astral - opaque
+    found = (chars, starts, letters, spaces, marks, narrow, indic, wide, astral, opaque)
     for index, count in enumerate(found):
         counts[index] += count
     return words.endswith(b"x")

@@ -32,6 +32,7 @@ def counted(*texts: str) -> TextStats:
         ("\x00\x7f~", TextStats(chars=3, words=1, marks=3)),
         ("h " + "a1" * 16, TextStats(chars=34, words=2, letters=1, spaces=1, opaque=32)),
         ("a1" * 15, TextStats(chars=30, words=1, letters=15, marks=15)),
+        ("नमस्ते", TextStats(chars=6, words=1, indic=6)),
         ("é漢😀", TextStats(chars=3, words=1, narrow=1, wide=1, astral=1)),
     ],
 )
@@ -52,7 +53,9 @@ def test_the_classes_add_up(texts: list[str]) -> None:
     stats = counted(*texts)
     assert stats.chars == sum(len(text) for text in texts)
     ascii_classes = (stats.letters, stats.spaces, stats.marks, stats.opaque)
-    assert sum(ascii_classes) + stats.narrow + stats.wide + stats.astral == stats.chars
+    assert (
+        sum(ascii_classes) + stats.narrow + stats.indic + stats.wide + stats.astral == stats.chars
+    )
 
 
 @given(st.text("a \né", min_size=1, max_size=20), st.integers(0, 8))
