@@ -65,8 +65,8 @@ class Directory:
         return tuple(self._settings.models)
 
     def nearest(self, name: str) -> Sequence[str]:
-        """Return a few names that look like this one: the user's own first."""
-        return nearest(name, self._own(), self._registry.nearest(name))
+        """Return a few names that may be asked for and look like this one: the user's own first."""
+        return nearest(name, self._own(), self._registry.nearest(name, among=self._names))
 
     def absent(self, name: str) -> str | None:
         """Say how to configure the built-in provider that a name begins with, if it is not."""

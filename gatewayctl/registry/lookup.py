@@ -14,6 +14,9 @@ from gatewayctl.core.model import ModelFacts
 from gatewayctl.registry.merge import Entry, merge, overlay
 from gatewayctl.registry.table import Table
 
+Among = tuple[str, ...] | None
+"""The providers that a question is about, None for all."""
+
 _REMEMBERED = 4096
 _LATEST = "-latest"
 _NEAR_CANDIDATES = 64
@@ -48,8 +51,8 @@ class Registry:
         self._off = off
         # Unknown ids are remembered like known ones, as None.
         self._facts: dict[tuple[str, str], ModelFacts | None] = {}
-        self._near: dict[tuple[str, int], tuple[str, ...]] = {}
-        self._names: dict[bool, tuple[str, ...]] = {}
+        self._near: dict[tuple[str, int, Among], tuple[str, ...]] = {}
+        self._names: dict[tuple[bool, Among], tuple[str, ...]] = {}
         self._sorted: list[str] = []
 
     def facts(self, provider: str, model: str) -> ModelFacts | None:
@@ -88,16 +91,17 @@ class Registry:
             or self._in_table(f"{self._kinds.get(provider, provider)}/{model}")
         )
 
-    def nearest(self, name: str, limit: int = 3) -> tuple[str, ...]:
+    def nearest(self, name: str, limit: int = 3, among: Among = None) -> tuple[str, ...]:
         """Return known names that look like ``name``: full ids if it has a slash, else bare ones.
 
-        Takes a few milliseconds the first time a name is asked for.
+        ``among`` are the providers whose models may be named, None for all; the fewer they are,
+        the less it takes: up to a few milliseconds the first time a name is asked for.
         """
-        key = (name, limit)
+        key = (name, limit, among)
         if key not in self._near:
             if len(self._near) >= _REMEMBERED:
                 del self._near[next(iter(self._near))]
-            self._near[key] = self._search(name, limit)
+            self._near[key] = self._search(name, limit, among)
         return self._near[key]
 
     def ids(self, provider: str | None = None) -> Iterator[tuple[str, str]]:
@@ -167,24 +171,34 @@ class Registry:
                 return
             yield self._sorted[place]
 
-    def _search(self, name: str, limit: int) -> tuple[str, ...]:
+    def _search(self, name: str, limit: int, among: Among) -> tuple[str, ...]:
         whole = "/" in name
-        if whole not in self._names:
-            self._names[whole] = tuple(dict.fromkeys(self._all(whole=whole)))
+        known = (whole, among)
+        if known not in self._names:
+            self._names[known] = tuple(dict.fromkeys(self._all(among, whole=whole)))
         grams = [name[i : i + 3].lower() for i in range(max(1, len(name) - 2))]
         grams = grams[:: 1 + len(grams) // _GRAMS]
         size = len(name)
 
-        def likeness(known: str) -> float:
-            return sum([gram in known for gram in grams]) - abs(len(known) - size) / 8
+        def likeness(other: str) -> float:
+            return sum([gram in other for gram in grams]) - abs(len(other) - size) / 8
 
         # difflib is slow: it ranks only what shares the most three-letter runs with the name.
-        close = heapq.nlargest(_NEAR_CANDIDATES, self._names[whole], key=likeness)
+        close = heapq.nlargest(_NEAR_CANDIDATES, self._names[known], key=likeness)
         return tuple(difflib.get_close_matches(name, close, n=limit))
 
-    def _all(self, *, whole: bool) -> Iterator[str]:
-        for model_id in (*self._overrides, *self.table.ids()):
+    def _all(self, among: Among, *, whole: bool) -> Iterator[str]:
+        """Yield every name, under the providers' own names where those are given."""
+        names = None
+        if among is not None:
+            names = {self._kinds.get(provider, provider): provider for provider in among}
+        for model_id in self._overrides:
             yield model_id if whole else model_id.partition("/")[2]
+        for model_id in self.table.ids():
+            table, _, model = model_id.partition("/")
+            provider = table if names is None else names.get(table)
+            if provider is not None:
+                yield f"{provider}/{model}" if whole else model
 
 
 def _of(model_id: str, provider: str | None) -> bool:

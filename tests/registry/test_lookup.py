@@ -196,6 +196,16 @@ def test_a_mistyped_name_finds_its_neighbours(packaged: Registry, name: str, exp
     assert len(near) <= 3
 
 
+def test_only_what_may_be_asked_for_is_near_and_under_the_names_of_the_config() -> None:
+    """A model of a provider that is not configured is no help, however near its name is."""
+    registry = Registry(snapshot.load(), kinds={"mine": "openai"})
+    near = registry.nearest("mine/gtp-5-mini", among=("mine", "groq"))
+    assert near
+    assert all(name.startswith("mine/") for name in near)
+    assert "gpt-5-mini" in registry.nearest("gtp-5-mini", among=("mine",))
+    assert registry.nearest("claude-haiku-4-5", among=("groq",)) == ()
+
+
 def test_nothing_is_near_to_nonsense(packaged: Registry) -> None:
     """A far-fetched suggestion is worse than none."""
     assert packaged.nearest("zzzzzzzz") == ()
