@@ -204,7 +204,7 @@ class App:
         self, request: web.BaseRequest, codec: Codec, request_id: str
     ) -> web.StreamResponse:
         _ = request
-        listed = self._listing.all(codec.protocol)
+        listed = await self._listing.all(codec.protocol)
         return json_reply(200, listed, own_headers(request_id))
 
     async def _model(

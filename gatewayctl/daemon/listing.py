@@ -3,10 +3,13 @@
 How the list is written is ``protocols.models_list``' business.
 """
 
+import asyncio
 from collections.abc import Iterator
 
 from gatewayctl.core.errors import ApiError
 from gatewayctl.core.model import ModelFacts, Sourced, WireProtocol
+from gatewayctl.core.routing.graph import Route
+from gatewayctl.core.routing.names import Aliased, ExactModel, resolve
 from gatewayctl.core.routing.refusal import unknown_model
 from gatewayctl.core.routing.sizes import window
 from gatewayctl.protocols.models_list import (
@@ -19,26 +22,33 @@ from gatewayctl.protocols.models_list import (
 )
 from gatewayctl.registry.directory import Directory
 
+OURS = "gatewayctl"
+"""Who a route belongs to, in the list."""
+
+AT_ONCE = 32
+"""Models that are looked up without letting others run; a first look-up takes up to 0.1 ms."""
+
 
 class Listing:
-    """Renders models and routes of one directory; cheap enough to be asked at any time."""
+    """Renders models and routes of one directory."""
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
 
-    def all(self, protocol: WireProtocol) -> bytes:
-        """Return the whole list in the protocol's shape."""
-        entries = [*self._routes(), *self._models()]
+    async def all(self, protocol: WireProtocol) -> bytes:
+        """Return the whole list in the protocol's shape; other requests go on meanwhile."""
+        entries = list(self._routes())
+        for number, full_id in enumerate(self._models(), 1):
+            entries.append(self._entry(full_id))
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
         if protocol is WireProtocol.MESSAGES:
             return anthropic_list(entries)
         return openai_list(entries)
 
     def one(self, name: str, protocol: WireProtocol) -> bytes | None:
-        """Return one entry by name (``claude-via-…`` too), None when there is none."""
-        wanted = unvia(name)
-        found = next(
-            (entry for entry in (*self._routes(), *self._models()) if entry.id == wanted), None
-        )
+        """Return one entry by any name that can be asked for, None when nothing is known of it."""
+        found = self._found(unvia(name), protocol)
         if found is None:
             return None
         if protocol is WireProtocol.MESSAGES:
@@ -49,32 +59,51 @@ class Listing:
         """Return the refusal of a name that is not listed."""
         return unknown_model(name, self._directory.nearest(name), self._directory.absent(name))
 
+    def _found(self, name: str, protocol: WireProtocol) -> ModelEntry | None:
+        named = resolve(name, self._directory, protocol)
+        match named:
+            case None:
+                return None
+            case Aliased():
+                return self._alias(name, named.target)
+            case ExactModel():
+                full_id = f"{named.provider}/{named.model}"
+                known = self._directory.facts(named.provider, named.model)
+                return None if known is None else self._entry(full_id)
+            case _:
+                return self._route(named)
+
     def _routes(self) -> Iterator[ModelEntry]:
         graph = self._directory.graph
         for route in graph.routes.values():
-            yield ModelEntry(
-                id=route.id,
-                owned_by="gatewayctl",
-                display_name=route.name or route.id,
-                context_window=window(route.id, self._directory),
-                members=tuple(place.model for place in route.places),
-            )
+            yield self._route(route)
         for alias, target in graph.aliases.items():
-            yield ModelEntry(id=alias, owned_by="gatewayctl", members=(target,))
+            yield self._alias(alias, target)
 
-    def _models(self) -> Iterator[ModelEntry]:
+    def _models(self) -> Iterator[str]:
         """Yield what the config names, and what is known of providers with a credential."""
         declared = set(self._directory.declared())
         for name in self._directory.providers():
-            known = {f"{name}/{model}" for model in self._directory.ids(name)}
-            own = {full_id for full_id in declared if full_id.startswith(f"{name}/")}
-            if not self._directory.has_key(name):
-                known = set()
-            for full_id in sorted(known | own):
-                yield self._entry(name, full_id)
+            known = {full_id for full_id in declared if full_id.startswith(f"{name}/")}
+            if self._directory.has_key(name):
+                known |= {f"{name}/{model}" for model in self._directory.ids(name)}
+            yield from sorted(known)
 
-    def _entry(self, provider: str, full_id: str) -> ModelEntry:
-        model = full_id.removeprefix(f"{provider}/")
+    def _route(self, route: Route) -> ModelEntry:
+        return ModelEntry(
+            id=route.id,
+            owned_by=OURS,
+            display_name=route.name or route.id,
+            context_window=window(route.id, self._directory),
+            members=tuple(place.model for place in route.places),
+        )
+
+    def _alias(self, alias: str, target: str) -> ModelEntry:
+        size = window(target, self._directory)
+        return ModelEntry(id=alias, owned_by=OURS, context_window=size, members=(target,))
+
+    def _entry(self, full_id: str) -> ModelEntry:
+        provider, _, model = full_id.partition("/")
         facts = self._directory.facts(provider, model) or ModelFacts(id=full_id, provider=provider)
         return ModelEntry(
             id=full_id,

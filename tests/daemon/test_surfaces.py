@@ -141,11 +141,13 @@ async def test_models_are_listed_in_anthropics_shape_with_names_its_clients_take
 
 
 async def test_one_model_can_be_asked_for_and_an_unknown_one_is_404(running: Demo) -> None:
-    """Slashes stand plain or encoded; the nearest names are told."""
+    """Slashes stand plain or encoded, bare ids are found; the nearest names are told."""
     gateway, _ = running
-    for name in ("demo/small", "demo%2Fsmall"):
+    for name in ("demo/small", "demo%2Fsmall", "small"):
         async with gateway.client.get(f"{gateway.url}/v1/models/{name}") as answer:
             assert json.loads(await answer.read())["id"] == "demo/small"
+    async with gateway.client.get(f"{gateway.url}/v1/models/demo-alloy") as answer:
+        assert json.loads(await answer.read())["context_window"] == 32_768
     async with gateway.client.get(f"{gateway.url}/v1/models/demo/smal") as answer:
         assert answer.status == 404
         assert "demo/small" in await answer.text()

@@ -4,6 +4,7 @@ Which status and words a refusal gets is the dialect's business (``protocols.*.e
 """
 
 from collections.abc import Callable, Sequence
+from itertools import chain, islice
 
 from gatewayctl.core.errors import ApiError, ErrorKind
 from gatewayctl.core.routing.decision import Decision, Skipped, SkipReason
@@ -12,6 +13,9 @@ from gatewayctl.core.routing.world import World
 
 MAX_SUGGESTIONS = 5
 """How many models or routes that would fit a refusal names."""
+
+MAX_LOOKED_AT = 100
+"""How many are looked at for that: a refusal must stay cheap however long a config is."""
 
 _UNSUPPORTED = frozenset({SkipReason.PROTOCOL, SkipReason.CAPABILITY, SkipReason.RULE_NOT_MATCHED})
 
@@ -126,7 +130,7 @@ def _would_fit(decision: Decision, world: World, fits: Callable[[str], bool]) ->
     """Name configured routes and models that would take the request."""
     tried = {skipped.model for skipped in decision.skipped} | {decision.requested}
     found: list[str] = []
-    for name in (*world.graph.routes, *world.declared()):
+    for name in islice(chain(world.graph.routes, world.declared()), MAX_LOOKED_AT):
         if len(found) == MAX_SUGGESTIONS:
             break
         if name not in tried and name != decision.route and fits(name):
