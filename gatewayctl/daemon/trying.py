@@ -22,7 +22,7 @@ from gatewayctl.daemon.relay import Stream
 from gatewayctl.protocols.codec import BadFrame, Changes
 from gatewayctl.upstream.client import Call, Reply, Upstream
 from gatewayctl.upstream.credentials import Credentials, serves
-from gatewayctl.upstream.failures import classify, in_reply
+from gatewayctl.upstream.failures import classify, in_reply, of_type
 from gatewayctl.upstream.headers import request_headers
 from gatewayctl.upstream.scrub import Scrub, scrub
 
@@ -129,19 +129,21 @@ class Tries:
 
     async def _whole(self, asked: Asked, candidate: Candidate, reply: Reply) -> bytes:
         body = await reply.read(REPLY_LIMIT)
-        failure = in_reply(candidate.protocol, reply.headers, body)
-        if failure is None and asked.shape.stream:
-            failure = Failure(
-                kind=FailureKind.BAD_RESPONSE,
-                message=f"a stream was asked for, {reply.content_type or 'no type'} came",
-            )
-        if failure is None:
-            try:
-                await offloaded(len(body), asked.codec.read_reply, body)
-            except BadFrame as error:
-                failure = Failure(kind=FailureKind.BAD_RESPONSE, message=str(error))
-        if failure is not None:
+        if (failure := of_type(reply.headers)) is not None:
             raise UpstreamFailed(failure)
+        wrong: str | None = None
+        try:
+            facts = await offloaded(len(body), asked.codec.read_reply, body)
+            wrong = facts.error
+        except BadFrame as error:
+            wrong = str(error)
+        if wrong is None and asked.shape.stream:
+            wrong = f"a stream was asked for, {reply.content_type or 'no type'} came"
+        if wrong is not None:
+            # Only what is no answer is read a second time, for the kind of its error.
+            failure = in_reply(candidate.protocol, reply.headers, body)
+            bad = Failure(kind=FailureKind.BAD_RESPONSE, message=wrong)
+            raise UpstreamFailed(failure or bad)
         return body
 
 

@@ -153,13 +153,20 @@ def classify(
 
 def in_reply(protocol: WireProtocol, headers: MultiMapping[str], body: bytes) -> Failure | None:
     """Return why a whole reply with a status of success is none: not JSON, or an error inside."""
-    media = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if media and media != "application/json" and not media.endswith("+json"):
-        return _bad(f"JSON was expected, {_words(media, _K.BAD_RESPONSE)} came")
+    if (failure := of_type(headers)) is not None:
+        return failure
     reply = _reply(body)
     return (
         _bad("the reply is not a JSON object") if reply is None else _in(protocol, headers, reply)
     )
+
+
+def of_type(headers: MultiMapping[str]) -> Failure | None:
+    """Return why a whole reply is none by its content type alone, which may be left out."""
+    media = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if not media or media == "application/json" or media.endswith("+json"):
+        return None
+    return _bad(f"JSON was expected, {_words(media, _K.BAD_RESPONSE)} came")
 
 
 def in_json(protocol: WireProtocol, headers: MultiMapping[str], body: bytes) -> Failure | None:

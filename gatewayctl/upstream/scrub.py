@@ -17,6 +17,9 @@ from gatewayctl.core.model import Auth
 _SHORTEST = 8
 """Characters of a configured header's value from which it may be a secret."""
 
+_SHORTEST_KEY = 6
+"""The same of a key: shorter ones are stand-ins (``x``, ``none``), which stand in many a word."""
+
 _CLIENT = ("authorization", "x-api-key", "x-goog-api-key")
 
 
@@ -58,13 +61,14 @@ class Scrub(msgspec.Struct, frozen=True, kw_only=True):
 
 def scrub(settings: ProviderSettings, credential: str | None, client: Mapping[str, str]) -> Scrub:
     """Return what to look for in the replies of a provider that was sent these."""
-    own = [credential, URL(settings.base_url).password]
+    keys = (credential or "", URL(settings.base_url).password or "")
+    own = [key for key in keys if len(key) >= _SHORTEST_KEY]
     own += [value for value in settings.headers.values() if len(value) >= _SHORTEST]
     forwarded: list[str] = []
     if settings.provider.auth is Auth.FORWARD:
         values = (client.get(name, "") for name in _CLIENT)
         forwarded = [unquote(value.rpartition(" ")[2]) for value in values]
     return Scrub(
-        own=tuple(secret for secret in own if secret),
+        own=tuple(own),
         client=tuple(secret for secret in forwarded if len(secret) >= _SHORTEST),
     )
