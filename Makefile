@@ -48,6 +48,10 @@ agents: .venv/.dev ## run the tests that drive genuine agents and a model server
 	@$(PY) scripts/install_agents.py >/dev/null || [ $$? -eq 3 ]  # 3: the tests say what is missing
 	@$(PY) -m pytest tests/e2e -m agents $(ARGS)
 
+.PHONY: fuzz
+fuzz: .venv/.dev ## run the property tests at random and ten times as long (about five minutes)
+	@HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -n $(WORKERS) -m "hypothesis and not agents" $(ARGS)
+
 .PHONY: bench
 bench: .venv/.dev ## measure this and a peer side by side and write a table (about two minutes)
 	@$(PY) benchmarks/run.py

@@ -42,6 +42,9 @@ _WORDS = bytes(b" "[0] if byte in _SPACE else b"x"[0] for byte in range(256))
 _FIELDS = TextStats.__struct_fields__  # in the order in which ``_count`` finds them
 _CHARS, _LETTERS = _FIELDS.index("chars"), _FIELDS.index("letters")
 
+SYSTEM_ROLES = ("system", "developer")
+"""Whose messages count as the system's; a tuple, since what stands as a role may be anything."""
+
 # Inside values of unknown form: labels, and data of images and files, which are no text.
 _NOT_TEXT = frozenset(
     {"type", "id", "call_id", "tool_call_id", "tool_use_id", "signature", "cache_control"}

@@ -253,6 +253,7 @@ BODIES = st.one_of(
 @every_codec
 @given(request=BODIES)
 @example(request=b'{"model":"m","messages":[{"role":"user","content":' + b"[" * 2000)
+@example(request=b'{"messages":[{"role":[]}],"input":[{"role":{}}]}')
 def test_no_bytes_whatever_raise_anything_else(codec: Codec, request: bytes) -> None:
     """Every function that reads a request's bytes raises ``RequestInvalid`` or nothing."""
     for outcome in outcomes(codec, request):

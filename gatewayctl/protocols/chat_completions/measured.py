@@ -6,7 +6,7 @@ import msgspec
 
 from gatewayctl.core.shape import Measured, Segment
 from gatewayctl.protocols import body as request_body
-from gatewayctl.protocols.measure import Tally
+from gatewayctl.protocols.measure import SYSTEM_ROLES, Tally
 
 # What a message holds that is no input, or is counted by itself; names and calls are input.
 _NOT_INPUT = frozenset({"role", "content", "tool_call_id", "cache_control"})
@@ -38,7 +38,7 @@ def measure(body: bytes) -> Measured:
 
 
 def _message(tally: Tally, message: dict[str, Any]) -> None:
-    system = message.get("role") in {"system", "developer"}
+    system = message.get("role") in SYSTEM_ROLES
     segment = Segment.SYSTEM if system else Segment.MESSAGES
     content = message.get("content")
     for part in content if isinstance(content, list) else [content]:

@@ -6,7 +6,7 @@ import msgspec
 
 from gatewayctl.core.shape import Measured, Segment
 from gatewayctl.protocols import body as request_body
-from gatewayctl.protocols.measure import Tally
+from gatewayctl.protocols.measure import SYSTEM_ROLES, Tally
 
 # What an item holds that is no input, or is counted by itself.
 _LABELS = frozenset({"id", "type", "call_id", "role", "status", "content", "output", "phase"})
@@ -49,7 +49,7 @@ def measure(body: bytes) -> Measured:
 
 def _item(tally: Tally, item: dict[str, Any]) -> None:
     """Count one item: its content, its result, and whatever else it says (names, arguments)."""
-    system = item.get("role") in {"system", "developer"}
+    system = item.get("role") in SYSTEM_ROLES
     segment = Segment.SYSTEM if system else Segment.MESSAGES
     for field in ("content", "output"):
         value = item.get(field)
