@@ -89,3 +89,17 @@ class RequestShape(msgspec.Struct, frozen=True, kw_only=True):
     n: int = 1
     needs: frozenset[Capability] = frozenset()
     remote: int = 0
+
+
+class Conversation(msgspec.Struct, frozen=True, kw_only=True):
+    """What tells one conversation from another, and how far it has come; read only where needed.
+
+    ``session`` is the session that the body itself names (Claude Code's ``metadata.user_id``).
+    ``opening`` is a digest of the first user message and of the system prompt without the lines
+    that change each turn, None when there is no user message. ``turn`` counts the genuine user
+    messages: those that are no tool results.
+    """
+
+    session: str | None = None
+    opening: bytes | None = None
+    turn: int = 0

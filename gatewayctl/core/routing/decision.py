@@ -11,6 +11,7 @@ import msgspec
 from gatewayctl.core.errors import ApiError
 from gatewayctl.core.model import EstimatorSettings, WireProtocol
 from gatewayctl.core.routing.graph import Policy
+from gatewayctl.core.routing.session import Pick
 from gatewayctl.core.shape import RequestShape
 
 
@@ -42,7 +43,10 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SkipReason(StrEnum):
-    """Why a model is not attempted, in the order in which the reasons are looked for."""
+    """Why a model is not attempted, in the order in which the reasons are looked for.
+
+    ``pinned``: a sticky session keeps another target, which is too small by now.
+    """
 
     NO_KEY = "no_key"
     PROTOCOL = "protocol"
@@ -53,6 +57,7 @@ class SkipReason(StrEnum):
     TOO_LARGE = "too_large"
     UNKNOWN_WINDOW = "unknown_window"
     ALLOY_UNFIT = "alloy_unfit"
+    PINNED = "pinned"
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +67,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     the budget that was fitted; ``send_budget`` what the body must carry instead of the caller's
     (None: leave the body's own alone). ``ceiling`` is None when the window is unknown. ``timeout``
     is the place's, in seconds to the commit. ``turns`` are the
-    round-robin alloys whose counter an attempt of this candidate moves.
+    round-robin alloys whose counter an attempt of this candidate moves; ``picks`` is what the
+    session remembers, by route, once this candidate is attempted.
     """
 
     model: str
@@ -80,6 +86,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     send_budget: int | None = None
     timeout: float | None = None
     turns: tuple[str, ...] = ()
+    picks: tuple[tuple[str, Pick], ...] = ()
 
 
 class Skipped(msgspec.Struct, frozen=True, kw_only=True):

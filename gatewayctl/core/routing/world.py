@@ -17,6 +17,7 @@ from gatewayctl.core.model import (
 )
 from gatewayctl.core.routing.decision import Estimate
 from gatewayctl.core.routing.graph import RouteGraph
+from gatewayctl.core.routing.session import Session
 from gatewayctl.core.shape import RequestShape
 
 
@@ -77,13 +78,17 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One request as a plan sees it.
 
     ``seed`` is the request's chance, 64 bits; ``counters`` are the round-robin counters by alloy;
-    ``today`` is an ISO date, for retirements.
+    ``today`` is an ISO date, for retirements. ``headers`` (names in lower case) and ``client`` (the
+    client key's name) are for rules; ``session`` is None where nothing tells conversations apart.
     """
 
     shape: RequestShape
     seed: int = 0
     counters: Mapping[str, int] = {}
     today: str = ""
+    headers: Mapping[str, str] = {}
+    client: str | None = None
+    session: Session | None = None
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):

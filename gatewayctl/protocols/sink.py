@@ -1,0 +1,57 @@
+"""What a walk over a request tells as it goes: every piece that counts as input, in order.
+
+Each protocol has one walk (``*.measured.walk``); what is made of the pieces is the sink's business:
+``measure.Tally`` counts characters, the counting process collects text for a tokenizer.
+"""
+
+from typing import Any, Protocol
+
+from gatewayctl.core.shape import Segment
+
+
+class Sink(Protocol):
+    """Takes a request's pieces. Values come as decoded JSON, unchecked: they may be anything."""
+
+    def message(self, segment: Segment) -> None:
+        """Begin a message: what follows, up to the next, belongs to it."""
+        ...
+
+    def text(self, segment: Segment, text: str | None) -> None:
+        """Take a text."""
+        ...
+
+    def name(self, segment: Segment, name: str | None) -> None:
+        """Take the name of a message's author."""
+        ...
+
+    def call(self, segment: Segment, name: Any, arguments: Any) -> None:
+        """Take a tool call: its arguments are a string, or JSON that is counted compactly."""
+        ...
+
+    def json(self, segment: Segment, value: Any) -> None:
+        """Take a JSON value that counts by its compact text."""
+        ...
+
+    def strings(self, segment: Segment, value: Any) -> None:
+        """Take a value of unknown form: every string in it counts, but no data of files."""
+        ...
+
+    def opaque(self, segment: Segment, base64: Any) -> None:
+        """Take encrypted text, which counts by its length."""
+        ...
+
+    def tool(self, definition: Any) -> None:
+        """Take a tool definition of any dialect."""
+        ...
+
+    def image(self, data: Any, media_type: Any, detail: Any) -> None:
+        """Take an image: ``data`` is base64, a URL or None where the body only points to it."""
+        ...
+
+    def document(self, data: Any, media_type: Any) -> None:
+        """Take a document that is no text (a PDF)."""
+        ...
+
+    def audio(self, data: Any, format: Any) -> None:  # noqa: A002 - the wire's own word
+        """Take a clip of sound."""
+        ...
