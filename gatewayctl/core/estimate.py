@@ -84,6 +84,17 @@ AUTO_SLACK = Decimal("1.20")
 """How far the usual ratios may be off, on top of the margin that the user chose."""
 
 
+class Counted(msgspec.Struct, frozen=True, kw_only=True):
+    """A request's text counted with a vocabulary: tokens by segment, media not among them.
+
+    ``overhead`` is what the published rules add: per message and name, for tool definitions, and
+    for the start of the reply.
+    """
+
+    tokens: dict[Segment, int]
+    overhead: int = 0
+
+
 def bound(shape: RequestShape) -> int:
     """Return what the input cannot exceed: a byte-level token covers at least one byte."""
     return shape.body_bytes + UNSEEN_TOKENS + REMOTE_TOKENS * shape.remote
@@ -97,19 +108,22 @@ def by_bound(shape: RequestShape) -> Estimate:
 
 def by_ratio(shape: RequestShape, measured: Measured, settings: EstimatorSettings) -> Estimate:
     """Estimate from character counts, as ``settings`` say; images and the like cost extra."""
-    low, likely, high = _text(measured, settings)
-    for count, (least, usual, most) in (
-        (measured.images, IMAGE_TOKENS),
-        (measured.documents, DOCUMENT_TOKENS),
-        (measured.audio, AUDIO_TOKENS),
-    ):
-        low += count * least
-        likely += count * usual
-        high += count * most
+    text = _text(measured, settings)
+    low, likely, high = map(sum, zip(text, _media(measured, settings), strict=True))
     most = bound(shape)
     return Estimate(
         low=min(low, most), likely=min(likely, most), high=min(high, most), method=Method.RATIO
     )
+
+
+def by_count(
+    shape: RequestShape, measured: Measured, counted: Counted, settings: EstimatorSettings
+) -> Estimate:
+    """Estimate from an exact count of the text: low = likely = high, unless media are unclear."""
+    text = sum(counted.tokens.values()) + counted.overhead
+    low, likely, high = (text + cost for cost in _media(measured, settings))
+    most = max(text, bound(shape))
+    return Estimate(low=low, likely=min(likely, most), high=min(high, most), method=Method.EXACT)
 
 
 def breakdown(measured: Measured, settings: EstimatorSettings) -> dict[str, int]:
@@ -136,6 +150,19 @@ def tokenizer_name(settings: EstimatorSettings) -> str:
             return f"{settings.kind.value}:{settings.vocabulary}"
         case _:
             assert_never(settings.kind)
+
+
+def _media(measured: Measured, settings: EstimatorSettings) -> tuple[int, int, int]:  # noqa: ARG001
+    low = likely = high = 0
+    for count, (least, usual, most) in (
+        (measured.images, IMAGE_TOKENS),
+        (measured.documents, DOCUMENT_TOKENS),
+        (measured.audio, AUDIO_TOKENS),
+    ):
+        low += count * least
+        likely += count * usual
+        high += count * most
+    return low, likely, high
 
 
 def _text(measured: Measured, settings: EstimatorSettings) -> tuple[int, int, int]:

@@ -93,17 +93,37 @@ class EstimatorKind(StrEnum):
     HUGGINGFACE = "huggingface"
 
 
+class Vision(StrEnum):
+    """Which published formula says what an image costs (``core.media`` has the formulas)."""
+
+    OPENAI_4O = "openai:gpt-4o"
+    OPENAI_4O_MINI = "openai:gpt-4o-mini"
+    OPENAI_O1 = "openai:o1"
+    OPENAI_5 = "openai:gpt-5"
+    OPENAI_COMPUTER_USE = "openai:computer-use"
+    OPENAI_PATCHES = "openai:patches"
+    OPENAI_PATCHES_MINI = "openai:patches-mini"
+    OPENAI_PATCHES_NANO = "openai:patches-nano"
+    OPENAI_PATCHES_O4_MINI = "openai:patches-o4-mini"
+    ANTHROPIC = "anthropic"
+    ANTHROPIC_HIGH = "anthropic:high"
+    GEMINI = "gemini"
+
+
 class EstimatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of one estimator, after precedence: place, model, model_defaults, tokenizer.
 
-    ``vocabulary`` names a tiktoken encoding or a tokenizer file; ``chars_per_token`` is used by
-    ``char_ratio`` alone; ``safety_margin`` >= 1 covers the counting error only.
+    ``vocabulary`` names a tiktoken encoding or a tokenizer file; under ``auto`` it is the one that
+    the model is known to use, for counting exactly where that decides. ``chars_per_token`` is used
+    by ``char_ratio`` alone; ``safety_margin`` >= 1 covers the counting error only. ``vision`` is
+    None where no formula for images is published.
     """
 
     kind: EstimatorKind = EstimatorKind.AUTO
     chars_per_token: Decimal = Decimal("3.5")
     safety_margin: Decimal = Decimal("1.10")
     vocabulary: str | None = None
+    vision: Vision | None = None
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):

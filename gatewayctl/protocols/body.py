@@ -5,13 +5,15 @@ What the fields mean belongs to each protocol's ``request`` module; changing a b
 """
 
 import re
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from gatewayctl.core.errors import RequestInvalid
 
 T = TypeVar("T")
+
+_ANY = msgspec.json.Decoder(Any)
 
 Tokens = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 """A token budget: a whole number that fits 32 bits. Floats, booleans and negatives are refused."""
@@ -41,6 +43,11 @@ def read(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         raise _malformed(str(error), body) from error
     except RecursionError as error:
         raise RequestInvalid(f"The body is nested too deeply{_deep(body)}.", "$") from error
+
+
+def value(raw: msgspec.Raw) -> Any:
+    """Decode a JSON value of any form that was kept as bytes."""
+    return read(_ANY, bytes(raw))
 
 
 def check_utf8(body: bytes) -> None:

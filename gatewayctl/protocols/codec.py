@@ -14,6 +14,7 @@ from gatewayctl.core.errors import ApiError
 from gatewayctl.core.events import Phase, Usage
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.shape import Measured, RequestShape
+from gatewayctl.protocols.sink import Sink
 from gatewayctl.protocols.sse import BadFrame, SseEvent
 
 __all__ = [
@@ -100,6 +101,10 @@ class Codec(Protocol):
 
     def measure(self, body: bytes) -> Measured:
         """Measure everything that counts as input; costs time proportional to the body."""
+        ...
+
+    def walk(self, body: bytes, sink: Sink) -> None:
+        """Tell ``sink`` everything that counts as input; raise ``RequestInvalid`` as ``shape``."""
         ...
 
     def patch(self, body: bytes, changes: Changes) -> bytes:

@@ -6,14 +6,15 @@ more than 256 KB, so that counting a large request never holds up others for lon
 """
 
 import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 
 from gatewayctl.core.shape import Measured, Segment, TextStats
 from gatewayctl.protocols import body as request_body
+from gatewayctl.protocols.sink import Sink
 
-_ANY = msgspec.json.Decoder(Any)
 _WINDOW = 64 * 1024  # code points, so at most 256 KB of UTF-8
 _SPACE = b" \t\n\r\x0b\x0c"
 
@@ -52,8 +53,45 @@ _NOT_TEXT = frozenset(
 )
 
 
+def compact(value: Any) -> str:
+    """Return the JSON text that a value counts by; raise ``RequestInvalid`` for endless nesting."""
+    try:
+        return msgspec.json.encode(value).decode()
+    except RecursionError as error:
+        raise request_body.invalid("$", "the body is nested too deeply.") from error
+
+
+def strings_in(value: Any, opaque: Callable[[Any], None]) -> Iterator[str]:
+    """Yield all strings inside a value in order, but no labels and no data of images or files.
+
+    ``opaque`` is given what is encrypted. Without recursion: how deep a body nests is its
+    sender's choice.
+    """
+    pending = [value]
+    while pending:
+        match pending.pop():
+            case str() as text:
+                yield text
+            case dict() as members:
+                if "encrypted_content" in members:
+                    opaque(members["encrypted_content"])
+                inside = [inner for key, inner in members.items() if key not in _NOT_TEXT]
+                pending += reversed(inside)
+            case list() as elements:
+                pending += reversed(elements)
+            case _:
+                continue
+
+
+def measured_by(walk: Callable[[bytes, Sink], None], body: bytes) -> Measured:
+    """Return the measure that a protocol's walk over a request gives."""
+    tally = Tally()
+    walk(body, tally)
+    return tally.done()
+
+
 class Tally:
-    """Counts of one request, filled piece by piece; ``done`` makes the value of it."""
+    """A ``Sink`` that counts one request piece by piece; ``done`` makes the value of it."""
 
     def __init__(self) -> None:
         self._segments: dict[Segment, list[int]] = {}
@@ -61,9 +99,13 @@ class Tally:
         self.tools = 0
         self.images = 0
         self.documents = 0
-        self.audio = 0
+        self.audios = 0
 
-    def text(self, segment: Segment, text: str | None) -> None:
+    def message(self, segment: Segment) -> None:  # noqa: ARG002
+        """Count a message."""
+        self.messages += 1
+
+    def text(self, segment: Segment, text: str) -> None:
         """Count a text."""
         if not text:
             return
@@ -72,20 +114,40 @@ class Tally:
         for start in range(0, len(text), _WINDOW):
             in_word = _count(text[start : start + _WINDOW], counts, in_word=in_word)
 
+    def name(self, segment: Segment, name: Any) -> None:
+        """Count a name."""
+        if isinstance(name, str):
+            self.text(segment, name)
+
+    def call(self, segment: Segment, name: Any, arguments: Any) -> None:
+        """Count a tool call: its name, and its arguments as they stand or as compact JSON."""
+        self.name(segment, name)
+        if isinstance(arguments, str):
+            self.text(segment, arguments)
+        else:
+            self.json(segment, arguments)
+
+    def tool(self, definition: Any) -> None:
+        """Count a tool definition by its compact text."""
+        self.tools += 1
+        self.json(Segment.TOOLS, definition)
+
+    def image(self, data: Any, media_type: Any, detail: Any) -> None:  # noqa: ARG002
+        """Count an image."""
+        self.images += 1
+
+    def document(self, data: Any, media_type: Any) -> None:  # noqa: ARG002
+        """Count a document."""
+        self.documents += 1
+
+    def audio(self, data: Any, media_type: Any) -> None:  # noqa: ARG002
+        """Count a clip of sound."""
+        self.audios += 1
+
     def json(self, segment: Segment, value: Any) -> None:
         """Count a JSON value by its compact text (none for null), not its white space."""
-        if value is None:
-            return
-        try:
-            text = msgspec.json.encode(value).decode()
-        except RecursionError as error:
-            raise request_body.invalid("$", "the body is nested too deeply.") from error
-        self.text(segment, text)
-
-    def raw(self, segment: Segment, value: msgspec.Raw) -> None:
-        """Count a JSON value that was kept as bytes, the same way; absent counts as null."""
-        if value:
-            self.json(segment, request_body.read(_ANY, bytes(value)))
+        if value is not None:
+            self.text(segment, compact(value))
 
     def opaque(self, segment: Segment, base64: Any) -> None:
         """Count encrypted text by its length: base64 has four characters for three bytes."""
@@ -96,22 +158,9 @@ class Tally:
             counts[_LETTERS] += size
 
     def strings(self, segment: Segment, value: Any) -> None:
-        """Count all strings inside a value of unknown form, but no data of images or files.
-
-        Without recursion: how deep a body nests is its sender's choice.
-        """
-        pending = [value]
-        while pending:
-            match pending.pop():
-                case str() as text:
-                    self.text(segment, text)
-                case dict() as members:
-                    self.opaque(segment, members.get("encrypted_content"))
-                    pending += [inner for key, inner in members.items() if key not in _NOT_TEXT]
-                case list() as elements:
-                    pending += elements
-                case _:
-                    continue
+        """Count all strings inside a value of unknown form, but no data of images or files."""
+        for text in strings_in(value, lambda data: self.opaque(segment, data)):
+            self.text(segment, text)
 
     def done(self) -> Measured:
         """Return what was counted."""
@@ -125,7 +174,7 @@ class Tally:
             tools=self.tools,
             images=self.images,
             documents=self.documents,
-            audio=self.audio,
+            audio=self.audios,
         )
 
     def _counts(self, segment: Segment) -> list[int]:

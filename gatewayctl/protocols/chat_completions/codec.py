@@ -6,6 +6,8 @@ from gatewayctl.core.shape import Measured, RequestShape
 from gatewayctl.protocols.chat_completions import errors, measured, request, response
 from gatewayctl.protocols.chat_completions.stream import ChatCompletionsWatcher
 from gatewayctl.protocols.codec import Changes, ReplyFacts, StreamWatcher, WireError
+from gatewayctl.protocols.measure import measured_by
+from gatewayctl.protocols.sink import Sink
 
 
 class ChatCompletionsCodec:
@@ -20,7 +22,11 @@ class ChatCompletionsCodec:
 
     def measure(self, body: bytes) -> Measured:
         """Measure everything that counts as input."""
-        return measured.measure(body)
+        return measured_by(measured.walk, body)
+
+    def walk(self, body: bytes, sink: Sink) -> None:
+        """Tell ``sink`` everything that counts as input."""
+        measured.walk(body, sink)
 
     def patch(self, body: bytes, changes: Changes) -> bytes:
         """Return the body with the changes spliced in."""

@@ -1,62 +1,70 @@
-"""Measuring a Chat Completions request: everything in it that counts as input."""
+"""The walk over a Chat Completions request: everything in it that counts as input."""
 
 from typing import Any
 
 import msgspec
 
-from gatewayctl.core.shape import Measured, Segment
+from gatewayctl.core.shape import Segment
 from gatewayctl.protocols import body as request_body
-from gatewayctl.protocols.measure import SYSTEM_ROLES, Tally
+from gatewayctl.protocols import media
+from gatewayctl.protocols.measure import SYSTEM_ROLES
+from gatewayctl.protocols.sink import Sink
 
-# What a message holds that is no input, or is counted by itself; names and calls are input.
-_NOT_INPUT = frozenset({"role", "content", "tool_call_id", "cache_control"})
+# What a message holds that is no input, or is taken by itself; all else that it says is input.
+_TAKEN = frozenset(
+    {"role", "content", "name", "tool_calls", "function_call", "tool_call_id", "cache_control"}
+)
 
 
 class _Request(msgspec.Struct):
     messages: list[msgspec.Raw]
     tools: list[msgspec.Raw] | None = None
     functions: list[msgspec.Raw] | None = None
-    response_format: msgspec.Raw = msgspec.Raw()
+    response_format: Any = None
+    prediction: Any = None
+    web_search_options: Any = None
 
 
 _REQUEST = msgspec.json.Decoder(_Request)
 _MESSAGE = msgspec.json.Decoder(dict[str, Any])
 
 
-def measure(body: bytes) -> Measured:
-    """Measure a request; raise ``RequestInvalid`` as ``shape`` does."""
+def walk(body: bytes, sink: Sink) -> None:
+    """Tell ``sink`` every piece of a request; raise ``RequestInvalid`` as ``shape`` does."""
     request = request_body.read(_REQUEST, body)
-    tally = Tally()
     for raw in request.messages:
-        tally.messages += 1
-        _message(tally, request_body.read(_MESSAGE, bytes(raw)))
+        _message(sink, request_body.read(_MESSAGE, bytes(raw)))
     for tool in (*(request.tools or ()), *(request.functions or ())):
-        tally.tools += 1
-        tally.raw(Segment.TOOLS, tool)
-    tally.raw(Segment.OTHER, request.response_format)
-    return tally.done()
+        sink.tool(request_body.value(tool))
+    sink.json(Segment.OTHER, request.response_format)
+    sink.strings(Segment.OTHER, request.prediction)
+    sink.strings(Segment.OTHER, request.web_search_options)
 
 
-def _message(tally: Tally, message: dict[str, Any]) -> None:
+def _message(sink: Sink, message: dict[str, Any]) -> None:
     system = message.get("role") in SYSTEM_ROLES
     segment = Segment.SYSTEM if system else Segment.MESSAGES
+    sink.message(segment)
+    sink.name(segment, message.get("name"))
     content = message.get("content")
     for part in content if isinstance(content, list) else [content]:
-        _part(tally, segment, part)
+        if not media.take(part, sink):
+            sink.strings(segment, part)
     for field, value in message.items():
-        if field not in _NOT_INPUT:
-            tally.strings(segment, value)
+        if field not in _TAKEN:
+            sink.strings(segment, value)
+    calls = message.get("tool_calls")
+    for call in (*(calls if isinstance(calls, list) else [calls]), message.get("function_call")):
+        _call(sink, segment, call)
 
 
-def _part(tally: Tally, segment: Segment, part: Any) -> None:
-    match part:
-        case {"type": "text", "text": str() as text}:
-            tally.text(segment, text)
-        case {"type": "image_url"}:
-            tally.images += 1
-        case {"type": "file"}:
-            tally.documents += 1
-        case {"type": "input_audio"}:
-            tally.audio += 1
+def _call(sink: Sink, segment: Segment, call: Any) -> None:
+    match call:
+        case {"function": {"name": name, "arguments": arguments}}:
+            sink.call(segment, name, arguments)
+        case {"custom": {"name": name, "input": arguments}}:
+            sink.call(segment, name, arguments)
+        case {"name": name, "arguments": arguments}:
+            sink.call(segment, name, arguments)
         case _:
-            tally.strings(segment, part)
+            sink.strings(segment, call)

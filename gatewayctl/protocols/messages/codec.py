@@ -5,8 +5,10 @@ from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.shape import Measured, RequestShape
 from gatewayctl.protocols import sse
 from gatewayctl.protocols.codec import Changes, ReplyFacts, StreamWatcher, WireError
+from gatewayctl.protocols.measure import measured_by
 from gatewayctl.protocols.messages import errors, measured, request, response
 from gatewayctl.protocols.messages.stream import MessagesWatcher
+from gatewayctl.protocols.sink import Sink
 
 _PING = sse.write("ping", b'{"type":"ping"}')
 
@@ -23,7 +25,11 @@ class MessagesCodec:
 
     def measure(self, body: bytes) -> Measured:
         """Measure everything that counts as input."""
-        return measured.measure(body)
+        return measured_by(measured.walk, body)
+
+    def walk(self, body: bytes, sink: Sink) -> None:
+        """Tell ``sink`` everything that counts as input."""
+        measured.walk(body, sink)
 
     def patch(self, body: bytes, changes: Changes) -> bytes:
         """Return the body with the changes spliced in."""

@@ -4,8 +4,10 @@ from gatewayctl.core.errors import ApiError
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.shape import Measured, RequestShape
 from gatewayctl.protocols.codec import Changes, ReplyFacts, StreamWatcher, WireError
+from gatewayctl.protocols.measure import measured_by
 from gatewayctl.protocols.responses import errors, measured, request, response
 from gatewayctl.protocols.responses.stream import ResponsesWatcher
+from gatewayctl.protocols.sink import Sink
 
 
 class ResponsesCodec:
@@ -20,7 +22,11 @@ class ResponsesCodec:
 
     def measure(self, body: bytes) -> Measured:
         """Measure everything that counts as input."""
-        return measured.measure(body)
+        return measured_by(measured.walk, body)
+
+    def walk(self, body: bytes, sink: Sink) -> None:
+        """Tell ``sink`` everything that counts as input."""
+        measured.walk(body, sink)
 
     def patch(self, body: bytes, changes: Changes) -> bytes:
         """Return the body with the changes spliced in."""

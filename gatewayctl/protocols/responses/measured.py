@@ -1,19 +1,21 @@
-"""Measuring a Responses request: everything in it that counts as input."""
+"""The walk over a Responses request: everything in it that counts as input."""
 
 from typing import Any
 
 import msgspec
 
-from gatewayctl.core.shape import Measured, Segment
+from gatewayctl.core.shape import Segment
 from gatewayctl.protocols import body as request_body
-from gatewayctl.protocols.measure import SYSTEM_ROLES, Tally
+from gatewayctl.protocols import media
+from gatewayctl.protocols.measure import SYSTEM_ROLES
+from gatewayctl.protocols.sink import Sink
 
-# What an item holds that is no input, or is counted by itself.
-_LABELS = frozenset({"id", "type", "call_id", "role", "status", "content", "output", "phase"})
+# What an item holds that is no input, or is taken by itself.
+_TAKEN = frozenset({"id", "type", "call_id", "role", "status", "content", "output", "phase"})
 
 
 class _Text(msgspec.Struct):
-    format: msgspec.Raw = msgspec.Raw()
+    format: Any = None
 
 
 class _Request(msgspec.Struct):
@@ -27,45 +29,40 @@ _REQUEST = msgspec.json.Decoder(_Request)
 _ITEM = msgspec.json.Decoder(dict[str, Any])
 
 
-def measure(body: bytes) -> Measured:
-    """Measure a request; raise ``RequestInvalid`` as ``shape`` does."""
+def walk(body: bytes, sink: Sink) -> None:
+    """Tell ``sink`` every piece of a request; raise ``RequestInvalid`` as ``shape`` does."""
     request = request_body.read(_REQUEST, body)
-    tally = Tally()
-    tally.text(Segment.SYSTEM, request.instructions)
+    sink.text(Segment.SYSTEM, request.instructions or "")
     if isinstance(request.input, str):
-        tally.messages += 1
-        tally.text(Segment.MESSAGES, request.input)
+        sink.message(Segment.MESSAGES)
+        sink.text(Segment.MESSAGES, request.input)
     else:
         for raw in request.input or ():
-            tally.messages += 1
-            _item(tally, request_body.read(_ITEM, bytes(raw)))
+            _item(sink, request_body.read(_ITEM, bytes(raw)))
     for tool in request.tools or ():
-        tally.tools += 1
-        tally.raw(Segment.TOOLS, tool)
+        sink.tool(request_body.value(tool))
     if request.text is not None:
-        tally.raw(Segment.OTHER, request.text.format)
-    return tally.done()
+        sink.json(Segment.OTHER, request.text.format)
 
 
-def _item(tally: Tally, item: dict[str, Any]) -> None:
-    """Count one item: its content, its result, and whatever else it says (names, arguments)."""
+def _item(sink: Sink, item: dict[str, Any]) -> None:
+    """Take one item: its content, its result, its call, and whatever else it says."""
     system = item.get("role") in SYSTEM_ROLES
     segment = Segment.SYSTEM if system else Segment.MESSAGES
+    sink.message(segment)
     for field in ("content", "output"):
         value = item.get(field)
         for part in value if isinstance(value, list) else [value]:
-            _part(tally, segment, part)
-    rest = {field: value for field, value in item.items() if field not in _LABELS}
-    tally.strings(segment, rest)
-
-
-def _part(tally: Tally, segment: Segment, part: Any) -> None:
-    match part:
-        case {"type": "input_image" | "computer_screenshot"}:
-            tally.images += 1
-        case {"type": "input_file"}:
-            tally.documents += 1
-        case {"type": "input_audio"}:
-            tally.audio += 1
+            if not media.take(part, sink):
+                sink.strings(segment, part)
+    rest = {field: value for field, value in item.items() if field not in _TAKEN}
+    match item:
+        case {"type": "function_call" | "mcp_call", "name": name, "arguments": arguments}:
+            sink.call(segment, name, arguments)
+            del rest["name"], rest["arguments"]
+        case {"type": "custom_tool_call", "name": name, "input": arguments}:
+            sink.call(segment, name, arguments)
+            del rest["name"], rest["input"]
         case _:
-            tally.strings(segment, part)
+            pass
+    sink.strings(segment, rest)
