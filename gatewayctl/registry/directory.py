@@ -30,6 +30,11 @@ class Directory:
         """Aliases and routes."""
         return self._settings.graph
 
+    @property
+    def version(self) -> object:
+        """The registry: settings and a registry never change, a newer one is another object."""
+        return self._registry
+
     def provider(self, name: str) -> Provider | None:
         """Return a configured provider."""
         found = self._settings.providers.get(name)

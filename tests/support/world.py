@@ -94,6 +94,11 @@ class FakeWorld:
         """Aliases and routes."""
         return self._graph
 
+    @property
+    def version(self) -> object:
+        """Return the world itself: it never changes."""
+        return self
+
     def provider(self, name: str) -> Provider | None:
         """Return a provider."""
         return self._providers.get(name)

@@ -29,6 +29,14 @@ class World(Protocol):
         """Aliases and routes."""
         ...
 
+    @property
+    def version(self) -> object:
+        """What is another object as soon as any answer but ``has_key``'s may be another.
+
+        What was looked up is kept for as long as this is the same object.
+        """
+        ...
+
     def provider(self, name: str) -> Provider | None:
         """Return a configured provider."""
         ...
