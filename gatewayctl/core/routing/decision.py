@@ -124,6 +124,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     ``route_kind`` is alloy, cascade, dispatcher or model; ``error`` is set when ``attempts`` is
     empty. ``ceiling`` is what the name as a whole can hold, in tokens, None when unknown.
     ``notes`` are remarks a person should read (how a bare name was resolved, say).
+    ``needs_sizes``: a rule or an order looked at sizes, so that a bound may not decide alone.
     """
 
     requested: str
@@ -136,6 +137,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     ceiling: int | None = None
     error: ApiError | None = None
     notes: tuple[str, ...] = ()
+    needs_sizes: bool = False
     policy: Policy = Policy()
 
     @property
