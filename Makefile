@@ -22,11 +22,12 @@ PIP_INSTALL := $(PY) -m pip install --quiet --require-hashes
 UV_COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 SNAPSHOT := scripts/build_snapshot.py
+VOCABULARIES := scripts/build_vocabularies.py
 GENERATORS := $(sort $(wildcard scripts/build_*.py))
 
 .PHONY: help
 help: ## say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 # --- running -----------------------------------------------------------------------------------
 
@@ -90,11 +91,15 @@ fix: .venv/.dev ## format, and apply the linter's safe fixes
 
 .PHONY: generate
 generate: .venv/.dev ## write completions, man pages and the other generated files anew
-	@for generator in $(filter-out $(SNAPSHOT),$(GENERATORS)); do $(PY) "$$generator" || exit 1; done
+	@for generator in $(filter-out $(SNAPSHOT) $(VOCABULARIES),$(GENERATORS)); do $(PY) "$$generator" || exit 1; done
 
 .PHONY: snapshot
 snapshot: .venv/.dev ## build the packaged table of models anew (needs the sources' files)
 	@$(PY) $(SNAPSHOT)
+
+.PHONY: vocabularies
+vocabularies: .venv/.dev ## pack the vocabularies anew (needs OpenAI's .tiktoken files)
+	@$(PY) $(VOCABULARIES)
 
 .PHONY: lock
 lock: .venv/.dev ## bring the lock files up to pyproject.toml (ARGS=--upgrade for newer versions)

@@ -8,7 +8,8 @@
     ├── RequestInvalid              the caller's own mistake; ``path`` says where in the body
     ├── UpstreamFailed              one attempt at one candidate failed; ``failure`` says how
     ├── SourceFailed                a registry source could not be fetched or was not believed
-    └── StorageFailed               a file of ours cannot be read or written
+    ├── StorageFailed               a file of ours cannot be read or written
+    └── CountUnavailable            no exact count can be had now; estimates go on by ratio
 
 An exception class exists only where somebody catches it. Everything else is a member of
 ``FailureKind`` (what an upstream did) or ``ErrorKind`` (what the client is told), and every
@@ -130,3 +131,7 @@ class SourceFailed(GatewayctlError):
 
 class StorageFailed(GatewayctlError):
     """One of our own files cannot be read or written; the message says which and why."""
+
+
+class CountUnavailable(GatewayctlError):
+    """Tokens cannot be counted exactly, or not now; the message says why."""
