@@ -27,6 +27,8 @@ Name = Annotated[str, msgspec.Meta(max_length=1024)]
 _AT = re.compile(r" - at `(\$.*)`$", re.DOTALL)
 _BYTE = re.compile(r" ?\(byte (\d+)\)$")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]')
+_WINDOW = 256 * 1024  # bytes that are looked at in one step
+_LONGEST = 4  # bytes of a code point
 _DEEP = 500
 _DEEP_SEARCHED = 1024 * 1024  # bytes that are searched for the place, so that it takes no time
 _MISSING = re.compile(r"^Object missing required field `(.+)`$")
@@ -35,6 +37,11 @@ _MISSING = re.compile(r"^Object missing required field `(.+)`$")
 def read(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     """Decode a body that is a JSON object in UTF-8; raise ``RequestInvalid`` where it is not."""
     check_utf8(body)
+    return part(decoder, body)
+
+
+def part(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """Do what ``read`` does with what is known to be UTF-8: a value out of a body, say."""
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
@@ -47,17 +54,36 @@ def read(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
 
 def value(raw: msgspec.Raw) -> Any:
     """Decode a JSON value of any form that was kept as bytes."""
-    return read(_ANY, bytes(raw))
+    return part(_ANY, bytes(raw))
 
 
 def check_utf8(body: bytes) -> None:
-    """Raise ``RequestInvalid`` with the offset of the first byte that is not UTF-8."""
+    """Raise ``RequestInvalid`` with the offset of the first byte that is not UTF-8.
+
+    Looks at a window at a time, so that no single step holds up other threads.
+    """
     if body.isascii():
         return
-    try:
-        body.decode()
-    except UnicodeDecodeError as error:
-        raise RequestInvalid(f"The body is not valid UTF-8 at byte {error.start}.", "$") from error
+    view = memoryview(body)
+    start = 0
+    while start < len(body):
+        end = _end_of_window(body, start + _WINDOW)
+        try:
+            str(view[start:end], "utf-8")
+        except UnicodeDecodeError as error:
+            at = start + error.start
+            raise RequestInvalid(f"The body is not valid UTF-8 at byte {at}.", "$") from error
+        start = end
+
+
+def _end_of_window(body: bytes, end: int) -> int:
+    """Return the offset of the code point that ``end`` stands in, if it stands inside one."""
+    if end >= len(body):
+        return len(body)
+    for back in range(_LONGEST):
+        if body[end - back] & 0xC0 != 0x80:  # noqa: PLR2004 - the mark of a continuation byte
+            return end - back
+    return end  # more of them in a row than any code point has: what is wrong is found here
 
 
 def invalid(path: str, message: str) -> RequestInvalid:

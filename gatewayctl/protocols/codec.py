@@ -14,6 +14,7 @@ from gatewayctl.core.errors import ApiError
 from gatewayctl.core.events import Phase, Usage
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.shape import Measured, RequestShape
+from gatewayctl.protocols.patch import Layout
 from gatewayctl.protocols.sink import Sink
 from gatewayctl.protocols.sse import BadFrame, SseEvent
 
@@ -107,7 +108,14 @@ class Codec(Protocol):
         """Tell ``sink`` everything that counts as input; raise ``RequestInvalid`` as ``shape``."""
         ...
 
-    def patch(self, body: bytes, changes: Changes) -> bytes:
+    def layout(self, body: bytes) -> Layout:
+        """Return where the body's members stand; raise ``RequestInvalid`` for one given twice.
+
+        With it at hand, ``patch`` and ``usage_requested`` need not decode the body again.
+        """
+        ...
+
+    def patch(self, body: bytes, changes: Changes, layout: Layout | None = None) -> bytes:
         """Return the body with the changes spliced in and every other byte as it came."""
         ...
 
@@ -115,7 +123,7 @@ class Codec(Protocol):
         """Return a side parser; ``usage_requested`` False: a usage-only chunk is withheld."""
         ...
 
-    def usage_requested(self, body: bytes) -> bool:
+    def usage_requested(self, body: bytes, layout: Layout | None = None) -> bool:
         """Tell whether the client itself asked for the stream's usage."""
         ...
 

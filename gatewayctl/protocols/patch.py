@@ -9,12 +9,19 @@ from collections.abc import Mapping
 
 import msgspec
 
+from gatewayctl.core.errors import RequestInvalid
 from gatewayctl.protocols import body as request_body
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
 _KEY = msgspec.json.Decoder(str)
 _COMMA, _QUOTE, _BACKSLASH = b',"\\'
+_QUOTE_COLON = b'":'
+_ENCODE = msgspec.json.Encoder().encode
+_SMALL = 64 * 1024  # bytes up to which writing a body again is cheaper than a walk over it
+_AROUND_KEY = 3  # two quotes and a colon
+_SPACE = b" \t\n\r"
+_ENDS = b",}"  # what may follow a member
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,28 +32,65 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     end: int
 
 
-def members(body: bytes) -> dict[str, Member]:
-    """Return the places of an object's members, in order.
+Layout = Mapping[str, Member]
+"""Where the members of a body stand, in order; whoever has one need not decode the body again."""
+
+
+def members(body: bytes) -> Layout:
+    """Return the places of an object's members, in order: the one time that a body is decoded.
 
     Raises ``RequestInvalid`` for bytes that are no JSON object and for a key that stands twice:
     two readers may see two different values of it.
     """
     values = request_body.read(_MEMBERS, body)
+    keys = "".join(values)
+    if len(body) <= _SMALL and keys.isidentifier() and keys.isascii() and _ENCODE(values) == body:
+        return _compact(values)
+    return _walked(body, values)
+
+
+def _compact(values: dict[str, msgspec.Raw]) -> Layout:
+    """Return the places in a body whose text follows from its members: nothing to look for."""
+    found = {}
+    at = 1
+    for key, value in values.items():
+        start = at + len(key) + _AROUND_KEY
+        end = start + len(value)
+        found[key] = Member(key_start=at, start=start, end=end)
+        at = end + 1
+    return found
+
+
+def _walked(body: bytes, values: dict[str, msgspec.Raw]) -> Layout:
     found: dict[str, Member] = {}
     at = _skip_space(body, body.index(b"{") + 1)
-    while body[at] == _QUOTE:
-        key_start = at
-        key, at = _read_key(body, at)
-        at = _skip_space(body, _skip_space(body, at) + 1)
-        # The decoder keeps the last value of a key that stands twice: then either the key was
-        # seen before, or what stands here is not the value it kept.
-        value = bytes(values[key])
-        end = at + len(value)
-        after = _skip_space(body, end)
-        if key in found or body[at:end] != value or body[after] not in b",}":
-            raise request_body.invalid(_path(key), "this field stands twice in the body.")
-        found[key] = Member(key_start=key_start, start=at, end=end)
-        at = _skip_space(body, after + 1) if body[after] == _COMMA else after
+    # Keys that stand once come in the order in which they stand.
+    for expected, value in values.items():
+        key, start = expected, at + len(expected) + _AROUND_KEY
+        if not (
+            body[start - 2 : start] == _QUOTE_COLON
+            and body.startswith(expected.encode(), at + 1)
+            and expected.isidentifier()
+        ):
+            key, start = _read_key(body, at)
+            start = _skip_space(body, start) + 1
+        if body[start] in _SPACE:
+            start = _skip_space(body, start)
+        # The decoder keeps the last value of a key that stands twice, in the first one's place:
+        # then what stands here is another key than expected, or not the value that it kept.
+        end = after = start + len(value)
+        if key != expected or not body.startswith(value, start):
+            raise _twice(key)
+        if body[end] in _SPACE:
+            after = _skip_space(body, end)
+        if body[after] not in _ENDS:  # a number that begins like the last one
+            raise _twice(key)
+        found[key] = Member(key_start=at, start=start, end=end)
+        at = after
+        if body[after] == _COMMA:
+            at = after + 1 if body[after + 1] == _QUOTE else _skip_space(body, after + 1)
+    if body[at] == _QUOTE:
+        raise _twice(_read_key(body, at)[0])
     return found
 
 
@@ -56,9 +100,15 @@ def elements(array: bytes) -> list[tuple[int, int]]:
     at = array.index(b"[") + 1
     for value in request_body.read(_ELEMENTS, array):
         at = _skip_space(array, at)
-        spans.append((at, at + len(bytes(value))))
+        spans.append((at, at + len(value)))
         at = _skip_space(array, spans[-1][1]) + 1
     return spans
+
+
+def value(body: bytes, layout: Layout, field: str) -> bytes:
+    """Return the JSON of a member as it is written, ``null`` where there is none."""
+    place = layout.get(field)
+    return b"null" if place is None else body[place.start : place.end]
 
 
 def splice(body: bytes, edits: Mapping[str, bytes | None]) -> bytes:
@@ -70,11 +120,9 @@ def splice(body: bytes, edits: Mapping[str, bytes | None]) -> bytes:
     return splice_members(body, members(body), edits)
 
 
-def splice_members(
-    body: bytes, found: Mapping[str, Member], edits: Mapping[str, bytes | None]
-) -> bytes:
+def splice_members(body: bytes, found: Layout, edits: Mapping[str, bytes | None]) -> bytes:
     """Do what ``splice`` does, where the members' places are already known."""
-    cuts = _removals(found, edits)
+    cuts = _removals(found, edits) if None in edits.values() else []
     new = []
     for key, value in edits.items():
         if value is None:
@@ -113,9 +161,7 @@ def without_element(array: bytes, index: int) -> bytes:
     return array[:start] + array[end:]
 
 
-def _removals(
-    found: Mapping[str, Member], edits: Mapping[str, bytes | None]
-) -> list[tuple[int, int, bytes]]:
+def _removals(found: Layout, edits: Mapping[str, bytes | None]) -> list[tuple[int, int, bytes]]:
     """Return the cuts that remove members, each with the comma before it or, at first, after."""
     cuts = []
     places = list(found.items())
@@ -143,8 +189,13 @@ def _read_key(body: bytes, start: int) -> tuple[str, int]:
     return _KEY.decode(body[start : at + 1]), at + 1
 
 
+def _twice(key: str) -> RequestInvalid:
+    return request_body.invalid(_path(key), "this field stands twice in the body.")
+
+
 def _skip_space(body: bytes, at: int) -> int:
-    while body[at : at + 1] in {b" ", b"\t", b"\n", b"\r"}:
+    """Return the offset of the first byte from ``at`` on that is no white space."""
+    while at < len(body) and body[at] in _SPACE:
         at += 1
     return at
 

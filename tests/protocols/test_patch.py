@@ -70,6 +70,38 @@ def test_the_members_are_found_where_they_stand(made: tuple[bytes, dict[str, str
     assert list(spans.items()) == list(written.items())
 
 
+@given(st.lists(st.tuples(KEYS, _values()), min_size=1, max_size=4), SPACE, st.data())
+def test_a_key_stands_twice_or_the_members_are_found(
+    members: list[tuple[str, str]], space: str, data: st.DataObject
+) -> None:
+    """However alike the values of one key are, a second one is never overlooked."""
+    key, value = data.draw(st.sampled_from(members))
+    again = data.draw(st.sampled_from([value, f"{value}1", "1", "11"]))
+    try:
+        msgspec.json.decode(again)
+    except msgspec.DecodeError:
+        again = value
+    at = data.draw(st.integers(0, len(members)))
+    members = [*members[:at], (key, again), *members[at:]]
+    written = [f"{msgspec.json.encode(key).decode()}:{space}{value}" for key, value in members]
+    with pytest.raises(RequestInvalid, match="stands twice"):
+        patch.members(("{" + ",".join(written) + "}").encode())
+
+
+def test_members_of_a_long_body_are_found_by_a_walk() -> None:
+    """Long bodies are not written again to be compared: the places are the same."""
+    short = b'{"model":"m","messages":["x"],"n":1}'
+    filler = b"y" * patch._SMALL
+    body = short.replace(b"x", filler)
+    found = patch.members(body)
+    grown = len(filler) - 1
+    for key, member in patch.members(short).items():
+        after = grown if key == "n" else 0
+        assert found[key].key_start == member.key_start + after
+        assert found[key].start == member.start + after
+        assert found[key].end == member.end + (grown if key != "model" else 0)
+
+
 @given(objects(), EDITS)
 def test_only_what_is_edited_changes(
     made: tuple[bytes, dict[str, str]], edits: dict[str, bytes | None]

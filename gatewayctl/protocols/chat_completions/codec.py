@@ -3,10 +3,12 @@
 from gatewayctl.core.errors import ApiError
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.shape import Measured, RequestShape
+from gatewayctl.protocols import patch
 from gatewayctl.protocols.chat_completions import errors, measured, request, response
 from gatewayctl.protocols.chat_completions.stream import ChatCompletionsWatcher
 from gatewayctl.protocols.codec import Changes, ReplyFacts, StreamWatcher, WireError
 from gatewayctl.protocols.measure import measured_by
+from gatewayctl.protocols.patch import Layout
 from gatewayctl.protocols.sink import Sink
 
 
@@ -28,17 +30,21 @@ class ChatCompletionsCodec:
         """Tell ``sink`` everything that counts as input."""
         measured.walk(body, sink)
 
-    def patch(self, body: bytes, changes: Changes) -> bytes:
+    def layout(self, body: bytes) -> Layout:
+        """Return where the body's members stand."""
+        return patch.members(body)
+
+    def patch(self, body: bytes, changes: Changes, layout: Layout | None = None) -> bytes:
         """Return the body with the changes spliced in."""
-        return request.changed(body, changes)
+        return request.changed(body, changes, patch.members(body) if layout is None else layout)
 
     def watcher(self, *, usage_requested: bool) -> StreamWatcher:
         """Return a side parser of one stream."""
         return ChatCompletionsWatcher(usage_requested=usage_requested)
 
-    def usage_requested(self, body: bytes) -> bool:
+    def usage_requested(self, body: bytes, layout: Layout | None = None) -> bool:
         """Tell whether the client asked for ``stream_options.include_usage``."""
-        return request.usage_requested(body)
+        return request.usage_requested(body, patch.members(body) if layout is None else layout)
 
     def read_reply(self, body: bytes) -> ReplyFacts:
         """Read a whole reply."""

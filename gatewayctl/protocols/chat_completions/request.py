@@ -8,9 +8,12 @@ from gatewayctl.protocols import body as request_body
 from gatewayctl.protocols import patch
 from gatewayctl.protocols.chat_completions import wire
 from gatewayctl.protocols.codec import Changes
+from gatewayctl.protocols.patch import Layout
 
 _REQUEST = msgspec.json.Decoder(wire.Request)
-_STREAM_FLAGS = msgspec.json.Decoder(wire.StreamFlags)
+_STREAM_OPTIONS = msgspec.json.Decoder(wire.StreamOptions | None)
+_USAGE = b'{"include_usage":true}'
+_EMPTY = (b"null", b"{}")
 _BUDGETS = ("max_completion_tokens", "max_tokens")
 _NOTHING = (b"", b"null", b"false", b"{}")
 _PART_NEEDS = {
@@ -37,35 +40,31 @@ def shape(body: bytes) -> RequestShape:
     )
 
 
-def usage_requested(body: bytes) -> bool:
+def usage_requested(body: bytes, layout: Layout) -> bool:
     """Tell whether the client itself asked for the stream's usage chunk."""
-    options = request_body.read(_STREAM_FLAGS, body).stream_options
+    options = request_body.part(_STREAM_OPTIONS, patch.value(body, layout, "stream_options"))
     return options is not None and options.include_usage is True
 
 
-def changed(body: bytes, changes: Changes) -> bytes:
+def changed(body: bytes, changes: Changes, layout: Layout) -> bytes:
     """Return the body with the changes spliced in, or the very same bytes when none is needed.
 
     The budget goes where the client put its own, else into ``max_tokens``, which every
     compatible server knows. ``set`` and ``drop`` come from the config and have the last word.
     """
-    found = patch.members(body)
-
-    def value(field: str) -> bytes:
-        place = found.get(field)
-        return body[place.start : place.end] if place else b"null"
-
     edits: dict[str, bytes | None] = {"model": msgspec.json.encode(changes.model)}
     if changes.output_budget is not None:
-        fields = [field for field in _BUDGETS if value(field) != b"null"] or ["max_tokens"]
-        edits |= dict.fromkeys(fields, str(changes.output_budget).encode())
-    if changes.include_usage and value("stream") == b"true":
-        options = value("stream_options")
-        options = b"{}" if options == b"null" else options
-        edits["stream_options"] = patch.splice(options, {"include_usage": b"true"})
+        budget = str(changes.output_budget).encode()
+        given = [field for field in _BUDGETS if patch.value(body, layout, field) != b"null"]
+        edits |= dict.fromkeys(given or ["max_tokens"], budget)
+    if changes.include_usage and patch.value(body, layout, "stream") == b"true":
+        options = patch.value(body, layout, "stream_options")
+        edits["stream_options"] = (
+            _USAGE if options in _EMPTY else patch.splice(options, {"include_usage": b"true"})
+        )
     edits |= dict.fromkeys(changes.drop)
     edits |= changes.set
-    return patch.splice_members(body, found, edits)
+    return patch.splice_members(body, layout, edits)
 
 
 def _messages_need(messages: list[wire.Message]) -> tuple[set[Capability], int]:

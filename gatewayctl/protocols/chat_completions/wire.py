@@ -79,12 +79,6 @@ class Request(msgspec.Struct):
     modalities: list[str] | None = None
 
 
-class StreamFlags(msgspec.Struct):
-    """A request's wishes about its stream alone."""
-
-    stream_options: StreamOptions | None = None
-
-
 class PromptDetails(msgspec.Struct):
     """What ``prompt_tokens`` consists of."""
 

@@ -9,6 +9,7 @@ from gatewayctl.protocols import patch
 from gatewayctl.protocols.codec import Changes
 from gatewayctl.protocols.messages import wire
 from gatewayctl.protocols.messages.billing import without_billing
+from gatewayctl.protocols.patch import Layout
 
 _REQUEST = msgspec.json.Decoder(wire.Request)
 _NESTED = msgspec.json.Decoder(list[wire.Nested])
@@ -39,20 +40,19 @@ def shape(body: bytes, *, counting: bool) -> RequestShape:
     )
 
 
-def changed(body: bytes, changes: Changes) -> bytes:
+def changed(body: bytes, changes: Changes, layout: Layout) -> bytes:
     """Return the body with the changes spliced in, or the very same bytes when none is needed.
 
     ``set`` and ``drop`` come from the config and have the last word.
     """
-    found = patch.members(body)
     edits: dict[str, bytes | None] = {"model": msgspec.json.encode(changes.model)}
     if changes.output_budget is not None:
         edits["max_tokens"] = str(changes.output_budget).encode()
-    if changes.strip_billing and (system := found.get("system")) is not None:
+    if changes.strip_billing and (system := layout.get("system")) is not None:
         edits["system"] = without_billing(body[system.start : system.end])
     edits |= dict.fromkeys(changes.drop)
     edits |= changes.set
-    return patch.splice_members(body, found, edits)
+    return patch.splice_members(body, layout, edits)
 
 
 def _messages_need(messages: list[wire.Message]) -> tuple[set[Capability], int]:

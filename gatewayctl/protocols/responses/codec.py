@@ -3,8 +3,10 @@
 from gatewayctl.core.errors import ApiError
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.shape import Measured, RequestShape
+from gatewayctl.protocols import patch
 from gatewayctl.protocols.codec import Changes, ReplyFacts, StreamWatcher, WireError
 from gatewayctl.protocols.measure import measured_by
+from gatewayctl.protocols.patch import Layout
 from gatewayctl.protocols.responses import errors, measured, request, response
 from gatewayctl.protocols.responses.stream import ResponsesWatcher
 from gatewayctl.protocols.sink import Sink
@@ -28,15 +30,19 @@ class ResponsesCodec:
         """Tell ``sink`` everything that counts as input."""
         measured.walk(body, sink)
 
-    def patch(self, body: bytes, changes: Changes) -> bytes:
+    def layout(self, body: bytes) -> Layout:
+        """Return where the body's members stand."""
+        return patch.members(body)
+
+    def patch(self, body: bytes, changes: Changes, layout: Layout | None = None) -> bytes:
         """Return the body with the changes spliced in."""
-        return request.changed(body, changes)
+        return request.changed(body, changes, patch.members(body) if layout is None else layout)
 
     def watcher(self, *, usage_requested: bool) -> StreamWatcher:  # noqa: ARG002
         """Return a side parser of one stream, whose usage is part of its last event."""
         return ResponsesWatcher()
 
-    def usage_requested(self, body: bytes) -> bool:  # noqa: ARG002
+    def usage_requested(self, body: bytes, layout: Layout | None = None) -> bool:  # noqa: ARG002
         """Return True: every stream carries its usage."""
         return True
 

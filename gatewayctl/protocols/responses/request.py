@@ -7,6 +7,7 @@ from gatewayctl.core.shape import RequestShape
 from gatewayctl.protocols import body as request_body
 from gatewayctl.protocols import patch
 from gatewayctl.protocols.codec import Changes
+from gatewayctl.protocols.patch import Layout
 from gatewayctl.protocols.responses import wire
 
 _REQUEST = msgspec.json.Decoder(wire.Request)
@@ -42,7 +43,7 @@ def shape(body: bytes) -> RequestShape:
     )
 
 
-def changed(body: bytes, changes: Changes) -> bytes:
+def changed(body: bytes, changes: Changes, layout: Layout) -> bytes:
     """Return the body with the changes spliced in, or the very same bytes when none is needed.
 
     ``set`` and ``drop`` come from the config and have the last word.
@@ -52,7 +53,7 @@ def changed(body: bytes, changes: Changes) -> bytes:
         edits["max_output_tokens"] = str(changes.output_budget).encode()
     edits |= dict.fromkeys(changes.drop)
     edits |= changes.set
-    return patch.splice(body, edits)
+    return patch.splice_members(body, layout, edits)
 
 
 def _item_needs(item: wire.Item, path: str, needs: set[Capability]) -> int:
