@@ -1,6 +1,7 @@
-"""Models and sources as the ``models`` commands show them: JSON values, and aligned text.
+"""Models and sources as the ``models`` commands print them: aligned text, and refreshes as JSON.
 
-What is shown when is ``cli.models``'s business; nothing here reads or fetches.
+What is shown when is ``cli.models``'s business, models as JSON ``registry.told``'s; nothing here
+reads or fetches.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,8 +19,7 @@ from gatewayctl.registry.freshness import Freshness, SourceStatus, age
 from gatewayctl.registry.merge import Entry
 from gatewayctl.registry.refresh import Refreshed
 from gatewayctl.registry.table import TableSource
-
-LIMITS = ("context_window", "max_input_tokens", "max_output_tokens")
+from gatewayctl.registry.told import LIMITS
 
 _COLOURS = {
     Freshness.FRESH: "green",
@@ -31,29 +31,6 @@ _COLOURS = {
 _SHOWN_DIGITS = Context(prec=6)
 _ONE_MODEL = ("field", "value", "source", "age", "others say")
 _MANY_MODELS = ("model", "window", "input", "output", "$/M in", "$/M out", "source", "age")
-
-
-def model_json(entry: Entry, *, others: bool) -> dict[str, object]:
-    """Return a model as JSON values; an unknown limit has the value null."""
-
-    def field(name: str, said: Sourced[Any] | None) -> dict[str, object]:
-        value = _said(said)
-        if others:
-            value["others"] = [_said(other) for other in entry.others.get(name, ())]
-        return value
-
-    facts = entry.facts
-    return {
-        "id": facts.id,
-        "provider": facts.provider,
-        **{name: field(name, getattr(facts, name)) for name in LIMITS},
-        "prices": {key: field(f"prices.{key}", said) for key, said in facts.prices.items()},
-        "capabilities": {
-            key.value: field(f"capabilities.{key}", said)
-            for key, said in facts.capabilities.items()
-        },
-        "retires_at": field("retires_at", facts.retires_at),
-    }
 
 
 def refreshed_json(status: SourceStatus, result: Refreshed | None) -> dict[str, object]:
@@ -106,12 +83,6 @@ def print_refreshed(result: Refreshed) -> None:
     left_out = f" (left out: {skipped})" if skipped else ""
     state = render.styled(result.outcome.value, "green")
     typer.echo(f"{result.source}: {state}: {result.models:,} models{change}{left_out}")
-
-
-def _said(said: Sourced[Any] | None) -> dict[str, object]:
-    if said is None:
-        return {"value": None, "source": None, "fetched_at": None}
-    return {"value": said.value, "source": said.source, "fetched_at": said.fetched_at}
 
 
 def _since(status: SourceStatus, packaged: str | None, now: datetime) -> str:

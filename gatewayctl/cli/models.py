@@ -46,16 +46,13 @@ def list_models(
     The freshness of each source stands at the top. "-" is unknown.
     """
     from gatewayctl.cli import facts, render
+    from gatewayctl.registry import told
 
     known = _open(config)
     registry = known.registry
-    entries = [
-        entry
-        for name, model in registry.ids(provider)
-        if (entry := registry.entry(name, model)) is not None
-    ]
+    entries = list(told.entries(registry, provider))
     if as_json:
-        models = [facts.model_json(entry, others=False) for entry in entries]
+        models = [told.model_json(entry, others=False) for entry in entries]
         render.print_json({"sources": known.sources, "models": models})
         return
     facts.print_sources(known.sources, registry.table.sources, known.now)
@@ -77,6 +74,7 @@ def show(
     Exit status: 0 found, 1 not known.
     """
     from gatewayctl.cli import facts, render
+    from gatewayctl.registry.told import model_json
 
     known = _open(config)
     name, slash, rest = model.partition("/")
@@ -87,7 +85,7 @@ def show(
         typer.echo(f'gatewayctl: no source knows "{model}"{hint}', err=True)
         raise typer.Exit(1)
     if as_json:
-        render.print_json(facts.model_json(entry, others=True))
+        render.print_json(model_json(entry, others=True))
     else:
         facts.print_model(entry, known.now)
 
@@ -149,14 +147,12 @@ def _open(config: Path | None) -> _Known:
     import os
 
     from gatewayctl.cli import offline
-    from gatewayctl.registry.cache import Cache, usual_folder
-    from gatewayctl.registry.freshness import statuses
+    from gatewayctl.registry import told
 
     now = datetime.now(UTC)
     settings = offline.load_settings(config, os.environ, forgiving=True)
     registry = offline.registry(settings)
-    attempts = Cache(usual_folder()).attempts()
-    sources = statuses(settings.registry.sources, attempts, registry.table, now)
+    sources = told.sources(settings.registry, registry.table, now)
     return _Known(registry, settings, sources, now)
 
 

@@ -8,13 +8,12 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
-import msgspec
 import typer
 
-from gatewayctl.config.kinds import is_provider, kinds, table_name
+from gatewayctl.config.every import with_every_provider
+from gatewayctl.config.kinds import table_name
 from gatewayctl.config.load import default_settings, find_config, load
 from gatewayctl.config.problems import Severity
-from gatewayctl.config.providers import builtin
 from gatewayctl.config.settings import Settings
 from gatewayctl.core.errors import ConfigInvalid
 from gatewayctl.registry import snapshot
@@ -103,10 +102,5 @@ def directory(
     that nobody is about to call.
     """
     if every_kind:
-        others = {
-            name: builtin(name, environ)
-            for name, kind in kinds().items()
-            if is_provider(kind) and name not in settings.providers
-        }
-        settings = msgspec.structs.replace(settings, providers={**settings.providers, **others})
+        settings = with_every_provider(settings, environ)
     return Directory(settings, registry(settings), Credentials(environ).available)
