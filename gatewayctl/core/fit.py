@@ -18,36 +18,35 @@ from gatewayctl.core.exact import floor_product
 from gatewayctl.core.model import ModelFacts
 from gatewayctl.core.routing.decision import Estimate, Fit
 from gatewayctl.core.routing.graph import Policy
+from gatewayctl.core.routing.place import Ceilings
 from gatewayctl.core.shape import RequestShape
 
 
-class Ceilings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model may be filled to, in tokens; None is unknown.
-
-    ``window`` is the window before ``capacity_fraction``, for explanations.
-    """
-
-    window: int | None = None
-    total: int | None = None
-    input: int | None = None
-
-
-class Budget(msgspec.Struct, frozen=True, kw_only=True):
+class Budget(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Output tokens: what is ``wanted``, and the ``least`` that is worth sending for."""
 
     wanted: int
     least: int
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A fit and by how many tokens the request is too large (0 when it is safe)."""
 
     fit: Fit
     shortfall: int = 0
 
 
-def ceilings(facts: ModelFacts | None, declared: int | None, fraction: Decimal) -> Ceilings:
-    """Return the ceilings of a model: ``declared`` (a place's own window) before its facts."""
+SAFE = Verdict(fit=Fit.SAFE)
+UNCHECKED = Verdict(fit=Fit.UNCHECKED)
+
+
+def ceilings(
+    facts: ModelFacts | None, declared: int | None, fraction: Decimal, *, most: int | None = None
+) -> Ceilings:
+    """Return the ceilings of a model: ``declared`` (a place's own window) before its facts.
+
+    ``most`` caps the window: what the place of a route around this one declares.
+    """
     window = declared
     most_input = None
     if facts is not None:
@@ -55,6 +54,8 @@ def ceilings(facts: ModelFacts | None, declared: int | None, fraction: Decimal) 
             window = facts.context_window.value
         if facts.max_input_tokens is not None:
             most_input = facts.max_input_tokens.value
+    if most is not None:
+        window = most if window is None else min(window, most)
     return Ceilings(
         window=window,
         total=None if window is None else floor_product(window, fraction),
@@ -64,7 +65,7 @@ def ceilings(facts: ModelFacts | None, declared: int | None, fraction: Decimal) 
 
 def budget(
     shape: RequestShape,
-    facts: ModelFacts | None,
+    most_output: int | None,
     window: int | None,
     policy: Policy,
     *,
@@ -72,42 +73,39 @@ def budget(
 ) -> Budget:
     """Return the output budget of a request at a model.
 
-    ``clamp``: under a route a caller's budget is cut to the model's maximum; a model that is
-    asked for directly gets it as it is. Without a caller's budget: the smallest known of the
-    default, the model's maximum and a quarter of its window.
+    ``most_output`` is the model's maximum, ``window`` its window before ``capacity_fraction``;
+    None is unknown. ``clamp``: under a route a caller's budget is cut to the model's maximum; a
+    model that is asked for directly gets it as it is. Without a caller's budget: the smallest
+    known of the default, the model's maximum and a quarter of its window.
     """
-    most = facts.max_output_tokens.value if facts and facts.max_output_tokens else None
-    if shape.output_budget is not None:
-        wanted = shape.output_budget
-        if clamp and most is not None:
-            wanted = min(wanted, most)
-    else:
-        known = [policy.default_output_tokens]
-        if most is not None:
-            known.append(most)
-        if window is not None:
-            known.append(window // 4)
-        wanted = min(known)
-    thinking = shape.thinking_budget + 1 if shape.thinking_budget else 0
-    return Budget(wanted=wanted, least=min(wanted, max(policy.min_output, thinking)))
+    wanted = shape.output_budget
+    if wanted is None:
+        wanted = policy.default_output_tokens
+        if most_output is not None and most_output < wanted:
+            wanted = most_output
+        if window is not None and window // 4 < wanted:
+            wanted = window // 4
+    elif clamp and most_output is not None and most_output < wanted:
+        wanted = most_output
+    least = max(policy.min_output, shape.thinking_budget + 1)
+    return Budget(wanted=wanted, least=min(wanted, least))
 
 
 def judge(estimate: Estimate, output: Budget, limits: Ceilings) -> Verdict:
     """Return whether a request of this size, with this output, fits these ceilings."""
     if limits.total is None and limits.input is None:
-        return Verdict(fit=Fit.UNCHECKED)
+        return UNCHECKED
     shortfall = _excess(estimate.high, output.wanted, limits)
     if shortfall <= 0:
-        return Verdict(fit=Fit.SAFE)
+        return SAFE
     grey = _excess(estimate.low, output.least, limits) <= 0
     return Verdict(fit=Fit.GREY if grey else Fit.UNFIT, shortfall=shortfall)
 
 
 def _excess(tokens: int, output: int, limits: Ceilings) -> int:
     """Return by how much the tighter side is exceeded; at most 0 when both hold."""
-    sides = []
-    if limits.total is not None:
-        sides.append(tokens + output - limits.total)
-    if limits.input is not None:
-        sides.append(tokens - limits.input)
-    return max(sides)
+    total, most_input = limits.total, limits.input
+    if total is None:
+        return 0 if most_input is None else tokens - most_input
+    over = tokens + output - total
+    return over if most_input is None else max(over, tokens - most_input)

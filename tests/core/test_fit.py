@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.world import model, shape
 
-from gatewayctl.core.fit import Budget, Ceilings, budget, ceilings, judge
+from gatewayctl.core.fit import Budget, budget, ceilings, judge
 from gatewayctl.core.routing.decision import Estimate, Fit, Method
 from gatewayctl.core.routing.graph import Policy
+from gatewayctl.core.routing.place import Ceilings
 
 POLICY = Policy()
 
@@ -21,7 +22,7 @@ def estimate(low: int, likely: int, high: int) -> Estimate:
 def test_a_request_under_its_ceiling_with_margin_is_safe() -> None:
     """180,000 raw with a tenth of margin and 4,096 of output stays under 262,144 × 0.85."""
     limits = ceilings(model("a/m", 262_144), None, Decimal("0.85"))
-    output = budget(shape(), model("a/m", 262_144), limits.window, POLICY, clamp=False)
+    output = budget(shape(), None, limits.window, POLICY, clamp=False)
     verdict = judge(estimate(163_636, 180_000, 198_000), output, limits)
     assert limits.total == 222_822
     assert output.wanted == 4096
@@ -39,7 +40,7 @@ def test_a_larger_output_budget_makes_the_same_request_grey() -> None:
 
 def test_a_small_window_without_a_budget_keeps_three_quarters_for_input() -> None:
     """A window of 4,096 and no max_tokens: 1,024 of output, so it stays usable."""
-    output = budget(shape(), model("a/m", 4096), 4096, POLICY, clamp=False)
+    output = budget(shape(), None, 4096, POLICY, clamp=False)
     assert output == Budget(wanted=1024, least=1024)
 
 
@@ -95,10 +96,9 @@ def test_a_places_own_window_comes_before_the_models() -> None:
 
 def test_under_a_route_a_budget_is_cut_to_the_models_maximum() -> None:
     """A caller's 100,000 becomes the model's 8,192 in a route, and stays for a model by name."""
-    facts = model("a/m", 200_000, most_output=8192)
     asked = shape(output=100_000)
-    assert budget(asked, facts, 200_000, POLICY, clamp=True).wanted == 8192
-    assert budget(asked, facts, 200_000, POLICY, clamp=False).wanted == 100_000
+    assert budget(asked, 8192, 200_000, POLICY, clamp=True).wanted == 8192
+    assert budget(asked, 8192, 200_000, POLICY, clamp=False).wanted == 100_000
 
 
 def test_the_least_budget_leaves_room_for_thinking() -> None:

@@ -1,121 +1,175 @@
-"""Alloys: a blend of interchangeable models, drawn by weight or in turn.
+"""Alloys: a blend of interchangeable models, drawn by weight or in turn, kept within its scope.
 
 An alloy is as fit as its least fit constituent, so that whichever is drawn can hold the request.
 Constituents without a key, protocol or capability are pruned like anywhere else; one that is too
 small makes the whole alloy unfit, unless ``partial_context`` lets it be dropped.
 """
 
-from decimal import Decimal
-from zlib import crc32
-
-from gatewayctl.core.routing.decision import Candidate, Fit
-from gatewayctl.core.routing.graph import Alloy, AlloyStrategy
+from gatewayctl.core.routing.decision import Fit, SkipReason
+from gatewayctl.core.routing.graph import Alloy, AlloyScope, AlloyStrategy, FitMode
+from gatewayctl.core.routing.place import RoutePlace
+from gatewayctl.core.routing.planning import Planning
+from gatewayctl.core.routing.session import Pick, Session
 from gatewayctl.core.routing.tree import (
     Branch,
     Tree,
-    ceilings,
     condemn,
-    fit_of,
+    largest,
     leaves,
     name_of,
+    smallest,
     too_large,
-    worst,
 )
-from gatewayctl.core.routing.world import Request
 
 _MASK = (1 << 64) - 1
-_UNIT = Decimal(1 << 64)
 
 
-def blend(alloy: Alloy, children: tuple[Tree, ...], request: Request) -> Branch:
+def blend(
+    alloy: Alloy, place: RoutePlace, children: tuple[Tree, ...], planning: Planning
+) -> Branch:
     """Return the alloy with its constituents in drawn order, or unfit as a whole."""
-    order = _order(alloy, children, request)
-    drawn = tuple(children[index] for index in order)
-    small = [child for child in drawn if too_large(child)]
-    why = _below_minimum(alloy, drawn)
+    able = [index for index, child in enumerate(children) if child.fit is not Fit.UNFIT]
+    small = [] if len(able) == len(children) else [it for it in children if too_large(it)]
+    why = _exceeds_minimum(alloy, children)
     if why is None and small and not alloy.partial_context:
         why = f"{name_of(small[0])} cannot hold it, and a blend is as large as its smallest"
-    if why is not None:
-        return _branch(alloy, tuple(condemn(child, why) for child in drawn), Fit.UNFIT, why)
-    remaining = [fit for child in drawn if (fit := fit_of(child)) is not Fit.UNFIT]
-    if not remaining:
-        return _branch(alloy, drawn, Fit.UNFIT, "no constituent can answer")
-    reason = f"{alloy.strategy} over {len(remaining)} of {len(drawn)}"
+    ceiling = _ceiling(alloy, children)
+    if why is not None or not able:
+        if why is not None:
+            children = tuple(condemn(it, SkipReason.ALLOY_UNFIT, why) for it in children)
+        return Branch(
+            id=alloy.id,
+            kind=place.kind,
+            children=children,
+            fit=Fit.UNFIT,
+            reason=why or "no constituent can answer",
+            ceiling=ceiling,
+        )
+    order = _drawn(alloy, place, able, planning)
+    reason = f"{alloy.strategy.value} over {len(able)} of {len(children)}"
     if small:
         reason += f"; the blend changed: without {', '.join(map(name_of, small))}"
-    return _branch(alloy, drawn, worst(remaining), reason)
-
-
-def _branch(alloy: Alloy, children: tuple[Tree, ...], fit: Fit, reason: str) -> Branch:
+    kept = _kept(alloy, planning.session)
+    holds = kept is not None and _first(alloy, order, kept.child)
+    if kept is not None and holds:
+        reason += f"; {kept.child} kept since turn {kept.turn}"
+    picks = _picks(alloy, order, kept if holds else None, planning.session)
+    if len(able) < len(children):
+        order += [index for index in range(len(children)) if index not in able]
     return Branch(
         id=alloy.id,
-        kind="alloy",
-        children=children,
-        fit=fit,
+        kind=place.kind,
+        children=tuple([children[index] for index in order]),
+        fit=_worst(children),
         reason=reason,
-        ceiling=_ceiling(alloy, children),
-        turns=alloy.strategy is AlloyStrategy.ROUND_ROBIN,
+        ceiling=ceiling,
+        turns=alloy.strategy is AlloyStrategy.ROUND_ROBIN and not holds,
+        picks=picks,
+        held=holds,
     )
+
+
+def _kept(alloy: Alloy, session: Session | None) -> Pick | None:
+    """Return what this session picked before, where the alloy's scope still covers it."""
+    if session is None or alloy.scope is AlloyScope.REQUEST:
+        return None
+    pick = session.picks.get(alloy.id)
+    if pick is None or (alloy.scope is AlloyScope.TURN and pick.turn != session.turn):
+        return None
+    return pick
+
+
+def _first(alloy: Alloy, order: list[int], name: str) -> bool:
+    """Put the constituent of this name first; False when it is not among those that can answer."""
+    for index in order:
+        if alloy.places[index].model == name:
+            order.remove(index)
+            order.insert(0, index)
+            return True
+    return False
+
+
+def _picks(
+    alloy: Alloy, order: list[int], kept: Pick | None, session: Session | None
+) -> tuple[Pick, ...]:
+    """Return what is remembered of each constituent, should it answer."""
+    if session is None or alloy.scope is AlloyScope.REQUEST:
+        return ()
+    picks = [Pick(child=alloy.places[index].model, turn=session.turn) for index in order]
+    if kept is not None:
+        picks[0] = kept
+    return tuple(picks)
+
+
+def _worst(children: tuple[Tree, ...]) -> Fit:
+    """Return the worst fit of the constituents that remain."""
+    found = Fit.SAFE
+    for child in children:
+        if child.fit is Fit.GREY:
+            return Fit.GREY
+        if child.fit is Fit.UNCHECKED:
+            found = Fit.UNCHECKED
+    return found
 
 
 def _ceiling(alloy: Alloy, children: tuple[Tree, ...]) -> int | None:
     """Return the smallest constituent's, or the largest's where small ones may be dropped."""
-    known = ceilings(children)
-    held = max(known, default=None) if alloy.partial_context else min(known, default=None)
+    held = largest(children) if alloy.partial_context else smallest(children)
     least = alloy.min_context_window
     return held if least is None else min(least, held or least)
 
 
-def _below_minimum(alloy: Alloy, children: tuple[Tree, ...]) -> str | None:
+def _exceeds_minimum(alloy: Alloy, children: tuple[Tree, ...]) -> str | None:
     """Say how the request exceeds an explicit ``min_context_window``, if it does."""
-    if alloy.min_context_window is None:
+    minimum = alloy.min_context_window
+    if minimum is None or alloy.policy.fit is FitMode.OFF:
         return None
-    largest = max(
+    needed = max(
         (
-            each.leaf.outcome.estimate.high + each.leaf.outcome.output_budget
+            leaf.estimate.high + leaf.wanted
             for child in children
-            for each in leaves(child)
-            if isinstance(each.leaf.outcome, Candidate)
+            for leaf in leaves(child)
+            if leaf.skip is None and leaf.estimate is not None
         ),
         default=0,
     )
-    if largest <= alloy.min_context_window:
+    if needed <= minimum:
         return None
-    return f"{largest:,} tokens exceed the alloy's min_context_window {alloy.min_context_window:,}"
+    return f"{needed:,} tokens exceed the alloy's min_context_window {minimum:,}"
 
 
-def _order(alloy: Alloy, children: tuple[Tree, ...], request: Request) -> list[int]:
-    """Return the indices of the children: those that can answer as drawn, the others after."""
-    able = [index for index, child in enumerate(children) if fit_of(child) is not Fit.UNFIT]
-    unable = [index for index in range(len(children)) if index not in able]
+def _drawn(alloy: Alloy, place: RoutePlace, able: list[int], planning: Planning) -> list[int]:
+    """Return the indices of those that can answer, in the order they are tried."""
     if alloy.strategy is AlloyStrategy.ROUND_ROBIN:
-        if able:
-            start = request.counters.get(alloy.id, 0) % len(able)
-            able = able[start:] + able[:start]
-        return able + unable
-    return _draw(alloy, able, request.seed) + unable
+        start = planning.request.counters.get(alloy.id, 0) % len(able)
+        return able[start:] + able[:start]
+    return draw(place.weights, able, planning.request.seed ^ place.salt)
 
 
-def _draw(alloy: Alloy, able: list[int], seed: int) -> list[int]:
-    """Draw without replacement, each with a chance proportional to its weight."""
-    state = seed ^ crc32(alloy.id.encode())
-    drawn: list[int] = []
+def draw(weights: tuple[int, ...], able: list[int], state: int) -> list[int]:
+    """Draw without replacement, each with a chance proportional to its weight.
+
+    ``able`` are indices of ``weights``; ``state`` is 64 bits of chance.
+    """
     left = list(able)
-    while left:
+    total = sum([weights[index] for index in left])
+    drawn: list[int] = []
+    while len(left) > 1:
         state, chance = _next(state)
-        point = chance * sum((alloy.places[index].weight for index in left), Decimal(0))
+        point = chance * total >> 64
         for index in left:
-            point -= alloy.places[index].weight
+            point -= weights[index]
             if point < 0:
                 break
         drawn.append(index)
         left.remove(index)
-    return drawn
+        total -= weights[index]
+    return drawn + left
 
 
-def _next(state: int) -> tuple[int, Decimal]:
-    """SplitMix64 (Steele, Lea, Flood 2014): the next state and a number in [0, 1)."""
+def _next(state: int) -> tuple[int, int]:
+    """SplitMix64 (Steele, Lea, Flood 2014): the next state and 64 bits of chance."""
     state = (state + 0x9E3779B97F4A7C15) & _MASK
     mixed = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _MASK
-    return state, Decimal(mixed ^ (mixed >> 31)) / _UNIT
+    return state, mixed ^ (mixed >> 31)

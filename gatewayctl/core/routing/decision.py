@@ -1,16 +1,19 @@
 """A decision: the plan, what was chosen, and why, for every model that could have answered.
 
-``route-explain``, response headers, refusals and the ledger all render these values; their field
-names are the ones of ``route-explain --json``.
+``route-explain``, response headers, refusals and the ledger all render these values; their names
+are the ones of ``route-explain --json``. Figures are kept, words are made of them when asked for:
+most decisions are never read by a person.
 """
 
 from enum import StrEnum
+from typing import Protocol
 
 import msgspec
 
 from gatewayctl.core.errors import ApiError
 from gatewayctl.core.model import EstimatorSettings, WireProtocol
 from gatewayctl.core.routing.graph import Policy
+from gatewayctl.core.routing.place import ModelPlace
 from gatewayctl.core.routing.session import Pick
 from gatewayctl.core.shape import RequestShape
 
@@ -60,51 +63,129 @@ class SkipReason(StrEnum):
     PINNED = "pinned"
 
 
-class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+def why_it_fits(place: ModelPlace, estimate: Estimate, wanted: int) -> str:
+    """Say how a request of this size, with this output, stands to a model's ceiling."""
+    name = "bound" if estimate.method is Method.BOUND else place.tokenizer
+    return f"{estimate.high:,} in ({name}) + {wanted:,} out, ceiling {place.ceiling or 0:,}"
+
+
+def why_it_does_not(place: ModelPlace, estimate: Estimate, wanted: int) -> str:
+    """Say by how much a request exceeds the tighter limit of a model."""
+    high, total, most_input = estimate.high, place.limits.total, place.limits.input
+    over = None if total is None else high + wanted - total
+    side = f"ceiling {total or 0:,}"
+    if most_input is not None and (over is None or high - most_input > over):
+        side, over = f"input limit {most_input:,}", high - most_input
+    return f"{high:,} in + {wanted:,} out exceeds the {side} by {over or 0:,}"
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A model that may be attempted, and everything an attempt needs to know.
 
-    ``model`` is the full id, ``upstream_model`` what the provider is sent. ``output_budget`` is
-    the budget that was fitted; ``send_budget`` what the body must carry instead of the caller's
-    (None: leave the body's own alone). ``ceiling`` is None when the window is unknown. ``timeout``
-    is the place's, in seconds to the commit. ``turns`` are the
-    round-robin alloys whose counter an attempt of this candidate moves; ``picks`` is what the
-    session remembers, by route, once this candidate is attempted.
+    ``output_budget`` is the budget that was fitted; ``send_budget`` what the body must carry
+    instead of the caller's (None: leave the body's own alone). ``note`` is why it counts as fit
+    where the sizes alone do not say. ``turns`` are the round-robin alloys whose counter an attempt
+    of this candidate moves.
+
+    ``picks`` is what the session remembers, by route, from the moment this candidate is attempted;
+    a later attempt's picks replace it. An alloy's is the constituent that this candidate belongs
+    to: whichever model answers the turn is kept. A dispatcher's is the target it decided for, the
+    same on all of its candidates: a move caused by failure changes nothing. A route without an
+    entry keeps what it had.
     """
 
-    model: str
-    provider: str
-    upstream_model: str
+    place: ModelPlace
     protocol: WireProtocol
     fit: Fit
-    reason: str
     estimate: Estimate
-    estimator: EstimatorSettings
     output_budget: int
     least_budget: int
-    ceiling: int | None = None
-    context_window: int | None = None
     send_budget: int | None = None
-    timeout: float | None = None
+    note: str = ""
     turns: tuple[str, ...] = ()
     picks: tuple[tuple[str, Pick], ...] = ()
 
+    @property
+    def model(self) -> str:
+        """The full id."""
+        return self.place.model
 
-class Skipped(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that is not attempted, and why; ``detail`` is for a person.
+    @property
+    def provider(self) -> str:
+        """The provider's name."""
+        return self.place.provider
 
-    ``input_ceiling`` is the limit of the input alone where the model has one besides ``ceiling``.
+    @property
+    def upstream_model(self) -> str:
+        """What the provider is sent as the model."""
+        return self.place.upstream_model
+
+    @property
+    def estimator(self) -> EstimatorSettings:
+        """The settings that the estimate was made with."""
+        return self.place.estimator
+
+    @property
+    def ceiling(self) -> int | None:
+        """What it may be filled to, in tokens; None when the window is unknown."""
+        return self.place.ceiling
+
+    @property
+    def context_window(self) -> int | None:
+        """Its window in tokens, None when unknown."""
+        return self.place.limits.window
+
+    @property
+    def timeout(self) -> float | None:
+        """The place's own limit, in seconds to the commit."""
+        return self.place.timeout
+
+    @property
+    def reason(self) -> str:
+        """Why it may be attempted, for a person."""
+        return self.note or why_it_fits(self.place, self.estimate, self.output_budget)
+
+
+class Skipped(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A model that is not attempted, and why.
+
+    ``note`` says it where figures do not. Figures are None where the model was not sized.
     """
 
-    model: str
+    place: ModelPlace
     reason: SkipReason
-    detail: str
+    note: str = ""
     estimate: Estimate | None = None
-    ceiling: int | None = None
-    input_ceiling: int | None = None
-    context_window: int | None = None
     output_budget: int | None = None
     least_budget: int | None = None
     shortfall: int | None = None
+
+    @property
+    def model(self) -> str:
+        """The full id."""
+        return self.place.model
+
+    @property
+    def ceiling(self) -> int | None:
+        """What it may be filled to, in tokens; None when unknown or not looked at."""
+        return None if self.estimate is None else self.place.ceiling
+
+    @property
+    def input_ceiling(self) -> int | None:
+        """The limit of the input alone, where the model has one."""
+        return None if self.estimate is None else self.place.limits.input
+
+    @property
+    def context_window(self) -> int | None:
+        """Its window in tokens, None when unknown or not looked at."""
+        return None if self.estimate is None else self.place.limits.window
+
+    @property
+    def detail(self) -> str:
+        """Why it is not attempted, for a person."""
+        if self.note or self.estimate is None:
+            return self.note
+        return why_it_does_not(self.place, self.estimate, self.output_budget or 0)
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,13 +199,22 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     children: tuple["Node", ...] = ()
 
 
+class Judged(Protocol):
+    """The tree of a plan, which can show itself."""
+
+    def node(self) -> Node:
+        """Return the tree as explanations show it."""
+        ...
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """The ordered attempts, the skipped models with reasons, and the tree they came from.
 
     ``route_kind`` is alloy, cascade, dispatcher or model; ``error`` is set when ``attempts`` is
     empty. ``ceiling`` is what the name as a whole can hold, in tokens, None when unknown.
     ``notes`` are remarks a person should read (how a bare name was resolved, say).
-    ``needs_sizes``: a rule or an order looked at sizes, so that a bound may not decide alone.
+    ``needs_sizes``: a rule, an order by price or a place that does not show depended on the
+    request's size, in a way that a finer estimate might change.
     """
 
     requested: str
@@ -133,12 +223,17 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     shape: RequestShape
     attempts: tuple[Candidate, ...] = ()
     skipped: tuple[Skipped, ...] = ()
-    tree: Node | None = None
+    judged: Judged | None = None
     ceiling: int | None = None
     error: ApiError | None = None
     notes: tuple[str, ...] = ()
     needs_sizes: bool = False
     policy: Policy = Policy()
+
+    @property
+    def tree(self) -> Node | None:
+        """The tree with a reason at every place; None for an unknown name."""
+        return None if self.judged is None else self.judged.node()
 
     @property
     def chosen(self) -> str | None:

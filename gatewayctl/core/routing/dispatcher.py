@@ -1,39 +1,100 @@
-"""Dispatchers: the first target that can hold the request, in declared or in size order."""
+"""Dispatchers: the target that a rule names, else the first in order that can hold the request.
 
+What a session makes of an earlier pick is ``sticky``'s business, whether a rule holds ``rules``'.
+"""
+
+from collections.abc import Callable
 from typing import assert_never
 
+from gatewayctl.core.routing import sticky
+from gatewayctl.core.routing.cheapest import by_price
 from gatewayctl.core.routing.decision import Fit
-from gatewayctl.core.routing.graph import Dispatcher, Order
-from gatewayctl.core.routing.tree import Branch, Tree, best, ceiling, ceilings, fit_of, name_of
+from gatewayctl.core.routing.graph import Dispatcher, Order, Reevaluate
+from gatewayctl.core.routing.place import Resolved, RoutePlace
+from gatewayctl.core.routing.planning import Planning
+from gatewayctl.core.routing.rules import holds
+from gatewayctl.core.routing.sticky import Target
+from gatewayctl.core.routing.tree import Branch, Leaf, Tree, best
+
+Judge = Callable[[Resolved, Planning], Tree]
 
 
-def pick(dispatcher: Dispatcher, children: tuple[Tree, ...]) -> Branch:
-    """Return the dispatcher with its targets in the order they are looked at."""
-    looked = _order(dispatcher.order, children)
-    first = next((child for child in looked if fit_of(child) is not Fit.UNFIT), None)
-    reason = "no target can answer"
-    if first is not None:
-        reason = f"first of {len(looked)} targets that fits ({dispatcher.order}): {name_of(first)}"
+def pick(
+    dispatcher: Dispatcher, place: RoutePlace, planning: Planning, judge: Judge, bar: Judge
+) -> Branch:
+    """Return the dispatcher with its targets in the order they are looked at.
+
+    ``judge`` judges a place, ``bar`` marks what a rule that does not hold would lead to.
+    """
+    before = sticky.remembered(dispatcher, planning.session)
+    trees = tuple([judge(child, planning) for child in place.children])
+    looked = [
+        Target(name=dispatcher.places[index].model, tree=trees[index])
+        for index in _order(dispatcher.order, trees, planning)
+    ]
+    matched: list[Target] = []
+    barred: list[Tree] = []
+    for index, rule in enumerate(dispatcher.rules):
+        there, name = place.rules[index], rule.target.model
+        if holds(rule.when, place.estimators[index], planning):
+            matched.append(Target(name=name, tree=judge(there, planning), rule=index + 1))
+        elif before is not None and before.child == name:
+            # What a session keeps it keeps, even where the rule that led there holds no longer.
+            looked.append(Target(name=name, tree=judge(there, planning)))
+        else:
+            barred.append(bar(there, planning))
+    if matched:
+        looked = _with_rules(looked, matched)
+    if dispatcher.reevaluate is Reevaluate.WORST_CASE:
+        tokens = dispatcher.assume_session_max_tokens
+        looked.sort(key=lambda target: not _holds(target.tree, tokens))
+    chosen = sticky.choose(dispatcher, looked, before, planning.session)
+    children = [target.tree for target in chosen.targets]
     return Branch(
         id=dispatcher.id,
-        kind="dispatcher",
-        children=looked,
-        fit=best([fit_of(child) for child in looked]),
-        reason=reason,
-        ceiling=max(ceilings(looked), default=None),
+        kind=place.kind,
+        children=(*children, *barred),
+        fit=best(children),
+        reason=chosen.reason,
+        ceiling=chosen.ceiling,
+        picks=() if chosen.pick is None else (chosen.pick,) * len(children),
+        held=chosen.held,
     )
 
 
-def _order(order: Order, children: tuple[Tree, ...]) -> tuple[Tree, ...]:
-    """Targets without any known size come last, whatever the order."""
+def _with_rules(looked: list[Target], matched: list[Target]) -> list[Target]:
+    """Put the first rule's target that can answer before all others, the other rules' last."""
+    lead = next((target for target in matched if target.tree.fit is not Fit.UNFIT), None)
+    if lead is None:
+        return [*looked, *matched]
+    return [lead, *looked, *(target for target in matched if target is not lead)]
+
+
+def _order(order: Order, trees: tuple[Tree, ...], planning: Planning) -> list[int]:
+    """Return the indices of the targets; those without any known size last, whatever the order."""
+    sized = [index for index, tree in enumerate(trees) if tree.ceiling is not None]
     match order:
         case Order.DECLARED:
-            return tuple(sorted(children, key=lambda child: ceiling(child) is None))
+            pass
         case Order.SMALLEST:
-            return tuple(
-                sorted(children, key=lambda child: (ceiling(child) is None, ceiling(child) or 0))
-            )
+            sized.sort(key=lambda index: trees[index].ceiling or 0)
         case Order.CHEAPEST:
-            raise AssertionError("refused at load until prices are known to routing")
+            sized = by_price(sized, trees, planning)
         case _:
             assert_never(order)
+    if len(sized) == len(trees):
+        return sized
+    unsized = [index for index, tree in enumerate(trees) if tree.ceiling is None]
+    return sized + (by_price(unsized, trees, planning) if order is Order.CHEAPEST else unsized)
+
+
+def _holds(tree: Tree, tokens: int) -> bool:
+    """Tell whether a target could hold so many tokens, by every limit that is known of it."""
+    if isinstance(tree, Leaf):
+        limits = (tree.place.limits.total, tree.place.limits.input)
+        known = [limit for limit in limits if limit is not None]
+        return bool(known) and min(known) >= tokens
+    able = [child for child in tree.children if child.fit is not Fit.UNFIT]
+    if tree.kind == "alloy":
+        return bool(able) and all(_holds(child, tokens) for child in able)
+    return any(_holds(child, tokens) for child in able)

@@ -9,196 +9,159 @@ from decimal import Decimal
 import msgspec
 
 from gatewayctl.core import fit
-from gatewayctl.core.estimate import tokenizer_name
-from gatewayctl.core.model import Capability, EstimatorSettings, ModelFacts, Overflow, Provider
-from gatewayctl.core.routing.decision import Candidate, Estimate, Fit, Skipped, SkipReason
-from gatewayctl.core.routing.graph import FitMode, Place, Policy
-from gatewayctl.core.routing.names import ExactModel
-from gatewayctl.core.routing.world import Context, Request, World
+from gatewayctl.core.model import EstimatorSettings, Overflow, Provider
+from gatewayctl.core.routing.decision import Estimate, Fit, SkipReason
+from gatewayctl.core.routing.graph import FitMode, Policy
+from gatewayctl.core.routing.place import Ceilings, ModelPlace
+from gatewayctl.core.routing.planning import Planning
+from gatewayctl.core.routing.tree import Leaf
+
+UNMATCHED = "the rule that leads here does not hold"
 
 
-class Sized(msgspec.Struct, frozen=True, kw_only=True):
+class Sized(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A request's size at one model: what it needs, what there is, and the verdict."""
 
+    place: ModelPlace
     estimate: Estimate
-    estimator: EstimatorSettings
-    limits: fit.Ceilings
     output: fit.Budget
     verdict: fit.Verdict
-    capacity_fraction: Decimal
+
+    @property
+    def estimator(self) -> EstimatorSettings:
+        """The settings that the estimate was made with."""
+        return self.place.estimator
+
+    @property
+    def limits(self) -> Ceilings:
+        """What the model may be filled to."""
+        return self.place.limits
+
+    @property
+    def capacity_fraction(self) -> Decimal:
+        """How much of the window may be filled."""
+        return self.place.capacity_fraction
 
     @property
     def ceiling(self) -> int | None:
         """The limit that is shown: of the window, else of the input side alone."""
-        return self.limits.input if self.limits.total is None else self.limits.total
+        return self.place.ceiling
 
 
-def judge(
-    named: ExactModel,
-    place: Place,
-    policy: Policy,
-    context: Context,
-    *,
-    direct: bool,
-) -> Candidate | Skipped:
-    """Return the model as a candidate, or as skipped with the reason.
-
-    ``direct``: the model was asked for by its own name, not through a route.
-    """
-    request, world = context.request, context.world
-    full_id = f"{named.provider}/{named.model}"
-    provider = world.provider(named.provider)
-    if provider is None:
-        return Skipped(
-            model=full_id, reason=SkipReason.NO_KEY, detail=f"{named.provider} is not configured"
+def judge(place: ModelPlace, planning: Planning) -> Leaf:
+    """Return the model as one that may be attempted, or with the reason why not."""
+    if place.at is None:
+        return _lost(place)
+    if (barred := ineligible(place, place.at, planning)) is not None:
+        return barred
+    sized = size(place, planning)
+    output, verdict = sized.output, sized.verdict
+    graded, note = grade(verdict, place.at, place.policy)
+    if graded is not Fit.UNFIT:
+        return Leaf(
+            place=place,
+            fit=graded,
+            note=note,
+            estimate=sized.estimate,
+            ceiling=place.ceiling,
+            wanted=output.wanted,
+            least=output.least,
         )
-    facts = world.facts(named.provider, named.model)
-    if (early := _ineligible(full_id, provider, facts, request, world)) is not None:
-        return early
-    sized = size(named, place, policy, context, direct=direct)
-    estimate, output, limits, verdict = sized.estimate, sized.output, sized.limits, sized.verdict
-    graded, detail = grade(verdict, provider, policy)
-    ceiling = sized.ceiling
-    if graded is Fit.UNFIT:
-        unknown = verdict.fit is Fit.UNCHECKED
-        return Skipped(
-            model=full_id,
-            reason=SkipReason.UNKNOWN_WINDOW if unknown else SkipReason.TOO_LARGE,
-            detail=detail or _too_large(estimate, output, limits, verdict),
-            estimate=estimate,
-            ceiling=ceiling,
-            input_ceiling=limits.input,
-            context_window=limits.window,
-            output_budget=output.wanted,
-            least_budget=output.least,
-            shortfall=None if unknown else verdict.shortfall,
-        )
-    return Candidate(
-        model=full_id,
-        provider=named.provider,
-        upstream_model=named.model,
-        protocol=request.shape.protocol,
-        fit=graded,
-        reason=detail or _fits(estimate, output, ceiling, sized.estimator),
-        estimate=estimate,
-        estimator=sized.estimator,
-        output_budget=output.wanted,
-        least_budget=output.least,
-        ceiling=ceiling,
-        context_window=limits.window,
-        send_budget=None if direct else _send_budget(request, estimate, output, limits, graded),
-        timeout=place.timeout,
+    unknown = verdict.fit is Fit.UNCHECKED
+    return Leaf(
+        place=place,
+        fit=Fit.UNFIT,
+        skip=SkipReason.UNKNOWN_WINDOW if unknown else SkipReason.TOO_LARGE,
+        note=note,
+        estimate=sized.estimate,
+        ceiling=place.ceiling,
+        wanted=output.wanted,
+        least=output.least,
+        shortfall=None if unknown else verdict.shortfall,
     )
 
 
-def size(
-    named: ExactModel, place: Place, policy: Policy, context: Context, *, direct: bool
-) -> Sized:
+def size(place: ModelPlace, planning: Planning) -> Sized:
     """Size a request for one model, whether or not it may be sent there."""
-    world = context.world
-    facts = world.facts(named.provider, named.model)
-    settings = world.settings(f"{named.provider}/{named.model}")
-    estimator = place.estimator or settings.estimator
-    limits = fit.ceilings(facts, place.context_window, settings.capacity_fraction)
-    output = fit.budget(context.request.shape, facts, limits.window, policy, clamp=not direct)
-    estimate = context.estimator(estimator)
-    return Sized(
-        estimate=estimate,
-        estimator=estimator,
-        limits=limits,
-        output=output,
-        verdict=fit.judge(estimate, output, limits),
-        capacity_fraction=settings.capacity_fraction,
+    estimate = planning.estimate(place.estimator)
+    output = fit.budget(
+        planning.shape,
+        place.most_output,
+        place.limits.window,
+        place.policy,
+        clamp=not place.direct,
     )
+    verdict = fit.judge(estimate, output, place.limits)
+    return Sized(place=place, estimate=estimate, output=output, verdict=verdict)
 
 
-def _ineligible(
-    full_id: str, provider: Provider, facts: ModelFacts | None, request: Request, world: World
-) -> Skipped | None:
-    shape = request.shape
-    if not world.has_key(provider.name):
-        return Skipped(
-            model=full_id,
-            reason=SkipReason.NO_KEY,
-            detail=f"no credential for {provider.name}: {provider.key_hint}",
+def unmatched(place: ModelPlace, planning: Planning) -> Leaf:
+    """Return the model as one that a rule would lead to which does not hold."""
+    if place.at is None:
+        return _lost(place)
+    barred = ineligible(place, place.at, planning)
+    return barred or _leaf(place, SkipReason.RULE_NOT_MATCHED, UNMATCHED)
+
+
+def _lost(place: ModelPlace) -> Leaf:
+    return _leaf(place, SkipReason.RETIRED, "no configured provider lists this model any more")
+
+
+def ineligible(place: ModelPlace, provider: Provider, planning: Planning) -> Leaf | None:
+    """Return why a request may not be sent to a model whatever its size, None when it may."""
+    if not planning.has_key(provider.name):
+        return _leaf(
+            place, SkipReason.NO_KEY, f"no credential for {provider.name}: {provider.key_hint}"
         )
+    shape = planning.shape
     if shape.protocol not in provider.protocols:
         spoken = ", ".join(provider.protocols)
-        return Skipped(
-            model=full_id,
-            reason=SkipReason.PROTOCOL,
-            detail=f"{provider.name} speaks {spoken}; the request is {shape.protocol}",
+        return _leaf(
+            place,
+            SkipReason.PROTOCOL,
+            f"{provider.name} speaks {spoken}; the request is {shape.protocol}",
         )
-    if facts is None:
-        return None
-    lacking = sorted(need for need in shape.needs if _denied(facts, need))
-    if lacking:
-        return Skipped(
-            model=full_id,
-            reason=SkipReason.CAPABILITY,
-            detail=f"no {', '.join(lacking)} ({facts.capabilities[lacking[0]].source})",
-        )
-    if facts.retires_at is not None and request.today and facts.retires_at.value <= request.today:
-        return Skipped(
-            model=full_id,
-            reason=SkipReason.RETIRED,
-            detail=f"retired on {facts.retires_at.value} ({facts.retires_at.source})",
-        )
+    if place.denied and not place.denied.isdisjoint(shape.needs):
+        return _leaf(place, SkipReason.CAPABILITY, _lacking(place, planning))
+    retires, today = place.retires_at, planning.request.today
+    if retires is not None and today and retires.value <= today:
+        return _leaf(place, SkipReason.RETIRED, f"retired on {retires.value} ({retires.source})")
     return None
 
 
-def _denied(facts: ModelFacts, need: Capability) -> bool:
+def _lacking(place: ModelPlace, planning: Planning) -> str:
     """Only a positive "no" denies; what is unknown may be tried."""
-    known = facts.capabilities.get(need)
-    return known is not None and not known.value
+    lacking = sorted(place.denied & planning.shape.needs)
+    said = place.facts.capabilities[lacking[0]].source if place.facts else "?"
+    return f"no {', '.join(lacking)} ({said})"
 
 
-def grade(verdict: fit.Verdict, provider: Provider, policy: Policy) -> tuple[Fit, str | None]:
-    """Apply the fit mode to a verdict; the text is None where the sizes speak for themselves."""
+def _leaf(place: ModelPlace, skip: SkipReason, note: str) -> Leaf:
+    return Leaf(place=place, fit=Fit.UNFIT, skip=skip, note=note)
+
+
+def grade(verdict: fit.Verdict, provider: Provider, policy: Policy) -> tuple[Fit, str]:
+    """Apply the fit mode to a verdict; the text is empty where the sizes speak for themselves."""
     if policy.fit is FitMode.OFF:
         return Fit.UNCHECKED, "size not checked: fit is off"
-    match verdict.fit:
-        case Fit.UNCHECKED if policy.strict_unknown:
+    found = verdict.fit
+    if found is Fit.UNCHECKED:
+        if policy.strict_unknown:
             return Fit.UNFIT, "window unknown, and strict_unknown refuses what cannot be checked"
-        case Fit.UNCHECKED:
-            return Fit.UNCHECKED, "window unknown: size not checked"
-        case Fit.GREY if policy.fit is FitMode.STRICT:
-            return Fit.UNFIT, None
-        case Fit.GREY if provider.overflow is Overflow.TRUNCATES:
+        return Fit.UNCHECKED, "window unknown: size not checked"
+    if found is Fit.GREY:
+        if policy.fit is FitMode.STRICT:
+            return Fit.UNFIT, ""
+        if provider.overflow is Overflow.TRUNCATES:
             return Fit.UNFIT, f"may not fit, and {provider.name} truncates silently"
-        case _:
-            return verdict.fit, None
+    return found, ""
 
 
-def _send_budget(
-    request: Request, estimate: Estimate, output: fit.Budget, limits: fit.Ceilings, graded: Fit
-) -> int | None:
+def send_budget(leaf: Leaf, asked: int | None) -> int | None:
     """Return the budget to send in place of the caller's, None to leave the caller's own."""
-    asked = request.shape.output_budget
-    if asked is None:
+    if asked is None or leaf.place.direct or leaf.estimate is None:
         return None
-    send = output.wanted
-    if graded is Fit.GREY and limits.total is not None:
-        send = min(send, max(output.least, limits.total - estimate.likely))
+    send, total = leaf.wanted, leaf.place.limits.total
+    if leaf.fit is Fit.GREY and total is not None:
+        send = min(send, max(leaf.least, total - leaf.estimate.likely))
     return None if send == asked else send
-
-
-def _fits(
-    estimate: Estimate, output: fit.Budget, ceiling: int | None, settings: EstimatorSettings
-) -> str:
-    name = "bound" if estimate.method == "bound" else tokenizer_name(settings)
-    return f"{estimate.high:,} in ({name}) + {output.wanted:,} out, ceiling {ceiling or 0:,}"
-
-
-def _too_large(
-    estimate: Estimate, output: fit.Budget, limits: fit.Ceilings, verdict: fit.Verdict
-) -> str:
-    if limits.total is not None and estimate.high + output.wanted - limits.total == (
-        verdict.shortfall
-    ):
-        side = f"ceiling {limits.total:,}"
-    else:
-        side = f"input limit {limits.input or 0:,}"
-    return (
-        f"{estimate.high:,} in + {output.wanted:,} out exceeds the {side} by {verdict.shortfall:,}"
-    )

@@ -1,9 +1,7 @@
 """Planning: from a name and a request to the ordered attempts, every skipped model, and the tree.
 
-The tree is judged bottom up and flattened late: each model stands once in ``attempts`` or
-``skipped``, by its first fitting place, else by its first. Safe candidates come in plan order;
-grey ones after them, largest ceiling first. Pure: equal inputs give equal decisions, and planning
-moves no counter.
+The tree is judged bottom up and flattened late. Pure: equal inputs give equal decisions, and
+planning moves no counter.
 """
 
 from typing import assert_never
@@ -13,26 +11,15 @@ import msgspec
 from gatewayctl.core.routing import leaf, refusal
 from gatewayctl.core.routing.alloy import blend
 from gatewayctl.core.routing.cascade import ordered
-from gatewayctl.core.routing.decision import Candidate, Decision, Fit, Skipped, SkipReason
+from gatewayctl.core.routing.decision import Decision, Fit, SkipReason
 from gatewayctl.core.routing.dispatcher import pick
-from gatewayctl.core.routing.graph import Alloy, Cascade, Dispatcher, Place, Policy, Route
-from gatewayctl.core.routing.names import Aliased, ExactModel, resolve
-from gatewayctl.core.routing.tree import (
-    SIZE_REASONS,
-    Branch,
-    Leaf,
-    Placed,
-    Tree,
-    ceiling,
-    fit_of,
-    leaves,
-    reason_of,
-    render,
-)
+from gatewayctl.core.routing.flat import Shown, flatten
+from gatewayctl.core.routing.graph import Alloy, Cascade, Dispatcher
+from gatewayctl.core.routing.place import AliasPlace, ModelPlace, Resolved, RoutePlace
+from gatewayctl.core.routing.planning import Planning
+from gatewayctl.core.routing.resolved import resolved
+from gatewayctl.core.routing.tree import SIZE_REASONS, Branch, Tree
 from gatewayctl.core.routing.world import Context, Estimator, Request, World
-
-MAX_DEPTH = 32
-"""How deep names may refer to one another; a valid config has no cycles, so this is never met."""
 
 
 def plan(name: str, request: Request, world: World, estimator: Estimator) -> Decision:
@@ -54,9 +41,8 @@ def finished(decision: Decision, request: Request, world: World, estimator: Esti
 
 def sketch(name: str, request: Request, world: World, estimator: Estimator) -> Decision:
     """Return the decision without the words of a refusal, which cost more than the plan."""
-    planner = _Planner(Context(request=request, world=world, estimator=estimator))
-    tree = planner.place(Place(model=name), world.graph.policy, direct=True, depth=0)
-    if tree is None:
+    root = resolved(name, world, request.shape.protocol)
+    if root is None:
         return Decision(
             requested=name,
             route=None,
@@ -64,138 +50,94 @@ def sketch(name: str, request: Request, world: World, estimator: Estimator) -> D
             shape=request.shape,
             error=refusal.unknown_model(name, world.nearest(name), world.absent(name)),
         )
-    attempts, skipped, kept = _flatten(leaves(tree))
-    route = _route(tree)
+    planning = Planning(Context(request=request, world=world, estimator=estimator))
+    tree = _judged(root.place, planning)
+    flat = flatten(tree, planning)
+    led = root.route
     return Decision(
         requested=name,
-        route=None if route is None else route.id,
-        route_kind="model" if route is None else route.kind,
+        route=None if led is None else led.route.id,
+        route_kind="model" if led is None else led.kind,
         shape=request.shape,
-        attempts=attempts,
-        skipped=skipped,
-        tree=render(tree, kept),
-        ceiling=ceiling(tree),
-        notes=tuple(planner.notes),
-        policy=world.graph.policy if route is None else world.graph.routes[route.id].policy,
+        attempts=flat.attempts,
+        skipped=flat.skipped,
+        judged=Shown(root=tree),
+        ceiling=tree.ceiling,
+        notes=root.notes,
+        policy=world.graph.policy if led is None else led.route.policy,
+        needs_sizes=planning.needs_sizes,
     )
 
 
 def settled(decision: Decision) -> bool:
     """Tell whether sizes played no part: no finer estimate could change this decision."""
-    return all(candidate.fit is not Fit.GREY for candidate in decision.attempts) and not any(
+    if decision.needs_sizes:
+        return False
+    for candidate in decision.attempts:
+        if candidate.fit is Fit.GREY:
+            return False
+    return not any(
         skipped.reason in SIZE_REASONS and skipped.reason is not SkipReason.UNKNOWN_WINDOW
         for skipped in decision.skipped
     )
 
 
-class _Planner:
-    """One planning: judges places recursively and collects notes."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self.notes: list[str] = []
-
-    def place(self, place: Place, policy: Policy, *, direct: bool, depth: int) -> Tree | None:
-        """Judge one place; None when its name means nothing (now)."""
-        if depth > MAX_DEPTH:
-            raise AssertionError("cycles are refused at load")
-        shape = self._context.request.shape
-        named = resolve(place.model, self._context.world, shape.protocol)
-        match named:
-            case None:
-                return None
-            case ExactModel():
-                if named.note is not None and named.note not in self.notes:
-                    self.notes.append(named.note)
-                return Leaf(outcome=leaf.judge(named, place, policy, self._context, direct=direct))
-            case Aliased():
-                inner = msgspec.structs.replace(place, model=named.target)
-                child = self.place(inner, policy, direct=direct, depth=depth + 1)
-                return None if child is None else _alias(place.model, named, child)
-            case Alloy() | Cascade() | Dispatcher():
-                return self._route(named, depth)
-            case _:
-                assert_never(named)
-
-    def _route(self, route: Route, depth: int) -> Branch:
-        children = tuple(
-            self.place(place, route.policy, direct=False, depth=depth + 1) or _lost(place)
-            for place in route.places
-        )
-        match route:
-            case Alloy():
-                return blend(route, children, self._context.request)
-            case Cascade():
-                return ordered(route, children)
-            case Dispatcher():
-                return pick(route, children)
-            case _:
-                assert_never(route)
+def _judged(place: Resolved, planning: Planning) -> Tree:
+    """Judge one place for the request at hand."""
+    match place:
+        case ModelPlace():
+            return leaf.judge(place, planning)
+        case RoutePlace():
+            return _route(place, planning)
+        case AliasPlace():
+            return _alias(place, _judged(place.child, planning))
+        case _:
+            assert_never(place)
 
 
-def _alias(name: str, named: Aliased, child: Tree) -> Branch:
-    via = f" (matches {named.pattern})" if named.pattern else ""
+def _route(place: RoutePlace, planning: Planning) -> Branch:
+    route = place.route
+    if isinstance(route, Dispatcher):
+        return pick(route, place, planning, _judged, _barred)
+    children = tuple([_judged(child, planning) for child in place.children])
+    match route:
+        case Alloy():
+            return blend(route, place, children, planning)
+        case Cascade():
+            return ordered(place, children)
+        case _:
+            assert_never(route)
+
+
+def _barred(place: Resolved, planning: Planning) -> Tree:
+    """Return what stands behind a rule that does not hold; it is not sized."""
+    match place:
+        case ModelPlace():
+            return leaf.unmatched(place, planning)
+        case AliasPlace():
+            return _alias(place, _barred(place.child, planning))
+        case RoutePlace():
+            return Branch(
+                id=place.route.id,
+                kind=place.kind,
+                children=tuple(
+                    _barred(child, planning) for child in (*place.children, *place.rules)
+                ),
+                fit=Fit.UNFIT,
+                reason=leaf.UNMATCHED,
+                ceiling=None,
+            )
+        case _:
+            assert_never(place)
+
+
+def _alias(place: AliasPlace, child: Tree) -> Branch:
+    via = f" (matches {place.pattern})" if place.pattern else ""
     return Branch(
-        id=name,
+        id=place.id,
         kind="alias",
-        ceiling=ceiling(child),
         children=(child,),
-        fit=fit_of(child),
-        reason=f"alias of {named.target}{via}: {reason_of(child)}",
+        fit=child.fit,
+        reason=f"alias of {place.target}{via}",
+        ceiling=child.ceiling,
     )
-
-
-def _lost(place: Place) -> Leaf:
-    """Return a leaf for a name that was known when the config was loaded and no longer is."""
-    return Leaf(
-        outcome=Skipped(
-            model=place.model,
-            reason=SkipReason.RETIRED,
-            detail="no configured provider lists this model any more",
-        )
-    )
-
-
-def _route(tree: Tree) -> Branch | None:
-    """Return the route that a name led to, through aliases; None when it led to a model."""
-    while isinstance(tree, Branch) and tree.kind == "alias":
-        tree = tree.children[0]
-    return tree if isinstance(tree, Branch) else None
-
-
-def _flatten(
-    placed: list[Placed],
-) -> tuple[tuple[Candidate, ...], tuple[Skipped, ...], frozenset[int]]:
-    """Return attempts in order, skipped models, and the ids of the leaves that count."""
-    chosen: dict[str, Placed] = {}
-    for each in placed:
-        model = each.leaf.outcome.model
-        known = chosen.get(model)
-        if known is None or (
-            isinstance(known.leaf.outcome, Skipped) and isinstance(each.leaf.outcome, Candidate)
-        ):
-            chosen[model] = each
-    counting = [each for each in placed if chosen[each.leaf.outcome.model] is each]
-    attempts: list[Candidate] = []
-    grey: dict[object, list[Candidate]] = {}
-    skipped: list[Skipped] = []
-    for each in counting:
-        outcome = each.leaf.outcome
-        if isinstance(outcome, Skipped):
-            skipped.append(outcome)
-            continue
-        if each.turns:
-            outcome = msgspec.structs.replace(outcome, turns=each.turns)
-        if outcome.fit is Fit.GREY:
-            key = outcome.model if each.blend is None else each.blend
-            grey.setdefault(key, []).append(outcome)
-        else:
-            attempts.append(outcome)
-    for block in sorted(grey.values(), key=_largest, reverse=True):
-        attempts.extend(block)
-    kept = frozenset(id(each.leaf) for each in counting)
-    return tuple(attempts), tuple(skipped), kept
-
-
-def _largest(block: list[Candidate]) -> int:
-    return max(candidate.ceiling or 0 for candidate in block)

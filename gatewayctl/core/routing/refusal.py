@@ -17,7 +17,7 @@ MAX_SUGGESTIONS = 5
 MAX_LOOKED_AT = 100
 """How many are looked at for that: a refusal must stay cheap however long a config is."""
 
-_UNSUPPORTED = frozenset({SkipReason.PROTOCOL, SkipReason.CAPABILITY, SkipReason.RULE_NOT_MATCHED})
+_UNSUPPORTED = frozenset({SkipReason.PROTOCOL, SkipReason.CAPABILITY})
 
 
 def unknown_model(name: str, nearest: Sequence[str], absent: str | None = None) -> ApiError:
@@ -43,10 +43,11 @@ def nothing_left(decision: Decision, world: World, fits: Callable[[str], bool]) 
     By size when size alone is to blame, else the most specific of unsupported, forbidden and
     unavailable. ``fits`` tells whether another model or route would take the request.
     """
-    reasons = {skipped.reason for skipped in decision.skipped}
-    if reasons and reasons <= SIZE_REASONS:
+    # A rule that does not hold is nobody's fault: it says where other requests go.
+    reasons = {skipped.reason for skipped in decision.skipped} - {SkipReason.RULE_NOT_MATCHED}
+    if reasons <= SIZE_REASONS or SkipReason.PINNED in reasons:
         return _by_size(decision, world, fits)
-    told = [skipped for skipped in decision.skipped if skipped.reason not in SIZE_REASONS]
+    told = [skipped for skipped in decision.skipped if skipped.reason in reasons - SIZE_REASONS]
     kind = ErrorKind.UNAVAILABLE
     if reasons & _UNSUPPORTED:
         kind = ErrorKind.UNSUPPORTED
@@ -101,9 +102,9 @@ def _binding(decision: Decision, limit: int) -> Skipped:
     Compacting by what exceeds it makes the request fit, and by no more than needed.
     """
 
-    def rank(skipped: Skipped) -> tuple[bool, int]:
+    def rank(skipped: Skipped) -> tuple[bool, bool, int]:
         size = 0 if skipped.estimate is None else skipped.estimate.likely
-        return skipped.ceiling == limit, size
+        return skipped.reason is not SkipReason.PINNED, skipped.ceiling == limit, size
 
     return max(decision.skipped, key=rank)
 

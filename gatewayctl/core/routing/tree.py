@@ -1,27 +1,58 @@
 """The tree of a plan while it is judged: leaves with a verdict, branches in plan order.
 
 Only the shapes and the walks over them. What makes a leaf fit is ``leaf``'s business, in which
-order a branch holds its children ``alloy``'s, ``cascade``'s and ``dispatcher``'s.
+order a branch holds its children ``alloy``'s, ``cascade``'s and ``dispatcher``'s, what is attempted
+in the end ``flat``'s.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from gatewayctl.core.routing.decision import Candidate, Fit, Node, Skipped, SkipReason
+from gatewayctl.core.routing.decision import (
+    Estimate,
+    Fit,
+    SkipReason,
+    why_it_does_not,
+    why_it_fits,
+)
+from gatewayctl.core.routing.place import ModelPlace
+from gatewayctl.core.routing.session import Pick
 
 
-class Leaf(msgspec.Struct, frozen=True, kw_only=True):
-    """One model at one place."""
+class Leaf(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One model at one place as it was judged; ``skip`` is None where it may be attempted.
 
-    outcome: Candidate | Skipped
+    ``note`` explains what figures do not; the figures are None where it was not sized.
+    ``ceiling`` is tokens, None when unknown or not looked at.
+    """
+
+    place: ModelPlace
+    fit: Fit
+    skip: SkipReason | None = None
+    note: str = ""
+    estimate: Estimate | None = None
+    ceiling: int | None = None
+    wanted: int = 0
+    least: int = 0
+    shortfall: int | None = None
+
+    @property
+    def reason(self) -> str:
+        """Why it may be attempted or not, for a person."""
+        if self.note or self.estimate is None:
+            return self.note
+        words = why_it_fits if self.skip is None else why_it_does_not
+        return words(self.place, self.estimate, self.wanted)
 
 
 class Branch(msgspec.Struct, frozen=True, kw_only=True):
     """An alias or a route, its children in plan order.
 
     ``ceiling`` is what it can hold, in tokens, None when unknown. ``turns`` is set on a
-    round-robin alloy: attempting its first child moves its counter.
+    round-robin alloy: attempting its first child moves its counter. ``picks`` is what a session
+    remembers of this route for each child, empty where nothing is. ``held``: the first child was
+    kept from an earlier request, and stands before the others even where it is grey.
     """
 
     id: str
@@ -31,129 +62,88 @@ class Branch(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     ceiling: int | None
     turns: bool = False
+    picks: tuple[Pick, ...] = ()
+    held: bool = False
 
 
 Tree = Leaf | Branch
 
-SIZE_REASONS = frozenset({SkipReason.TOO_LARGE, SkipReason.UNKNOWN_WINDOW, SkipReason.ALLOY_UNFIT})
+SIZE_REASONS = frozenset(
+    {
+        SkipReason.TOO_LARGE,
+        SkipReason.UNKNOWN_WINDOW,
+        SkipReason.ALLOY_UNFIT,
+        SkipReason.PINNED,
+    }
+)
 
 
-class Placed(msgspec.Struct, frozen=True, kw_only=True):
-    """A leaf on its way out of the tree: ``blend`` numbers the outermost alloy it stands in."""
-
-    leaf: Leaf
-    blend: int | None
-    turns: tuple[str, ...]
-
-
-def leaves(tree: Tree) -> list[Placed]:
-    """Return all leaves in plan order."""
-    return list(_walk(tree, None, ()))
-
-
-def _walk(tree: Tree, blend: int | None, turns: tuple[str, ...]) -> Iterator[Placed]:
+def leaves(tree: Tree) -> Iterator[Leaf]:
+    """Yield all leaves in plan order."""
     if isinstance(tree, Leaf):
-        yield Placed(leaf=tree, blend=blend, turns=turns)
-        return
-    if tree.kind == "alloy" and blend is None:
-        blend = id(tree)
-    for position, child in enumerate(tree.children):
-        head = (*turns, tree.id) if tree.turns and position == 0 else turns
-        yield from _walk(child, blend, head)
-
-
-def fit_of(tree: Tree) -> Fit:
-    """Return how a subtree fits."""
-    if isinstance(tree, Branch):
-        return tree.fit
-    return tree.outcome.fit if isinstance(tree.outcome, Candidate) else Fit.UNFIT
-
-
-def reason_of(tree: Tree) -> str:
-    """Return why a subtree fits or does not."""
-    if isinstance(tree, Branch):
-        return tree.reason
-    outcome = tree.outcome
-    return outcome.reason if isinstance(outcome, Candidate) else outcome.detail
+        yield tree
+    else:
+        for child in tree.children:
+            yield from leaves(child)
 
 
 def name_of(tree: Tree) -> str:
     """Return what a subtree is called."""
-    return tree.id if isinstance(tree, Branch) else tree.outcome.model
+    return tree.id if isinstance(tree, Branch) else tree.place.model
 
 
-def best(fits: Sequence[Fit]) -> Fit:
-    """Return the best of several fits: a route of alternatives is as fit as its fittest."""
-    for fit in (Fit.SAFE, Fit.UNCHECKED, Fit.GREY):
-        if fit in fits:
-            return fit
-    return Fit.UNFIT
+def best(trees: Sequence[Tree]) -> Fit:
+    """Return the best fit of several subtrees: a route of alternatives is as fit as its fittest."""
+    found = Fit.UNFIT
+    for tree in trees:
+        if tree.fit is Fit.SAFE:
+            return Fit.SAFE
+        if tree.fit is Fit.UNCHECKED or (tree.fit is Fit.GREY and found is Fit.UNFIT):
+            found = tree.fit
+    return found
 
 
-def worst(fits: Sequence[Fit]) -> Fit:
-    """Return the worst of several fits: a blend is as fit as its least fit constituent."""
-    for fit in (Fit.UNFIT, Fit.GREY, Fit.UNCHECKED):
-        if fit in fits:
-            return fit
-    return Fit.SAFE
+def first(trees: Sequence[Tree]) -> int | None:
+    """Return the index of the subtree that is attempted first, None when none can be.
+
+    The first that surely fits (or is not checked), else the largest of those that may fit.
+    """
+    grey = None
+    for index, tree in enumerate(trees):
+        if tree.fit is Fit.GREY:
+            if grey is None or (tree.ceiling or 0) > (trees[grey].ceiling or 0):
+                grey = index
+        elif tree.fit is not Fit.UNFIT:
+            return index
+    return grey
 
 
 def too_large(tree: Tree) -> bool:
     """Tell whether a subtree is unfit by size (and not by key, protocol or capability alone)."""
-    if fit_of(tree) is not Fit.UNFIT:
-        return False
-    return any(
-        isinstance(each.leaf.outcome, Skipped) and each.leaf.outcome.reason in SIZE_REASONS
-        for each in leaves(tree)
-    )
+    return tree.fit is Fit.UNFIT and any(leaf.skip in SIZE_REASONS for leaf in leaves(tree))
 
 
-def ceiling(tree: Tree) -> int | None:
-    """Return what a subtree can hold, in tokens, None when unknown."""
-    return tree.ceiling if isinstance(tree, Branch) else tree.outcome.ceiling
+def largest(trees: Sequence[Tree]) -> int | None:
+    """Return the largest known ceiling of several subtrees, in tokens."""
+    return max((tree.ceiling for tree in trees if tree.ceiling is not None), default=None)
 
 
-def ceilings(children: Iterable[Tree]) -> list[int]:
-    """Return the known ceilings of several subtrees."""
-    return [known for child in children if (known := ceiling(child)) is not None]
+def smallest(trees: Sequence[Tree]) -> int | None:
+    """Return the smallest known ceiling of several subtrees, in tokens."""
+    return min((tree.ceiling for tree in trees if tree.ceiling is not None), default=None)
 
 
-def condemn(tree: Tree, detail: str) -> Tree:
-    """Return the subtree with every candidate skipped, because the alloy around it is unfit."""
-    if isinstance(tree, Branch):
-        children = tuple(condemn(child, detail) for child in tree.children)
-        return msgspec.structs.replace(tree, children=children, fit=Fit.UNFIT, reason=detail)
-    outcome = tree.outcome
-    if isinstance(outcome, Skipped):
-        return tree
-    return Leaf(
-        outcome=Skipped(
-            model=outcome.model,
-            reason=SkipReason.ALLOY_UNFIT,
-            detail=detail,
-            estimate=outcome.estimate,
-            ceiling=outcome.ceiling,
-            context_window=outcome.context_window,
-            output_budget=outcome.output_budget,
-            least_budget=outcome.least_budget,
-        )
-    )
-
-
-def render(tree: Tree, kept: frozenset[int]) -> Node:
-    """Return the tree as explanations show it; leaves not in ``kept`` (by id) are duplicates."""
+def condemn(tree: Tree, skip: SkipReason, note: str) -> Tree:
+    """Return the subtree with every candidate skipped, because of the route around it."""
     if isinstance(tree, Leaf):
-        return Node(
-            id=tree.outcome.model,
-            kind="model",
-            fit=fit_of(tree),
-            reason=reason_of(tree),
-            duplicate=id(tree) not in kept,
-        )
-    return Node(
+        if tree.skip is not None:
+            return tree
+        return msgspec.structs.replace(tree, fit=Fit.UNFIT, skip=skip, note=note)
+    return Branch(
         id=tree.id,
         kind=tree.kind,
-        fit=tree.fit,
-        reason=tree.reason,
-        children=tuple(render(child, kept) for child in tree.children),
+        children=tuple(condemn(child, skip, note) for child in tree.children),
+        fit=Fit.UNFIT,
+        reason=note,
+        ceiling=tree.ceiling,
     )

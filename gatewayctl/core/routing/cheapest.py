@@ -1,0 +1,67 @@
+"""The order of a dispatcher's targets by what this request would cost at each.
+
+The price of a target is that of the model that would most likely answer: of a cascade its first
+step that can, of a dispatcher the target it decides for, of an alloy its dearest constituent,
+since whichever is drawn may answer. A constituent of unknown price makes an alloy's unknown.
+"""
+
+from decimal import Decimal
+from itertools import pairwise
+
+from gatewayctl.core import pricing
+from gatewayctl.core.routing.decision import Fit
+from gatewayctl.core.routing.planning import Planning
+from gatewayctl.core.routing.tree import Leaf, Tree
+
+
+def by_price(targets: list[int], trees: tuple[Tree, ...], planning: Planning) -> list[int]:
+    """Return the indices of targets, the cheapest first; unknown prices last, as declared.
+
+    Where a finer estimate might order them otherwise, the planning is told so.
+    """
+    priced = [(index, leaf) for index in targets if (leaf := _answering(trees[index])) is not None]
+    known = [(index, leaf, _likely(leaf)) for index, leaf in priced]
+    ranked = sorted(known, key=lambda it: it[2])
+    if any(_open(cheaper, dearer) for (_, cheaper, _), (_, dearer, _) in pairwise(ranked)):
+        planning.needs_sizes = True
+    first = [index for index, _, _ in ranked]
+    return first + [index for index in targets if index not in first]
+
+
+def _answering(tree: Tree) -> Leaf | None:
+    """Return the leaf whose price a target has, None when it is unknown or nothing can answer."""
+    if isinstance(tree, Leaf):
+        return None if tree.skip is not None or _cost(tree, 0) is None else tree
+    able = [child for child in tree.children if child.fit is not Fit.UNFIT]
+    if not able:
+        return None
+    if tree.kind != "alloy":
+        return _answering(able[0])
+    priced = [leaf for child in able if (leaf := _answering(child)) is not None]
+    return max(priced, key=_likely) if len(priced) == len(able) else None
+
+
+def _cost(leaf: Leaf, read: int) -> Decimal | None:
+    return pricing.cost(leaf.place.prices, read, leaf.wanted)
+
+
+def _likely(leaf: Leaf) -> Decimal:
+    return _known(leaf, 0 if leaf.estimate is None else leaf.estimate.likely)
+
+
+def _known(leaf: Leaf, read: int) -> Decimal:
+    found = _cost(leaf, read)
+    if found is None:
+        raise AssertionError("only leaves with a price are compared")
+    return found
+
+
+def _open(one: Leaf, other: Leaf) -> bool:
+    """Tell whether the second may turn out cheaper than the first once sizes are known better."""
+    mine, theirs = one.estimate, other.estimate
+    if mine is None or theirs is None:
+        return False
+    if one.place.estimator is other.place.estimator:
+        # Both grow with the same figure, so that their order at its ends holds in between.
+        return any(_known(one, read) > _known(other, read) for read in (mine.low, mine.high))
+    return _known(one, mine.high) > _known(other, theirs.low)

@@ -1,0 +1,106 @@
+"""Names looked up ahead of any request: models at their places, aliases and routes, as values.
+
+Made by ``resolved`` once for as long as the world stays the same, judged by ``plan`` for every
+request. Nothing that depends on a request is here.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+import msgspec
+
+from gatewayctl.core.model import Capability, EstimatorSettings, ModelFacts, Provider, Sourced
+from gatewayctl.core.routing.graph import Policy, Route
+
+
+class Ceilings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model may be filled to, in tokens; None is unknown.
+
+    ``window`` is the window before ``capacity_fraction``, for explanations.
+    """
+
+    window: int | None = None
+    total: int | None = None
+    input: int | None = None
+
+
+class ModelPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """One model at one place: whatever is known of it there before a request comes.
+
+    ``model`` is the full id, ``upstream_model`` what the provider is sent. ``at`` is None for a
+    name that was known when the config was loaded and no longer is. ``direct``: asked for by its
+    own name, not through a route. ``denied`` are the capabilities it is known to lack; ``timeout``
+    is in seconds to the commit.
+    """
+
+    model: str
+    provider: str
+    upstream_model: str
+    at: Provider | None
+    policy: Policy
+    direct: bool
+    estimator: EstimatorSettings
+    tokenizer: str
+    capacity_fraction: Decimal
+    limits: Ceilings
+    ceiling: int | None = None
+    most_output: int | None = None
+    denied: frozenset[Capability] = frozenset()
+    retires_at: Sourced[str] | None = None
+    timeout: float | None = None
+    facts: ModelFacts | None = None
+
+    @property
+    def prices(self) -> Mapping[str, Sourced[Decimal]]:
+        """USD per million tokens by dimension; what is missing is unknown."""
+        return {} if self.facts is None else self.facts.prices
+
+
+class AliasPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """An alias as it was written; ``pattern`` is the wildcard that matched, if one did."""
+
+    id: str
+    target: str
+    pattern: str | None
+    child: "Resolved"
+
+
+class RoutePlace(msgspec.Struct, frozen=True, kw_only=True):
+    """A route with what its places mean; ``rules`` are the targets of a dispatcher's rules.
+
+    ``weights`` are an alloy's as integers in the same proportion, ``salt`` makes two alloys draw
+    apart in one request. ``estimators`` are those of each rule's leaves.
+    """
+
+    route: Route
+    kind: str
+    children: "tuple[Resolved, ...]"
+    rules: "tuple[Resolved, ...]" = ()
+    estimators: tuple[tuple[EstimatorSettings, ...], ...] = ()
+    weights: tuple[int, ...] = ()
+    salt: int = 0
+
+
+Resolved = ModelPlace | AliasPlace | RoutePlace
+
+
+class Root(msgspec.Struct, frozen=True, kw_only=True):
+    """What a name means: ``route`` is where it leads through aliases, None when to a model.
+
+    ``notes`` say how bare names became models.
+    """
+
+    place: Resolved
+    route: RoutePlace | None
+    notes: tuple[str, ...] = ()
+
+
+def models(place: Resolved) -> list[ModelPlace]:
+    """Return every model behind a place, in declaration order; rules' targets come last."""
+    match place:
+        case ModelPlace():
+            return [place]
+        case AliasPlace():
+            return models(place.child)
+        case RoutePlace():
+            return [each for child in (*place.children, *place.rules) for each in models(child)]

@@ -1,0 +1,40 @@
+"""One planning at work: the request and what is asked about it only once.
+
+Whoever judges a place takes this along; nothing here judges.
+"""
+
+from gatewayctl.core.model import EstimatorSettings
+from gatewayctl.core.routing.decision import Estimate
+from gatewayctl.core.routing.world import Context
+
+
+class Planning:
+    """What every judgement of one planning shares.
+
+    ``needs_sizes`` is set by whoever made something depend on how large the request is.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.request = context.request
+        self.shape = context.request.shape
+        self.session = context.request.session
+        self.needs_sizes = False
+        self._world = context.world
+        self._estimator = context.estimator
+        self._estimates: dict[int, Estimate] = {}
+        self._keys: dict[str, bool] = {}
+
+    def estimate(self, settings: EstimatorSettings) -> Estimate:
+        """Return the size of the request; settings are told apart as objects, not by value."""
+        key = id(settings)
+        found = self._estimates.get(key)
+        if found is None:
+            found = self._estimates[key] = self._estimator(settings)
+        return found
+
+    def has_key(self, provider: str) -> bool:
+        """Tell whether a credential for the provider is at hand."""
+        found = self._keys.get(provider)
+        if found is None:
+            found = self._keys[provider] = self._world.has_key(provider)
+        return found
