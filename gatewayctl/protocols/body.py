@@ -34,14 +34,13 @@ _DEEP_SEARCHED = 1024 * 1024  # bytes that are searched for the place, so that i
 _MISSING = re.compile(r"^Object missing required field `(.+)`$")
 
 
-def read(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    """Decode a body that is a JSON object in UTF-8; raise ``RequestInvalid`` where it is not."""
-    check_utf8(body)
-    return part(decoder, body)
+def read(decoder: msgspec.json.Decoder[T], body: bytes, *, checked: bool = False) -> T:
+    """Decode a body that is a JSON object in UTF-8; raise ``RequestInvalid`` where it is not.
 
-
-def part(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    """Do what ``read`` does with what is known to be UTF-8: a value out of a body, say."""
+    ``checked`` says that it is known to be UTF-8, as a part of a body that was read is.
+    """
+    if not checked:
+        check_utf8(body)
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
@@ -54,7 +53,7 @@ def part(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
 
 def value(raw: msgspec.Raw) -> Any:
     """Decode a JSON value of any form that was kept as bytes."""
-    return part(_ANY, bytes(raw))
+    return read(_ANY, bytes(raw), checked=True)
 
 
 def check_utf8(body: bytes) -> None:

@@ -13,7 +13,7 @@ import msgspec
 from gatewayctl.core.errors import ApiError
 from gatewayctl.core.events import Phase, Usage
 from gatewayctl.core.model import WireProtocol
-from gatewayctl.core.shape import Measured, RequestShape
+from gatewayctl.core.shape import Conversation, Measured, RequestShape
 from gatewayctl.protocols.patch import Layout
 from gatewayctl.protocols.sink import Sink
 from gatewayctl.protocols.sse import BadFrame, SseEvent
@@ -22,6 +22,7 @@ __all__ = [
     "BadFrame",  # defined with the parser, raised by every codec
     "Changes",
     "Codec",
+    "Reader",
     "ReplyFacts",
     "StreamWatcher",
     "WireError",
@@ -80,17 +81,15 @@ class StreamWatcher(Protocol):
         ...
 
 
-class Codec(Protocol):
-    """One wire protocol. Implementations hold no state."""
+class Reader(Protocol):
+    """What reads requests of one wire protocol. Implementations hold no state.
+
+    Whatever the bytes are, ``RequestInvalid`` is all that its functions raise.
+    """
 
     @property
     def protocol(self) -> WireProtocol:
         """Which protocol this is."""
-        ...
-
-    @property
-    def path(self) -> str:
-        """The path below a provider's base URL, such as ``/chat/completions``."""
         ...
 
     def shape(self, body: bytes, *, counting: bool = False) -> RequestShape:
@@ -108,11 +107,24 @@ class Codec(Protocol):
         """Tell ``sink`` everything that counts as input; raise ``RequestInvalid`` as ``shape``."""
         ...
 
+    def conversation(self, body: bytes, layout: Layout | None = None) -> Conversation:
+        """Return what tells the conversation from others; raise ``RequestInvalid`` as ``shape``."""
+        ...
+
     def layout(self, body: bytes) -> Layout:
         """Return where the body's members stand; raise ``RequestInvalid`` for one given twice.
 
         With it at hand, ``patch`` and ``usage_requested`` need not decode the body again.
         """
+        ...
+
+
+class Codec(Reader, Protocol):
+    """Everything that can be done in one wire protocol. Implementations hold no state."""
+
+    @property
+    def path(self) -> str:
+        """The path below a provider's base URL, such as ``/chat/completions``."""
         ...
 
     def patch(self, body: bytes, changes: Changes, layout: Layout | None = None) -> bytes:

@@ -2,9 +2,9 @@
 
 from gatewayctl.core.errors import ApiError
 from gatewayctl.core.model import WireProtocol
-from gatewayctl.core.shape import Measured, RequestShape
+from gatewayctl.core.shape import Conversation, Measured, RequestShape
 from gatewayctl.protocols import patch
-from gatewayctl.protocols.chat_completions import errors, measured, request, response
+from gatewayctl.protocols.chat_completions import conversation, errors, measured, request, response
 from gatewayctl.protocols.chat_completions.stream import ChatCompletionsWatcher
 from gatewayctl.protocols.codec import Changes, ReplyFacts, StreamWatcher, WireError
 from gatewayctl.protocols.measure import measured_by
@@ -29,6 +29,10 @@ class ChatCompletionsCodec:
     def walk(self, body: bytes, sink: Sink) -> None:
         """Tell ``sink`` everything that counts as input."""
         measured.walk(body, sink)
+
+    def conversation(self, body: bytes, layout: Layout | None = None) -> Conversation:
+        """Return what tells the conversation from others."""
+        return conversation.conversation(body, checked=layout is not None)
 
     def layout(self, body: bytes) -> Layout:
         """Return where the body's members stand."""

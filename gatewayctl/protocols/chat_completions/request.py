@@ -42,7 +42,8 @@ def shape(body: bytes) -> RequestShape:
 
 def usage_requested(body: bytes, layout: Layout) -> bool:
     """Tell whether the client itself asked for the stream's usage chunk."""
-    options = request_body.part(_STREAM_OPTIONS, patch.value(body, layout, "stream_options"))
+    written = patch.value(body, layout, "stream_options")
+    options = request_body.read(_STREAM_OPTIONS, written, checked=True)
     return options is not None and options.include_usage is True
 
 

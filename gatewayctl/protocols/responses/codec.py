@@ -2,12 +2,12 @@
 
 from gatewayctl.core.errors import ApiError
 from gatewayctl.core.model import WireProtocol
-from gatewayctl.core.shape import Measured, RequestShape
+from gatewayctl.core.shape import Conversation, Measured, RequestShape
 from gatewayctl.protocols import patch
 from gatewayctl.protocols.codec import Changes, ReplyFacts, StreamWatcher, WireError
 from gatewayctl.protocols.measure import measured_by
 from gatewayctl.protocols.patch import Layout
-from gatewayctl.protocols.responses import errors, measured, request, response
+from gatewayctl.protocols.responses import conversation, errors, measured, request, response
 from gatewayctl.protocols.responses.stream import ResponsesWatcher
 from gatewayctl.protocols.sink import Sink
 
@@ -29,6 +29,10 @@ class ResponsesCodec:
     def walk(self, body: bytes, sink: Sink) -> None:
         """Tell ``sink`` everything that counts as input."""
         measured.walk(body, sink)
+
+    def conversation(self, body: bytes, layout: Layout | None = None) -> Conversation:
+        """Return what tells the conversation from others."""
+        return conversation.conversation(body, checked=layout is not None)
 
     def layout(self, body: bytes) -> Layout:
         """Return where the body's members stand."""
