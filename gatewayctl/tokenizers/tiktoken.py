@@ -3,7 +3,7 @@
 tiktoken's regular expressions give up on very long runs (a megabyte of spaces), older releases
 with a panic, and what is cut into no pieces is slow. So a long text is counted in chunks, cut
 where the vocabularies' patterns cut too: ordinary text has the same count in chunks as whole.
-What a request adds to its text belongs to ``tokenizers.rules``.
+What a request adds to its text belongs to ``tokenizers.count``.
 """
 
 import hashlib

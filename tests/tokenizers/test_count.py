@@ -10,7 +10,7 @@ from gatewayctl.core.errors import CountUnavailable, RequestInvalid
 from gatewayctl.core.estimate import Counted
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.shape import Segment
-from gatewayctl.tokenizers.rules import count
+from gatewayctl.tokenizers.count import count
 from gatewayctl.tokenizers.tiktoken import encoder
 
 CHAT = WireProtocol.CHAT_COMPLETIONS
