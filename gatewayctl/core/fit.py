@@ -16,7 +16,7 @@ import msgspec
 
 from gatewayctl.core.exact import floor_product
 from gatewayctl.core.model import ModelFacts
-from gatewayctl.core.routing.decision import Estimate, Fit
+from gatewayctl.core.routing.decision import GREY, SAFE, UNCHECKED, UNFIT, Estimate, Fit
 from gatewayctl.core.routing.graph import Policy
 from gatewayctl.core.routing.place import Ceilings
 from gatewayctl.core.shape import RequestShape
@@ -36,8 +36,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     shortfall: int = 0
 
 
-SAFE = Verdict(fit=Fit.SAFE)
-UNCHECKED = Verdict(fit=Fit.UNCHECKED)
+_SAFE = Verdict(fit=SAFE)
+_UNCHECKED = Verdict(fit=UNCHECKED)
 
 
 def ceilings(
@@ -87,19 +87,21 @@ def budget(
             wanted = window // 4
     elif clamp and most_output is not None and most_output < wanted:
         wanted = most_output
-    least = max(policy.min_output, shape.thinking_budget + 1)
-    return Budget(wanted=wanted, least=min(wanted, least))
+    least = wanted
+    if policy.min_output < wanted:
+        least = min(wanted, max(policy.min_output, shape.thinking_budget + 1))
+    return Budget(wanted=wanted, least=least)
 
 
 def judge(estimate: Estimate, output: Budget, limits: Ceilings) -> Verdict:
     """Return whether a request of this size, with this output, fits these ceilings."""
     if limits.total is None and limits.input is None:
-        return UNCHECKED
+        return _UNCHECKED
     shortfall = _excess(estimate.high, output.wanted, limits)
     if shortfall <= 0:
-        return SAFE
+        return _SAFE
     grey = _excess(estimate.low, output.least, limits) <= 0
-    return Verdict(fit=Fit.GREY if grey else Fit.UNFIT, shortfall=shortfall)
+    return Verdict(fit=GREY if grey else UNFIT, shortfall=shortfall)
 
 
 def _excess(tokens: int, output: int, limits: Ceilings) -> int:

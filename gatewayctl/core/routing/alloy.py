@@ -5,7 +5,7 @@ Constituents without a key, protocol or capability are pruned like anywhere else
 small makes the whole alloy unfit, unless ``partial_context`` lets it be dropped.
 """
 
-from gatewayctl.core.routing.decision import Fit, SkipReason
+from gatewayctl.core.routing.decision import GREY, SAFE, UNCHECKED, UNFIT, Fit, SkipReason
 from gatewayctl.core.routing.graph import Alloy, AlloyScope, AlloyStrategy, FitMode
 from gatewayctl.core.routing.place import RoutePlace
 from gatewayctl.core.routing.planning import Planning
@@ -28,7 +28,7 @@ def blend(
     alloy: Alloy, place: RoutePlace, children: tuple[Tree, ...], planning: Planning
 ) -> Branch:
     """Return the alloy with its constituents in drawn order, or unfit as a whole."""
-    able = [index for index, child in enumerate(children) if child.fit is not Fit.UNFIT]
+    able = [index for index, child in enumerate(children) if child.fit is not UNFIT]
     small = [] if len(able) == len(children) else [it for it in children if too_large(it)]
     why = _exceeds_minimum(alloy, children)
     if why is None and small and not alloy.partial_context:
@@ -41,7 +41,7 @@ def blend(
             id=alloy.id,
             kind=place.kind,
             children=children,
-            fit=Fit.UNFIT,
+            fit=UNFIT,
             reason=why or "no constituent can answer",
             ceiling=ceiling,
         )
@@ -103,12 +103,12 @@ def _picks(
 
 def _worst(children: tuple[Tree, ...]) -> Fit:
     """Return the worst fit of the constituents that remain."""
-    found = Fit.SAFE
+    found = SAFE
     for child in children:
-        if child.fit is Fit.GREY:
-            return Fit.GREY
-        if child.fit is Fit.UNCHECKED:
-            found = Fit.UNCHECKED
+        if child.fit is GREY:
+            return GREY
+        if child.fit is UNCHECKED:
+            found = UNCHECKED
     return found
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 from gatewayctl.core import pricing
-from gatewayctl.core.routing.decision import Fit
+from gatewayctl.core.routing.decision import UNFIT
 from gatewayctl.core.routing.planning import Planning
 from gatewayctl.core.routing.tree import Leaf, Tree
 
@@ -32,7 +32,7 @@ def _answering(tree: Tree) -> Leaf | None:
     """Return the leaf whose price a target has, None when it is unknown or nothing can answer."""
     if isinstance(tree, Leaf):
         return None if tree.skip is not None or _cost(tree, 0) is None else tree
-    able = [child for child in tree.children if child.fit is not Fit.UNFIT]
+    able = [child for child in tree.children if child.fit is not UNFIT]
     if not able:
         return None
     if tree.kind != "alloy":

@@ -8,7 +8,7 @@ from typing import assert_never
 
 from gatewayctl.core.routing import sticky
 from gatewayctl.core.routing.cheapest import by_price
-from gatewayctl.core.routing.decision import Fit
+from gatewayctl.core.routing.decision import UNFIT
 from gatewayctl.core.routing.graph import Dispatcher, Order, Reevaluate
 from gatewayctl.core.routing.place import Resolved, RoutePlace
 from gatewayctl.core.routing.planning import Planning
@@ -64,7 +64,7 @@ def pick(
 
 def _with_rules(looked: list[Target], matched: list[Target]) -> list[Target]:
     """Put the first rule's target that can answer before all others, the other rules' last."""
-    lead = next((target for target in matched if target.tree.fit is not Fit.UNFIT), None)
+    lead = next((target for target in matched if target.tree.fit is not UNFIT), None)
     if lead is None:
         return [*looked, *matched]
     return [lead, *looked, *(target for target in matched if target is not lead)]
@@ -94,7 +94,7 @@ def _holds(tree: Tree, tokens: int) -> bool:
         limits = (tree.place.limits.total, tree.place.limits.input)
         known = [limit for limit in limits if limit is not None]
         return bool(known) and min(known) >= tokens
-    able = [child for child in tree.children if child.fit is not Fit.UNFIT]
+    able = [child for child in tree.children if child.fit is not UNFIT]
     if tree.kind == "alloy":
         return bool(able) and all(_holds(child, tokens) for child in able)
     return any(_holds(child, tokens) for child in able)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gatewayctl.core.routing.decision import Candidate, Fit, Node, Skipped, SkipReason
+from gatewayctl.core.routing.decision import GREY, Candidate, Node, Skipped, SkipReason
 from gatewayctl.core.routing.leaf import send_budget
 from gatewayctl.core.routing.planning import Planning
 from gatewayctl.core.routing.session import Pick
@@ -34,14 +34,17 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
         return _node(self.root, _counting(list(leaves(self.root))))
 
 
-def flatten(tree: Tree, planning: Planning) -> Flat:
-    """Return attempts and skipped models; tell the planning of sizes that do not show in them."""
-    placed = list(leaves(tree))
-    counting = _counting(placed)
-    if len(counting) < len(placed) and any(
-        id(leaf) not in counting and _by_size(leaf) for leaf in placed
-    ):
-        planning.needs_sizes = True
+def flatten(tree: Tree, planning: Planning, *, repeats: bool) -> Flat:
+    """Return attempts and skipped models; tell the planning of sizes that do not show in them.
+
+    ``repeats``: some model may stand in several places.
+    """
+    counting = None
+    if repeats:
+        placed = list(leaves(tree))
+        counting = _counting(placed)
+        if any(id(leaf) not in counting and _by_size(leaf) for leaf in placed):
+            planning.needs_sizes = True
     gathering = _Gathering(planning, counting)
     gathering.walk(tree, (), (), None)
     gathering.settle_grey()
@@ -63,13 +66,13 @@ def _counting(placed: Sequence[Leaf]) -> set[int]:
 
 
 def _by_size(leaf: Leaf) -> bool:
-    return leaf.fit is Fit.GREY or leaf.skip in SIZE_REASONS
+    return leaf.fit is GREY or leaf.skip in SIZE_REASONS
 
 
 class _Gathering:
     """Walks a tree in plan order and collects what counts."""
 
-    def __init__(self, planning: Planning, counting: set[int]) -> None:
+    def __init__(self, planning: Planning, counting: set[int] | None) -> None:
         self._protocol = planning.shape.protocol
         self._asked = planning.shape.output_budget
         self._counting = counting
@@ -82,23 +85,23 @@ class _Gathering:
     ) -> None:
         """Collect a subtree's leaves; ``block`` takes the grey ones of an alloy around it."""
         if isinstance(tree, Leaf):
-            if id(tree) in self._counting:
-                self._leaf(tree, turns, picks, block)
+            self._leaf(tree, turns, picks, block)
             return
-        own = block
-        if own is None and tree.kind == "alloy":
-            own = []
+        own = [] if block is None and tree.kind == "alloy" else block
+        held, ahead = tree.held, (*turns, tree.id) if tree.turns else turns
+        remembered = picks
         for position, child in enumerate(tree.children):
-            remembered = picks
-            if position < len(tree.picks):
-                remembered = (*picks, (tree.id, tree.picks[position]))
-            if position > 0:
-                self.walk(child, turns, remembered, own)
-            elif tree.held:
+            if tree.picks:
+                kept = tree.picks[position : position + 1]
+                remembered = (*picks, (tree.id, kept[0])) if kept else picks
+            if held:
                 self._held(child, turns, remembered)
+                held = False
+            elif isinstance(child, Leaf):
+                self._leaf(child, ahead, remembered, own)
             else:
-                ahead = (*turns, tree.id) if tree.turns else turns
                 self.walk(child, ahead, remembered, own)
+            ahead = turns
         if own and block is None:
             self._grey.append(own)
 
@@ -119,6 +122,8 @@ class _Gathering:
     def _leaf(
         self, leaf: Leaf, turns: tuple[str, ...], picks: Picks, block: list[Candidate] | None
     ) -> None:
+        if self._counting is not None and id(leaf) not in self._counting:
+            return
         estimate = leaf.estimate
         if leaf.skip is not None or estimate is None:
             self.skipped.append(_skipped(leaf, leaf.skip or SkipReason.TOO_LARGE))
@@ -135,7 +140,7 @@ class _Gathering:
             turns=turns,
             picks=picks,
         )
-        if leaf.fit is not Fit.GREY:
+        if leaf.fit is not GREY:
             self.attempts.append(candidate)
         elif block is None:
             self._grey.append([candidate])

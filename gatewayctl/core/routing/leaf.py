@@ -5,16 +5,19 @@ What the surrounding route makes of the verdict is ``plan``'s business.
 """
 
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
 from gatewayctl.core import fit
 from gatewayctl.core.model import EstimatorSettings, Overflow, Provider
-from gatewayctl.core.routing.decision import Estimate, Fit, SkipReason
+from gatewayctl.core.routing.decision import GREY, UNCHECKED, UNFIT, Estimate, Fit, SkipReason
 from gatewayctl.core.routing.graph import FitMode, Policy
 from gatewayctl.core.routing.place import Ceilings, ModelPlace
 from gatewayctl.core.routing.planning import Planning
 from gatewayctl.core.routing.tree import Leaf
+
+_OFF: Final = FitMode.OFF
 
 UNMATCHED = "the rule that leads here does not hold"
 
@@ -57,7 +60,7 @@ def judge(place: ModelPlace, planning: Planning) -> Leaf:
     sized = size(place, planning)
     output, verdict = sized.output, sized.verdict
     graded, note = grade(verdict, place.at, place.policy)
-    if graded is not Fit.UNFIT:
+    if graded is not UNFIT:
         return Leaf(
             place=place,
             fit=graded,
@@ -67,10 +70,10 @@ def judge(place: ModelPlace, planning: Planning) -> Leaf:
             wanted=output.wanted,
             least=output.least,
         )
-    unknown = verdict.fit is Fit.UNCHECKED
+    unknown = verdict.fit is UNCHECKED
     return Leaf(
         place=place,
-        fit=Fit.UNFIT,
+        fit=UNFIT,
         skip=SkipReason.UNKNOWN_WINDOW if unknown else SkipReason.TOO_LARGE,
         note=note,
         estimate=sized.estimate,
@@ -137,23 +140,23 @@ def _lacking(place: ModelPlace, planning: Planning) -> str:
 
 
 def _leaf(place: ModelPlace, skip: SkipReason, note: str) -> Leaf:
-    return Leaf(place=place, fit=Fit.UNFIT, skip=skip, note=note)
+    return Leaf(place=place, fit=UNFIT, skip=skip, note=note)
 
 
 def grade(verdict: fit.Verdict, provider: Provider, policy: Policy) -> tuple[Fit, str]:
     """Apply the fit mode to a verdict; the text is empty where the sizes speak for themselves."""
-    if policy.fit is FitMode.OFF:
-        return Fit.UNCHECKED, "size not checked: fit is off"
+    if policy.fit is _OFF:
+        return UNCHECKED, "size not checked: fit is off"
     found = verdict.fit
-    if found is Fit.UNCHECKED:
+    if found is UNCHECKED:
         if policy.strict_unknown:
-            return Fit.UNFIT, "window unknown, and strict_unknown refuses what cannot be checked"
-        return Fit.UNCHECKED, "window unknown: size not checked"
-    if found is Fit.GREY:
+            return UNFIT, "window unknown, and strict_unknown refuses what cannot be checked"
+        return UNCHECKED, "window unknown: size not checked"
+    if found is GREY:
         if policy.fit is FitMode.STRICT:
-            return Fit.UNFIT, ""
+            return UNFIT, ""
         if provider.overflow is Overflow.TRUNCATES:
-            return Fit.UNFIT, f"may not fit, and {provider.name} truncates silently"
+            return UNFIT, f"may not fit, and {provider.name} truncates silently"
     return found, ""
 
 
@@ -162,6 +165,6 @@ def send_budget(leaf: Leaf, asked: int | None) -> int | None:
     if asked is None or leaf.place.direct or leaf.estimate is None:
         return None
     send, total = leaf.wanted, leaf.place.limits.total
-    if leaf.fit is Fit.GREY and total is not None:
+    if leaf.fit is GREY and total is not None:
         send = min(send, max(leaf.least, total - leaf.estimate.likely))
     return None if send == asked else send

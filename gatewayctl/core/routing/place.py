@@ -87,11 +87,12 @@ Resolved = ModelPlace | AliasPlace | RoutePlace
 class Root(msgspec.Struct, frozen=True, kw_only=True):
     """What a name means: ``route`` is where it leads through aliases, None when to a model.
 
-    ``notes`` say how bare names became models.
+    ``notes`` say how bare names became models. ``repeats``: some model stands in several places.
     """
 
     place: Resolved
     route: RoutePlace | None
+    repeats: bool
     notes: tuple[str, ...] = ()
 
 

@@ -11,7 +11,7 @@ import msgspec
 from gatewayctl.core.routing import leaf, refusal
 from gatewayctl.core.routing.alloy import blend
 from gatewayctl.core.routing.cascade import ordered
-from gatewayctl.core.routing.decision import Decision, Fit, SkipReason
+from gatewayctl.core.routing.decision import GREY, UNFIT, Decision, SkipReason
 from gatewayctl.core.routing.dispatcher import pick
 from gatewayctl.core.routing.flat import Shown, flatten
 from gatewayctl.core.routing.graph import Alloy, Cascade, Dispatcher
@@ -52,7 +52,7 @@ def sketch(name: str, request: Request, world: World, estimator: Estimator) -> D
         )
     planning = Planning(Context(request=request, world=world, estimator=estimator))
     tree = _judged(root.place, planning)
-    flat = flatten(tree, planning)
+    flat = flatten(tree, planning, repeats=root.repeats)
     led = root.route
     return Decision(
         requested=name,
@@ -74,7 +74,7 @@ def settled(decision: Decision) -> bool:
     if decision.needs_sizes:
         return False
     for candidate in decision.attempts:
-        if candidate.fit is Fit.GREY:
+        if candidate.fit is GREY:
             return False
     return not any(
         skipped.reason in SIZE_REASONS and skipped.reason is not SkipReason.UNKNOWN_WINDOW
@@ -123,7 +123,7 @@ def _barred(place: Resolved, planning: Planning) -> Tree:
                 children=tuple(
                     _barred(child, planning) for child in (*place.children, *place.rules)
                 ),
-                fit=Fit.UNFIT,
+                fit=UNFIT,
                 reason=leaf.UNMATCHED,
                 ceiling=None,
             )

@@ -100,7 +100,13 @@ class _Resolver:
         while isinstance(led, AliasPlace):
             led = led.child
         route = led if isinstance(led, RoutePlace) else None
-        return Root(place=place, route=route, notes=tuple(self._notes))
+        names = [model.model for model in models(place)]
+        return Root(
+            place=place,
+            route=route,
+            repeats=len(set(names)) < len(names),
+            notes=tuple(self._notes),
+        )
 
     def _place(self, place: Place, around: _Around, depth: int) -> Resolved | None:
         if depth > MAX_DEPTH:

@@ -4,6 +4,8 @@ An alloy holds what its smallest constituent holds, another route what its large
 Whether a request fits is judged leaf by leaf in ``plan``, never by these figures.
 """
 
+from collections.abc import Sequence
+
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.routing.graph import Alloy, Cascade, Dispatcher, Place
 from gatewayctl.core.routing.names import Aliased, ExactModel, resolve
@@ -27,11 +29,15 @@ def window(name: str, world: World) -> int | None:
             sizes = [size for place in named.places if (size := _placed(place, world)) is not None]
             least = named.min_context_window
             return min(sizes if least is None else [*sizes, least], default=None)
-        case Cascade() | Dispatcher():
-            return max(
-                (size for place in named.places if (size := _placed(place, world)) is not None),
-                default=None,
-            )
+        case Cascade():
+            return _largest(named.places, world)
+        case Dispatcher():
+            return _largest((*named.places, *(rule.target for rule in named.rules)), world)
+
+
+def _largest(places: Sequence[Place], world: World) -> int | None:
+    sizes = (size for place in places if (size := _placed(place, world)) is not None)
+    return max(sizes, default=None)
 
 
 def _placed(place: Place, world: World) -> int | None:

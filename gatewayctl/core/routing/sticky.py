@@ -6,7 +6,7 @@ another reason (no key, retired, a capability) only lets this request move on.
 
 import msgspec
 
-from gatewayctl.core.routing.decision import Fit, SkipReason
+from gatewayctl.core.routing.decision import UNFIT, SkipReason
 from gatewayctl.core.routing.graph import Dispatcher, Reevaluate
 from gatewayctl.core.routing.session import Pick, Session
 from gatewayctl.core.routing.tree import Tree, condemn, first, largest, too_large
@@ -52,7 +52,7 @@ def choose(
         kept = next((target for target in looked if target.name == before.child), None)
     if before is None or kept is None or session is None:
         return _anew(dispatcher, looked, session)
-    if kept.tree.fit is not Fit.UNFIT:
+    if kept.tree.fit is not UNFIT:
         return Chosen(
             targets=_led(kept, looked),
             reason=f"{kept.name} kept since turn {before.turn}",

@@ -10,6 +10,10 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from gatewayctl.core.routing.decision import (
+    GREY,
+    SAFE,
+    UNCHECKED,
+    UNFIT,
     Estimate,
     Fit,
     SkipReason,
@@ -94,11 +98,11 @@ def name_of(tree: Tree) -> str:
 
 def best(trees: Sequence[Tree]) -> Fit:
     """Return the best fit of several subtrees: a route of alternatives is as fit as its fittest."""
-    found = Fit.UNFIT
+    found = UNFIT
     for tree in trees:
-        if tree.fit is Fit.SAFE:
-            return Fit.SAFE
-        if tree.fit is Fit.UNCHECKED or (tree.fit is Fit.GREY and found is Fit.UNFIT):
+        if tree.fit is SAFE:
+            return SAFE
+        if tree.fit is UNCHECKED or (tree.fit is GREY and found is UNFIT):
             found = tree.fit
     return found
 
@@ -110,17 +114,17 @@ def first(trees: Sequence[Tree]) -> int | None:
     """
     grey = None
     for index, tree in enumerate(trees):
-        if tree.fit is Fit.GREY:
+        if tree.fit is GREY:
             if grey is None or (tree.ceiling or 0) > (trees[grey].ceiling or 0):
                 grey = index
-        elif tree.fit is not Fit.UNFIT:
+        elif tree.fit is not UNFIT:
             return index
     return grey
 
 
 def too_large(tree: Tree) -> bool:
     """Tell whether a subtree is unfit by size (and not by key, protocol or capability alone)."""
-    return tree.fit is Fit.UNFIT and any(leaf.skip in SIZE_REASONS for leaf in leaves(tree))
+    return tree.fit is UNFIT and any(leaf.skip in SIZE_REASONS for leaf in leaves(tree))
 
 
 def largest(trees: Sequence[Tree]) -> int | None:
@@ -138,12 +142,12 @@ def condemn(tree: Tree, skip: SkipReason, note: str) -> Tree:
     if isinstance(tree, Leaf):
         if tree.skip is not None:
             return tree
-        return msgspec.structs.replace(tree, fit=Fit.UNFIT, skip=skip, note=note)
+        return msgspec.structs.replace(tree, fit=UNFIT, skip=skip, note=note)
     return Branch(
         id=tree.id,
         kind=tree.kind,
         children=tuple(condemn(child, skip, note) for child in tree.children),
-        fit=Fit.UNFIT,
+        fit=UNFIT,
         reason=note,
         ceiling=tree.ceiling,
     )
