@@ -88,6 +88,7 @@ def registry(settings: Settings, mode: Mode = Mode.CACHE) -> Registry:
     return Registry(
         table(mode),
         overrides={model_id: model.facts for model_id, model in settings.models.items()},
+        usual=settings.model_defaults.facts,
         kinds={name: listed for name, listed in names.items() if listed != name},
         off=frozenset(name for name, each in settings.registry.sources.items() if not each.url),
     )

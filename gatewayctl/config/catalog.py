@@ -8,7 +8,7 @@ Ids are ``KIND/MODEL``, where KIND is a built-in provider, whatever it is called
 from collections.abc import Sequence
 from typing import Protocol
 
-from gatewayctl.core.model import Sourced
+from gatewayctl.core.model import ModelFacts
 
 
 class Catalog(Protocol):
@@ -22,12 +22,12 @@ class Catalog(Protocol):
         """Tell whether any source lists this id."""
         ...
 
-    def window(self, full_id: str) -> Sourced[int] | None:
-        """Return a model's context window in tokens, None when no source knows it."""
+    def listed_by(self, model: str) -> Sequence[str]:
+        """Return the kinds of which any source lists exactly this bare id."""
         ...
 
-    def retires_at(self, full_id: str) -> Sourced[str] | None:
-        """Return the ISO date on which a model retires or retired, None when unknown."""
+    def facts(self, full_id: str) -> ModelFacts | None:
+        """Return what the sources say of a model, None when none lists it."""
         ...
 
     def nearest(self, name: str) -> Sequence[str]:
@@ -48,12 +48,12 @@ class EmptyCatalog:
         del full_id
         return False
 
-    def window(self, full_id: str) -> Sourced[int] | None:
-        """Return None."""
-        del full_id
-        return None
+    def listed_by(self, model: str) -> Sequence[str]:
+        """Return nothing."""
+        del model
+        return ()
 
-    def retires_at(self, full_id: str) -> Sourced[str] | None:
+    def facts(self, full_id: str) -> ModelFacts | None:
         """Return None."""
         del full_id
         return None

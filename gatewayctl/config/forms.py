@@ -22,6 +22,7 @@ _SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Deci
 _DIGITS = 18
 """More digits than any figure here has; it keeps absurd input from costing time."""
 _LONGEST_DURATION = 10**9
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
@@ -33,6 +34,11 @@ _TYPE_NAMES = (
     (list, "an array"),
     (dict, "a table"),
 )
+
+
+def is_header_name(name: str) -> bool:
+    """Tell whether HTTP allows a header of this name."""
+    return _HEADER_NAME.fullmatch(name) is not None
 
 
 class Form(Protocol):

@@ -5,14 +5,14 @@ from datetime import date, timedelta
 
 import msgspec
 
-from gatewayctl.config.names import Names, full_id
+from gatewayctl.config.names import Names, full_id, window_of
 from gatewayctl.config.positions import Path
 from gatewayctl.config.problems import Report
 from gatewayctl.config.routes import documents, places, references
 from gatewayctl.config.schema import Document
 from gatewayctl.config.schema_routes import AlloyDoc, CascadeDoc, DispatcherDoc, PlaceDoc
 from gatewayctl.config.secrecy import is_secret_header, is_secret_url
-from gatewayctl.core.model import Sourced
+from gatewayctl.core.model import Capability, Sourced
 from gatewayctl.core.routing.graph import AlloyStrategy
 from gatewayctl.core.routing.names import ExactModel, alias
 
@@ -36,16 +36,18 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def lint(doc: Document, names: Names, around: Surroundings, report: Report) -> None:
-    """Warn of everything unwise. The file must have no cycles."""
+    """Warn of everything unwise. Names must not be nested too deeply."""
     _secrets(doc, around, report)
     _unlisted(doc, names, report)
     _shadowed(doc, names, report)
     _retiring(doc, names, around, report)
     _large_windows(doc, names, report)
+    _large_default(doc, names, report)
     for path, route in documents(doc):
         match route:
-            case AlloyDoc(strategy=AlloyStrategy.ROUND_ROBIN):
+            case AlloyDoc():
                 _weights(path, route, report)
+                _unlike(path, route, names, report)
             case CascadeDoc():
                 _single_provider(path, route, names, report)
                 _repeated(path, route, names, report)
@@ -136,7 +138,8 @@ def _retiring(doc: Document, names: Names, around: Surroundings, report: Report)
         return
     soon = around.today + timedelta(days=RETIRING_DAYS)
     for path, model in _mentions(doc, names):
-        retires = names.catalog.retires_at(names.listed_as(model))
+        listed = names.listed(model)
+        retires = listed.retires_at if listed else None
         day = _day(retires)
         if retires is not None and day is not None and day <= soon:
             verb = "retired" if day <= around.today else "retires"
@@ -155,14 +158,14 @@ def _large_windows(doc: Document, names: Names, report: Report) -> None:
     for number, model in enumerate(doc.models):
         if model.id and model.context_window:
             path: Path = ("models", number, "context_window")
-            known = names.catalog.window(names.listed_as(model.id))
+            known = window_of(names.listed(model.id))
             _larger(path, (model.id, model.context_window), known, report)
     for path, route in documents(doc):
         for where, place in places(path, route):
             said: int | None = getattr(place, "context_window", None)
             end = names.end(place.model) if place.model else None
             if said is not None and isinstance(end, ExactModel):
-                known = names.model_window(full_id(end))
+                known = window_of(names.facts(full_id(end)))
                 _larger((*where, "context_window"), (full_id(end), said), known, report)
 
 
@@ -177,7 +180,43 @@ def _larger(
     report.warn(path, "window-larger-than-known", message, f"write {known.value} unless you know")
 
 
+def _large_default(doc: Document, names: Names, report: Report) -> None:
+    """Warn of a window for every model that is larger than what one of those here holds."""
+    said = doc.model_defaults.context_window
+    own = {model.id for model in doc.models if model.context_window}
+    for _, model in _mentions(doc, names) if said else ():
+        known = window_of(names.listed(model))
+        if said and model not in own and known is not None and said > known.value:
+            path: Path = ("model_defaults", "context_window")
+            _larger(path, (model, said), known, report)
+            return
+
+
+def _unlike(path: Path, route: AlloyDoc, names: Names, report: Report) -> None:
+    """Warn of a blend whose members cannot do the same things."""
+    for capability in (Capability.TOOLS, Capability.IMAGES, Capability.REASONING):
+        able: str | None = None
+        lacking: tuple[Path, str, str] | None = None
+        for (where, _), place in zip(places(path, route), route.constituents, strict=True):
+            for model in names.leaves(place.model) if place.model else ():
+                said = names.facts(full_id(model)).capabilities.get(capability)
+                if said is not None and said.value:
+                    able = full_id(model)
+                elif said is not None and lacking is None:
+                    lacking = ((*where, "model"), full_id(model), said.source)
+        if able and lacking:
+            at, model_id, source = lacking
+            message = (
+                f"{model_id} has no {capability} ({source}) and {able} has: requests that need it "
+                "change the blend"
+            )
+            hint = "blend models that are alike, or say what they can do in [[models]]"
+            report.warn(at, "alloy-unlike-constituents", message, hint)
+
+
 def _weights(path: Path, route: AlloyDoc, report: Report) -> None:
+    if route.strategy is not AlloyStrategy.ROUND_ROBIN:
+        return
     for number, place in enumerate(route.constituents):
         if place.weight is not None:
             where = (*path, "constituents", number, "weight")

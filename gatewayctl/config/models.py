@@ -1,7 +1,7 @@
 """From ``[[models]]``, ``[model_defaults]`` and ``[tokenizer]`` as written to what they mean.
 
-Precedence of estimator settings: per place, per model, ``[model_defaults]``, ``[tokenizer]``,
-built in; a figure of ``char_ratio`` said nearer selects that kind.
+Precedence: per place, per model, ``[model_defaults]``, ``[tokenizer]``, built in. A ratio said
+nearer selects ``char_ratio``; tables (``set``, ``timeouts``, ``prices`` …) are merged key by key.
 """
 
 from collections.abc import Mapping
@@ -24,26 +24,32 @@ from gatewayctl.core.model import (
     ModelFacts,
     ModelSettings,
     Sourced,
+    layered,
 )
 
 SOURCE = "config"
+VOCABULARIES = ("o200k_base", "cl100k_base")
+"""The vocabularies in the package: tiktoken's, by their usual names."""
 _TIKTOKEN = "tiktoken:"
 
 
-def base_settings(tokenizer: TokenizerDoc, defaults: ModelKeys, report: Report) -> ModelSettings:
-    """Return what a model without an entry of its own gets."""
+def resolve_defaults(tokenizer: TokenizerDoc, doc: ModelKeys, report: Report) -> ModelOverride:
+    """Return what a model without an entry of its own gets; its facts name no model."""
     basic = EstimatorSettings(
         kind=tokenizer.kind,
         chars_per_token=tokenizer.chars_per_token,
         safety_margin=tokenizer.safety_margin,
     )
-    return _settings(ModelSettings(estimator=basic), defaults, ("model_defaults",), report)
+    built_in = ModelOverride(
+        facts=ModelFacts(id="", provider=""), settings=ModelSettings(estimator=basic)
+    )
+    return _over(built_in, doc, "", ("model_defaults",), report)
 
 
 def resolve_models(
-    docs: tuple[ModelDoc, ...], defaults: ModelSettings, report: Report
+    docs: tuple[ModelDoc, ...], defaults: ModelOverride, report: Report
 ) -> dict[str, ModelOverride]:
-    """Return the entries by full id; a second entry for an id is reported."""
+    """Return the entries by full id, over the defaults; a second entry for an id is reported."""
     found: dict[str, ModelOverride] = {}
     first: dict[str, int] = {}
     for number, doc in enumerate(docs):
@@ -59,34 +65,49 @@ def resolve_models(
         if doc.id in found:
             message = f'"{doc.id}" has an entry already: models[{first[doc.id]}]'
             report.error((*path, "id"), "duplicate-id", message, "merge the two entries")
-        found[doc.id] = ModelOverride(
-            facts=_facts(doc.id, provider, doc),
-            settings=_settings(defaults, doc, path, report),
-            set=doc.set,
-            drop=doc.drop,
-            timeouts=phases(doc.timeouts),
-        )
+        found[doc.id] = _over(defaults, doc, doc.id, path, report)
         first[doc.id] = number
     return found
+
+
+def _over(
+    base: ModelOverride, doc: ModelKeys, full_id: str, path: Path, report: Report
+) -> ModelOverride:
+    """Put what is said nearer over what is said of all models."""
+    for field in doc.drop or ():
+        if field in doc.set:
+            message = f"{field} is both set and dropped"
+            report.error((*path, "drop"), "set-and-dropped", message, "keep one of the two")
+    dropped = base.drop if doc.drop is None else doc.drop
+    return ModelOverride(
+        facts=layered(_facts(full_id, doc), base.facts),
+        settings=_settings(base.settings, doc, path, report),
+        set={**{field: it for field, it in base.set.items() if field not in dropped}, **doc.set},
+        drop=tuple(field for field in dropped if field not in doc.set),
+        timeouts={**base.timeouts, **phases(doc.timeouts)},
+    )
 
 
 def place_estimator(base: EstimatorSettings, doc: PlaceTokenizer) -> EstimatorSettings:
     """Return the estimator at one place of a route, over the model's own."""
     kind = doc.kind or (EstimatorKind.CHAR_RATIO if doc.chars_per_token else None)
-    return _over(base, kind, doc.chars_per_token, doc.safety_margin)
+    vocabulary = base.vocabulary if kind is EstimatorKind.TIKTOKEN else None
+    return _estimator(base, kind, vocabulary, doc)
 
 
-def _over(
+def _estimator(
     base: EstimatorSettings,
     kind: EstimatorKind | None,
-    ratio: Decimal | None,
-    margin: Decimal | None,
+    vocabulary: str | None,
+    doc: PlaceTokenizer | ModelKeys,
 ) -> EstimatorSettings:
+    """Put the figures that are said over a base; a kind brings its vocabulary with it."""
     return msgspec.structs.replace(
         base,
         kind=kind or base.kind,
-        chars_per_token=ratio or base.chars_per_token,
-        safety_margin=margin or base.safety_margin,
+        vocabulary=base.vocabulary if kind is None else vocabulary,
+        chars_per_token=doc.chars_per_token or base.chars_per_token,
+        safety_margin=doc.safety_margin or base.safety_margin,
     )
 
 
@@ -103,34 +124,33 @@ def _settings(base: ModelSettings, doc: ModelKeys, path: Path, report: Report) -
         hint = 'write tokenizer = "huggingface"'
         message = 'tokenizer_file is used by "huggingface" alone'
         report.error((*path, "tokenizer_file"), "tokenizer-file-not-used", message, hint)
-    estimator = _over(base.estimator, kind, doc.chars_per_token, doc.safety_margin)
-    if kind is not None:
-        estimator = msgspec.structs.replace(estimator, vocabulary=vocabulary)
     return ModelSettings(
-        capacity_fraction=doc.capacity_fraction or base.capacity_fraction, estimator=estimator
+        capacity_fraction=doc.capacity_fraction or base.capacity_fraction,
+        estimator=_estimator(base.estimator, kind, vocabulary, doc),
     )
 
 
 def _tokenizer(written: str, file: str | None) -> tuple[EstimatorKind, str | None]:
     """Read ``char_ratio``, ``auto``, ``tiktoken:VOCABULARY`` or ``huggingface``."""
-    if written.startswith(_TIKTOKEN) and len(written) > len(_TIKTOKEN):
-        return EstimatorKind.TIKTOKEN, written.removeprefix(_TIKTOKEN)
-    known = ["char_ratio", "auto", "tiktoken:o200k_base", "huggingface"]
+    known = ["auto", "char_ratio", *(f"{_TIKTOKEN}{name}" for name in VOCABULARIES), "huggingface"]
     if written not in known:
         hint = did_you_mean(written, known) or f"one of: {', '.join(known)}"
+        if written.startswith(_TIKTOKEN):
+            hint = f"vocabularies: {', '.join(VOCABULARIES)}"
         raise Wrong("unknown-value", f'"{written}" is no tokenizer', hint)
-    kind = EstimatorKind(written)
+    kind = EstimatorKind(written.partition(":")[0])
     if kind is EstimatorKind.HUGGINGFACE and file is None:
         raise Wrong("missing-tokenizer-file", '"huggingface" needs tokenizer_file = "PATH"')
-    return kind, file if kind is EstimatorKind.HUGGINGFACE else None
+    named = written.partition(":")[2] or None
+    return kind, file if kind is EstimatorKind.HUGGINGFACE else named
 
 
-def _facts(full_id: str, provider: str, doc: ModelDoc) -> ModelFacts:
+def _facts(full_id: str, doc: ModelKeys) -> ModelFacts:
     prices: Mapping[str, Decimal | None] = msgspec.structs.asdict(doc.prices)
     capabilities: Mapping[str, bool | None] = msgspec.structs.asdict(doc.capabilities)
     return ModelFacts(
         id=full_id,
-        provider=provider,
+        provider=full_id.partition("/")[0],
         context_window=_tokens(doc.context_window),
         max_input_tokens=_tokens(doc.max_input_tokens),
         max_output_tokens=_tokens(doc.max_output_tokens),

@@ -1,4 +1,4 @@
-"""What the names in a file refer to, and how large what they refer to is.
+"""What the names in a file refer to, and what is known of what they refer to.
 
 The order in which a name is looked up is ``core.routing.names``'s; here it is asked without a
 request, for every reference at once, and against built-in providers without a key too.
@@ -9,10 +9,10 @@ from collections.abc import Mapping
 import msgspec
 
 from gatewayctl.config.catalog import Catalog
-from gatewayctl.config.kinds import table_name
+from gatewayctl.config.kinds import kinds, table_name
 from gatewayctl.config.settings import ModelOverride, ProviderSettings
-from gatewayctl.core.model import Sourced
-from gatewayctl.core.routing.graph import Alloy, Place, Route, RouteGraph
+from gatewayctl.core.model import Capability, ModelFacts, Overflow, Sourced, WireProtocol, layered
+from gatewayctl.core.routing.graph import Dispatcher, Place, Route, RouteGraph
 from gatewayctl.core.routing.names import Aliased, ExactModel, alias
 
 Named = ExactModel | Aliased | Route
@@ -22,19 +22,27 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a reference can mean.
 
     ``kind_of`` maps each provider that a reference may name to its kind, built-in ones without a
-    key included; ``providers`` are the configured ones, in declaration order; ``known`` remembers
-    windows, since routes may share places many times over.
+    key included; ``providers`` are the configured ones, in declaration order; ``models`` and
+    ``usual`` are what the file says of models, of one and of all. What was looked up once is
+    remembered, since routes may share places many times over.
     """
 
     graph: RouteGraph
     kind_of: Mapping[str, str]
     providers: Mapping[str, ProviderSettings]
     models: Mapping[str, ModelOverride]
+    usual: ModelOverride
     catalog: Catalog
-    known: dict[str, int | None]
+    _found: dict[str, Named | None] = msgspec.field(default_factory=dict)
+    _facts: dict[str, ModelFacts | None] = msgspec.field(default_factory=dict)
 
     def find(self, name: str) -> Named | None:
         """Return what a name means, None when nothing is called so."""
+        if name not in self._found:
+            self._found[name] = self._find(name)
+        return self._found[name]
+
+    def _find(self, name: str) -> Named | None:
         first, slash, rest = name.partition("/")
         if slash and rest and first in self.kind_of:
             return ExactModel(provider=first, model=rest)
@@ -55,35 +63,41 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
             named = self.find(named.target)
         return None if isinstance(named, Aliased) else named
 
-    def window(self, name: str) -> int | None:
-        """Return the window of a model, or the ceiling of a route, before any fraction."""
-        if name not in self.known:
-            # until it is known, a cycle comes back to nothing
-            self.known[name] = None
-            self.known[name] = self._window(name)
-        return self.known[name]
+    def said(self, model: str) -> ModelOverride:
+        """Return what the file says of a model, by its full id."""
+        return self.models.get(model, self.usual)
 
-    def _window(self, name: str) -> int | None:
-        named = self.end(name)
-        if isinstance(named, ExactModel):
-            found = self.model_window(full_id(named))
-            return found.value if found else None
-        if named is None:
-            return None
-        sizes = [size for place in named.places if (size := self.place_window(place)) is not None]
-        if not sizes:
-            return None
-        return min(sizes) if isinstance(named, Alloy) else max(sizes)
+    def listed(self, model: str) -> ModelFacts | None:
+        """Return what the sources say of a model, without the user's own word."""
+        if model not in self._facts:
+            self._facts[model] = self.catalog.facts(self.listed_as(model))
+        return self._facts[model]
 
-    def model_window(self, model: str) -> Sourced[int] | None:
-        """Return a model's window, the user's own figure before the registry's."""
-        entry = self.models.get(model)
-        declared = entry.facts.context_window if entry else None
-        return declared or self.catalog.window(self.listed_as(model))
+    def facts(self, model: str) -> ModelFacts:
+        """Return what is known of a model, the user's own word before the sources'."""
+        return layered(self.said(model).facts, self.listed(model))
 
-    def place_window(self, place: Place) -> int | None:
-        """Return the window that a place has, said there or else its target's."""
-        return place.context_window or self.window(place.model)
+    def overflow(self, provider: str) -> Overflow:
+        """Return what a provider does with a request that is too large."""
+        configured = self.providers.get(provider)
+        if configured is not None:
+            return configured.provider.overflow
+        return kinds()[self.kind_of[provider]].overflow
+
+    def protocols(self, provider: str) -> tuple[WireProtocol, ...]:
+        """Return what a provider speaks."""
+        configured = self.providers.get(provider)
+        if configured is not None:
+            return configured.provider.protocols
+        return kinds()[self.kind_of[provider]].protocols
+
+    def denies(self, name: str, capability: Capability) -> Sourced[bool] | None:
+        """Return who says so, where every model behind a name is known to lack a capability."""
+        said = [
+            self.facts(full_id(model)).capabilities.get(capability) for model in self.leaves(name)
+        ]
+        lacking = [each for each in said if each is not None and not each.value]
+        return lacking[0] if lacking and len(lacking) == len(said) else None
 
     def leaves(self, name: str) -> tuple[ExactModel, ...]:
         """Return every model that a name can lead to, each once, in declaration order."""
@@ -96,14 +110,15 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
                 found[named] = None
             elif named is not None and named.id not in seen:
                 seen.add(named.id)
-                pending[:0] = [place.model for place in named.places]
+                pending[:0] = [place.model for place in places_of(named)]
         return tuple(found)
 
     def _bare(self, name: str) -> ExactModel | None:
         # an unset key variable must not make a file invalid: other built-in providers come last
+        listing = self.catalog.listed_by(name)
         for provider in dict.fromkeys([*self.providers, *self.kind_of]):
-            model = f"{provider}/{name}"
-            if model in self.models or self.catalog.lists(self.listed_as(model)):
+            table = table_name(provider, self.kind_of.get(provider, provider))
+            if f"{provider}/{name}" in self.models or table in listing:
                 return ExactModel(provider=provider, model=name)
         return None
 
@@ -111,3 +126,14 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
 def full_id(model: ExactModel) -> str:
     """Return ``provider/model``."""
     return f"{model.provider}/{model.model}"
+
+
+def places_of(route: Route) -> tuple[Place, ...]:
+    """Return the places of a route, those of a dispatcher's rules included."""
+    rules = route.rules if isinstance(route, Dispatcher) else ()
+    return (*route.places, *(rule.target for rule in rules))
+
+
+def window_of(facts: ModelFacts | None) -> Sourced[int] | None:
+    """Return a model's window, or its input limit where nobody knows the window."""
+    return (facts.context_window or facts.max_input_tokens) if facts else None

@@ -10,6 +10,7 @@ from pathlib import Path as FilePath
 
 import msgspec
 
+from gatewayctl.config.forms import is_header_name
 from gatewayctl.config.kinds import Kind, is_provider, kinds
 from gatewayctl.config.positions import Path
 from gatewayctl.config.problems import Report
@@ -26,7 +27,6 @@ from gatewayctl.config.settings import (
 from gatewayctl.config.walk import did_you_mean
 from gatewayctl.core.model import Auth, Provider
 
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _COMPATIBLE = "openai-compatible"
 
@@ -213,7 +213,7 @@ def phases(doc: TimeoutsDoc) -> dict[str, float]:
 
 def _check_headers(headers: Mapping[str, str], path: Path, report: Report) -> None:
     for name, value in headers.items():
-        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+        if not is_header_name(name) or not _HEADER_VALUE.fullmatch(value):
             where = (*path, "headers", name)
             report.error(where, "header-out-of-form", "HTTP does not allow this header")
 

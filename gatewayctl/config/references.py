@@ -6,19 +6,20 @@ Warnings about what is merely unwise are ``lint``'s business.
 from collections.abc import Mapping, Sequence
 
 from gatewayctl.config.kinds import kinds
-from gatewayctl.config.names import Names, full_id
+from gatewayctl.config.names import Names, full_id, places_of, window_of
 from gatewayctl.config.positions import Path
 from gatewayctl.config.problems import Report
 from gatewayctl.config.routes import Reference, documents, places, references
 from gatewayctl.config.schema import Document
-from gatewayctl.config.schema_routes import PlaceDoc
+from gatewayctl.config.sizes import Sizes
 from gatewayctl.config.walk import did_you_mean
-from gatewayctl.core.routing.graph import Route
+from gatewayctl.core.routing.graph import Place, Route
 from gatewayctl.core.routing.names import Aliased, ExactModel
+from gatewayctl.core.routing.resolved import MAX_DEPTH
 
 AUTO = "auto"
-DEEPEST = 64
-"""How many names may stand between one that is asked for and its models."""
+MOST_PLACES = 1000
+"""To how many places a name may lead: every request looks at each of them."""
 REGISTRY_CODES = frozenset({"unknown-name", "alloy-auto-window-unknown", "size-suffix-is-binary"})
 """Errors that a change of the registry alone can bring about; no reload fails because of them."""
 
@@ -60,10 +61,10 @@ def check_cycles(doc: Document, names: Names, report: Report) -> bool:
     for start in edges:
         _visit(start, edges, names, depths, report)
     for name, depth in depths.items():
-        if depth == DEEPEST + 1 and name in edges:
-            message = f"more than {DEEPEST} names lead on from here, one to the next"
+        if depth == MAX_DEPTH + 1 and name in edges:
+            message = f"more than {MAX_DEPTH} names lead on from here, one to the next"
             report.error(edges[name][0].path, "nested-too-deeply", message, "use fewer")
-    return all(depth <= DEEPEST for depth in depths.values())
+    return all(depth <= MAX_DEPTH for depth in depths.values())
 
 
 def _visit(
@@ -112,33 +113,65 @@ def _edges(
             return edges.get(name, ())
 
 
+def check_breadth(names: Names, routes: Mapping[Path, Route], report: Report) -> None:
+    """Report routes that lead to too many places, where no route inside them does already."""
+    counts: dict[str, int] = {}
+    for path, route in routes.items():
+        count = _count(route, names, counts)
+        inner = (names.end(place.model) for place in places_of(route))
+        if count > MOST_PLACES and all(
+            isinstance(each, ExactModel) or each is None or counts[each.id] <= MOST_PLACES
+            for each in inner
+        ):
+            message = f"{route.id} leads to {count} places; {MOST_PLACES} at most are looked at"
+            report.error((*path, "id"), "too-many-places", message, "name fewer routes in routes")
+
+
+def _count(route: Route, names: Names, counts: dict[str, int]) -> int:
+    """Return how many places a route leads to, each as often as it does."""
+    if route.id not in counts:
+        # until it is known, a cycle comes back to nothing
+        counts[route.id] = 0
+        ends = [names.end(place.model) for place in places_of(route)]
+        counts[route.id] = sum(
+            1 if isinstance(end, ExactModel) or end is None else _count(end, names, counts)
+            for end in ends
+        )
+    return counts[route.id]
+
+
 def check_windows(
-    doc: Document, names: Names, routes: Mapping[Path, Route], report: Report
+    doc: Document, names: Names, sizes: Sizes, routes: Mapping[Path, Route], report: Report
 ) -> None:
     """Report members of alloys whose window nobody knows or a minimum forbids."""
     for number, alloy in enumerate(doc.alloys):
         path: Path = ("alloys", number)
-        for index, (place, said) in enumerate(
-            zip(routes[path].places, alloy.constituents, strict=True)
-        ):
+        for index, place in enumerate(routes[path].places):
             where = (*path, "constituents", index, "context_window")
-            window = names.place_window(place)
+            ceiling = sizes.place(place, routes[path].policy).ceiling
             least = alloy.min_context_window
-            if window is None and names.end(place.model) is not None:
+            if ceiling is None and names.end(place.model) is not None:
                 hint = f"write the number of tokens that {place.model} holds"
                 message = f"the registry has no context window of {place.model}"
                 report.error(where, "alloy-auto-window-unknown", message, hint)
-            elif window and least and window < least and not alloy.partial_context:
-                _under_minimum(where, (said, window, least), report)
+            elif ceiling and least and ceiling < least and not alloy.partial_context:
+                _under_minimum(where, (place, ceiling, least), names, report)
 
 
-def _under_minimum(where: Path, found: tuple[PlaceDoc, int, int], report: Report) -> None:
-    place, window, least = found
+def _under_minimum(
+    where: Path, found: tuple[Place, int, int], names: Names, report: Report
+) -> None:
+    place, ceiling, least = found
+    end = names.end(place.model)
+    part = ""
+    if isinstance(end, ExactModel):
+        fraction = names.said(full_id(end)).settings.capacity_fraction
+        part = f" (capacity_fraction = {fraction})" if fraction < 1 else ""
     report.error(
         where,
         "alloy-constituent-under-minimum",
-        f"{place.model} holds {window} tokens, under min_context_window = {least}",
-        f"lower min_context_window to {window}, or replace this constituent by a model that "
+        f"{place.model} holds {ceiling} tokens{part}, under min_context_window = {least}",
+        f"lower min_context_window to {ceiling}, or replace this constituent by a model that "
         f"holds {least}, or set partial_context = true so that larger requests leave it out",
     )
 
@@ -171,7 +204,7 @@ def _check_suffix(
         return
     figure = int(written[:-1].replace("_", ""))
     base = 1000 if written.endswith("K") else 1000 * 1000
-    known = names.catalog.window(names.listed_as(model))
+    known = window_of(names.listed(model))
     meant = known.value if known else _binary_meant(figure, base)
     if meant is None or said <= meant or figure != meant // base:
         return

@@ -12,13 +12,21 @@ from gatewayctl.config.catalog import Catalog
 from gatewayctl.config.hosts import is_loopback
 from gatewayctl.config.kinds import is_provider, kinds
 from gatewayctl.config.lint import Surroundings, lint
-from gatewayctl.config.models import base_settings, place_estimator, resolve_models
+from gatewayctl.config.models import place_estimator, resolve_defaults, resolve_models
 from gatewayctl.config.names import Names, full_id
 from gatewayctl.config.positions import Path
 from gatewayctl.config.problems import Report
+from gatewayctl.config.proof import prove
 from gatewayctl.config.providers import builtin, resolve_providers, with_keys
-from gatewayctl.config.references import check_cycles, check_names, check_suffixes, check_windows
+from gatewayctl.config.references import (
+    check_breadth,
+    check_cycles,
+    check_names,
+    check_suffixes,
+    check_windows,
+)
 from gatewayctl.config.routes import build_graph, build_routes, documents, places, references
+from gatewayctl.config.rules import check_headers, check_rules
 from gatewayctl.config.schema import Document, RegistryDoc, SourceDoc, SourcesDoc
 from gatewayctl.config.schema_routes import PlaceDoc
 from gatewayctl.config.settings import (
@@ -28,9 +36,9 @@ from gatewayctl.config.settings import (
     Settings,
     SourceSettings,
 )
+from gatewayctl.config.sizes import Sizes
 from gatewayctl.config.support import check_support
-from gatewayctl.core.model import ModelSettings
-from gatewayctl.core.routing.graph import Place, Route
+from gatewayctl.core.routing.graph import Place, Route, RouteGraph
 from gatewayctl.core.routing.names import ExactModel
 
 
@@ -53,7 +61,7 @@ def resolve(
     for name in with_keys(environ):
         if name not in doc.providers:
             providers[name] = builtin(name, environ)
-    defaults = base_settings(doc.tokenizer, doc.model_defaults, report)
+    defaults = resolve_defaults(doc.tokenizer, doc.model_defaults, report)
     models = resolve_models(doc.models, defaults, report)
     routes = build_routes(doc, report)
     names = Names(
@@ -61,28 +69,44 @@ def resolve(
         kind_of=_kinds_of(providers),
         providers=providers,
         models=models,
+        usual=defaults,
         catalog=catalog,
-        known={},
     )
-    check_names(doc, names, report)
-    _check_model_providers(doc, names, report)
-    graph = names.graph
-    if check_cycles(doc, names, report):
-        check_windows(doc, names, routes, report)
-        check_suffixes(doc, names, raw, report)
-        lint(doc, names, around, report)
-        estimated = _with_estimators(doc, names, routes, defaults, report)
-        graph = build_graph(doc, estimated.values())
+    graph = _checked_graph(doc, raw, names, routes, around, report)
     return Settings(
         path=around.path,
         server=_server(doc),
         session_ttl=doc.routing.session_ttl,
         registry=_registry(doc.registry),
-        defaults=defaults,
+        model_defaults=defaults,
         providers=_with_referenced(doc, names, environ),
         models=models,
         graph=graph,
     )
+
+
+def _checked_graph(
+    doc: Document,
+    raw: Mapping[str, object],
+    names: Names,
+    routes: Mapping[Path, Route],
+    around: Surroundings,
+    report: Report,
+) -> RouteGraph:
+    """Check all that takes the whole file, and return the graph with each place's estimator."""
+    check_headers(doc, report)
+    check_names(doc, names, report)
+    _check_model_providers(doc, names, report)
+    if not check_cycles(doc, names, report):
+        return names.graph
+    check_breadth(names, routes, report)
+    sizes = Sizes(names)
+    check_windows(doc, names, sizes, routes, report)
+    check_suffixes(doc, names, raw, report)
+    lint(doc, names, around, report)
+    check_rules(doc, names, sizes, routes, report)
+    prove(doc, names, sizes, routes, report)
+    return build_graph(doc, _with_estimators(doc, names, routes, report).values())
 
 
 def _check_host(doc: Document, report: Report) -> None:
@@ -128,7 +152,6 @@ def _with_estimators(
     doc: Document,
     names: Names,
     routes: Mapping[Path, Route],
-    defaults: ModelSettings,
     report: Report,
 ) -> dict[Path, Route]:
     """Return the routes with each place's own estimator, which stands over its model's."""
@@ -136,16 +159,14 @@ def _with_estimators(
     for path, route in documents(doc):
         built = routes[path]
         own = [
-            _estimated(plain, place, where, names, defaults, report)
+            _estimated(plain, place, where, names, report)
             for (where, place), plain in zip(places(path, route), built.places, strict=True)
         ]
         estimated[path] = msgspec.structs.replace(built, places=tuple(own))
     return estimated
 
 
-def _estimated(
-    plain: Place, doc: PlaceDoc, where: Path, names: Names, defaults: ModelSettings, report: Report
-) -> Place:
+def _estimated(plain: Place, doc: PlaceDoc, where: Path, names: Names, report: Report) -> Place:
     end = names.end(plain.model) if doc.tokenizer is not None else None
     if doc.tokenizer is None or end is None:
         return plain
@@ -154,8 +175,7 @@ def _estimated(
         hint = "say it at that route's own places"
         report.error((*where, "tokenizer"), "tokenizer-on-route", message, hint)
         return plain
-    entry = names.models.get(full_id(end))
-    base = (entry.settings if entry else defaults).estimator
+    base = names.said(full_id(end)).settings.estimator
     return msgspec.structs.replace(plain, estimator=place_estimator(base, doc.tokenizer))
 
 

@@ -230,5 +230,8 @@ def _place(doc: PlaceDoc) -> Place:
 
 
 def _rule(doc: RuleDoc) -> Rule:
-    when = When(**msgspec.structs.asdict(doc.when))
+    said = msgspec.structs.asdict(doc.when)
+    # names of headers have no case, and requests have theirs in lower case
+    header = {name.lower(): pattern for name, pattern in doc.when.header.items()}
+    when = When(**{**said, "header": header})
     return Rule(when=when, target=Place(model=doc.target or ""))

@@ -131,7 +131,7 @@ class ModelKeys(msgspec.Struct, frozen=True, kw_only=True):
     prices: PricesDoc = PricesDoc()
     capabilities: Capabilities = Capabilities()
     set: dict[str, Annotated[msgspec.Raw, Json()]] = {}
-    drop: tuple[Name, ...] = ()
+    drop: tuple[Name, ...] | None = None
     timeouts: TimeoutsDoc = TimeoutsDoc()
 
 

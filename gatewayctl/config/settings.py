@@ -79,9 +79,10 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelOverride(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``[[models]]`` says of one model: facts (source "config"), use, and body edits.
+    """What the file says of one model: facts (source "config"), use, and body edits.
 
-    ``set`` maps body fields to their JSON; ``timeouts`` overrides the provider's, phase by phase.
+    ``[model_defaults]`` is in it, under the model's own entry. ``set`` maps body fields to their
+    JSON; ``timeouts`` overrides the provider's, phase by phase.
     """
 
     facts: ModelFacts
@@ -133,14 +134,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``providers`` holds every provider that is configured: those with a table, and each built-in
     kind whose key variable is set (local kinds only with a table). ``models`` is by full id;
-    ``defaults`` is what a model without an entry of its own gets; ``path`` None is "no file".
+    ``model_defaults`` is what a model without an entry of its own gets (``model`` finds either),
+    ``defaults`` its part that routing reads; ``path`` None is "no file".
     """
 
     path: str | None = None
     server: ServerSettings = ServerSettings()
     session_ttl: float = 3600.0
     registry: RegistrySettings = RegistrySettings()
-    defaults: ModelSettings = ModelSettings()
+    model_defaults: ModelOverride = ModelOverride(facts=ModelFacts(id="", provider=""))
     providers: Mapping[str, ProviderSettings] = {}
     models: Mapping[str, ModelOverride] = {}
     graph: RouteGraph = RouteGraph()
+
+    @property
+    def defaults(self) -> ModelSettings:
+        """How a model without an entry of its own is used."""
+        return self.model_defaults.settings
+
+    def model(self, full_id: str) -> ModelOverride:
+        """Return what is said of a model; the facts of one without an entry name no model."""
+        return self.models.get(full_id, self.model_defaults)

@@ -12,10 +12,9 @@ import msgspec
 from gatewayctl.config.positions import Path
 from gatewayctl.config.problems import Report
 from gatewayctl.core.model import Auth, EstimatorKind, WireProtocol
-from gatewayctl.core.routing.graph import AlloyScope, OnBreak, Order, Reevaluate
+from gatewayctl.core.routing.graph import OnBreak
 
 ANY = "*"
-_COUNTERS = frozenset({EstimatorKind.TIKTOKEN, EstimatorKind.HUGGINGFACE})
 
 
 class Unsupported(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,12 +32,11 @@ def _is(*waiting: object) -> Callable[[object], bool]:
     return lambda value: value in waiting
 
 
+_from_a_file = _is(EstimatorKind.HUGGINGFACE)
+
+
 def _is_not(default: object) -> Callable[[object], bool]:
     return lambda value: value != default
-
-
-def _counts(value: object) -> bool:
-    return str(value).partition(":")[0] in _COUNTERS
 
 
 def _buffers(value: object) -> bool:
@@ -65,37 +63,23 @@ UNSUPPORTED: tuple[Unsupported, ...] = (
     _whole("server.keys", ()),
     _whole("server.cors_origins", ()),
     _whole("routing.on_break", OnBreak.ERROR),
-    _whole("routing.session_ttl", 3600.0),
-    _at("tokenizer.kind", _counts),
-    _at("model_defaults.tokenizer", _counts),
+    _at("tokenizer.kind", _from_a_file),
+    _at("model_defaults.tokenizer", _from_a_file),
     _whole("model_defaults.tokenizer_file", None),
-    _whole("model_defaults.context_window", None),
-    _whole("model_defaults.max_input_tokens", None),
-    _whole("model_defaults.max_output_tokens", None),
-    _whole("model_defaults.prices.*", None),
-    _whole("model_defaults.capabilities.*", None),
-    _whole("model_defaults.set.*", None),
-    _whole("model_defaults.drop", ()),
-    _whole("model_defaults.timeouts.*", None),
     _at("providers.*.auth", _is(Auth.OAUTH)),
     _at("providers.*.api_key", _several),
     _whole("providers.*.credential", None),
     _whole("providers.*.oauth", None),
     _whole("providers.*.max_concurrency", 0),
     _at("providers.*.protocols", _speaks_gemini),
-    _at("models.*.tokenizer", _counts),
+    _at("models.*.tokenizer", _from_a_file),
     _whole("models.*.tokenizer_file", None),
     Unsupported(key=("alloys", ANY, "on_break"), when=_buffers, whole=True),
-    _at("alloys.*.scope", _is(AlloyScope.SESSION)),
-    _at("alloys.*.constituents.*.tokenizer.kind", _is(*_COUNTERS)),
+    _at("alloys.*.constituents.*.tokenizer.kind", _from_a_file),
     Unsupported(key=("cascades", ANY, "on_break"), when=_buffers, whole=True),
-    _at("cascades.*.steps.*.tokenizer.kind", _is(*_COUNTERS)),
+    _at("cascades.*.steps.*.tokenizer.kind", _from_a_file),
     Unsupported(key=("dispatchers", ANY, "on_break"), when=_buffers, whole=True),
-    _at("dispatchers.*.order", _is(Order.CHEAPEST)),
-    _whole("dispatchers.*.reevaluate", Reevaluate.PER_TURN),
-    _whole("dispatchers.*.max_escalations", 1),
-    _whole("dispatchers.*.assume_session_max_tokens", 0),
-    _whole("dispatchers.*.rules", ()),
+    _whole("dispatchers.*.rules.*.when.client", None),
 )
 
 

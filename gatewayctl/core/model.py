@@ -84,6 +84,22 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     retires_at: Sourced[str] | None = None
 
 
+def layered(own: ModelFacts, under: ModelFacts | None) -> ModelFacts:
+    """Return ``own`` with the fields that it leaves open taken from ``under``, key by key."""
+    if under is None:
+        return own
+    return ModelFacts(
+        id=own.id,
+        provider=own.provider,
+        context_window=own.context_window or under.context_window,
+        max_input_tokens=own.max_input_tokens or under.max_input_tokens,
+        max_output_tokens=own.max_output_tokens or under.max_output_tokens,
+        prices={**under.prices, **own.prices},
+        capabilities={**under.capabilities, **own.capabilities},
+        retires_at=own.retires_at or under.retires_at,
+    )
+
+
 class EstimatorKind(StrEnum):
     """How input tokens are estimated from text."""
 

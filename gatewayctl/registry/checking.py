@@ -6,7 +6,8 @@ the user's making: ids start with a kind.
 
 from collections.abc import Sequence
 
-from gatewayctl.core.model import ModelFacts, Sourced
+from gatewayctl.config.kinds import kinds
+from gatewayctl.core.model import ModelFacts
 from gatewayctl.registry.lookup import Registry
 
 
@@ -22,22 +23,17 @@ class CheckedAgainst:
 
     def lists(self, full_id: str) -> bool:
         """Tell whether any source lists this id."""
-        return self._facts(full_id) is not None
+        return self.facts(full_id) is not None
 
-    def window(self, full_id: str) -> Sourced[int] | None:
-        """Return a model's context window, or its input limit where nobody knows the window."""
-        facts = self._facts(full_id)
-        return (facts.context_window or facts.max_input_tokens) if facts else None
+    def listed_by(self, model: str) -> Sequence[str]:
+        """Return the kinds of which any source lists exactly this bare id."""
+        return self._registry.listed_by(model, tuple(kinds()))
 
-    def retires_at(self, full_id: str) -> Sourced[str] | None:
-        """Return the ISO date on which a model retires or retired."""
-        facts = self._facts(full_id)
-        return facts.retires_at if facts else None
+    def facts(self, full_id: str) -> ModelFacts | None:
+        """Return what the table says of a model, None when no source lists it."""
+        kind, _, model = full_id.partition("/")
+        return self._registry.facts(kind, model)
 
     def nearest(self, name: str) -> Sequence[str]:
         """Return a few listed names that look like this one, best first."""
         return self._registry.nearest(name)
-
-    def _facts(self, full_id: str) -> ModelFacts | None:
-        kind, _, model = full_id.partition("/")
-        return self._registry.facts(kind, model)

@@ -10,6 +10,8 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 
+import msgspec
+
 from gatewayctl.core.model import ModelFacts
 from gatewayctl.registry.merge import Entry, merge, overlay
 from gatewayctl.registry.table import Table
@@ -32,7 +34,8 @@ _DATED = re.compile(
 class Registry:
     """Look-up over one table, the user's own facts on top. Not changed after it is made.
 
-    ``overrides`` are the config's facts by full id; ``kinds`` maps the names of configured
+    ``overrides`` are the config's facts by full id, ``usual`` what it says of every other model,
+    listed or not; ``kinds`` maps the names of configured
     providers to the names under which the tables know them, where they differ; ``off`` names
     sources that are turned off.
     """
@@ -42,11 +45,14 @@ class Registry:
         table: Table,
         *,
         overrides: Mapping[str, ModelFacts] | None = None,
+        usual: ModelFacts | None = None,
         kinds: Mapping[str, str] | None = None,
         off: frozenset[str] = frozenset(),
     ) -> None:
         self.table = table
         self._overrides = overrides or {}
+        nothing = ModelFacts(id=usual.id, provider=usual.provider) if usual else None
+        self._usual = None if usual == nothing else usual
         self._kinds = kinds or {}
         self._off = off
         # Unknown ids are remembered like known ones, as None.
@@ -64,7 +70,8 @@ class Registry:
             entry = self.entry(provider, model)
         if len(self._facts) >= _REMEMBERED:
             del self._facts[next(iter(self._facts))]
-        self._facts[key] = found = entry.facts if entry is not None else None
+        found = entry.facts if entry is not None else self._said_of_all(provider, model)
+        self._facts[key] = found
         return found
 
     def entry(self, provider: str, model: str) -> Entry | None:
@@ -80,7 +87,14 @@ class Registry:
             }
             entry = merge(model_id, provider, spoken) if spoken else None
         own = self._overrides.get(model_id)
+        if own is None and entry is not None:
+            own = self._said_of_all(provider, model)
         return overlay(entry, own) if own is not None else entry
+
+    def _said_of_all(self, provider: str, model: str) -> ModelFacts | None:
+        if self._usual is None:
+            return None
+        return msgspec.structs.replace(self._usual, id=f"{provider}/{model}", provider=provider)
 
     def listed_by(self, model: str, providers: Sequence[str]) -> tuple[str, ...]:
         """Return those of ``providers`` that list exactly this bare id, in the order given."""

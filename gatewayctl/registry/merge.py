@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from gatewayctl.core.model import Capability, ModelFacts, Sourced
+from gatewayctl.core.model import Capability, ModelFacts, Sourced, layered
 from gatewayctl.registry.claims import Claims
 
 T = TypeVar("T")
@@ -98,38 +98,19 @@ def overlay(entry: Entry | None, own: ModelFacts) -> Entry:
     """Put the user's own facts over what the sources say; unsaid fields keep the sources'."""
     if entry is None:
         return Entry(facts=own)
-    facts, others = entry.facts, dict(entry.others)
+    theirs, others = entry.facts, dict(entry.others)
 
-    def over(field: str, mine: Sourced[T] | None, theirs: Sourced[T] | None) -> Sourced[T] | None:
-        if mine is None or theirs is None:
-            return mine or theirs
-        others[field] = (theirs, *others.get(field, ()))
-        return mine
+    def displaced(field: str, mine: object, their: Sourced[Any] | None) -> None:
+        if mine is not None and their is not None:
+            others[field] = (their, *others.get(field, ()))
 
-    def over_all(
-        field: str, mine: Mapping[Any, Sourced[T]], theirs: Mapping[Any, Sourced[T]]
-    ) -> dict[Any, Sourced[T]]:
-        merged = {
-            key: over(f"{field}.{key}", mine.get(key), theirs.get(key))
-            for key in {**theirs, **mine}
-        }
-        return {key: value for key, value in merged.items() if value is not None}
-
-    return Entry(
-        facts=ModelFacts(
-            id=own.id,
-            provider=own.provider,
-            context_window=over("context_window", own.context_window, facts.context_window),
-            max_input_tokens=over("max_input_tokens", own.max_input_tokens, facts.max_input_tokens),
-            max_output_tokens=over(
-                "max_output_tokens", own.max_output_tokens, facts.max_output_tokens
-            ),
-            prices=over_all("prices", own.prices, facts.prices),
-            capabilities=over_all("capabilities", own.capabilities, facts.capabilities),
-            retires_at=over("retires_at", own.retires_at, facts.retires_at),
-        ),
-        others=others,
-    )
+    for field in ("context_window", "max_input_tokens", "max_output_tokens", "retires_at"):
+        displaced(field, getattr(own, field), getattr(theirs, field))
+    for dimension, price in theirs.prices.items():
+        displaced(f"prices.{dimension}", own.prices.get(dimension), price)
+    for capability, able in theirs.capabilities.items():
+        displaced(f"capabilities.{capability}", own.capabilities.get(capability), able)
+    return Entry(facts=layered(own, theirs), others=others)
 
 
 def _stated(

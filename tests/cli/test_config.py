@@ -23,7 +23,7 @@ prot = 1
 id = "a"
 name = "A"
 [[alloys.constituents]]
-model = "openai/gpt-4o"
+model = "openai/gpt-5.4-mini"
 context_window = 128000
 [[alloys.constituents]]
 model = "gemini/gemini-2.5-flash"

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gatewayctl.core.model import Capability
 from gatewayctl.registry import snapshot
 from gatewayctl.registry.checking import CheckedAgainst
 from gatewayctl.registry.lookup import Registry
@@ -20,16 +21,19 @@ def test_it_knows_which_kinds_it_covers(catalog: CheckedAgainst) -> None:
 
 
 def test_it_answers_by_full_id(catalog: CheckedAgainst) -> None:
-    """Window, retirement and whether it is listed; nothing is known of what is not."""
-    window = catalog.window("anthropic/claude-haiku-4-5")
-    assert window is not None
-    assert window.value == 200_000
-    assert window.source
+    """Limits, abilities, retirement and whether it is listed; nothing of what is not."""
+    facts = catalog.facts("anthropic/claude-haiku-4-5")
+    assert facts is not None
+    assert facts.context_window is not None
+    assert facts.context_window.value == 200_000
+    assert facts.context_window.source
+    assert facts.capabilities[Capability.TOOLS].value
     assert catalog.lists("anthropic/claude-haiku-4-5")
-    assert catalog.retires_at("anthropic/claude-sonnet-4-5") is not None
+    retiring = catalog.facts("anthropic/claude-sonnet-4-5")
+    assert retiring is not None
+    assert retiring.retires_at is not None
     assert not catalog.lists("anthropic/claude-of-nowhere")
-    assert catalog.window("anthropic/claude-of-nowhere") is None
-    assert catalog.retires_at("anthropic/claude-of-nowhere") is None
+    assert catalog.facts("anthropic/claude-of-nowhere") is None
 
 
 def test_it_names_what_looks_alike(catalog: CheckedAgainst) -> None:

@@ -1,8 +1,12 @@
 """A table of models for tests of the config's checks: small, known, and never changing."""
 
 from collections.abc import Sequence
+from decimal import Decimal
+from typing import TypeVar
 
-from gatewayctl.core.model import Sourced
+from gatewayctl.core.model import Capability, ModelFacts, Sourced
+
+T = TypeVar("T")
 
 _FETCHED = "2026-05-01T00:00:00Z"
 WINDOWS = {
@@ -21,6 +25,26 @@ RETIREMENTS = {
     "openai/gpt-retiring": "2026-07-31",
     "openai/gpt-lasting": "2026-08-01",
 }
+OUTPUTS = {"openai/gpt-4o": 16_384}
+PRICES = {"openai/gpt-4o": {"input": Decimal("2.5"), "output": Decimal(10)}}
+ABILITIES = {
+    "openai/gpt-4o": {Capability.TOOLS: True, Capability.IMAGES: True},
+    "anthropic/claude-haiku-4-5": {Capability.TOOLS: True, Capability.IMAGES: True},
+    "openai/gpt-lasting": {
+        Capability.TOOLS: False,
+        Capability.IMAGES: False,
+        Capability.REASONING: False,
+    },
+    "gemini/gemini-2.5-flash": {
+        Capability.TOOLS: True,
+        Capability.IMAGES: True,
+        Capability.REASONING: True,
+    },
+}
+
+
+def _said(value: T) -> Sourced[T]:
+    return Sourced(value=value, source="models_dev", fetched_at=_FETCHED)
 
 
 class SmallCatalog:
@@ -34,15 +58,24 @@ class SmallCatalog:
         """Tell whether the model is one of ours."""
         return full_id in WINDOWS
 
-    def window(self, full_id: str) -> Sourced[int] | None:
-        """Return the window from the table."""
-        size = WINDOWS.get(full_id)
-        return Sourced(value=size, source="models_dev", fetched_at=_FETCHED) if size else None
+    def listed_by(self, model: str) -> Sequence[str]:
+        """Return the kinds of our models of this bare id."""
+        return [full_id.partition("/")[0] for full_id in WINDOWS if full_id.endswith(f"/{model}")]
 
-    def retires_at(self, full_id: str) -> Sourced[str] | None:
-        """Return the date from the table."""
+    def facts(self, full_id: str) -> ModelFacts | None:
+        """Return what the tables say."""
+        if not self.lists(full_id):
+            return None
         day = RETIREMENTS.get(full_id)
-        return Sourced(value=day, source="models_dev", fetched_at=_FETCHED) if day else None
+        return ModelFacts(
+            id=full_id,
+            provider=full_id.partition("/")[0],
+            context_window=_said(WINDOWS[full_id]),
+            max_output_tokens=_said(OUTPUTS[full_id]) if full_id in OUTPUTS else None,
+            prices={name: _said(price) for name, price in PRICES.get(full_id, {}).items()},
+            capabilities={it: _said(able) for it, able in ABILITIES.get(full_id, {}).items()},
+            retires_at=_said(day) if day else None,
+        )
 
     def nearest(self, name: str) -> Sequence[str]:
         """Return the models that share the name's beginning."""

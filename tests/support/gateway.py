@@ -39,7 +39,9 @@ async def gateway(config: str) -> AsyncIterator[Gateway]:
     """Run a gateway with this config on a free port."""
     settings = settings_of(config)
     registry = Registry(
-        snapshot.load(), overrides={name: it.facts for name, it in settings.models.items()}
+        snapshot.load(),
+        overrides={name: it.facts for name, it in settings.models.items()},
+        usual=settings.model_defaults.facts,
     )
     async with composed(settings, registry) as app:
         sockets = lifecycle.bind("127.0.0.1", 0)
