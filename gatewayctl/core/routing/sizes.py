@@ -20,9 +20,8 @@ def window(name: str, world: World) -> int | None:
             return None
         case ExactModel():
             facts = world.facts(named.provider, named.model)
-            if facts is None or facts.context_window is None:
-                return None
-            return facts.context_window.value
+            known = None if facts is None else facts.context_window
+            return None if known is None else known.value
         case Aliased():
             return window(named.target, world)
         case Alloy():
