@@ -1,148 +1,147 @@
-"""What ``estimate`` and ``route-explain`` are asked about: a request body or plain text, measured.
+"""What ``estimate`` and ``route-explain`` are asked about, and how they get their answers.
 
-Which protocol a body is in is told, or seen from its keys. Nothing here decides or prints.
+Reads a file or standard input, and drives the pure planning of ``core.routing`` in this process:
+what it wants measured or counted is done here. Nothing here prints a result.
 """
 
-import codecs
-import json
 import sys
+from collections.abc import Generator, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO, TypeVar
 
 import msgspec
+import typer
 
-from gatewayctl.cli.options import Dialect
-from gatewayctl.core.errors import GatewayctlError, RequestInvalid
-from gatewayctl.core.estimate import by_ratio
-from gatewayctl.core.model import EstimatorSettings, WireProtocol
-from gatewayctl.core.routing.decision import Estimate
-from gatewayctl.core.shape import Measured, RequestShape
-from gatewayctl.protocols.catalog import CODECS
-from gatewayctl.protocols.patch import splice
+from gatewayctl.core.errors import CountUnavailable, GatewayctlError, RequestInvalid
+from gatewayctl.core.estimate import Counted
+from gatewayctl.core.routing.affinity import remembers
+from gatewayctl.core.routing.estimates import Estimates, estimates
+from gatewayctl.core.routing.explained import explained
+from gatewayctl.core.routing.render import Json
+from gatewayctl.core.routing.session import Session
+from gatewayctl.core.routing.staged import Answer, Count, Measure, Step, decide
+from gatewayctl.core.routing.world import Request, World
+from gatewayctl.core.shape import RequestShape
+from gatewayctl.protocols.dialect import Dialect
+from gatewayctl.protocols.given import Given, given
+
+T = TypeVar("T")
+
+STDIN = "-"
+
+LARGEST = 256 * 1024 * 1024
+"""Bytes that are read at most: four times what the daemon takes by default."""
 
 
 class Unreadable(GatewayctlError):
     """The input cannot be opened or understood; the message says where."""
 
 
-class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to be judged. ``model`` is the body's own, None when it names none."""
-
-    dialect: Dialect
-    model: str | None
-    shape: RequestShape
-    measured: Measured
-
-    def estimator(self, settings: EstimatorSettings) -> Estimate:
-        """Size the request for one tokenizer, as ``core.routing`` asks."""
-        return by_ratio(self.shape, self.measured, settings)
-
-
-_UNNAMED = "unnamed"
-
-
-def read(source: str | None, dialect: Dialect | None) -> Question:
-    """Read a file (``-`` or None: standard input) and return the question in it."""
-    name = "standard input" if source in {None, "-"} else str(source)
+def data(source: str | None) -> bytes:
+    """Return what a file holds (``-`` or None: standard input), at most ``LARGEST`` bytes."""
+    name = _name(source)
     try:
-        data = sys.stdin.buffer.read() if source in {None, "-"} else Path(name).read_bytes()
-    except OSError as error:
-        raise Unreadable(f"cannot open {name}: {error.strerror}") from error
-    if not data.strip():
-        raise Unreadable(f"{name} is empty; give a request body as JSON, or plain text")
-    data = data.removeprefix(codecs.BOM_UTF8)  # editors on Windows write one
+        if source in {None, STDIN}:
+            found = _stdin().read(LARGEST + 1)
+        else:
+            with Path(name).open("rb") as file:
+                found = file.read(LARGEST + 1)
+    except (OSError, ValueError) as error:  # a name with a NUL in it is a ValueError
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise Unreadable(f"cannot read {name}: {reason}") from error
+    if len(found) > LARGEST:
+        raise Unreadable(f"{name} is larger than {LARGEST:,} bytes")
+    return found
+
+
+def read(
+    found: bytes, dialect: Dialect | None, source: str | None = None
+) -> tuple[Given, RequestShape]:
+    """Read the request in what ``source`` held; raise ``Unreadable`` with the place at fault."""
     try:
-        return _question(data, dialect or _detected(data))
+        asked = given(found, dialect)
+        return asked, asked.reader.shape(asked.body, counting=True)
     except RequestInvalid as error:
         where = f" at {error.path}" if error.path and error.path not in str(error) else ""
-        raise Unreadable(f"{name}: {error}{where}") from error
+        raise Unreadable(f"{_name(source)}: {error}{where}") from error
 
 
-def _question(data: bytes, dialect: Dialect) -> Question:
-    if dialect is Dialect.TEXT:
-        message = {"role": "user", "content": _text(data)}
-        body = msgspec.json.encode({"model": _UNNAMED, "messages": [message]})
-        protocol = WireProtocol.CHAT_COMPLETIONS
-        model = None
-    else:
-        protocol = WireProtocol(dialect.value)
-        body, model = _named(data)
-    codec = CODECS[protocol]
-    return Question(
-        dialect=dialect,
-        model=model,
-        shape=codec.shape(body, counting=True),
-        measured=codec.measure(body),
+def explain(
+    name: str,
+    asked: Given,
+    shape: RequestShape,
+    world: World,
+    *,
+    seed: int,
+    session: str | None = None,
+    max_output: int | None = None,
+) -> Json:
+    """Plan a request that asks for ``name``, and return the decision as ``--json`` prints it."""
+    kept = _session(name, asked, world, session)
+    budget = shape.output_budget if max_output is None else max_output
+    request = Request(
+        shape=msgspec.structs.replace(shape, model=name, output_budget=budget),
+        seed=seed,
+        today=datetime.now(UTC).date().isoformat(),
+        session=kept,
     )
+    planned = _driven(decide(name, request, world, coarse=False), asked)
+    return explained(planned.decision, kept)
 
 
-def _named(data: bytes) -> tuple[bytes, str | None]:
-    """Return a body that names a model, whatever it is, and the name it came with."""
-    fields = _fields(data)
-    if fields is None or "model" in fields:
-        model = None if fields is None else fields["model"]
-        return data, model if isinstance(model, str) else None
-    return splice(data, {"model": msgspec.json.encode(_UNNAMED)}), None
+def estimate(
+    names: Iterable[str], asked: Given, shape: RequestShape, world: World, *, exact: bool
+) -> Estimates:
+    """Size a request for every model behind ``names``."""
+    return _driven(estimates(tuple(names), Request(shape=shape), world, exact=exact), asked)
 
 
-def _detected(data: bytes) -> Dialect:
-    """Tell a body's protocol from its keys; what is no JSON object is text."""
-    if not data.lstrip().startswith(b"{"):
-        return Dialect.TEXT
-    fields = _fields(data)
-    if fields is None:
-        return Dialect.CHAT_COMPLETIONS  # its codec says what is wrong with it
-    if "contents" in fields:
-        raise RequestInvalid("a body of the gemini protocol is not yet supported", "$.contents")
-    if "input" in fields or "previous_response_id" in fields:
-        return Dialect.RESPONSES
-    if "messages" not in fields:
-        raise RequestInvalid(
-            "neither messages nor input is there; for plain text use --protocol text", "$"
-        )
-    return Dialect.MESSAGES if _looks_like_messages(fields) else Dialect.CHAT_COMPLETIONS
-
-
-def _looks_like_messages(fields: dict[str, object]) -> bool:
-    if fields.keys() & {"system", "thinking", "anthropic_version", "stop_sequences", "top_k"}:
-        return True
-    tools = fields.get("tools")
-    if isinstance(tools, list) and any(
-        isinstance(it, dict) and "input_schema" in it for it in tools
-    ):
-        return True
-    messages = fields["messages"]
-    blocks = (
-        block
-        for message in (messages if isinstance(messages, list) else [])
-        if isinstance(message, dict) and isinstance(message.get("content"), list)
-        for block in message["content"]
-    )
-    kinds = {"tool_use", "tool_result", "thinking", "redacted_thinking", "image", "document"}
-    return any(isinstance(block, dict) and block.get("type") in kinds for block in blocks)
-
-
-def _fields(data: bytes) -> dict[str, object] | None:
-    try:
-        decoded = msgspec.json.decode(data)
-    except RecursionError:
+def _session(name: str, asked: Given, world: World, told: str | None) -> Session | None:
+    """Return the session as one that the daemon sees for the first time: nothing is kept here."""
+    if not remembers(name, world):
         return None
-    except msgspec.DecodeError as error:
-        if _first_value(data) is None:
-            return None
-        raise RequestInvalid("one body is asked about, and more follows its end") from error
-    return decoded if isinstance(decoded, dict) else None
-
-
-def _first_value(data: bytes) -> object:
-    """Return the JSON value that a text begins with, None when it is broken by itself."""
-    try:
-        return json.JSONDecoder().raw_decode(data.decode().lstrip())[0]
-    except (ValueError, RecursionError):
+    conversation = asked.reader.conversation(asked.body)
+    key = told or conversation.session
+    if key is None and conversation.opening is None:
         return None
+    return Session(key=key or "", inferred=key is None, turn=conversation.turn)
 
 
-def _text(data: bytes) -> str:
+def _driven(steps: Generator[Step, Answer, T], asked: Given) -> T:
+    """Return what a planning ends with, everything that it asks for done in this process."""
     try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise RequestInvalid(f"not UTF-8 at byte {error.start}") from error
+        step = next(steps)
+        while True:
+            match step:
+                case Measure():
+                    step = steps.send(asked.reader.measure(asked.body))
+                case Count(vocabularies=wanted):
+                    step = steps.send(_counted(asked, wanted))
+    except StopIteration as stop:
+        done: T = stop.value
+        return done
+
+
+def _counted(asked: Given, vocabularies: Iterable[str]) -> dict[str, Counted]:
+    from gatewayctl.tokenizers.count import count
+
+    found = {}
+    for vocabulary in vocabularies:
+        try:
+            found[vocabulary] = count(asked.reader.protocol, asked.body, vocabulary)
+        except CountUnavailable as error:
+            typer.echo(f"gatewayctl: {vocabulary}: {error}", err=True)
+    return found
+
+
+def _stdin() -> BinaryIO:
+    if sys.stdin is None:
+        raise Unreadable("standard input is closed; name a file, or give the request on it")
+    if sys.stdin.isatty():
+        typer.echo("reading a request body or text from this terminal; Ctrl-D ends it", err=True)
+    return sys.stdin.buffer
+
+
+def _name(source: str | None) -> str:
+    return "standard input" if source in {None, STDIN} else str(source)

@@ -7,117 +7,105 @@ import typer
 from gatewayctl.cli.options import ConfigOption, JsonOption, ProtocolOption, SourceArgument
 
 if TYPE_CHECKING:
-    from gatewayctl.cli.asking import Question
-    from gatewayctl.core.routing.sizing import SizedModel
+    from gatewayctl.core.routing.estimates import Estimates
+    from gatewayctl.core.routing.world import World
 
+UNREADABLE = 2
 FITS_NOWHERE = 3
+
+ModelsOption = Annotated[
+    list[str] | None,
+    typer.Option("--model", "-m", metavar="M", help="A model or route; may be given again."),
+]
+ExactOption = Annotated[
+    bool,
+    typer.Option("--exact", help="Count with the model's own vocabulary, where it is known."),
+]
 
 
 def estimate(
     source: SourceArgument = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option("--model", "-m", help="Model or route to size for; may be given again."),
-    ] = None,
+    model: ModelsOption = None,
     protocol: ProtocolOption = None,
+    exact: ExactOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Estimate a request's input tokens, and whether it fits.
 
-    Without --model the body's own model counts, which may be a route.
+    Reads a request body of Chat Completions, Responses, Messages or Gemini, or plain text. Without
+    --model the body's own model counts, which may be a route: then each of its models.
 
-    Exit status: 0 it fits at least one, 3 it fits none of the models named, 2 unreadable.
+    Characters are counted, and where that leaves open whether the request fits, its tokens.
+
+    Exit status: 0 it fits at least one, 2 unreadable, 3 it fits none of the models named.
     """
     import os
 
-    from gatewayctl.cli import asking, offline
-    from gatewayctl.core.routing.decision import Fit
-    from gatewayctl.core.routing.sizing import sized
-    from gatewayctl.core.routing.world import Context, Request
+    from gatewayctl.cli import asking, offline, render
+    from gatewayctl.core.routing.estimates import rendered_estimates
 
     try:
-        question = asking.read(source, protocol)
+        asked, shape = asking.read(asking.data(source), protocol, source)
     except asking.Unreadable as error:
         typer.echo(f"gatewayctl: {error}", err=True)
-        raise typer.Exit(2) from error
-    names = model or ([question.model] if question.model else [])
+        raise typer.Exit(UNREADABLE) from error
+    names = model or ([asked.model] if asked.model else [])
     if not names:
         typer.echo("gatewayctl: no model: the input names none, so give one with --model", err=True)
-        raise typer.Exit(2)
+        raise typer.Exit(UNREADABLE)
     settings = offline.load_settings(config, os.environ)
     world = offline.directory(settings, os.environ, every_kind=True)
-    context = Context(
-        request=Request(shape=question.shape), world=world, estimator=question.estimator
-    )
-    found: dict[str, SizedModel] = {}
-    for name in names:
-        models = sized(name, context)
-        if not models:
-            near = " or ".join(world.nearest(name))
-            hint = f"; did you mean {near}?" if near else ""
-            typer.echo(f'gatewayctl: no model or route is called "{name}"{hint}', err=True)
-            raise typer.Exit(FITS_NOWHERE)
-        for each in models:
-            found.setdefault(each.model, each)
+    found = asking.estimate(names, asked, shape, world, exact=exact)
+    if found.unknown:
+        _tell_unknown(found.unknown, world)
+        raise typer.Exit(FITS_NOWHERE)
     if as_json:
-        _print_json(question, list(found.values()))
+        render.print_json(rendered_estimates(asked.dialect.value, found))
     else:
-        _print_table(question, list(found.values()))
-    if all(each.fit is Fit.UNFIT for each in found.values()):
+        _print_table(found)
+    if exact:
+        _tell_uncounted(found)
+    if not found.fits:
         raise typer.Exit(FITS_NOWHERE)
 
 
-def _print_json(question: "Question", found: "list[SizedModel]") -> None:
+def _tell_unknown(names: tuple[str, ...], world: "World") -> None:
+    from gatewayctl.core.routing.refusal import unknown_model
+
+    for name in names:
+        error = unknown_model(name, world.nearest(name), world.absent(name))
+        typer.echo(f"gatewayctl: {error.message}", err=True)
+
+
+def _tell_uncounted(found: "Estimates") -> None:
+    from gatewayctl.core.routing.estimates import uncounted
+
+    if models := uncounted(found):
+        why = "could not be counted" if found.missing else "no vocabulary is known"
+        typer.echo(f"gatewayctl: by ratio, since {why}: {', '.join(models)}", err=True)
+
+
+def _print_table(found: "Estimates") -> None:
     from gatewayctl.cli import render
-
-    entries = [_entry(question, each) for each in found]
-    render.print_json({"protocol": question.dialect.value, "estimates": entries})
-
-
-def _entry(question: "Question", each: "SizedModel") -> dict[str, object]:
-    from gatewayctl.core.estimate import breakdown, tokenizer_name
-    from gatewayctl.core.routing.decision import Fit
-
-    figures = each.sized
-    return {
-        "model": each.model,
-        "method": figures.estimate.method.value,
-        "tokenizer": tokenizer_name(figures.estimator),
-        "low": figures.estimate.low,
-        "likely": figures.estimate.likely,
-        "high": figures.estimate.high,
-        "output_budget": figures.output.wanted,
-        "context_window": figures.limits.window,
-        "ceiling": figures.ceiling,
-        "capacity_fraction": figures.capacity_fraction,
-        "safety_margin": figures.estimator.safety_margin,
-        "fits": each.fit is not Fit.UNFIT,
-        "fit": each.fit.value,
-        "shortfall": figures.verdict.shortfall,
-        "breakdown": breakdown(question.measured, figures.estimator),
-    }
-
-
-def _print_table(question: "Question", found: "list[SizedModel]") -> None:
-    from gatewayctl.cli import render
-    from gatewayctl.core.estimate import breakdown, tokenizer_name
+    from gatewayctl.core.routing.estimates import parts, tokenizer
 
     rows = [
         (
-            each.model,
+            render.printable(each.model),
             f"{each.sized.estimate.low:,}",
             f"{each.sized.estimate.likely:,}",
             f"{each.sized.estimate.high:,}",
             f"{each.sized.output.wanted:,}",
             "unknown" if each.sized.ceiling is None else f"{each.sized.ceiling:,}",
             render.fit(each.fit.value, each.sized.verdict.shortfall),
-            tokenizer_name(each.sized.estimator),
+            tokenizer(each),
         )
-        for each in found
+        for each in found.models
     ]
-    titles = ("model", "low", "likely", "high", "output", "ceiling", "fit", "tokenizer")
+    titles = ("model", "low", "likely", "high", "output", "ceiling", "fit", "counted by")
     render.table(titles, rows, right=range(1, 6), spare=1)
-    parts = breakdown(question.measured, found[0].sized.estimator)
-    told = ", ".join(f"{name} {count:,}" for name, count in parts.items() if count)
-    typer.echo(f"\nLikely tokens by part: {told or 'none'}")
+    first = found.models[0]
+    told = [f"{name} {count:,}" for name, count in parts(first, found.sizes).items() if count]
+    where = f" at {render.printable(first.model)}" if len(found.models) > 1 else ""
+    typer.echo(f"\nlikely tokens by part{where}: {', '.join(told) or 'none'}")

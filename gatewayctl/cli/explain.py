@@ -1,102 +1,152 @@
 """``gatewayctl route-explain``: what a request would be sent to, and why, without sending it."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from gatewayctl.cli.options import ConfigOption, JsonOption, ProtocolOption, SourceArgument
+from gatewayctl.protocols.dialect import Dialect
 
 if TYPE_CHECKING:
-    from gatewayctl.core.routing.decision import Decision
+    from pathlib import Path
 
+    from gatewayctl.core.routing.render import Json
+
+UNREADABLE = 2
 NOT_ROUTABLE = 3
+NO_DAEMON = 4
+
+_SEEDS = 2**64
+
+ModelArgument = Annotated[str, typer.Argument(help="Model, alias or route to ask for.")]
+MaxOutputOption = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="N", help="Output budget in place of the body's own."),
+]
+SeedOption = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="N", help="Draw alloys with this seed of 64 bits, not by chance."),
+]
+SessionOption = Annotated[
+    str | None,
+    typer.Option(metavar="KEY", help="The conversation it belongs to, as clients name it."),
+]
+LiveOption = Annotated[
+    bool, typer.Option("--live", help="Ask the running daemon: its sessions and counters.")
+]
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL", help="Ask the daemon at this address, not where the config says it is."
+    ),
+]
+
+
+class Asked(NamedTuple):
+    """What is asked for, besides the request itself; None is not said."""
+
+    model: str
+    protocol: Dialect | None
+    seed: int | None
+    session: str | None
+    max_output: int | None
 
 
 def route_explain(
-    model: Annotated[str, typer.Argument(help="Model, alias or route to ask for.")],
+    model: ModelArgument,
     source: SourceArgument = None,
     protocol: ProtocolOption = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Draw alloys with this seed instead of by chance.")
-    ] = None,
-    max_output: Annotated[
-        int | None, typer.Option(min=0, help="Output budget in place of the body's own.")
-    ] = None,
+    max_output: MaxOutputOption = None,
+    seed: SeedOption = None,
+    session: SessionOption = None,
+    live: LiveOption = False,
+    url: UrlOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Explain how a request would be routed, and why.
 
-    Shows every candidate, every skip and the reason. Reads the config and the registry only;
-    nothing is sent anywhere.
+    Shows every candidate in the order of the attempts, everything that is skipped with the reason,
+    limits with their source and age, and what the request would cost. The request is sent nowhere.
 
-    Exit status: 0 routable, 3 not routable, 2 unreadable.
+    Reads the config and the registry's cache alone; with --live the daemon on this machine answers.
+
+    Exit status: 0 routable, 2 unreadable, 3 not routable, 4 no daemon answers (with --live).
     """
-    import os
-    import secrets
-    from datetime import UTC, datetime
+    from gatewayctl.cli import asking, render
 
-    import msgspec
-
-    from gatewayctl.cli import asking, offline
-    from gatewayctl.core.routing.plan import plan
-    from gatewayctl.core.routing.render import rendered
-    from gatewayctl.core.routing.world import Request
-
+    asked = Asked(model=model, protocol=protocol, seed=seed, session=session, max_output=max_output)
     try:
-        question = asking.read(source, protocol)
+        data = asking.data(source)
+        if live or url is not None:
+            doc, origin = _by_daemon(asked, data, url, config)
+        else:
+            doc, origin = _here(asked, data, source, config)
     except asking.Unreadable as error:
         typer.echo(f"gatewayctl: {error}", err=True)
-        raise typer.Exit(2) from error
-    shape = question.shape
-    if max_output is not None:
-        shape = msgspec.structs.replace(shape, output_budget=max_output)
-    settings = offline.load_settings(config, os.environ)
-    request = Request(
-        shape=msgspec.structs.replace(shape, model=model),
-        seed=secrets.randbits(64) if seed is None else seed,
-        today=datetime.now(UTC).date().isoformat(),
-    )
-    decision = plan(model, request, offline.directory(settings, os.environ), question.estimator)
+        raise typer.Exit(UNREADABLE) from error
     if as_json:
-        typer.echo(msgspec.json.encode(rendered(decision)))
+        render.print_json(doc)
     else:
-        _print_tree(decision)
-    if decision.error is not None:
+        _print_decision(doc, origin)
+    if doc["error"] is not None:
         raise typer.Exit(NOT_ROUTABLE)
 
 
-def _print_tree(decision: "Decision") -> None:
-    from rich.markup import escape
+def _here(
+    asked: Asked, data: bytes, source: str | None, config: "Path | None"
+) -> "tuple[Json, str]":
+    """Plan in this process; return the decision and what it was made from."""
+    import os
+    import secrets
 
-    from gatewayctl.cli import render
-    from gatewayctl.core.routing.decision import Node
+    from gatewayctl.cli import asking, offline
 
-    def safe(text: str) -> str:
-        return escape(render.printable(text))
+    given, shape = asking.read(data, asked.protocol, source)
+    settings = offline.load_settings(config, os.environ)
+    doc = asking.explain(
+        asked.model,
+        given,
+        shape,
+        offline.directory(settings, os.environ),
+        seed=secrets.randbits(64) if asked.seed is None else asked.seed,
+        session=asked.session,
+        max_output=asked.max_output,
+    )
+    return doc, f"planned here from {settings.path or 'no config file'} and the registry's cache"
 
-    def line(node: Node) -> str:
-        chosen = node.kind == "model" and node.id == decision.chosen and not node.duplicate
-        mark = render.mark(node.fit.value, chosen=chosen)
-        again = " [dim](stands elsewhere already)[/dim]" if node.duplicate else ""
-        kind = "" if node.kind == "model" else f" [dim]{node.kind}[/dim]"
-        return f"{mark} [bold]{safe(node.id)}[/bold]{kind}{again}  {safe(node.reason)}"
 
-    def draw(node: Node, first: str, rest: str) -> None:
-        console.print(first + line(node))
-        for child in node.children:
-            last = child is node.children[-1]
-            draw(child, rest + ("└── " if last else "├── "), rest + ("    " if last else "│   "))
+def _by_daemon(
+    asked: Asked, data: bytes, url: str | None, config: "Path | None"
+) -> "tuple[Json, str]":
+    """Ask the daemon; return its decision and which config it was made from."""
+    import os
 
-    console = render.console()
-    if decision.tree is not None:
-        draw(decision.tree, "", "")
-    for note in decision.notes:
-        console.print(f"note: {safe(note)}")
-    if decision.error is not None:
-        told = safe(decision.error.message)
-        console.print(f"[red]refused[/red] ({decision.error.kind}): {told}")
-        return
-    console.print("\nattempted in this order:")
-    for number, each in enumerate(decision.attempts, 1):
-        console.print(f"  {number}. [bold]{safe(each.model)}[/bold]  {each.fit}")
+    from gatewayctl.cli import live, offline
+    from gatewayctl.cli.asking import Unreadable
+    from gatewayctl.config.load import find_config
+
+    if url is None:
+        url = live.address(offline.load_settings(config, os.environ).server)
+    try:
+        told = live.ask(url, "/api/route-explain", asked._asdict(), data)
+    except ValueError as error:
+        raise typer.BadParameter(f"{url} is no address of a daemon: {error}") from error
+    except live.DaemonRefused as error:
+        raise Unreadable(f"the daemon at {url} says: {error}") from error
+    except live.DaemonUnreachable as error:
+        typer.echo(f"gatewayctl: {error}", err=True)
+        raise typer.Exit(NO_DAEMON) from error
+    own = find_config(config, os.environ)
+    origin = f"planned by the daemon at {url} from {told.config or 'no config file'}"
+    if told.config != ("" if own is None else str(own)):
+        origin += f"; the config here is {own or 'none'}"
+    return told.doc, origin
+
+
+def _print_decision(doc: "Json", origin: str) -> None:
+    from datetime import UTC, datetime
+
+    from gatewayctl.cli.tree import print_decision
+
+    print_decision(doc, datetime.now(UTC), origin)

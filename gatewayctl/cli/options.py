@@ -1,20 +1,11 @@
 """Options that several commands share, and their values. Light: read by every ``--help``."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-
-class Dialect(StrEnum):
-    """What may be read: a body in a wire protocol, or the text of one message."""
-
-    CHAT_COMPLETIONS = "chat_completions"
-    RESPONSES = "responses"
-    MESSAGES = "messages"
-    TEXT = "text"
-
+from gatewayctl.protocols.dialect import Dialect
 
 ConfigOption = Annotated[
     Path | None,
@@ -23,9 +14,12 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 SourceArgument = Annotated[
     str | None,
-    typer.Argument(metavar="[FILE]", help="Request body or text; - is standard input."),
+    typer.Argument(
+        metavar="[FILE]",
+        help="A request body as JSON, or plain text; - or none is standard input.",
+    ),
 ]
 ProtocolOption = Annotated[
     Dialect | None,
-    typer.Option("--protocol", help="What the input is in; detected by default."),
+    typer.Option("--protocol", help="What the input is in; seen from its keys by default."),
 ]

@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import typer
@@ -125,10 +126,26 @@ def fit(fitness: str, shortfall: int | None) -> str:
     return styled(f"{fitness}{missing}", _FIT_COLOURS.get(fitness))
 
 
-def mark(fitness: str, *, chosen: bool) -> str:
-    """Return a sign of fitness in rich's markup, the chosen one's an arrow."""
+def sign(fitness: str, *, chosen: bool) -> tuple[str, str]:
+    """Return a sign of fitness and its colour; the chosen one's is an arrow."""
     colour = _FIT_COLOURS.get(fitness, "yellow")
-    return f"[{colour}]{'→' if chosen else _FIT_SIGNS.get(fitness, '?')}[/{colour}]"
+    return ("→", f"bold {colour}") if chosen else (_FIT_SIGNS.get(fitness, "?"), colour)
+
+
+def usd(low: Decimal | float, high: Decimal | float) -> str:
+    """Return a range of prices in US dollars, to two digits that mean something."""
+    if low == high == 0:
+        return "free"
+    cheap, dear = _dollars(low), _dollars(high)
+    return f"${cheap}" if cheap == dear else f"${cheap} to ${dear}"
+
+
+def _dollars(price: Decimal | float) -> str:
+    if not price:
+        return "0"
+    exact = Decimal(str(price))
+    whole, _, cents = f"{exact:,.{max(2, 1 - exact.adjusted())}f}".partition(".")
+    return f"{whole}.{cents.rstrip('0'):0<2}"
 
 
 def _width(cell: str) -> int:

@@ -125,10 +125,12 @@ def test_a_model_that_is_not_configured_can_be_sized_all_the_same(config: Path) 
         (b'{"messages": [}', (), "line 1, column"),
         (b'{"messages": 5}', (), "$.messages"),
         (b'{"prompt": "hi"}', (), "--protocol text"),
-        (b'{"contents": []}', (), "not yet supported"),
         (b'{"messages": []}\n{"messages": []}', (), "more follows its end"),
         (b"\xff\xfe", ("--protocol", "text"), "not UTF-8 at byte 0"),
-        (b"", ("no-such-file.json",), "cannot open no-such-file.json"),
+        (b"", ("no-such-file.json",), "cannot read no-such-file.json"),
+        (b"", ("/",), "cannot read /: Is a directory"),
+        (b"\x00\xff\xfe\x00", (), "not UTF-8 at byte 1"),
+        (b'{"messages": [{"role": "user", "content": 5}]}', (), "$.messages[0].content"),
     ],
 )
 def test_what_cannot_be_read_exits_2_and_says_where(
@@ -164,4 +166,4 @@ def test_the_table_is_plain_text_when_piped(config: Path) -> None:
     ran = estimate(config, "-m", "route", stdin=b"Hi")
     assert "\x1b" not in ran.out
     assert "demo/small" in ran.out
-    assert "Likely tokens by part" in ran.out
+    assert "likely tokens by part" in ran.out

@@ -26,6 +26,10 @@ context_window = 32768
 [[models]]
 id = "demo/large"
 context_window = 262144
+[[models]]
+id = "demo/priced"
+context_window = 262144
+prices = {{ input = 2, output = 10 }}
 [aliases]
 "gpt-*" = "route"
 [[dispatchers]]
@@ -121,12 +125,43 @@ def test_an_unreadable_request_exits_2(config: Path) -> None:
 
 
 def test_the_tree_is_drawn_with_a_reason_at_every_leaf(config: Path) -> None:
-    """Plain text when piped, whole lines whatever their length."""
+    """Plain text when piped, a line for each node, whatever its length."""
     ran = explain(config, "gpt-4o", stdin=b"word " * 40_000)
     assert "\x1b" not in ran.out
-    assert "├── ✗ demo/small  58," in ran.out
+    (small,) = [line for line in ran.out.splitlines() if "✗ demo/small" in line]
+    assert "58," in small
+    assert "exceeds the ceiling 32,768" in small
+    assert "window 32,768 (config)" in small
     assert "→ demo/large" in ran.out
     assert "set NOT_SET_ANYWHERE" in ran.out
+
+
+def test_where_limits_come_from_and_what_it_costs_are_there(config: Path) -> None:
+    """Each limit with source and date, the price from the least to the most."""
+    told = read(explain(config, "demo/priced", "--json", stdin=b"word " * 40_000))
+    (facts,) = told["models"].values()
+    assert facts["context_window"] == {"value": 262_144, "source": "config", "fetched_at": None}
+    (attempt,) = told["attempts"]
+    least, most = attempt["estimate"]["low"], attempt["estimate"]["high"]
+    assert facts["price"]["low"] == pytest.approx(least * 2 / 1e6)
+    assert facts["price"]["high"] == pytest.approx((most * 2 + 4096 * 10) / 1e6)
+    drawn = explain(config, "demo/priced", stdin=b"word " * 40_000).out
+    assert "$0.08 to $0.16" in drawn
+
+
+def test_names_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    """A name with an escape sequence in it, from the command line or from the config."""
+    config = tmp_path / "config.toml"
+    config.write_text(
+        '[providers.demo]\nkind = "openai-compatible"\nbase_url = "http://127.0.0.1:9/v1"\n'
+        'auth = "none"\n[[cascades]]\nid = "a\\u001b[31mb"\nsteps = [{ model = "demo/\\u0007x" }]\n'
+    )
+    ran = explain(config, "a\x1b[31mb")
+    assert ran.status == 0
+    unknown = explain(config, "\x1b]0;title\x07")
+    assert unknown.status == 3
+    for text in (ran.out, unknown.out, unknown.err):
+        assert not {"\x1b", "\x07"} & set(text)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

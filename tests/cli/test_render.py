@@ -1,6 +1,7 @@
 """Sizes, ages and tables as people read them."""
 
 import sys
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -36,6 +37,24 @@ def test_sizes_are_decimal_and_short(tokens: int | None, text: str) -> None:
 def test_ages_are_in_their_largest_unit(seconds: float, text: str) -> None:
     """An age is read at a glance."""
     assert render.ago(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (0, 0, "free"),
+        ("0.08", "0.16", "$0.08 to $0.16"),
+        ("0.0000213", "0.0042", "$0.000021 to $0.0042"),
+        ("0", "1234.5", "$0 to $1,234.50"),
+        (0.5, 0.5, "$0.50"),
+    ],
+)
+def test_prices_are_short_and_never_rounded_to_nothing(
+    low: str | float, high: str | float, text: str
+) -> None:
+    """Two digits that mean something, whatever the size; floats as they come out of JSON."""
+    cheap, dear = (Decimal(it) if isinstance(it, str) else it for it in (low, high))
+    assert render.usd(cheap, dear) == text
 
 
 @given(st.text())

@@ -1,0 +1,95 @@
+"""Asking the daemon that runs on this machine: where it listens, and what it answers.
+
+Loopback alone, and never through a proxy. What is asked is the commands' business.
+"""
+
+import contextlib
+import http.client
+from collections.abc import Mapping
+from urllib.parse import unquote, urlencode, urlsplit
+
+import msgspec
+
+from gatewayctl.config.hosts import is_loopback
+from gatewayctl.config.settings import ServerSettings
+from gatewayctl.core.errors import GatewayctlError
+from gatewayctl.core.routing.render import Json
+
+_TIMEOUT = 30.0
+_LARGEST = 64 * 1024 * 1024
+_NAME = "gatewayctl"
+_OK, _CLIENT_ERROR, _SERVER_ERROR = 200, 400, 500
+
+
+class DaemonUnreachable(GatewayctlError):
+    """No daemon answers there, or what answers is none."""
+
+
+class DaemonRefused(GatewayctlError):
+    """The daemon could not read the request; the message is its own."""
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer, where it came from, and which config file the daemon reads ("" without one)."""
+
+    doc: Json
+    url: str
+    config: str
+
+
+class _Refusal(msgspec.Struct):
+    message: str
+
+
+class _Refused(msgspec.Struct):
+    error: _Refusal
+
+
+def address(server: ServerSettings) -> str:
+    """Return where a daemon with these settings is reached from this machine."""
+    host = server.host if is_loopback(server.host) else "127.0.0.1"
+    return f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
+
+
+def ask(url: str, path: str, query: Mapping[str, object], body: bytes) -> Told:
+    """POST a body to a path below ``url`` and return the answer.
+
+    Raises ``DaemonUnreachable`` and ``DaemonRefused``, and ``ValueError`` for a URL out of form.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname or not is_loopback(parts.hostname):
+        raise ValueError("it must be http:// and on this machine")
+    asked = {name: value for name, value in query.items() if value is not None}
+    target = f"{parts.path.rstrip('/')}{path}?{urlencode(asked)}"
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=_TIMEOUT)
+    try:
+        # a daemon that refuses a body early closes before it is sent, and its answer says why
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.request("POST", target, body, {"Content-Type": "application/octet-stream"})
+        reply = connection.getresponse()
+        return _told(url, reply, reply.read(_LARGEST))
+    except ConnectionRefusedError as error:
+        hint = "gatewayctl serve starts one, --url names another"
+        raise DaemonUnreachable(f"no daemon listens at {url}; {hint}") from error
+    except TimeoutError as error:
+        raise DaemonUnreachable(f"{url} does not answer within {_TIMEOUT:.0f} s") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise DaemonUnreachable(f"the daemon at {url} cannot be asked: {error!r}") from error
+    finally:
+        connection.close()
+
+
+def _told(url: str, reply: http.client.HTTPResponse, body: bytes) -> Told:
+    if reply.headers.get("server") != _NAME:
+        raise DaemonUnreachable(f"what answers at {url} is not gatewayctl")
+    try:
+        if reply.status != _OK:
+            message = msgspec.json.decode(body, type=_Refused).error.message
+            if _CLIENT_ERROR <= reply.status < _SERVER_ERROR:
+                raise DaemonRefused(message)
+            raise DaemonUnreachable(f"the daemon at {url} failed: {message}")
+        doc = msgspec.json.decode(body, type=dict[str, object])
+    except msgspec.DecodeError as error:
+        raise DaemonUnreachable(f"the daemon at {url} gave an answer that is none") from error
+    config = unquote(reply.headers.get("x-gatewayctl-config", ""))
+    return Told(doc=doc, url=url, config=config)
