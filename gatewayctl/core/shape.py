@@ -97,9 +97,11 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     ``session`` is the session that the body itself names (Claude Code's ``metadata.user_id``).
     ``opening`` is a digest of the first user message and of the system prompt without the lines
     that change each turn, None when there is no user message. ``turn`` counts the genuine user
-    messages: those that are no tool results.
+    messages: those that are no tool results; ``continues`` tells that such results came after the
+    last of them, so that the turn is still the model's.
     """
 
     session: str | None = None
     opening: bytes | None = None
     turn: int = 0
+    continues: bool = False

@@ -17,13 +17,16 @@ from gatewayctl.core.errors import ApiError, ErrorKind, RequestInvalid
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.routing.decision import Candidate, Skipped
 from gatewayctl.daemon import body
+from gatewayctl.daemon.admin import Admin
 from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.listing import Listing
-from gatewayctl.daemon.offload import offloaded
-from gatewayctl.daemon.pipeline import Pipeline
+from gatewayctl.daemon.pipeline import Pipeline, wants_decision
+from gatewayctl.daemon.planning import Planner
 from gatewayctl.daemon.replies import error_reply, json_reply, new_request_id, own_headers
 from gatewayctl.protocols.catalog import CODECS
 from gatewayctl.protocols.codec import Codec
+from gatewayctl.registry.directory import Directory
+from gatewayctl.registry.lookup import Registry
 
 log = logging.getLogger("gatewayctl.requests")
 
@@ -38,13 +41,23 @@ _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 class App:
     """Answers every HTTP request of the daemon.
 
+    ``worlds`` are what is configured, and that with every built-in provider besides.
     ``unready`` says why ``/readyz`` is not to be ready, None when the daemon is.
     """
 
-    def __init__(self, settings: Settings, pipeline: Pipeline, listing: Listing) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        planner: Planner,
+        pipeline: Pipeline,
+        worlds: tuple[Directory, Directory],
+    ) -> None:
         self._settings = settings
+        self._planner = planner
         self._pipeline = pipeline
-        self._listing = listing
+        self._listing = Listing(worlds[0])
+        admin = Admin(settings, registry, planner, worlds, self._body)
         self._hosts = _LOOPBACK_NAMES | {
             settings.server.host.lower(),
             *(host.lower() for host in settings.server.allowed_hosts),
@@ -61,6 +74,9 @@ class App:
             "/messages": (messages, {"POST": self._generate}),
             "/messages/count_tokens": (messages, {"POST": self._count_tokens}),
             "/models": (chat, {"GET": self._models}),
+            "/api/route-explain": (chat, {"POST": admin.route_explain}),
+            "/api/estimate": (chat, {"POST": admin.estimate}),
+            "/api/models": (chat, {"GET": admin.models}),
             "/healthz": (chat, {"GET": self._healthz}),
             "/readyz": (chat, {"GET": self._readyz}),
             "/": (chat, {"GET": self._root}),
@@ -161,21 +177,25 @@ class App:
         headers = own_headers(request_id)
         return error_reply(codec, error, headers, self._settings.server.overflow_status)
 
-    async def _asked(
-        self, request: web.BaseRequest, codec: Codec, request_id: str, *, counting: bool
-    ) -> Asked:
-        started = asyncio.get_running_loop().time()
+    async def _body(self, request: web.BaseRequest) -> bytes:
+        """Return a request's whole body, decompressed; raise ``BodyTooLarge`` and its like."""
         body.check_length(request.content_length, self._settings.server.body_limit)
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(_CONTINUE)
             request.writer.output_size = 0
         encoding = request.headers.get("Content-Encoding", "")
-        data = await body.read(request.content, encoding, self._settings.server.body_limit)
+        return await body.read(request.content, encoding, self._settings.server.body_limit)
+
+    async def _asked(
+        self, request: web.BaseRequest, codec: Codec, request_id: str, *, counting: bool
+    ) -> Asked:
+        started = asyncio.get_running_loop().time()
+        data = await self._body(request)
         return Asked(
             request=request,
             codec=codec,
             body=data,
-            shape=await offloaded(len(data), codec.shape, data, counting=counting),
+            reading=await self._planner.read(codec, data, counting=counting),
             request_id=request_id,
             started=started,
         )
@@ -191,8 +211,11 @@ class App:
     ) -> web.StreamResponse:
         """Count for the candidate that would be attempted first, whatever its window."""
         asked = await self._asked(request, codec, request_id, counting=True)
-        decision = await self._pipeline.decide_measured(asked)
-        headers = own_headers(request_id, decision)
+        if wants_decision(asked):
+            return await self._pipeline.explain(asked)
+        planned = await self._planner.plan(asked.question, exact=True)
+        decision = planned.sized.decision
+        headers = own_headers(request_id, decision, degraded=planned.degraded)
         judged: list[Candidate | Skipped] = [*decision.attempts, *decision.skipped]
         estimate = next((each.estimate for each in judged if each.estimate is not None), None)
         if estimate is None:
@@ -229,7 +252,11 @@ class App:
         headers = own_headers(request_id)
         if self.unready is not None:
             return json_reply(503, {"status": "not ready", "reason": self.unready}, headers)
-        return json_reply(200, {"status": "ready"}, headers)
+        degraded = self._planner.degraded
+        told = (
+            {"status": "ready"} if degraded is None else {"status": "ready", "degraded": degraded}
+        )
+        return json_reply(200, told, headers)
 
     async def _root(
         self, request: web.BaseRequest, codec: Codec, request_id: str

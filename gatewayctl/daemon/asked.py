@@ -4,12 +4,14 @@ import msgspec
 from aiohttp import web
 
 from gatewayctl.core.shape import RequestShape
+from gatewayctl.daemon.planning import Question
 from gatewayctl.protocols.codec import Codec
 from gatewayctl.protocols.models_list import unvia
+from gatewayctl.protocols.reading import Reading
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that was read and understood: its bytes, its shape, and when it came.
+    """A request that was read and understood: its bytes, what they say, and when it came.
 
     ``started`` is the loop's time in seconds.
     """
@@ -17,9 +19,25 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     request: web.BaseRequest
     codec: Codec
     body: bytes
-    shape: RequestShape
+    reading: Reading
     request_id: str
     started: float
+
+    @property
+    def shape(self) -> RequestShape:
+        """What routing looks at."""
+        return self.reading.shape
+
+    @property
+    def question(self) -> Question:
+        """What is to be planned."""
+        return Question(
+            name=self.name,
+            reader=self.codec,
+            body=self.body,
+            reading=self.reading,
+            headers=self.request.headers,
+        )
 
     @property
     def name(self) -> str:

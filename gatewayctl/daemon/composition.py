@@ -7,15 +7,18 @@ import secrets
 import sys
 from collections.abc import AsyncIterator, Callable
 
+from gatewayctl.config.every import with_every_provider
 from gatewayctl.config.settings import ServerSettings, Settings
 from gatewayctl.daemon import demo, lifecycle
 from gatewayctl.daemon.app import App
-from gatewayctl.daemon.listing import Listing
 from gatewayctl.daemon.pipeline import Pipeline
+from gatewayctl.daemon.planning import Planner
+from gatewayctl.daemon.sessions import Sessions
 from gatewayctl.daemon.trying import Tries
 from gatewayctl.registry.directory import Directory
 from gatewayctl.registry.lookup import Registry
 from gatewayctl.simulator.server import start as start_simulator
+from gatewayctl.tokenizers.counter import Counter
 from gatewayctl.upstream.client import AiohttpUpstream
 from gatewayctl.upstream.credentials import Credentials
 
@@ -60,11 +63,18 @@ async def composed(settings: Settings, registry: Registry) -> AsyncIterator[App]
     credentials = Credentials(os.environ)
     directory = Directory(settings, registry, credentials.available)
     upstream = AiohttpUpstream(os.environ)
+    counter = Counter()
+    clock = asyncio.get_running_loop().time
+    sessions = Sessions(settings.session_ttl, secrets.token_bytes(16), clock)
     try:
-        tries = Tries(settings, upstream, credentials)
-        pipeline = Pipeline(settings, directory, tries, chance=lambda: secrets.randbits(64))
-        yield App(settings, pipeline, Listing(directory))
+        planner = Planner(directory, counter, sessions, chance=lambda: secrets.randbits(64))
+        pipeline = Pipeline(settings, planner, Tries(settings, upstream, credentials))
+        everyone = Directory(
+            with_every_provider(settings, os.environ), registry, credentials.available
+        )
+        yield App(settings, registry, planner, pipeline, (directory, everyone))
     finally:
+        await counter.close()
         await upstream.close()
         await credentials.close()
 

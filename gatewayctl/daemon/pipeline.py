@@ -6,46 +6,41 @@ to the client ``relay``'s.
 
 import asyncio
 import logging
-from collections.abc import Callable
-from datetime import UTC, datetime
 
 from aiohttp import web
 
 from gatewayctl.config.settings import Settings
 from gatewayctl.core.attempts import Failed, Try, attempt
 from gatewayctl.core.errors import UpstreamFailed
-from gatewayctl.core.estimate import by_bound, by_ratio
 from gatewayctl.core.exhausted import told
-from gatewayctl.core.model import EstimatorSettings
-from gatewayctl.core.routing.decision import Candidate, Decision, Estimate
-from gatewayctl.core.routing.plan import finished, plan, settled, sketch
-from gatewayctl.core.routing.world import Request, World
+from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.daemon.asked import Asked
-from gatewayctl.daemon.replies import error_reply, own_headers
+from gatewayctl.daemon.planning import Planned, Planner
+from gatewayctl.daemon.replies import error_reply, json_reply, own_headers
 from gatewayctl.daemon.trying import Got, Streamed, Tries, Whole
 from gatewayctl.upstream.headers import about_limits, reply_headers
 
 log = logging.getLogger("gatewayctl.requests")
 
-MEASURE_INLINE = 512 * 1024
-"""Bytes of a body from which it is measured off the loop: that many take about 3 ms."""
+
+DRY_RUN = "x-gatewayctl-dry-run"
+"""The header of a client that asks for the decision alone."""
 
 
 class Pipeline:
-    """Answers requests: plans, attempts, delivers. Holds the round-robin counters."""
+    """Answers requests: has them planned, attempts, delivers."""
 
-    def __init__(
-        self, settings: Settings, world: World, tries: Tries, chance: Callable[[], int]
-    ) -> None:
+    def __init__(self, settings: Settings, planner: Planner, tries: Tries) -> None:
         self._settings = settings
-        self._world = world
+        self._planner = planner
         self._tries = tries
-        self._chance = chance
-        self._counters: dict[str, int] = {}
 
     async def answer(self, asked: Asked) -> web.StreamResponse:
         """Return the reply to a request, already sent if it is a stream."""
-        decision = await self.decide(asked)
+        if wants_decision(asked):
+            return await self.explain(asked)
+        planned = await self._planner.plan(asked.question, coarse=True)
+        decision = planned.sized.decision
         for skipped in decision.skipped:
             log.info(
                 "%s skipped %s: %s (%s)",
@@ -56,56 +51,26 @@ class Pipeline:
             )
         if decision.error is not None:
             log.info("%s refused: %s", asked.request_id, decision.error.kind)
-            headers = own_headers(asked.request_id, decision)
+            headers = own_headers(asked.request_id, decision, degraded=planned.degraded)
             overflow = self._settings.server.overflow_status
             return error_reply(asked.codec, decision.error, headers, overflow)
-        return await self._attempts(asked, decision)
+        return await self._attempts(asked, planned)
 
-    async def decide(self, asked: Asked) -> Decision:
-        """Plan by the body's length alone; where size matters, measure and plan again."""
-        by_length = by_bound(asked.shape)
+    async def explain(self, asked: Asked) -> web.Response:
+        """Return the decision in place of the reply that it would lead to."""
+        planned = await self._planner.plan(asked.question)
+        headers = own_headers(asked.request_id, planned.sized.decision, degraded=planned.degraded)
+        return json_reply(200, self._planner.explained(planned), headers)
 
-        def estimator(_: EstimatorSettings) -> Estimate:
-            return by_length
-
-        request = self._request(asked)
-        draft = sketch(asked.name, request, self._world, estimator)
-        if settled(draft):
-            return finished(draft, request, self._world, estimator)
-        return await self.decide_measured(asked)
-
-    async def decide_measured(self, asked: Asked) -> Decision:
-        """Plan with the text measured."""
-        if len(asked.body) < MEASURE_INLINE:
-            measured = asked.codec.measure(asked.body)
-        else:
-            measured = await asyncio.to_thread(asked.codec.measure, asked.body)
-
-        def estimator(settings: EstimatorSettings) -> Estimate:
-            return by_ratio(asked.shape, measured, settings)
-
-        return plan(asked.name, self._request(asked), self._world, estimator)
-
-    def _request(self, asked: Asked) -> Request:
-        return Request(
-            shape=asked.shape,
-            seed=self._chance(),
-            counters=self._counters,
-            today=datetime.now(UTC).date().isoformat(),
-        )
-
-    async def _attempts(self, asked: Asked, decision: Decision) -> web.StreamResponse:
+    async def _attempts(self, asked: Asked, planned: Planned) -> web.StreamResponse:
         """Try the candidates in turn; no await stands between planning and the first of them."""
-        planned = {
-            alloy: self._counters.get(alloy, 0)
-            for candidate in decision.attempts
-            for alloy in candidate.turns
-        }
+        decision = planned.sized.decision
         clock = asyncio.get_running_loop().time
         steps = attempt(decision.attempts, decision.policy)
         step: Try = next(steps)
+        moved: set[str] = set()
         while True:
-            self._advance(step.candidate, planned)
+            self._planner.attempted(planned, step.candidate, moved)
             left = decision.policy.deadline - (clock() - asked.started)
             try:
                 got = await self._tries.one(asked, step.candidate, left)
@@ -119,15 +84,21 @@ class Pipeline:
                 try:
                     step = steps.send(failed)
                 except StopIteration as stop:
-                    return self._gave_up(asked, decision, stop.value)
+                    return self._gave_up(asked, planned, stop.value)
                 continue
             steps.close()
-            return await self._deliver(asked, decision, step, got)
+            return await self._deliver(asked, planned, step, got)
 
     async def _deliver(
-        self, asked: Asked, decision: Decision, step: Try, got: Got
+        self, asked: Asked, planned: Planned, step: Try, got: Got
     ) -> web.StreamResponse:
-        headers = own_headers(asked.request_id, decision, step.candidate, step.number)
+        headers = own_headers(
+            asked.request_id,
+            planned.sized.decision,
+            step.candidate,
+            step.number,
+            degraded=planned.degraded,
+        )
         match got:
             case Whole():
                 response = web.Response(status=got.reply.status, body=got.body)
@@ -169,11 +140,17 @@ class Pipeline:
             log.info("%s %s by %s", asked.request_id, outcome, candidate.model)
 
     def _gave_up(
-        self, asked: Asked, decision: Decision, failures: tuple[Failed, ...]
+        self, asked: Asked, planned: Planned, failures: tuple[Failed, ...]
     ) -> web.StreamResponse:
         """Answer with the first cause; one upstream's own refusal is passed on as it came."""
         first = failures[0]
-        headers = own_headers(asked.request_id, decision, first.candidate, len(failures))
+        headers = own_headers(
+            asked.request_id,
+            planned.sized.decision,
+            first.candidate,
+            len(failures),
+            degraded=planned.degraded,
+        )
         if len(failures) == 1 and self._tries.passes(first):
             response = web.Response(status=first.failure.status or 502, body=first.failure.body)
             response.headers.extend((*first.failure.headers, *headers.items()))
@@ -185,11 +162,10 @@ class Pipeline:
             refusal.headers.extend(about_limits(first.failure.headers))
         return refusal
 
-    def _advance(self, candidate: Candidate, planned: dict[str, int]) -> None:
-        """Move the counters of the round-robin alloys whose head this attempt is, once each."""
-        for alloy in candidate.turns:
-            if (before := planned.pop(alloy, None)) is not None:
-                self._counters[alloy] = before + 1
+
+def wants_decision(asked: Asked) -> bool:
+    """Tell whether the client wants to know what would be done, and nothing sent."""
+    return asked.request.headers.get(DRY_RUN, "").strip().lower() in {"1", "true", "yes"}
 
 
 def _cut(asked: Asked) -> None:

@@ -12,6 +12,7 @@ from gatewayctl.core.errors import ApiError, ErrorKind
 from gatewayctl.core.routing.decision import Candidate, Decision
 from gatewayctl.protocols.codec import Codec, WireError
 
+_JSON = msgspec.json.Encoder(decimal_format="number")
 _VISIBLE = "!#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ "
 
 
@@ -25,13 +26,18 @@ def header(value: str) -> str:
     return quote(value, safe=_VISIBLE)
 
 
+def as_json(value: object) -> bytes:
+    """Return a value as JSON, its decimals as numbers, as the command line prints them."""
+    return _JSON.encode(value)
+
+
 def json_reply(
     status: int, value: object, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     """Return a JSON reply; bytes are taken as JSON already."""
     return web.Response(
         status=status,
-        body=value if isinstance(value, bytes) else msgspec.json.encode(value),
+        body=value if isinstance(value, bytes) else as_json(value),
         content_type="application/json",
         headers=headers,
     )
@@ -65,9 +71,13 @@ def own_headers(
     decision: Decision | None = None,
     candidate: Candidate | None = None,
     attempts: int = 0,
+    *,
+    degraded: str | None = None,
 ) -> dict[str, str]:
-    """Return the ``x-gatewayctl-*`` headers of a reply."""
+    """Return the ``x-gatewayctl-*`` headers of a reply; ``degraded`` is what fell short."""
     headers = {"server": "gatewayctl", "x-gatewayctl-request-id": request_id}
+    if degraded is not None:
+        headers["x-gatewayctl-degraded"] = header(degraded)
     if decision is not None:
         headers["x-gatewayctl-attempts"] = str(attempts)
         if decision.route is not None:

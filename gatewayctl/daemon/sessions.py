@@ -16,6 +16,9 @@ from gatewayctl.core.shape import Conversation
 LIMIT = 10_000
 """How many conversations are remembered; beyond, the one that was silent longest is forgotten."""
 
+PICKS = 256
+"""How many picks one session remembers: an agent may have many conversations under one name."""
+
 OWN_HEADER = "x-gatewayctl-session"
 _CLAUDE_HEADER = "x-claude-code-session-id"
 _CODEX_HEADERS = ("session-id", "session_id", "thread-id", "conversation_id")
@@ -45,15 +48,16 @@ class Sessions:
         """
         told = _told(headers, conversation)
         if told is not None:
-            return self.named(told, conversation.turn)
+            return self.named(told, conversation)
         if conversation.opening is None:
             return None
         key = self._key("opening", conversation.opening)
-        return self._session(key, conversation.turn, inferred=True)
+        return self._session(key, conversation, inferred=True)
 
-    def named(self, told: str, turn: int) -> Session:
+    def named(self, told: str, conversation: Conversation) -> Session:
         """Return the session that a client calls so."""
-        return self._session(self._key("told", told.encode()), turn, inferred=False)
+        key = self._key("told", told.encode(errors="surrogateescape"))
+        return self._session(key, conversation, inferred=False)
 
     def remember(self, key: str, picks: Iterable[tuple[str, Pick]]) -> None:
         """Keep what routes picked; a later pick of the same route replaces the earlier."""
@@ -61,14 +65,24 @@ class Sessions:
         entry = self._entries.setdefault(key, _Entry(used=now, picks={}))
         entry.used = now
         entry.picks |= picks
+        while len(entry.picks) > PICKS:
+            del entry.picks[next(iter(entry.picks))]
         self._entries.move_to_end(key)
         self._forget(now)
 
-    def _session(self, key: str, turn: int, *, inferred: bool) -> Session:
+    def _session(self, key: str, conversation: Conversation, *, inferred: bool) -> Session:
         self._forget(self._clock())
         entry = self._entries.get(key)
         picks = {} if entry is None else dict(entry.picks)
-        return Session(key=key, inferred=inferred, turn=turn, picks=picks)
+        opening = conversation.opening
+        return Session(
+            key=key,
+            inferred=inferred,
+            thread="" if opening is None else self._key("thread", opening),
+            turn=conversation.turn,
+            continues=conversation.continues,
+            picks=picks,
+        )
 
     def _forget(self, now: float) -> None:
         """Drop what is too old or too much; the front of the line was silent longest."""

@@ -5,7 +5,7 @@ been sent to the client by then. Which candidate comes next is ``core.attempts``
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 import msgspec
@@ -63,7 +63,7 @@ class Tries:
     async def one(self, asked: Asked, candidate: Candidate, left: float) -> Got:
         """Attempt a candidate within ``left`` seconds; raise ``UpstreamFailed``."""
         settings = self._settings.providers[candidate.provider]
-        override = self._settings.models.get(candidate.model)
+        override = self._settings.model(candidate.model)
         timeouts = _timeouts(settings.timeouts, override)
         limit = _to_commit(asked, candidate, timeouts, left)
         headers = asked.request.headers
@@ -74,16 +74,7 @@ class Tries:
                 if settings.provider.auth is Auth.KEY:
                     credential = await self._credentials.get(settings)
                 secrets = partial(scrub, settings, credential, headers)
-                call = await offloaded(
-                    len(asked.body),
-                    _call,
-                    asked,
-                    candidate,
-                    settings,
-                    override,
-                    credential,
-                    timeouts,
-                )
+                call = _call(asked, candidate, settings, override, credential, timeouts)
                 reply = await self._upstream.send(call)
                 return await self._committed(asked, candidate, reply, secrets)
         except TimeoutError as error:
@@ -116,7 +107,7 @@ class Tries:
                     classify(candidate.protocol, reply.status, reply.headers, body)
                 )
             if asked.shape.stream and reply.content_type in {"text/event-stream", ""}:
-                requested = asked.codec.usage_requested(asked.body)
+                requested = asked.codec.usage_requested(asked.body, asked.reading.layout)
                 stream = Stream(reply, asked.codec, secrets, usage_requested=requested)
                 await stream.commit()
                 got = Streamed(reply=reply, stream=stream)
@@ -151,24 +142,25 @@ def _call(
     asked: Asked,
     candidate: Candidate,
     settings: ProviderSettings,
-    override: ModelOverride | None,
+    override: ModelOverride,
     credential: str | None,
     timeouts: Timeouts,
 ) -> Call:
     if not serves(settings, asked.request.headers.get("User-Agent", "")):
         raise UpstreamFailed(_not_served(settings))
+    changes = _changes(asked, candidate, settings, override)
     return Call(
         provider=settings,
         url=f"{settings.base_url}{asked.codec.path}{_query(asked.request)}",
         headers=request_headers(settings, candidate.protocol, asked.request.headers, credential),
-        body=asked.codec.patch(asked.body, _changes(asked, candidate, settings, override)),
+        body=asked.codec.patch(asked.body, changes, asked.reading.layout),
         stream=asked.shape.stream,
         timeouts=timeouts,
     )
 
 
 def _changes(
-    asked: Asked, candidate: Candidate, settings: ProviderSettings, override: ModelOverride | None
+    asked: Asked, candidate: Candidate, settings: ProviderSettings, override: ModelOverride
 ) -> Changes:
     """Return the edits to the body; with a forwarded credential only name and clamped budget."""
     if settings.provider.auth is Auth.FORWARD:
@@ -177,8 +169,8 @@ def _changes(
         model=candidate.upstream_model,
         output_budget=candidate.send_budget,
         include_usage=asked.shape.stream,
-        set={} if override is None else {key: bytes(raw) for key, raw in override.set.items()},
-        drop=() if override is None else override.drop,
+        set={key: bytes(raw) for key, raw in override.set.items()},
+        drop=override.drop,
         strip_billing=settings.flags.get("strip_billing_attribution", True),
     )
 
@@ -194,8 +186,8 @@ def _not_served(settings: ProviderSettings) -> Failure:
     )
 
 
-def _timeouts(base: Timeouts, override: ModelOverride | None) -> Timeouts:
-    given: Mapping[str, float] = {} if override is None else override.timeouts
+def _timeouts(base: Timeouts, override: ModelOverride) -> Timeouts:
+    given = override.timeouts
     return msgspec.structs.replace(base, **given) if given else base
 
 

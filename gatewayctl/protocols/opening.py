@@ -50,13 +50,18 @@ _CONTEXT = (
 
 
 def conversation(
-    system: Iterable[bytes], users: Sequence[bytes], session: str | None = None
+    system: Iterable[bytes],
+    users: Sequence[bytes],
+    session: str | None = None,
+    *,
+    continues: bool,
 ) -> Conversation:
     """Return what tells a conversation from others.
 
     ``system`` holds the instructions that stand before the first user message, ``users`` the
     genuine user messages in order, both as the JSON of a message's content (text, or parts of
-    which some hold ``text``), ``session`` the session that the body itself names.
+    which some hold ``text``), ``session`` the session that the body itself names. ``continues``:
+    tool results stand after the last user message.
     """
     if not users:
         return Conversation(session=session)
@@ -66,7 +71,9 @@ def conversation(
             digest.update(steady(text).encode())
     digest.update(b"\0")
     digest.update(_first_words(users))
-    return Conversation(session=session, opening=digest.digest(), turn=len(users))
+    return Conversation(
+        session=session, opening=digest.digest(), turn=len(users), continues=continues
+    )
 
 
 def steady(text: str) -> str:

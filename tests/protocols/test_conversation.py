@@ -130,7 +130,8 @@ def test_a_chat_conversation_is_known_by_its_first_messages() -> None:
     tool = {"role": "tool", "tool_call_id": "c", "content": "ok"}
     late = {"role": "system", "content": "Hurry."}
     one = read("chat_completions", messages=[system, user])
-    assert read("chat_completions", messages=[system, user, answer, tool, late]) == one
+    going_on = read("chat_completions", messages=[system, user, answer, tool, late])
+    assert going_on == msgspec.structs.replace(one, continues=True)
     assert read("chat_completions", messages=[system, user, answer, user]).turn == 2
     other = {"role": "system", "content": "Be brief."}
     assert read("chat_completions", messages=[other, user]).opening != one.opening
@@ -211,3 +212,72 @@ def test_nobody_spoke_yet() -> None:
     assert read("messages", messages=[], max_tokens=1) == Conversation()
     odd = [{"role": ["user"], "content": 3}, {"role": "assistant"}]
     assert read("chat_completions", messages=odd) == Conversation()
+
+
+CALL = {"type": "tool_use", "id": "t", "name": "read", "input": {}}
+RESULT = {"type": "tool_result", "tool_use_id": "t", "content": "x"}
+CONTINUED: list[tuple[str, dict[str, Any], bool]] = [
+    ("chat_completions", {"messages": [{"role": "user", "content": "a"}]}, False),
+    (
+        "chat_completions",
+        {"messages": [{"role": "user", "content": "a"}, {"role": "tool", "content": "b"}]},
+        True,
+    ),
+    (
+        "chat_completions",
+        {
+            "messages": [
+                {"role": "user", "content": "a"},
+                {"role": "tool", "content": "b"},
+                {"role": "user", "content": "c"},
+            ]
+        },
+        False,
+    ),
+    (
+        "chat_completions",
+        {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
+        False,
+    ),
+    (
+        "messages",
+        {
+            "messages": [
+                {"role": "user", "content": "a"},
+                {"role": "assistant", "content": [CALL]},
+                {"role": "user", "content": [RESULT, {"type": "text", "text": "reminder"}]},
+            ]
+        },
+        True,
+    ),
+    (
+        "messages",
+        {
+            "messages": [
+                {"role": "user", "content": [RESULT]},
+                {"role": "user", "content": "and now?"},
+            ]
+        },
+        False,
+    ),
+    ("responses", {"input": "a"}, False),
+    (
+        "responses",
+        {
+            "input": [
+                {"type": "message", "role": "user", "content": "a"},
+                {"type": "function_call", "call_id": "t", "name": "f", "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "t", "output": "x"},
+            ]
+        },
+        True,
+    ),
+]
+
+
+@pytest.mark.parametrize(("protocol", "fields", "continues"), CONTINUED)
+def test_tool_results_after_the_users_last_words_continue_the_turn(
+    protocol: str, fields: dict[str, Any], continues: bool
+) -> None:
+    """Only then does a blend keep its model: the user's next words are a new turn."""
+    assert read(protocol, **fields).continues is continues

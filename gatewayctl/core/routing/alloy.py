@@ -65,6 +65,7 @@ def blend(
         ceiling=ceiling,
         turns=alloy.strategy is AlloyStrategy.ROUND_ROBIN and not holds,
         picks=picks,
+        memory=_memory(alloy, planning.session),
         held=holds,
     )
 
@@ -73,10 +74,17 @@ def _kept(alloy: Alloy, session: Session | None) -> Pick | None:
     """Return what this session picked before, where the alloy's scope still covers it."""
     if session is None or alloy.scope is AlloyScope.REQUEST:
         return None
-    pick = session.picks.get(alloy.id)
-    if pick is None or (alloy.scope is AlloyScope.TURN and pick.turn != session.turn):
-        return None
-    return pick
+    pick = session.picks.get(_memory(alloy, session))
+    if pick is None or alloy.scope is AlloyScope.SESSION:
+        return pick
+    return pick if session.continues and pick.turn == session.turn else None
+
+
+def _memory(alloy: Alloy, session: Session | None) -> str:
+    """Return under what the alloy's pick is remembered: a turn belongs to one conversation."""
+    if session is None or alloy.scope is AlloyScope.SESSION:
+        return alloy.id
+    return session.of_thread(alloy.id)
 
 
 def _first(alloy: Alloy, order: list[int], name: str) -> bool:

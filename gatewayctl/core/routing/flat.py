@@ -93,7 +93,7 @@ class _Gathering:
         for position, child in enumerate(tree.children):
             if tree.picks:
                 kept = tree.picks[position : position + 1]
-                remembered = (*picks, (tree.id, kept[0])) if kept else picks
+                remembered = (*picks, (tree.memory or tree.id, kept[0])) if kept else picks
             if held:
                 self._held(child, turns, remembered)
                 held = False

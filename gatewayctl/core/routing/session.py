@@ -21,13 +21,23 @@ class Pick(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """One conversation: ``picks`` maps a route's id to what it picked last.
+    """One session: ``picks`` maps a route's memory to what it picked last.
+
+    That is its id, or ``of_thread`` where a route remembers each conversation by itself.
 
     An ``inferred`` key (by the conversation's opening, not told by the client) keeps affinity
-    only: it never causes a refusal.
+    only: it never causes a refusal. One session may hold several conversations at once (an agent
+    and its helpers): ``thread`` tells them apart. ``continues``: the turn is under way, tool
+    results having come since the user's last words.
     """
 
     key: str
     inferred: bool
+    thread: str = ""
     turn: int = 0
+    continues: bool = False
     picks: Mapping[str, Pick] = {}
+
+    def of_thread(self, route: str) -> str:
+        """Return under what a route remembers this conversation alone."""
+        return f"{route}#{self.thread}" if self.thread else route

@@ -55,7 +55,7 @@ class Branch(msgspec.Struct, frozen=True, kw_only=True):
 
     ``ceiling`` is what it can hold, in tokens, None when unknown. ``turns`` is set on a
     round-robin alloy: attempting its first child moves its counter. ``picks`` is what a session
-    remembers of this route for each child, empty where nothing is. ``held``: the first child was
+    remembers of this route for each child, by ``memory``, empty where nothing is. ``held``: the first child was
     kept from an earlier request, and stands before the others even where it is grey.
     """
 
@@ -67,6 +67,7 @@ class Branch(msgspec.Struct, frozen=True, kw_only=True):
     ceiling: int | None
     turns: bool = False
     picks: tuple[Pick, ...] = ()
+    memory: str = ""
     held: bool = False
 
 

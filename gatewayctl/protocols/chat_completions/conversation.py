@@ -19,6 +19,7 @@ class _Request(msgspec.Struct):
     messages: list[_Message]
 
 
+_RESULTS = ("tool", "function")  # a tuple, since what stands as a role may be anything
 _REQUEST = msgspec.json.Decoder(_Request)
 
 
@@ -29,9 +30,13 @@ def conversation(body: bytes, *, checked: bool) -> Conversation:
     """
     system: list[bytes] = []
     users: list[bytes] = []
+    continues = False
     for message in request_body.read(_REQUEST, body, checked=checked).messages:
         if message.role == "user":
             users.append(message.content)
+            continues = False
+        elif message.role in _RESULTS:
+            continues = True
         elif message.role in SYSTEM_ROLES and not users:
             system.append(message.content)
-    return opening.conversation(system, users)
+    return opening.conversation(system, users, continues=continues)

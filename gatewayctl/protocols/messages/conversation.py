@@ -19,6 +19,10 @@ class _Message(msgspec.Struct):
     content: msgspec.Raw = msgspec.Raw()
 
 
+class _Block(msgspec.Struct):
+    type: Any = None
+
+
 class _Request(msgspec.Struct):
     messages: list[_Message]
     system: msgspec.Raw = msgspec.Raw()
@@ -26,6 +30,7 @@ class _Request(msgspec.Struct):
 
 
 _REQUEST = msgspec.json.Decoder(_Request)
+_BLOCKS = msgspec.json.Decoder(list[_Block])
 _RESULT = b'"tool_result"'
 _SESSION = re.compile(r"_session_([\w-]{1,128})\Z", re.ASCII)
 _LONGEST = 1024  # characters of a user id that are looked at
@@ -39,22 +44,25 @@ def conversation(body: bytes, *, checked: bool) -> Conversation:
     request = request_body.read(_REQUEST, body, checked=checked)
     system: list[bytes] = [request.system]
     users: list[bytes] = []
+    continues = False
     for message in request.messages:
-        if message.role == "user" and not _holds_result(message.content):
-            users.append(message.content)
+        if message.role == "user":
+            continues = _holds_result(message.content)
+            if not continues:
+                users.append(message.content)
         elif message.role == "system" and not users:
             system.append(message.content)
-    return opening.conversation(system, users, _session(request.metadata))
+    return opening.conversation(system, users, _session(request.metadata), continues=continues)
 
 
 def _holds_result(content: msgspec.Raw) -> bool:
     """Tell whether a message's content has a block that is a tool's result."""
     if _RESULT not in bytes(content):  # as text it would stand between escaped quotes
         return False
-    blocks = request_body.value(content)
-    return isinstance(blocks, list) and any(
-        isinstance(block, dict) and block.get("type") == "tool_result" for block in blocks
-    )
+    try:
+        return any(block.type == "tool_result" for block in _BLOCKS.decode(content))
+    except (msgspec.DecodeError, RecursionError):
+        return False  # text
 
 
 def _session(metadata: Any) -> str | None:

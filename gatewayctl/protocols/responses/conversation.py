@@ -16,6 +16,7 @@ from gatewayctl.protocols.measure import SYSTEM_ROLES
 
 class _Item(msgspec.Struct):
     role: Any = None
+    type: Any = None
     content: msgspec.Raw = msgspec.Raw()
 
 
@@ -24,6 +25,7 @@ class _Request(msgspec.Struct):
     instructions: msgspec.Raw = msgspec.Raw()
 
 
+_RESULT = "_output"  # function_call_output, custom_tool_call_output, …
 _REQUEST = msgspec.json.Decoder(_Request)
 
 
@@ -35,12 +37,16 @@ def conversation(body: bytes, *, checked: bool) -> Conversation:
     request = request_body.read(_REQUEST, body, checked=checked)
     system: list[bytes] = [request.instructions]
     users: list[bytes] = []
+    continues = False
     if isinstance(request.input, str):
         users.append(msgspec.json.encode(request.input))
     else:
         for item in request.input or ():
             if item.role == "user":
                 users.append(item.content)
+                continues = False
+            elif isinstance(item.type, str) and item.type.endswith(_RESULT):
+                continues = True
             elif item.role in SYSTEM_ROLES and not users:
                 system.append(item.content)
-    return opening.conversation(system, users)
+    return opening.conversation(system, users, continues=continues)
