@@ -1,7 +1,8 @@
 """A small world for routing tests: providers, models and routes as plain values."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 import msgspec
 
@@ -20,6 +21,7 @@ from gatewayctl.core.model import (
 from gatewayctl.core.routing.decision import Decision, Estimate, Method
 from gatewayctl.core.routing.graph import Place, Route, RouteGraph
 from gatewayctl.core.routing.plan import plan
+from gatewayctl.core.routing.session import Session
 from gatewayctl.core.routing.world import Request
 from gatewayctl.core.shape import RequestShape
 
@@ -34,8 +36,9 @@ def model(
     most_output: int | None = None,
     lacks: Sequence[Capability] = (),
     retires_at: str | None = None,
+    prices: tuple[str, str] | None = None,
 ) -> ModelFacts:
-    """Return facts of one model, all said by ``test``."""
+    """Return facts of one model, all said by ``test``; ``prices`` are of input and output."""
 
     def said(value: int | None) -> Sourced[int] | None:
         return None if value is None else Sourced(value=value, source="test")
@@ -46,6 +49,10 @@ def model(
         context_window=said(window),
         max_input_tokens=said(most_input),
         max_output_tokens=said(most_output),
+        prices={
+            name: Sourced(value=Decimal(value), source="test")
+            for name, value in zip(("input", "output"), prices or (), strict=False)
+        },
         capabilities={each: Sourced(value=False, source="test") for each in lacks},
         retires_at=None if retires_at is None else Sourced(value=retires_at, source="test"),
     )
@@ -147,12 +154,13 @@ def shape(
     needs: Sequence[Capability] = (),
     protocol: WireProtocol = WireProtocol.CHAT_COMPLETIONS,
     thinking: int = 0,
+    stream: bool = False,
 ) -> RequestShape:
     """Return a request's shape; its size comes from the estimator."""
     return RequestShape(
         protocol=protocol,
         model="any",
-        stream=False,
+        stream=stream,
         body_bytes=100,
         output_budget=output,
         needs=frozenset(needs),
@@ -187,9 +195,20 @@ def decide(
     seed: int = 0,
     counters: dict[str, int] | None = None,
     today: str = "2026-01-01",
+    session: Session | None = None,
+    headers: Mapping[str, str] | None = None,
+    client: str | None = None,
 ) -> Decision:
     """Plan one request of a given size."""
-    request = Request(shape=asked or shape(), seed=seed, counters=counters or {}, today=today)
+    request = Request(
+        shape=asked or shape(),
+        seed=seed,
+        counters=counters or {},
+        today=today,
+        headers=headers or {},
+        client=client,
+        session=session,
+    )
     return plan(name, request, world, Sized(size) if isinstance(size, int) else size)
 
 
