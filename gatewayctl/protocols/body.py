@@ -56,6 +56,14 @@ def value(raw: msgspec.Raw) -> Any:
     return read(_ANY, bytes(raw), checked=True)
 
 
+def convert(given: Any, form: type[T], path: str) -> T:
+    """Check decoded JSON that stands at ``path``; numbers may be written as text."""
+    try:
+        return msgspec.convert(given, form, strict=False)
+    except msgspec.ValidationError as error:
+        raise _wrong_type(str(error), path) from error
+
+
 def check_utf8(body: bytes) -> None:
     """Raise ``RequestInvalid`` with the offset of the first byte that is not UTF-8.
 
@@ -90,9 +98,9 @@ def invalid(path: str, message: str) -> RequestInvalid:
     return RequestInvalid(f"{path}: {message}", path)
 
 
-def _wrong_type(text: str) -> RequestInvalid:
+def _wrong_type(text: str, root: str = "$") -> RequestInvalid:
     at = _AT.search(text)
-    path = at.group(1) if at else "$"
+    path = f"{root}{at.group(1)[1:]}" if at else root
     reason = text[: at.start()] if at else text
     if missing := _MISSING.match(reason):
         return invalid(f"{path}.{missing.group(1)}", "this field is required.")

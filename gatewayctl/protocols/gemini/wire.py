@@ -1,0 +1,70 @@
+"""What is read of Gemini requests. Fields that are not named here pass as bytes.
+
+Google's servers take each field by two names, ``maxOutputTokens`` and ``max_output_tokens``, one
+object where a list is expected, and a number written as text; so does this. Null is taken for
+absent.
+"""
+
+from typing import Annotated, Any
+
+import msgspec
+
+from gatewayctl.protocols.body import Count, Name, Tokens
+
+Members = dict[str, msgspec.Raw]
+"""An object whose fields are looked up by both of their names."""
+
+
+class Content(msgspec.Struct):
+    """One turn, or the system instruction; no role is the user's."""
+
+    role: str | None = None
+    parts: list[Members] | Members | None = None
+
+
+class Request(msgspec.Struct):
+    """A request for an answer; one for a count may hold such a request as a whole."""
+
+    model: Name | None = None
+    contents: list[Content] | Content | None = None
+    system_instruction: Content | None = msgspec.field(name="systemInstruction", default=None)
+    system_instruction_: Content | None = msgspec.field(name="system_instruction", default=None)
+    tools: list[Members] | Members | None = None
+    tool_config: Any = msgspec.field(name="toolConfig", default=None)
+    tool_config_: Any = msgspec.field(name="tool_config", default=None)
+    generation_config: Any = msgspec.field(name="generationConfig", default=None)
+    generation_config_: Any = msgspec.field(name="generation_config", default=None)
+    cached_content: str | None = msgspec.field(name="cachedContent", default=None)
+    cached_content_: str | None = msgspec.field(name="cached_content", default=None)
+    whole: "Request | None" = msgspec.field(name="generateContentRequest", default=None)
+    whole_: "Request | None" = msgspec.field(name="generate_content_request", default=None)
+
+
+class ThinkingConfig(msgspec.Struct, rename="camel"):
+    """How much the model may think: a budget (-1 as it likes, 0 not at all) or a level."""
+
+    thinking_budget: Annotated[int, msgspec.Meta(ge=-1, le=2**31 - 1)] | None = None
+    thinking_level: str | None = None
+    include_thoughts: bool | None = None
+
+
+class GenerationConfig(msgspec.Struct, rename="camel"):
+    """Wishes about the answer."""
+
+    max_output_tokens: Tokens | None = None
+    candidate_count: Count | None = None
+    response_schema: Any = None
+    response_json_schema: Any = None
+    thinking_config: ThinkingConfig | None = None
+
+
+class FunctionCallingConfig(msgspec.Struct, rename="camel"):
+    """Whether a function must be called."""
+
+    mode: str | None = None
+
+
+class ToolConfig(msgspec.Struct, rename="camel"):
+    """How tools are to be used."""
+
+    function_calling_config: FunctionCallingConfig | None = None
