@@ -292,7 +292,7 @@ class Counter:
 
 def _cause(error: Exception) -> str:
     match error:
-        case EOFError():
+        case EOFError() | ConnectionError():
             return "it ended"
         case OSError(strerror=str() as text):
             return text

@@ -122,7 +122,7 @@ def test_the_empty_text_has_no_tokens(vocabulary: str) -> None:
 
 
 def test_a_text_seen_before_is_not_encoded_again() -> None:
-    """A long text's count is remembered by its digest, across requests."""
+    """A long text's count is remembered by its hash, across requests."""
     once = subject.Encoder("cl100k_base")
     text = PROSE * 3
     first = once.count(text)
@@ -137,7 +137,7 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(100):
         once.count(f"{number} is a number, and this a text that is long enough to be remembered")
     assert len(once._counts) == 10
-    assert all(len(key) == 16 for key in once._counts)
+    assert not any(isinstance(part, str) for key in once._counts for part in key)
 
 
 class Reluctant:
