@@ -55,8 +55,9 @@ class Branch(msgspec.Struct, frozen=True, kw_only=True):
 
     ``ceiling`` is what it can hold, in tokens, None when unknown. ``turns`` is set on a
     round-robin alloy: attempting its first child moves its counter. ``picks`` is what a session
-    remembers of this route for each child, by ``memory``, empty where nothing is. ``held``: the first child was
-    kept from an earlier request, and stands before the others even where it is grey.
+    remembers of this route for each child, empty where nothing is, and ``memory`` under which
+    name (``""``: the route's). ``held``: the first child was kept from an earlier request, and
+    stands before the others even where it is grey.
     """
 
     id: str
