@@ -21,39 +21,32 @@ class Segment(StrEnum):
 
 
 class TextStats(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts of a text that token ratios are taken over. ``chars`` is code points.
+    """Counts of a text from which tokens are estimated: see ``core.text``, which makes them.
 
-    ``words`` are runs between white space; the rest are disjoint classes of code points:
-    ``letters`` (ASCII), ``spaces`` (ASCII white space), ``marks`` (every other ASCII character:
-    digits, punctuation), ``narrow`` (two UTF-8 bytes: accents, Cyrillic, Arabic …), ``indic``
-    (three, up to U+1FFF: Indic, Thai, Georgian …), ``wide`` (the other three: CJK, Hangul …),
-    ``astral`` (four: emoji …), and ``opaque``: ASCII letters and digits in runs so long that they
-    are no words (base64, hashes). The classes add up to ``chars``.
+    ``chars`` is code points; all else counts bytes of UTF-8 or places between them. ``words`` are
+    runs between white space, ``letters`` ASCII letters and every byte beyond ASCII, ``runs`` the
+    runs of those, and ``long_letters`` the ones with at least four before them in their run.
+    ``digit_runs`` and ``long_digits`` (with three before them) are the same of digits. ``lines``
+    are runs of line ends, ``marked_lines`` those right after punctuation, ``gaps`` runs of more
+    than one blank and blanks before a digit. ``weight`` sums the weights of all bytes but repeated
+    punctuation, in twentieths of a token.
     """
 
     chars: int = 0
     words: int = 0
     letters: int = 0
-    spaces: int = 0
-    marks: int = 0
-    narrow: int = 0
-    indic: int = 0
-    wide: int = 0
-    astral: int = 0
-    opaque: int = 0
+    runs: int = 0
+    long_letters: int = 0
+    digit_runs: int = 0
+    long_digits: int = 0
+    lines: int = 0
+    marked_lines: int = 0
+    gaps: int = 0
+    weight: int = 0
 
     def __add__(self, other: "TextStats") -> "TextStats":
         return TextStats(
-            chars=self.chars + other.chars,
-            words=self.words + other.words,
-            letters=self.letters + other.letters,
-            spaces=self.spaces + other.spaces,
-            marks=self.marks + other.marks,
-            narrow=self.narrow + other.narrow,
-            indic=self.indic + other.indic,
-            wide=self.wide + other.wide,
-            astral=self.astral + other.astral,
-            opaque=self.opaque + other.opaque,
+            **{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__}
         )
 
 

@@ -15,10 +15,9 @@ from gatewayctl.core.shape import Measured, Segment, TextStats
 AUTO = EstimatorSettings()
 
 
-def measured(**classes: int) -> Measured:
-    """Return one message's text by class."""
-    chars = sum(count for name, count in classes.items() if name != "words")
-    return Measured(segments={Segment.MESSAGES: TextStats(chars=chars, **classes)}, messages=1)
+def measured(**counts: int) -> Measured:
+    """Return one message's text by what was counted in it."""
+    return Measured(segments={Segment.MESSAGES: TextStats(**counts)}, messages=1)
 
 
 def big(size: int) -> int:
@@ -31,7 +30,7 @@ def test_char_ratio_is_exactly_what_the_config_says() -> None:
     settings = EstimatorSettings(
         kind=EstimatorKind.CHAR_RATIO, chars_per_token=Decimal(4), safety_margin=Decimal("1.25")
     )
-    got = by_ratio(shape(), measured(letters=8, words=1), settings)
+    got = by_ratio(shape(), measured(chars=8, letters=8, words=1), settings)
     assert (got.low, got.likely, got.high) == (1, 2, 3)
     assert got.method is Method.RATIO
 
@@ -46,20 +45,14 @@ def test_the_bound_is_the_body_and_what_providers_add() -> None:
 def test_forty_thousand_words_are_at_least_forty_thousand_tokens() -> None:
     """No tokenizer in use joins words, so a low estimate never falls under their count."""
     body = msgspec.structs.replace(shape(), body_bytes=big(80_000))
-    got = by_ratio(body, measured(letters=40_000, spaces=40_000, words=40_000), AUTO)
+    got = by_ratio(body, measured(chars=80_000, letters=40_000, words=40_000, runs=40_000), AUTO)
     assert got.low >= 40_000
 
 
 @given(
     st.builds(
         measured,
-        letters=st.integers(0, 10**6),
-        spaces=st.integers(0, 10**6),
-        marks=st.integers(0, 10**6),
-        narrow=st.integers(0, 10**6),
-        wide=st.integers(0, 10**6),
-        astral=st.integers(0, 10**6),
-        words=st.integers(0, 10**5),
+        **{name: st.integers(0, 10**6) for name in TextStats.__struct_fields__},
     ),
     st.sampled_from([EstimatorKind.AUTO, EstimatorKind.CHAR_RATIO]),
     st.decimals("1", "3", places=2),

@@ -1,74 +1,14 @@
-"""Counting text by classes of characters."""
+"""Measuring requests: everything that counts is counted, once, where it belongs."""
 
 import json
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gatewayctl.core.model import WireProtocol
-from gatewayctl.core.shape import Segment, TextStats
-from gatewayctl.protocols import measure
+from gatewayctl.core.shape import Segment
 from gatewayctl.protocols.catalog import CODECS
-from gatewayctl.protocols.measure import Tally
-
-
-def counted(*texts: str) -> TextStats:
-    """Count texts into one segment and return its counts."""
-    tally = Tally()
-    for text in texts:
-        tally.text(Segment.MESSAGES, text)
-    return tally.done().segments.get(Segment.MESSAGES, TextStats())
-
-
-@pytest.mark.parametrize(
-    ("text", "stats"),
-    [
-        ("", TextStats()),
-        ("Hello you", TextStats(chars=9, words=2, letters=8, spaces=1)),
-        (" a1, b\n", TextStats(chars=7, words=2, letters=2, spaces=3, marks=2)),
-        ("\x00\x7f~", TextStats(chars=3, words=1, marks=3)),
-        ("h " + "a1" * 16, TextStats(chars=34, words=2, letters=1, spaces=1, opaque=32)),
-        ("a1" * 15, TextStats(chars=30, words=1, letters=15, marks=15)),
-        ("नमस्ते", TextStats(chars=6, words=1, indic=6)),
-        ("é漢😀", TextStats(chars=3, words=1, narrow=1, wide=1, astral=1)),
-    ],
-)
-def test_each_character_is_of_one_class(text: str, stats: TextStats) -> None:
-    """ASCII letters, white space and the rest; by the bytes of UTF-8; long runs are opaque."""
-    assert counted(text) == stats
-
-
-@given(
-    st.lists(
-        st.text(st.characters(exclude_categories=[]), max_size=40)
-        | st.text("aB7+ é", min_size=60, max_size=200),
-        max_size=5,
-    )
-)
-def test_the_classes_add_up(texts: list[str]) -> None:
-    """No character is lost or counted twice, half surrogate pairs included."""
-    stats = counted(*texts)
-    assert stats.chars == sum(len(text) for text in texts)
-    ascii_classes = (stats.letters, stats.spaces, stats.marks, stats.opaque)
-    assert (
-        sum(ascii_classes) + stats.narrow + stats.indic + stats.wide + stats.astral == stats.chars
-    )
-
-
-@given(st.text("a \né", min_size=1, max_size=20), st.integers(0, 8))
-def test_a_long_text_counts_as_if_it_were_looked_at_at_once(text: str, shift: int) -> None:
-    """Where one window ends and the next begins splits no word."""
-    window = measure._WINDOW
-    once = counted(text)
-    filler = "a" * (window - shift)
-    long = counted(filler + " " + text)
-    assert long.words == once.words + 1
-    assert long.chars == once.chars + window - shift + 1
-    joined = counted(filler + text)
-    assert joined.words == once.words + (text[0] in " \n")
 
 
 def content(protocol: WireProtocol, parts: Any, **fields: Any) -> dict[str, int]:
