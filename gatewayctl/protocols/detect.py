@@ -116,19 +116,20 @@ def _fields(data: bytes) -> dict[str, msgspec.Raw]:
     try:
         return request_body.read(_FIELDS, data)
     except RequestInvalid as error:
-        if _begins_with_object(data):
+        if _more_follows(data):
             raise RequestInvalid(
                 "one body is asked about, and more follows its end", "$"
             ) from error
         raise
 
 
-def _begins_with_object(data: bytes) -> bool:
+def _more_follows(data: bytes) -> bool:
     try:
-        json.JSONDecoder().raw_decode(data.decode())
+        text = data.decode()
+        _, end = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):
         return False
-    return True
+    return bool(text[end:].strip())
 
 
 def _check_no_messages(data: bytes) -> None:

@@ -60,11 +60,11 @@ def _named(data: bytes) -> tuple[bytes, str | None]:
     """Return a body that names a model, whatever it is, and the name it came with."""
     try:
         raw = bytes(_NAMED.decode(data).model)
+        model = msgspec.json.decode(raw) if raw else None
     except (msgspec.DecodeError, RecursionError):
         return data, None  # its reader says what is wrong with it
     if not raw:
         return splice(data, {"model": msgspec.json.encode(UNNAMED)}), None
-    model = msgspec.json.decode(raw)
     return data, model if isinstance(model, str) else None
 
 
