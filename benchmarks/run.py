@@ -6,8 +6,6 @@ under load has one core to itself where there are two.
 """
 
 import asyncio
-import contextlib
-import os
 import statistics
 import subprocess
 import sys
@@ -17,9 +15,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import lag
 import load
+from servers import HERE, pin, server
 
-HERE = Path(__file__).parent
 ROUNDS = 5
 SECONDS = 2.0
 CONFIG = """
@@ -39,30 +38,6 @@ context_window = 8192
 id = "route"
 targets = ["up/small", "up/m"]
 """
-
-
-@contextlib.contextmanager
-def server(core: int, *argv: str) -> Iterator[int]:
-    """Run a server on a core; yield the port that it prints, on either output, first."""
-    process = subprocess.Popen(
-        [sys.executable, *argv], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    try:
-        assert process.stdout is not None
-        pin(process.pid, core)
-        line = process.stdout.readline()
-        yield int(line.strip().rpartition(":")[2])
-    finally:
-        process.terminate()
-        process.wait(10)
-        if process.stdout is not None:
-            process.stdout.close()
-
-
-def pin(process: int, core: int) -> None:
-    """Give a process (0: this one) a core, where the system can."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(process, {core % (os.cpu_count() or 1)})
 
 
 def median(measure: Callable[[], float], rounds: int = ROUNDS) -> str:
@@ -125,6 +100,8 @@ def main() -> None:
         ),
     ):
         print(f"| {title} | {median(partial(process_time, *argv))} |", flush=True)
+    print()
+    lag.main()
 
 
 if __name__ == "__main__":
