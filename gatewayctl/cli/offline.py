@@ -22,7 +22,7 @@ from gatewayctl.registry.checking import CheckedAgainst
 from gatewayctl.registry.directory import Directory
 from gatewayctl.registry.lookup import Registry
 from gatewayctl.registry.table import Table
-from gatewayctl.upstream.credentials import Credentials
+from gatewayctl.upstream.at_hand import available
 
 
 class Mode(StrEnum):
@@ -104,4 +104,4 @@ def directory(
     """
     if every_kind:
         settings = with_every_provider(settings, environ)
-    return Directory(settings, registry(settings), Credentials(environ).available)
+    return Directory(settings, registry(settings), lambda each: available(each, environ))

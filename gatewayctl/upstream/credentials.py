@@ -26,7 +26,7 @@ from gatewayctl.config.settings import (
     Secret,
 )
 from gatewayctl.core.errors import Failure, FailureKind, UpstreamFailed
-from gatewayctl.core.model import Auth
+from gatewayctl.upstream.at_hand import available
 
 _LONGEST = 16 * 1024  # bytes of a credential
 
@@ -67,14 +67,8 @@ class Credentials:
         self._running: dict[tuple[str, ...], asyncio.Task[str]] = {}
 
     def available(self, settings: ProviderSettings) -> bool:
-        """Tell whether a provider can be called as far as credentials go.
-
-        True where it takes no key of the gateway's; else whether one is likely to be had, without
-        reading files or running programs.
-        """
-        if settings.provider.auth is not Auth.KEY:
-            return True
-        return any(self._is_there(secret) for secret in settings.secrets)
+        """Tell whether a provider can be called as far as credentials go."""
+        return available(settings, self._environ)
 
     async def get(self, settings: ProviderSettings) -> str | None:
         """Return the first credential that is there; None for a provider that names none.
@@ -98,19 +92,6 @@ class Credentials:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-
-    def _is_there(self, secret: Secret) -> bool:
-        match secret:
-            case FromEnv():
-                return bool(self._environ.get(secret.name, "").strip())
-            case FromFile():
-                return Path(secret.path).expanduser().is_file()
-            case FromCommand():
-                return True
-            case Plain():
-                return bool(secret.value.strip())
-            case _:
-                assert_never(secret)
 
     async def _read(self, secret: Secret) -> str:
         match secret:

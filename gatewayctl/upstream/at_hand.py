@@ -1,0 +1,42 @@
+"""Whether a provider's credential is likely to be had, without reading files or running programs.
+
+Light: the command line asks this of every provider. Reading one is ``credentials``' business.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import assert_never
+
+from gatewayctl.config.settings import (
+    FromCommand,
+    FromEnv,
+    FromFile,
+    Plain,
+    ProviderSettings,
+    Secret,
+)
+from gatewayctl.core.model import Auth
+
+
+def available(settings: ProviderSettings, environ: Mapping[str, str]) -> bool:
+    """Tell whether a provider can be called as far as credentials go.
+
+    True where it takes no key of the gateway's; else whether one is likely to be had.
+    """
+    if settings.provider.auth is not Auth.KEY:
+        return True
+    return any(_is_there(secret, environ) for secret in settings.secrets)
+
+
+def _is_there(secret: Secret, environ: Mapping[str, str]) -> bool:
+    match secret:
+        case FromEnv():
+            return bool(environ.get(secret.name, "").strip())
+        case FromFile():
+            return Path(secret.path).expanduser().is_file()
+        case FromCommand():
+            return True
+        case Plain():
+            return bool(secret.value.strip())
+        case _:
+            assert_never(secret)
