@@ -39,11 +39,13 @@ _gatewayctl() {
         'serve --log-level') _gatewayctl_words 'debug info warning error' "$current"; return ;;
         'serve --log-format') _gatewayctl_words 'text json' "$current"; return ;;
         'estimate -m'|'estimate --model') return ;;
-        'estimate --protocol') _gatewayctl_words 'chat_completions responses messages text' "$current"; return ;;
+        'estimate --protocol') _gatewayctl_words 'chat_completions responses messages gemini text' "$current"; return ;;
         'estimate --config') _gatewayctl_files "$current"; return ;;
-        'route-explain --protocol') _gatewayctl_words 'chat_completions responses messages text' "$current"; return ;;
-        'route-explain --seed') return ;;
+        'route-explain --protocol') _gatewayctl_words 'chat_completions responses messages gemini text' "$current"; return ;;
         'route-explain --max-output') return ;;
+        'route-explain --seed') return ;;
+        'route-explain --session') return ;;
+        'route-explain --url') return ;;
         'route-explain --config') _gatewayctl_files "$current"; return ;;
         'config validate --registry') _gatewayctl_words 'cache snapshot' "$current"; return ;;
         'config validate --as-of') return ;;
@@ -63,9 +65,9 @@ _gatewayctl() {
         '/-'*) _gatewayctl_words '--version -h --help' "$current" ;;
         '/'*) _gatewayctl_words 'serve estimate route-explain config models' "$current" ;;
         'serve/-'*) _gatewayctl_words '--config --host --port --demo --log-level --log-format -h --help' "$current" ;;
-        'estimate/-'*) _gatewayctl_words '-m --model --protocol --config --json -h --help' "$current" ;;
+        'estimate/-'*) _gatewayctl_words '-m --model --protocol --exact --config --json -h --help' "$current" ;;
         'estimate/'*) _gatewayctl_files "$current" ;;
-        'route-explain/-'*) _gatewayctl_words '--protocol --seed --max-output --config --json -h --help' "$current" ;;
+        'route-explain/-'*) _gatewayctl_words '--protocol --max-output --seed --session --live --url --config --json -h --help' "$current" ;;
         'route-explain/'*) _gatewayctl_files "$current" ;;
         'config/-'*) _gatewayctl_words '-h --help' "$current" ;;
         'config/'*) _gatewayctl_words 'validate init show path schema' "$current" ;;
