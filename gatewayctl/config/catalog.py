@@ -18,10 +18,6 @@ class Catalog(Protocol):
         """Tell whether the table has models of this kind at all."""
         ...
 
-    def lists(self, full_id: str) -> bool:
-        """Tell whether any source lists this id."""
-        ...
-
     def listed_by(self, model: str) -> Sequence[str]:
         """Return the kinds of which any source lists exactly this bare id."""
         ...
@@ -41,11 +37,6 @@ class EmptyCatalog:
     def covers(self, kind: str) -> bool:
         """Return False."""
         del kind
-        return False
-
-    def lists(self, full_id: str) -> bool:
-        """Return False."""
-        del full_id
         return False
 
     def listed_by(self, model: str) -> Sequence[str]:

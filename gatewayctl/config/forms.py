@@ -6,6 +6,7 @@ Each form reads one TOML value and says in JSON Schema what it takes. Which key 
 
 import ipaddress
 import re
+import unicodedata
 from decimal import Decimal
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -16,11 +17,14 @@ from gatewayctl.config.problems import Wrong
 from gatewayctl.config.settings import OverflowStatus
 
 _SIZE = re.compile(r"([0-9][0-9_]*)([KM])")
+_FRACTION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kKmM]?)(?:i?[bB])?")
 _FACTORS = {"K": 1024, "M": 1024 * 1024}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 _SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600)}
 _DIGITS = 18
 """More digits than any figure here has; it keeps absurd input from costing time."""
+_DECIMALS = 18
+_LARGEST_SIZE = 10**15
 _LONGEST_DURATION = 10**9
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
@@ -86,6 +90,30 @@ class Text(msgspec.Struct, frozen=True):
         return {"type": "string", "pattern": r"\S"}
 
 
+class Ident(msgspec.Struct, frozen=True):
+    """The name of a model, a route or an alias: no blanks around it, nothing that is not seen."""
+
+    def read(self, value: object) -> str:
+        """Return the name."""
+        name = Text().read(value)
+        if why := not_a_name(name):
+            raise Wrong("name-out-of-form", why, f'write "{name.strip()}"')
+        return name
+
+    def json_schema(self) -> dict[str, object]:
+        """Return a string that begins and ends with something."""
+        return {"type": "string", "pattern": r"^\S(.*\S)?$"}
+
+
+def not_a_name(name: str) -> str:
+    """Say why nobody could ask for a name as it is written, ``""`` where they can."""
+    if name != name.strip():
+        return "a name has no blanks before or after it"
+    if not name or any(unicodedata.category(char) in {"Cc", "Cf", "Zl", "Zp"} for char in name):
+        return "a name is not empty and has only characters that can be seen"
+    return ""
+
+
 class Whole(msgspec.Struct, frozen=True, kw_only=True):
     """An integer in a range."""
 
@@ -139,6 +167,10 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
         number = Decimal(value)
         if not number.is_finite():
             raise Wrong("not-finite", "must be a finite number")
+        exponent = number.as_tuple().exponent
+        if number and isinstance(exponent, int) and exponent < -_DECIMALS:
+            # arithmetic is exact: a tiny number would be a fraction of astronomical integers
+            raise Wrong("too-precise", f"must have at most {_DECIMALS} decimals")
         low = (self.above is not None and number <= self.above) or (
             self.least is not None and number < self.least
         )
@@ -188,6 +220,8 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
         size = self._size(value)
         if size < 0:
             raise Wrong("size-out-of-form", "must not be negative")
+        if size > _LARGEST_SIZE:
+            raise Wrong("size-out-of-form", f"must be at most {_LARGEST_SIZE}")
         if size < self.least:
             hint = f'write "{self.word}" for the registry\'s value' if self.word else ""
             raise Wrong(self.zero_code, f"must be at least {self.least}, found {size}", hint)
@@ -205,19 +239,29 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
             raise Wrong(
                 "size-out-of-form",
                 f"{msgspec.json.encode(value).decode()} is not a size",
-                'write an integer, or digits with K or M ("256K" is 262144)',
+                _size_hint(value),
             )
         return int(found[1].replace("_", "")) * _FACTORS[found[2]]
 
     def json_schema(self) -> dict[str, object]:
         """Return an integer or a string with a suffix, or the word."""
         ways: list[dict[str, object]] = [
-            {"type": "integer", "minimum": self.least},
+            {"type": "integer", "minimum": self.least, "maximum": _LARGEST_SIZE},
             {"type": "string", "pattern": f"^{_SIZE.pattern}$"},
         ]
         if self.word:
             ways.append({"const": self.word})
         return {"anyOf": ways}
+
+
+def _size_hint(written: str) -> str:
+    """Say how a size is written, with the integer where it is plain what was meant."""
+    found = _FRACTION.fullmatch(written.strip())
+    usual = 'write an integer, or digits with K or M ("256K" is 262144)'
+    if found is None or len(found[1]) > _DIGITS:
+        return usual
+    size = Decimal(found[1]) * _FACTORS.get(found[2].upper(), 1)
+    return f"write {int(size)}" if size == size.to_integral_value() else usual
 
 
 class Duration(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from gatewayctl.config.families import Families, Family
 from gatewayctl.config.settings import Timeouts
 from gatewayctl.core.model import Overflow, WireProtocol
 
@@ -52,6 +53,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     default_headers: Mapping[str, str]
     flags: Mapping[str, bool]
     tables: Tables
+    families: Families
 
 
 class _KindFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,6 +70,7 @@ class _KindFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     default_headers: dict[str, str] = {}
     flags: dict[str, bool] = {}
     tables: Tables = Tables()
+    families: tuple[Family, ...] = ()
 
 
 DEFAULT_FLAGS: Mapping[str, bool] = MappingProxyType({"strip_billing_attribution": True})
@@ -92,6 +95,7 @@ def _read(name: str, text: str) -> Kind:
         default_headers=MappingProxyType(file.default_headers),
         flags=MappingProxyType({**DEFAULT_FLAGS, **file.flags}),
         tables=file.tables,
+        families=Families(file.families),
     )
 
 

@@ -103,11 +103,12 @@ def _unlisted(doc: Document, names: Names, report: Report) -> None:
         if not isinstance(named, ExactModel) or full_id(named) in declared:
             continue
         listed = names.listed_as(full_id(named))
-        if names.catalog.covers(listed.partition("/")[0]) and not names.catalog.lists(listed):
+        known = names.listed(full_id(named)) is not None
+        if not known and names.catalog.covers(listed.partition("/")[0]):
             kind = f"{listed.partition('/')[0]}/"
             near = [
                 f"{named.provider}/{name.removeprefix(kind)}"
-                for name in names.catalog.nearest(listed)
+                for name in (names.catalog.nearest(listed) if report.few else ())
                 if name.startswith(kind)
             ]
             message = f"no source lists {full_id(named)}; it is forwarded as it is"
@@ -120,7 +121,7 @@ def _shadowed(doc: Document, names: Names, report: Report) -> None:
     for path, route in documents(doc):
         where = (*path, "id")
         provider, slash, _ = (route.id or "").partition("/")
-        if slash and provider in names.providers:
+        if slash and provider in names.kind_of:
             message = f"{route.id} means a model of the provider {provider}, never this route"
             report.warn(where, "shadowed-name", message, "choose another id")
         elif route.id and (other := alias(route.id, names.graph)) and other.pattern:
@@ -128,7 +129,7 @@ def _shadowed(doc: Document, names: Names, report: Report) -> None:
             report.warn(where, "shadowed-name", message, "choose another id or pattern")
     for name in doc.aliases:
         provider, slash, _ = name.partition("/")
-        if slash and provider in names.providers:
+        if slash and provider in names.kind_of:
             message = f"{name} means a model of the provider {provider}, never this alias"
             report.warn(("aliases", name), "shadowed-name", message, "choose another name")
 

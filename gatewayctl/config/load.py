@@ -5,12 +5,16 @@ The only place in ``config`` that opens the user's file.
 
 import os
 import re
+import select
+import stat
 import sys
+import time
 import tomllib
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal, DecimalException
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 from platformdirs.unix import Unix
@@ -32,6 +36,7 @@ _APP = "gatewayctl"
 _OTHERS = 0o044
 LARGEST = 4 * 1024 * 1024
 """The most bytes of a file that are read: checking them takes about a second."""
+PATIENCE = 10
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
@@ -59,9 +64,13 @@ def find_config(explicit: Path | None, environ: Mapping[str, str]) -> Path | Non
         return Path(os.path.expanduser(named))  # noqa: PTH111
     usual = usual_path(environ)
     try:
-        return usual if usual.exists() else None
+        # not its target: a link that leads nowhere is there, and whoever opens it says so
+        usual.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except OSError:
-        return usual  # behind a folder that cannot be looked into: whoever opens it says so
+        return usual  # behind a folder that cannot be looked into
+    return usual
 
 
 def load(
@@ -89,13 +98,41 @@ def load(
 
 
 def read(path: Path) -> tuple[bytes, int]:
-    """Return a file's bytes and mode; raise ``ConfigUnreadable``."""
+    """Return a file's bytes and mode; raise ``ConfigUnreadable``.
+
+    A pipe (``<(…)`` in a shell) is waited for, ``PATIENCE`` seconds at most.
+    """
     try:
-        with path.open("rb") as file:
-            return file.read(LARGEST + 1), os.fstat(file.fileno()).st_mode
+        with open(path, "rb", opener=_opened) as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if stat.S_ISFIFO(mode):
+                return _from_pipe(file), mode
+            if sys.platform != "win32":
+                os.set_blocking(file.fileno(), True)
+            return file.read(LARGEST + 1), mode
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise ConfigUnreadable(f"cannot open {path}: {why}") from error
+
+
+def _opened(path: str, flags: int) -> int:
+    """Open without waiting: a pipe that nobody writes to would otherwise never be open."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _from_pipe(file: BinaryIO) -> bytes:
+    """Read a pipe to its end; nobody writing to it, or not ending, is a ``TimeoutError``."""
+    data = bytearray()
+    until = time.monotonic() + PATIENCE
+    while len(data) <= LARGEST:
+        ready, _, _ = select.select([file], [], [], max(0.0, until - time.monotonic()))
+        if not ready:
+            raise TimeoutError(None, f"nobody wrote it to its end within {PATIENCE} s")
+        part = os.read(file.fileno(), 1 << 16)
+        if not part:
+            break
+        data += part
+    return bytes(data)
 
 
 def load_text(text: str, *, name: str, environ: Mapping[str, str], catalog: Catalog) -> Loaded:

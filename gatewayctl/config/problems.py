@@ -13,6 +13,7 @@ from gatewayctl.config.positions import Path, Position, Positions
 from gatewayctl.config.secrecy import hidden
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
+FEW = 50
 NOWHERE = Positions(keys={}, values={})
 """The positions of a text that is not TOML."""
 
@@ -90,6 +91,7 @@ class Report:
         self._positions = positions
         self._wrong: set[Path] = set()
         self._problems: list[Problem] = []
+        self._hidden: dict[int, str] = {}
 
     def error(self, path: Path, code: str, message: str, hint: str = "") -> None:
         """Report what makes the file unusable, at the value of ``path``."""
@@ -118,6 +120,11 @@ class Report:
         return any(path[:length] in self._wrong for length in range(1, len(path) + 1))
 
     @property
+    def few(self) -> bool:
+        """Whether there are so few problems yet that each is worth looking for what was meant."""
+        return len(self._problems) < FEW
+
+    @property
     def failed(self) -> bool:
         """Whether there is an error so far."""
         return any(problem.severity is Severity.ERROR for problem in self._problems)
@@ -137,11 +144,17 @@ class Report:
         near = next((known[path[:n]] for n in range(len(path), 0, -1) if path[:n] in known), None)
         self._append(severity, path, near, said)
 
+    def _shown(self, number: int) -> str:
+        """Return a line without its secrets. One line may have thousands of problems."""
+        if number not in self._hidden:
+            line = self._lines[number - 1] if number <= len(self._lines) else ""
+            self._hidden[number] = hidden(line)
+        return self._hidden[number]
+
     def _append(
         self, severity: Severity, path: Path, where: Position | None, said: tuple[str, str, str]
     ) -> None:
         code, message, hint = said
-        line = self._lines[where.line - 1] if where and where.line <= len(self._lines) else ""
         self._problems.append(
             Problem(
                 severity=severity,
@@ -152,6 +165,6 @@ class Report:
                 line=where.line if where else None,
                 column=where.column if where else None,
                 key=key_of(path),
-                source_line=hidden(line),
+                source_line=self._shown(where.line) if where else "",
             )
         )

@@ -26,12 +26,15 @@ REGISTRY_CODES = frozenset({"unknown-name", "alloy-auto-window-unknown", "size-s
 
 def check_names(doc: Document, names: Names, report: Report) -> None:
     """Report every reference that means nothing."""
+    own = [*names.graph.routes, *names.graph.aliases]
     for reference in references(doc):
         if names.find(reference.target) is None:
-            _unknown(reference, doc, names, report)
+            _unknown(reference, doc, names, own, report)
 
 
-def _unknown(reference: Reference, doc: Document, names: Names, report: Report) -> None:
+def _unknown(
+    reference: Reference, doc: Document, names: Names, own: Sequence[str], report: Report
+) -> None:
     target = reference.target
     first, slash, rest = target.partition("/")
     if slash and first in doc.providers:
@@ -43,11 +46,12 @@ def _unknown(reference: Reference, doc: Document, names: Names, report: Report) 
         message = f'"{target}": no provider is called "{first}"'
         report.error(reference.path, "unknown-provider", message, hint if rest else "")
         return
-    own = [*names.graph.routes, *names.graph.aliases]
-    suggestions = [*names.catalog.nearest(target)]
-    hint = did_you_mean(target, own)
+    hint = suggestions = ""
+    if report.few:
+        hint = did_you_mean(target, own)
+        suggestions = ", ".join(names.catalog.nearest(target))
     if not hint and suggestions:
-        hint = f"near: {', '.join(suggestions)}"
+        hint = f"near: {suggestions}"
     message = f'"{target}" is no alias, no route, and no model that any source lists'
     report.error(reference.path, "unknown-name", message, hint)
 

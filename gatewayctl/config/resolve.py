@@ -176,6 +176,9 @@ def _estimated(plain: Place, doc: PlaceDoc, where: Path, names: Names, report: R
         report.error((*where, "tokenizer"), "tokenizer-on-route", message, hint)
         return plain
     base = names.said(full_id(end)).settings.estimator
+    kind = kinds().get(names.kind_of.get(end.provider, ""))
+    if kind is not None:
+        base = kind.families.known(base, end.model)
     return msgspec.structs.replace(plain, estimator=place_estimator(base, doc.tokenizer))
 
 

@@ -4,11 +4,13 @@ Only what can be said of one entry by itself is checked here; what its reference
 ``references``' business.
 """
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
 import msgspec
 
+from gatewayctl.config.forms import not_a_name
 from gatewayctl.config.positions import Path
 from gatewayctl.config.problems import Report
 from gatewayctl.config.schema import Document, RoutingDoc, ServerDoc
@@ -136,18 +138,31 @@ def references(doc: Document) -> Iterator[Reference]:
 
 
 def _check_ids(doc: Document, report: Report) -> None:
-    taken = dict.fromkeys(doc.aliases, "an alias")
+    taken = {}
+    for name in doc.aliases:
+        if why := not_a_name(name):
+            report.unknown(("aliases", name), "name-out-of-form", why)
+        elif (same := _as_seen(name)) in taken:
+            message = f'"{name}" looks like an alias before it: only its code points differ'
+            report.unknown(("aliases", name), "duplicate-id", message, "keep one of them")
+        else:
+            taken[same] = "an alias"
     for path, route in documents(doc):
         if route.id is None:
             continue
         where = (*path, "id")
         if "*" in route.id:
             report.error(where, "id-out-of-form", "an id has no *; only aliases are patterns")
-        elif route.id in taken:
-            message = f'"{route.id}" is already the name of {taken[route.id]}'
+        elif (same := _as_seen(route.id)) in taken:
+            message = f'"{route.id}" is already the name of {taken[same]}'
             report.error(where, "duplicate-id", message, "aliases and routes share one namespace")
         else:
-            taken[route.id] = f"{path[0]}[{path[1]}]"
+            taken[same] = f"{path[0]}[{path[1]}]"
+
+
+def _as_seen(name: str) -> str:
+    """Return a name in the form in which equal looks are equal code points."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _policy(usual: Policy, doc: RouteDoc) -> Policy:

@@ -123,7 +123,8 @@ def _implies(when: When, other: When) -> bool:
 def _narrower(pattern: str, other: str) -> bool:
     """Tell whether a pattern matches nothing that ``other`` does not, as far as that is plain."""
     start, star, end = other.partition("*")
-    return pattern == other or (bool(star) and not end and pattern.startswith(start))
+    plain = bool(star) and not end and not set(start) & set("?[")
+    return pattern == other or (plain and pattern.startswith(start))
 
 
 def _covers(other: Rule, rule: Rule, route: Dispatcher, names: Names, sizes: Sizes) -> bool:

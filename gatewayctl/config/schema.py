@@ -14,6 +14,7 @@ import msgspec
 from gatewayctl.config.forms import Duration, Host, Number, Size, Status, Text, Url, Whole
 from gatewayctl.config.levels import LogFormat, LogLevel
 from gatewayctl.config.schema_providers import (
+    Id,
     ModelDoc,
     ModelKeys,
     ProviderDoc,
@@ -115,7 +116,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     model_defaults: ModelKeys = ModelKeys()
     providers: dict[str, ProviderDoc] = {}
     models: tuple[ModelDoc, ...] = ()
-    aliases: dict[str, Annotated[str, Text()]] = {}
+    aliases: dict[str, Id] = {}
     alloys: tuple[AlloyDoc, ...] = ()
     cascades: tuple[CascadeDoc, ...] = ()
     dispatchers: tuple[DispatcherDoc, ...] = ()

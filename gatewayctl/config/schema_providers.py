@@ -6,11 +6,12 @@ from typing import Annotated
 
 import msgspec
 
-from gatewayctl.config.forms import Duration, Json, Number, Required, Size, Text, Url, Whole
+from gatewayctl.config.forms import Duration, Ident, Json, Number, Required, Size, Text, Url, Whole
 from gatewayctl.core.model import Auth, Overflow, WireProtocol
 
 Seconds = Annotated[float, Duration()]
 Name = Annotated[str, Text()]
+Id = Annotated[str, Ident()]
 Ratio = Annotated[Decimal, Number(code="ratio-not-positive", above=Decimal(0))]
 Margin = Annotated[Decimal, Number(code="margin-below-one", least=Decimal(1))]
 Fraction = Annotated[
@@ -138,4 +139,4 @@ class ModelKeys(msgspec.Struct, frozen=True, kw_only=True):
 class ModelDoc(ModelKeys, frozen=True, kw_only=True):
     """Facts and use of one model."""
 
-    id: Annotated[str | None, Required("missing-id", 'write id = "PROVIDER/MODEL"')] = None
+    id: Annotated[Id | None, Required("missing-id", 'write id = "PROVIDER/MODEL"')] = None

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 
 from gatewayctl.config.forms import Duration, Number, Required, Size, Text, Whole
-from gatewayctl.config.schema_providers import Margin, Name, Ratio
+from gatewayctl.config.schema_providers import Id, Margin, Name, Ratio
 from gatewayctl.core.errors import FailureKind
 from gatewayctl.core.model import EstimatorKind, WireProtocol
 from gatewayctl.core.routing.graph import (
@@ -18,9 +18,9 @@ from gatewayctl.core.routing.graph import (
     Reevaluate,
 )
 
-RouteId = Annotated[Name | None, Required("missing-id", "every route needs an id to be asked for")]
+RouteId = Annotated[Id | None, Required("missing-id", "every route needs an id to be asked for")]
 Reference = Annotated[
-    Name | None, Required("missing-model", 'write model = "PROVIDER/MODEL", an alias or a route')
+    Id | None, Required("missing-model", 'write model = "PROVIDER/MODEL", an alias or a route')
 ]
 _WINDOW = Size(least=1, zero_code="zero-context-window", word="auto")
 
@@ -93,7 +93,7 @@ class CascadeDoc(RouteDoc, frozen=True, kw_only=True):
 class WhenDoc(msgspec.Struct, frozen=True, kw_only=True):
     """Conditions of a rule, all of which must hold."""
 
-    max_input_tokens: Annotated[int, Size()] | None = None
+    max_input_tokens: Annotated[int, Size(least=1)] | None = None
     min_input_tokens: Annotated[int, Size()] | None = None
     tools: bool | None = None
     images: bool | None = None
@@ -111,14 +111,14 @@ class RuleDoc(msgspec.Struct, frozen=True, kw_only=True):
     """An explicit rule of a dispatcher."""
 
     when: WhenDoc = WhenDoc()
-    target: Annotated[Name | None, Required("missing-target", "say where the rule sends")] = None
+    target: Annotated[Id | None, Required("missing-target", "say where the rule sends")] = None
 
 
 class DispatcherDoc(RouteDoc, frozen=True, kw_only=True):
     """Choice by size and shape."""
 
     name: Name | None = None
-    targets: tuple[Name, ...] = ()
+    targets: tuple[Id, ...] = ()
     order: Order = Order.DECLARED
     reevaluate: Reevaluate = Reevaluate.PER_TURN
     max_escalations: Annotated[int, Whole(least=0, most=1000)] = 1

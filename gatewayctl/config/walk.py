@@ -33,6 +33,7 @@ def hints(struct: type[msgspec.Struct]) -> Mapping[str, Any]:
     return get_type_hints(struct, include_extras=True)
 
 
+@cache
 def form_of(annotation: Any) -> Form | None:
     """Return the form that an annotation carries, if any."""
     return next((item for item in metadata(annotation) if hasattr(item, "json_schema")), None)
@@ -43,6 +44,7 @@ def metadata(annotation: Any) -> tuple[Any, ...]:
     return get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
 
 
+@cache
 def options(annotation: Any) -> tuple[Any, ...]:
     """Return the alternatives of a union, without None, or the annotation itself."""
     if get_origin(annotation) is Annotated and form_of(annotation) is None:
@@ -60,7 +62,7 @@ def read_struct(struct: type[T], value: object, path: Path, report: Report) -> T
         return struct()
     known = hints(struct)
     for name in value.keys() - known.keys():
-        hint = did_you_mean(name, known)
+        hint = did_you_mean(name, known) if report.few else ""
         report.unknown((*path, name), "unknown-key", f'unknown key "{name}"', hint)
     found = {}
     for name, annotation in known.items():

@@ -16,14 +16,13 @@ class CheckedAgainst:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        self._covered: dict[str, bool] = {}
 
     def covers(self, kind: str) -> bool:
         """Tell whether the table has models of this kind at all."""
-        return next(iter(self._registry.ids(kind)), None) is not None
-
-    def lists(self, full_id: str) -> bool:
-        """Tell whether any source lists this id."""
-        return self.facts(full_id) is not None
+        if kind not in self._covered:
+            self._covered[kind] = next(iter(self._registry.ids(kind)), None) is not None
+        return self._covered[kind]
 
     def listed_by(self, model: str) -> Sequence[str]:
         """Return the kinds of which any source lists exactly this bare id."""

@@ -28,11 +28,11 @@ def test_it_answers_by_full_id(catalog: CheckedAgainst) -> None:
     assert facts.context_window.value == 200_000
     assert facts.context_window.source
     assert facts.capabilities[Capability.TOOLS].value
-    assert catalog.lists("anthropic/claude-haiku-4-5")
+    assert "anthropic" in catalog.listed_by("claude-haiku-4-5")
     retiring = catalog.facts("anthropic/claude-sonnet-4-5")
     assert retiring is not None
     assert retiring.retires_at is not None
-    assert not catalog.lists("anthropic/claude-of-nowhere")
+    assert not catalog.listed_by("claude-of-nowhere")
     assert catalog.facts("anthropic/claude-of-nowhere") is None
 
 

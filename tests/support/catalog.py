@@ -54,17 +54,13 @@ class SmallCatalog:
         """Tell whether any model is of this kind."""
         return any(name.startswith(f"{kind}/") for name in WINDOWS)
 
-    def lists(self, full_id: str) -> bool:
-        """Tell whether the model is one of ours."""
-        return full_id in WINDOWS
-
     def listed_by(self, model: str) -> Sequence[str]:
         """Return the kinds of our models of this bare id."""
         return [full_id.partition("/")[0] for full_id in WINDOWS if full_id.endswith(f"/{model}")]
 
     def facts(self, full_id: str) -> ModelFacts | None:
         """Return what the tables say."""
-        if not self.lists(full_id):
+        if full_id not in WINDOWS:
             return None
         day = RETIREMENTS.get(full_id)
         return ModelFacts(

@@ -6,9 +6,6 @@ configured provider lists; listed by several, the one that speaks the client's p
 declaration order.
 """
 
-import re
-from functools import lru_cache
-
 import msgspec
 
 from gatewayctl.core.model import WireProtocol
@@ -47,15 +44,26 @@ def alias(name: str, graph: RouteGraph) -> Aliased | None:
     if (target := graph.aliases.get(name)) is not None:
         return Aliased(target=target)
     for pattern, target in graph.wildcards:
-        if _compiled(pattern).fullmatch(name):
+        if _matches(pattern, name):
             return Aliased(target=target, pattern=pattern)
     return None
 
 
-@lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    """Return a pattern in which only ``*`` means anything: any run of characters, or none."""
-    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
+def _matches(pattern: str, name: str) -> bool:
+    """Tell whether a name matches; only ``*`` means anything: any run of characters, or none.
+
+    No regular expression: names come from clients, and one with many stars could take minutes.
+    """
+    first, *inner, last = pattern.split("*")
+    at, end = len(first), len(name) - len(last)
+    if at > end or not name.startswith(first) or not name.endswith(last):
+        return False
+    for part in inner:
+        found = name.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True
 
 
 def _bare(name: str, world: World, protocol: WireProtocol) -> ExactModel | None:
