@@ -52,13 +52,13 @@ _ENVIRONMENT = frozenset(
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What the process may take.
 
-    ``jobs`` and ``body_bytes`` may wait at once; a job may take ``timeout`` seconds; a process of
-    ``resident_bytes`` is replaced after its job; after two failures in a row the next process is
-    started no sooner than ``pause`` seconds later.
+    ``jobs`` and ``body_bytes`` may wait at once (a body of any size when none waits); a job may
+    take ``timeout`` seconds; a process of ``resident_bytes`` is replaced after its job; after two
+    failures in a row the next process is started no sooner than ``pause`` seconds later.
     """
 
     jobs: int = 64
-    body_bytes: int = 256 * 1024 * 1024
+    body_bytes: int = 64 * 1024 * 1024
     timeout: float = 10.0
     resident_bytes: int = 512 * 1024 * 1024
     pause: float = 30.0
@@ -89,7 +89,6 @@ class Counter:
             "-P",  # nothing is imported from the folder the daemon was started in
             "-m",
             "gatewayctl.tokenizers.worker",
-            str(limits.resident_bytes),
         )
         self._process: asyncio.subprocess.Process | None = None
         self._sent: OrderedDict[int, None] = OrderedDict()  # keys of bodies the process has
@@ -173,7 +172,8 @@ class Counter:
         if self._closed:
             raise CountUnavailable("gatewayctl is shutting down.")
         self._check_pause()
-        if len(self._queue) >= self._limits.jobs or self._bytes + size > self._limits.body_bytes:
+        full = self._bytes > 0 and self._bytes + size > self._limits.body_bytes
+        if full or len(self._queue) >= self._limits.jobs:
             raise CountUnavailable("too many requests wait for the counting process.")
 
     def _check_pause(self) -> None:
@@ -243,7 +243,7 @@ class Counter:
             await asyncio.sleep(0)
         size = frames.length(await process.stdout.readexactly(frames.LENGTH))
         reply = frames.REPLY.decode(await process.stdout.readexactly(size))
-        if reply.last:
+        if reply.resident > self._limits.resident_bytes:
             await self._end(at_once=False)
         return reply.answer
 

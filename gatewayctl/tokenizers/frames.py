@@ -69,10 +69,10 @@ Answer = Counts | Read | Invalid | Gone | Failed
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """One job's answer. ``last``: the process ends after it, having grown too large."""
+    """One job's answer, and the bytes of memory that the process holds after it."""
 
     answer: Answer
-    last: bool = False
+    resident: int
 
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -39,24 +39,20 @@ _NICENESS = 5  # requests are forwarded first; a count can wait a little
 
 
 class Worker:
-    """Answers jobs. ``resident`` is the bytes of memory after which it ends."""
+    """Answers jobs."""
 
-    def __init__(self, jobs: BinaryIO, replies: BinaryIO, *, resident: int) -> None:
+    def __init__(self, jobs: BinaryIO, replies: BinaryIO) -> None:
         self._jobs = jobs
         self._replies = replies
-        self._resident = resident
         self._kept: OrderedDict[int, bytes] = OrderedDict()
 
     def run(self) -> None:
-        """Answer every job; return at the end of the input, or when grown too large."""
+        """Answer every job; return at the end of the input."""
         while (job := self._next()) is not None:
-            answer = self._answer(*job)
-            del job
-            last = resident_bytes() > self._resident
-            self._replies.write(frames.frame(Reply(answer=answer, last=last)))
+            reply = Reply(answer=self._answer(*job), resident=resident_bytes())
+            self._replies.write(frames.frame(reply))
             self._replies.flush()
-            if last:
-                return
+            del job  # its body may be large, and the next job long in coming
 
     def _next(self) -> tuple[Job, bytes] | None:
         """Return the next job and its body, None at the end of the input, in a job too."""
@@ -77,7 +73,7 @@ class Worker:
         except RequestInvalid as error:
             return Invalid(message=str(error), path=error.path)
         except Exception as error:  # noqa: BLE001 - one request must not end the process
-            return Failed(reason=f"the counting process failed: {type(error).__name__}.")
+            return Failed(reason=f"a job of the counting process failed: {type(error).__name__}.")
 
     def _again(self, job: CountJob) -> Answer:
         body = None if job.key is None else self._kept.get(job.key)
@@ -133,16 +129,15 @@ def _count(job: CountJob, body: bytes) -> Counts:
 
 
 def main() -> None:
-    """Answer jobs until the daemon is gone; the one argument is the limit on resident bytes."""
+    """Answer jobs until the daemon closes its end or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the daemon's to act upon
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
     # Frames alone go to the standard output; whatever prints, prints to the standard error.
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    worker = Worker(sys.stdin.buffer, replies, resident=int(sys.argv[1]))
     with contextlib.suppress(BrokenPipeError):  # the daemon ended before it had its answer
-        worker.run()
+        Worker(sys.stdin.buffer, replies).run()
         replies.close()
 
 

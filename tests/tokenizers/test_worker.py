@@ -32,7 +32,6 @@ from gatewayctl.tokenizers.worker import Worker
 
 CHAT = WireProtocol.CHAT_COMPLETIONS
 BODY = json.dumps({"model": "m", "messages": [{"role": "user", "content": "How many?"}]}).encode()
-PLENTY = 1 << 40
 
 
 def counting(key: int | None = None, *, size: int | None = len(BODY)) -> CountJob:
@@ -52,11 +51,11 @@ def replies(data: bytes) -> Iterator[Reply]:
         yield frames.REPLY.decode(stream.read(frames.length(prefix)))
 
 
-def run(*jobs: tuple[Job, bytes], resident: int = PLENTY, cut: int = 0) -> list[Reply]:
+def run(*jobs: tuple[Job, bytes], cut: int = 0) -> list[Reply]:
     """Give jobs to a worker in this process; ``cut`` bytes of its input are missing."""
     given = b"".join(frames.frame(job) + body for job, body in jobs)
     output = io.BytesIO()
-    Worker(io.BytesIO(given[: len(given) - cut]), output, resident=resident).run()
+    Worker(io.BytesIO(given[: len(given) - cut]), output).run()
     return list(replies(output.getvalue()))
 
 
@@ -121,29 +120,23 @@ def test_one_bad_vocabulary_spares_the_others() -> None:
 def test_what_nobody_foresaw_fails_one_job_alone() -> None:
     """An error inside a job is answered by its type, without any word of the request."""
     job = CountJob(protocol=WireProtocol.CHAT_COMPLETIONS, vocabularies=("cl100k_base",), size=2)
-    failing = Worker(io.BytesIO(frames.frame(job) + b"{}"), output := io.BytesIO(), resident=PLENTY)
+    failing = Worker(io.BytesIO(frames.frame(job) + b"{}"), output := io.BytesIO())
     failing._keep = None  # type: ignore[assignment, method-assign]
     failing.run()
     (reply,) = replies(output.getvalue())
-    assert reply.answer == Failed(reason="the counting process failed: TypeError.")
+    assert reply.answer == Failed(reason="a job of the counting process failed: TypeError.")
 
 
-def test_a_process_that_has_grown_too_large_ends_after_its_job() -> None:
-    """The job that made it grow is answered; the next is another process's."""
-    (reply,) = run((reading(), BODY), (reading(), BODY), resident=0)
-    assert reply.last
-    assert isinstance(reply.answer, Read)
-
-
-def test_memory_is_measured() -> None:
-    """This process holds some megabytes, and less than a terabyte."""
-    assert 1_000_000 < subject.resident_bytes() < 1e12
+def test_memory_is_told_with_each_answer() -> None:
+    """Every reply says what the process holds: some megabytes, and less than a terabyte."""
+    (reply,) = run((reading(), BODY))
+    assert 1_000_000 < reply.resident < 1e12
 
 
 @contextmanager
 def process() -> Iterator[subprocess.Popen[bytes]]:
     """Start the genuine process."""
-    command = [sys.executable, "-P", "-m", "gatewayctl.tokenizers.worker", str(PLENTY)]
+    command = [sys.executable, "-P", "-m", "gatewayctl.tokenizers.worker"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as started:
         try:
             yield started
