@@ -164,13 +164,42 @@ def test_the_newer_name_of_a_chat_budget_wins() -> None:
     [
         (CHAT, {"reasoning_effort": "none"}, set()),
         (CHAT, {"reasoning": {"effort": "low"}}, {Capability.REASONING}),
+        (CHAT, {"reasoning": {"effort": "none"}}, set()),
+        (CHAT, {"reasoning": {"enabled": False, "effort": "low"}}, set()),
+        (CHAT, {"reasoning": {"enabled": True}}, {Capability.REASONING}),
+        (CHAT, {"reasoning": {"max_tokens": 100}}, {Capability.REASONING}),
+        (CHAT, {"reasoning": {"exclude": True}}, set()),
+        (CHAT, {"reasoning": {}}, set()),
+        (CHAT, {"reasoning": False}, set()),
+        (CHAT, {"reasoning": "high"}, {Capability.REASONING}),
+        (CHAT, {"reasoning": {"effort": 3}}, {Capability.REASONING}),
         (CHAT, {"tools": [], "tool_choice": "required"}, set()),
         (CHAT, {"functions": [{"name": "f"}]}, {Capability.TOOLS}),
+        (
+            CHAT,
+            {"functions": [{"name": "f"}], "function_call": {"name": "f"}},
+            {Capability.TOOLS, Capability.TOOL_CHOICE},
+        ),
+        (
+            CHAT,
+            {"tools": [{}], "parallel_tool_calls": True, "tool_choice": "required"},
+            {Capability.TOOLS, Capability.TOOL_CHOICE, Capability.PARALLEL_TOOLS},
+        ),
         (CHAT, {"modalities": ["text", "audio"]}, {Capability.AUDIO}),
         (RESPONSES, {"reasoning": {"effort": None}}, set()),
         (MESSAGES, {"thinking": {"type": "disabled"}}, set()),
         (MESSAGES, {"thinking": {"type": "adaptive"}}, {Capability.REASONING}),
         (MESSAGES, {"output_format": {"type": "json_schema"}}, {Capability.JSON_SCHEMA}),
+        (
+            MESSAGES,
+            {"output_config": {"format": {"type": "json_schema"}, "effort": "high"}},
+            {Capability.JSON_SCHEMA},
+        ),
+        (
+            MESSAGES,
+            {"tools": [{}], "tool_choice": {"type": "auto", "disable_parallel_tool_use": False}},
+            {Capability.TOOLS, Capability.PARALLEL_TOOLS},
+        ),
     ],
 )
 def test_needs_follow_from_what_is_really_asked_for(
@@ -178,6 +207,82 @@ def test_needs_follow_from_what_is_really_asked_for(
 ) -> None:
     """Defaults and switched-off features need nothing."""
     assert codec.shape(body(codec, **fields)).needs == needs
+
+
+@pytest.mark.parametrize(
+    ("codec", "turns", "need", "remote"),
+    [
+        (
+            CHAT,
+            [{"role": "tool", "content": [{"type": "image_url", "image_url": "http://x"}]}],
+            Capability.IMAGES,
+            1,
+        ),
+        (CHAT, [{"role": "user", "content": [{"type": "image"}]}], Capability.IMAGES, 0),
+        (CHAT, [USER, {"role": "assistant", "content": "{"}], Capability.PREFILL, 0),
+        (
+            RESPONSES,
+            [{"type": "function_call_output", "output": [{"type": "input_file", "file_id": "f"}]}],
+            Capability.DOCUMENTS,
+            1,
+        ),
+        (
+            RESPONSES,
+            [
+                {
+                    "type": "computer_call_output",
+                    "output": {"type": "computer_screenshot", "image_url": "data:image/png,"},
+                }
+            ],
+            Capability.IMAGES,
+            0,
+        ),
+        (RESPONSES, [USER, {"role": "assistant", "content": "{"}], Capability.PREFILL, 0),
+        (
+            MESSAGES,
+            [
+                {
+                    "role": "user",
+                    "content": [
+                        {
+                            "type": "tool_result",
+                            "content": [{"type": "image", "source": {"type": "url"}}],
+                        }
+                    ],
+                }
+            ],
+            Capability.IMAGES,
+            1,
+        ),
+        (
+            MESSAGES,
+            [
+                {
+                    "role": "user",
+                    "content": [
+                        {
+                            "type": "document",
+                            "source": {
+                                "type": "content",
+                                "content": [{"type": "image", "source": {"type": "base64"}}],
+                            },
+                        }
+                    ],
+                }
+            ],
+            Capability.IMAGES,
+            0,
+        ),
+        (MESSAGES, [USER, {"role": "assistant", "content": "{"}], Capability.PREFILL, 0),
+    ],
+)
+def test_needs_are_found_in_turns_of_every_kind(
+    codec: Codec, turns: list[Any], need: Capability, remote: int
+) -> None:
+    """In tools' results, in documents made of blocks, and at the end of the conversation."""
+    shape = codec.shape(body(codec, messages=turns, input=turns))
+    assert need in shape.needs
+    assert shape.remote == remote
 
 
 def test_what_real_agents_send_is_let_through() -> None:
@@ -287,5 +392,7 @@ def outcomes(codec: Codec, request: bytes) -> list[object]:
         outcome(lambda: codec.shape(request, counting=True)),
         outcome(lambda: codec.measure(request)),
         outcome(lambda: codec.usage_requested(request)),
+        outcome(lambda: codec.conversation(request)),
+        outcome(lambda: codec.layout(request)),
         outcome(lambda: msgspec.json.decode(codec.patch(request, changes), type=dict)["model"]),
     ]

@@ -15,10 +15,15 @@ _STREAM_OPTIONS = msgspec.json.Decoder(wire.StreamOptions | None)
 _USAGE = b'{"include_usage":true}'
 _EMPTY = (b"null", b"{}")
 _BUDGETS = ("max_completion_tokens", "max_tokens")
-_NOTHING = (b"", b"null", b"false", b"{}")
-_PART_NEEDS = {
+_NOTHING = (b"", b"null", b"false")
+_REASONING = msgspec.json.Decoder(wire.Reasoning)
+_PART_NEEDS = {  # those of other dialects too, which compatible servers take
     "image_url": Capability.IMAGES,
+    "input_image": Capability.IMAGES,
+    "image": Capability.IMAGES,
     "file": Capability.DOCUMENTS,
+    "input_file": Capability.DOCUMENTS,
+    "document": Capability.DOCUMENTS,
     "input_audio": Capability.AUDIO,
 }
 
@@ -105,12 +110,26 @@ def _fields_need(request: wire.Request) -> set[Capability]:
         needs.add(Capability.TOOLS)
         if request.parallel_tool_calls:
             needs.add(Capability.PARALLEL_TOOLS)
-        if request.tool_choice not in (None, "auto", "none"):
+        choice = request.function_call if request.tool_choice is None else request.tool_choice
+        if choice not in (None, "auto", "none"):
             needs.add(Capability.TOOL_CHOICE)
     if request.response_format is not None and request.response_format.type == "json_schema":
         needs.add(Capability.JSON_SCHEMA)
-    if request.reasoning_effort not in (None, "none") or bytes(request.reasoning) not in _NOTHING:
+    if request.reasoning_effort not in (None, "none") or _reasons(bytes(request.reasoning)):
         needs.add(Capability.REASONING)
     if request.modalities and "audio" in request.modalities:
         needs.add(Capability.AUDIO)
     return needs
+
+
+def _reasons(reasoning: bytes) -> bool:
+    """Tell whether the object of OpenRouter and vLLM asks for reasoning; it may switch it off."""
+    if not reasoning.startswith(b"{"):
+        return reasoning not in _NOTHING
+    try:
+        asked = _REASONING.decode(reasoning)
+    except (msgspec.DecodeError, RecursionError):
+        return True  # of a form not known here
+    if asked.enabled is False or asked.effort == "none":
+        return False
+    return any((asked.enabled, asked.effort, asked.max_tokens))

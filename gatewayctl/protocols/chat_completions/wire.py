@@ -59,6 +59,14 @@ class StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
+class Reasoning(msgspec.Struct):
+    """How much the model may think, as OpenRouter and vLLM are told."""
+
+    enabled: bool | None = None
+    effort: str | None = None
+    max_tokens: int | None = None
+
+
 class Request(msgspec.Struct):
     """A request. ``reasoning`` is OpenRouter's and vLLM's object."""
 
@@ -73,6 +81,7 @@ class Request(msgspec.Struct):
     functions: list[Tool] | None = None
     parallel_tool_calls: bool | None = None
     tool_choice: str | dict[str, Any] | None = None
+    function_call: str | dict[str, Any] | None = None
     response_format: ResponseFormat | None = None
     reasoning_effort: str | None = None
     reasoning: msgspec.Raw = msgspec.Raw()

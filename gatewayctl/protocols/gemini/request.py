@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 _REQUEST = msgspec.json.Decoder(wire.Request)
 _MEMBERS = msgspec.json.Decoder(wire.Members)
-_LIST = msgspec.json.Decoder(list[wire.Members])
+_PARTS = msgspec.json.Decoder(list[wire.Members] | wire.Members | None)
 _TEXT = msgspec.json.Decoder(str)
 _RESOURCE = "models/"
 
@@ -56,7 +56,8 @@ def shape(body: bytes, model: str | None, *, stream: bool) -> RequestShape:
     _system_needs(request, needs)
     _tools_need(request, needs)
     config = _config(
-        request.generation_config or request.generation_config_,
+        request.generation_config,
+        request.generation_config_,
         wire.GenerationConfig,
         "$.generationConfig",
     )
@@ -85,8 +86,10 @@ def as_list(value: list[T] | T | None) -> list[T]:
     return [] if value is None else [value]
 
 
-def _config(value: object, form: type[T], path: str) -> T:
-    return request_body.convert({} if value is None else renamed(value), form, path)
+def _config(value: object, other: object, form: type[T], path: str) -> T:
+    """Check settings that stand under either of two names; none at all are the defaults."""
+    given = other if value is None else value
+    return request_body.convert({} if given is None else renamed(given), form, path)
 
 
 def _system_needs(request: wire.Request, needs: set[Capability]) -> None:
@@ -100,7 +103,7 @@ def _tools_need(request: wire.Request, needs: set[Capability]) -> None:
         return
     needs.add(Capability.TOOLS)
     config = _config(
-        request.tool_config or request.tool_config_, wire.ToolConfig, "$.toolConfig"
+        request.tool_config, request.tool_config_, wire.ToolConfig, "$.toolConfig"
     ).function_calling_config
     if config is not None and (config.mode or "").upper() == "ANY":
         needs.add(Capability.TOOL_CHOICE)
@@ -126,8 +129,7 @@ def _inside(response: msgspec.Raw | None) -> list[wire.Members]:
     if response is None:
         return []
     try:
-        parts = _MEMBERS.decode(response).get("parts")
-        return [] if parts is None else _LIST.decode(parts)
+        return as_list(_PARTS.decode(_MEMBERS.decode(response).get("parts") or b"null"))
     except (msgspec.DecodeError, RecursionError):
         return []  # of a form not known here: the upstream's to judge
 

@@ -65,8 +65,7 @@ def _messages_need(messages: list[wire.Message]) -> tuple[set[Capability], int]:
             continue
         for block in message.content:
             if block.type == "tool_result":
-                for inner in _inside(block.content):
-                    remote += _block_need(inner, needs)
+                remote += _inside_need(block.content, needs)
             else:
                 remote += _block_need(block, needs)
     if messages and messages[-1].role == "assistant":
@@ -74,15 +73,23 @@ def _messages_need(messages: list[wire.Message]) -> tuple[set[Capability], int]:
     return needs, remote
 
 
-def _inside(content: msgspec.Raw) -> list[wire.Nested]:
-    """Return the blocks of a tool result, where any of them can be more than text."""
-    raw = bytes(content)
-    if not raw.startswith(b"[") or not (b'"image"' in raw or b'"document"' in raw):
-        return []
-    try:
-        return _NESTED.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return []  # of a form not known here: the upstream's to judge
+def _inside_need(content: msgspec.Raw, needs: set[Capability]) -> int:
+    """Do what ``_block_need`` does for the blocks of a tool's result, or of a document in it."""
+    remote = 0
+    pending = [content]
+    while pending:
+        raw = bytes(pending.pop())
+        if not raw.startswith(b"[") or not (b'"image"' in raw or b'"document"' in raw):
+            continue
+        try:
+            blocks = _NESTED.decode(raw)
+        except (msgspec.DecodeError, RecursionError):
+            continue  # of a form not known here: the upstream's to judge
+        for block in blocks:
+            remote += _block_need(block, needs)
+            if isinstance(block.source, wire.Source):
+                pending.append(block.source.content)
+    return remote
 
 
 def _block_need(block: wire.Block | wire.Nested, needs: set[Capability]) -> int:
@@ -93,7 +100,8 @@ def _block_need(block: wire.Block | wire.Nested, needs: set[Capability]) -> int:
     needs.add(need)
     source = block.source
     if isinstance(source, wire.Source):
-        return int(source.type in {"url", "file"})
+        inside = 0 if block.__class__ is wire.Nested else _inside_need(source.content, needs)
+        return int(source.type in {"url", "file"}) + inside
     return int(block.type == "container_upload")
 
 

@@ -12,9 +12,13 @@ from gatewayctl.protocols.body import Name, Tokens
 
 
 class Source(msgspec.Struct):
-    """Where an image's or a document's data is: in the body, at an address, uploaded before."""
+    """Where an image's or a document's data is: in the body, at an address, uploaded before.
+
+    ``content`` holds the blocks of a document that is made of some.
+    """
 
     type: str
+    content: msgspec.Raw = msgspec.Raw()
 
 
 class Block(msgspec.Struct):

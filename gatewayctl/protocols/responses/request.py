@@ -11,12 +11,14 @@ from gatewayctl.protocols.patch import Layout
 from gatewayctl.protocols.responses import wire
 
 _REQUEST = msgspec.json.Decoder(wire.Request)
-_PARTS = msgspec.json.Decoder(list[wire.Part])
+_PARTS = msgspec.json.Decoder(list[wire.Part] | wire.Part)
 _PART_NEEDS = {
     "input_image": Capability.IMAGES,
+    "computer_screenshot": Capability.IMAGES,
     "input_file": Capability.DOCUMENTS,
     "input_audio": Capability.AUDIO,
 }
+_MORE_THAN_TEXT = (b'"input_', b'"computer_screenshot"')
 
 
 def shape(body: bytes) -> RequestShape:
@@ -73,14 +75,18 @@ def _item_needs(item: wire.Item, path: str, needs: set[Capability]) -> int:
 
 
 def _result_parts(item: wire.Item) -> list[wire.Part]:
-    """Return the parts of a tool's result, where any of them can be more than text."""
+    """Return the parts of a tool's result, where any of them can be more than text.
+
+    A computer's is one object: the picture of its screen.
+    """
     raw = bytes(item.output)
-    if not raw.startswith(b"[") or b'"input_' not in raw:
+    if not raw.startswith((b"[", b"{")) or not any(mark in raw for mark in _MORE_THAN_TEXT):
         return []
     try:
-        return _PARTS.decode(raw)
+        parts = _PARTS.decode(raw)
     except (msgspec.DecodeError, RecursionError):
         return []  # of a form not known here: the upstream's to judge
+    return parts if isinstance(parts, list) else [parts]
 
 
 def _is_remote(part: wire.Part) -> bool:
