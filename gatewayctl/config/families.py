@@ -45,7 +45,7 @@ class Families:
         if family is None:
             return settings
         vocabulary = settings.vocabulary
-        if settings.kind is EstimatorKind.AUTO and vocabulary is None:
+        if settings.kind in {EstimatorKind.AUTO, EstimatorKind.TIKTOKEN} and vocabulary is None:
             vocabulary = family.vocabulary
         return msgspec.structs.replace(
             settings, vocabulary=vocabulary, vision=settings.vision or family.vision

@@ -110,20 +110,24 @@ class EstimatorKind(StrEnum):
 
 
 class Vision(StrEnum):
-    """Which published formula says what an image costs (``core.media`` has the formulas)."""
+    """Which published formula says what images cost (``core.media`` has the formulas)."""
 
-    OPENAI_4O = "openai:gpt-4o"
-    OPENAI_4O_MINI = "openai:gpt-4o-mini"
-    OPENAI_O1 = "openai:o1"
-    OPENAI_5 = "openai:gpt-5"
-    OPENAI_COMPUTER_USE = "openai:computer-use"
-    OPENAI_PATCHES = "openai:patches"
-    OPENAI_PATCHES_MINI = "openai:patches-mini"
-    OPENAI_PATCHES_NANO = "openai:patches-nano"
-    OPENAI_PATCHES_O4_MINI = "openai:patches-o4-mini"
-    ANTHROPIC = "anthropic"
-    ANTHROPIC_HIGH = "anthropic:high"
-    GEMINI = "gemini"
+    GPT_4O = "gpt-4o"
+    GPT_4O_MINI = "gpt-4o-mini"
+    O1 = "o1"
+    GPT_5 = "gpt-5"
+    COMPUTER_USE = "computer-use"
+    PATCHES = "patches"
+    PATCHES_MINI = "patches-mini"
+    PATCHES_NANO = "patches-nano"
+    PATCHES_O4_MINI = "patches-o4-mini"
+    GPT_5_4 = "gpt-5.4"
+    GPT_5_5 = "gpt-5.5"
+    GPT_5_6 = "gpt-5.6"
+    CLAUDE = "claude"
+    CLAUDE_HIGH = "claude-high"
+    GEMINI_2 = "gemini-2"
+    GEMINI_3 = "gemini-3"
 
 
 class EstimatorSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,12 +6,17 @@ that this stays free of files and variables.
 
 import difflib
 from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
 
 from gatewayctl.config.kinds import is_provider, kinds
 from gatewayctl.config.settings import ProviderSettings, Settings
 from gatewayctl.core.model import ModelFacts, ModelSettings, Provider
 from gatewayctl.core.routing.graph import RouteGraph
 from gatewayctl.registry.lookup import Registry
+
+_REMEMBERED: Final = 4096
 
 
 class Directory:
@@ -24,6 +29,7 @@ class Directory:
         self._registry = registry
         self._has_key = has_key
         self._names = tuple(settings.providers)
+        self._used: dict[str, ModelSettings] = {}
 
     @property
     def graph(self) -> RouteGraph:
@@ -53,9 +59,13 @@ class Directory:
         return self._registry.facts(provider, model)
 
     def settings(self, full_id: str) -> ModelSettings:
-        """Return how a model is used."""
-        override = self._settings.models.get(full_id)
-        return self._settings.defaults if override is None else override.settings
+        """Return how a model is used, with what its vendor publishes of its family."""
+        found = self._used.get(full_id)
+        if found is None:
+            if len(self._used) >= _REMEMBERED:  # ids are the clients' choice
+                self._used.clear()
+            found = self._used[full_id] = self._settings_of(full_id)
+        return found
 
     def listed_by(self, model: str) -> Sequence[str]:
         """Return the configured providers that list exactly this bare id."""
@@ -81,6 +91,17 @@ class Directory:
             return None
         key = f"set {kind.key_env[0]}, or " if kind.key_env else ""
         return f"{first} is not configured: {key}add a table [providers.{first}]"
+
+    def _settings_of(self, full_id: str) -> ModelSettings:
+        override = self._settings.models.get(full_id)
+        said = self._settings.defaults if override is None else override.settings
+        name, _, model = full_id.partition("/")
+        provider = self._settings.providers.get(name)
+        kind = None if provider is None else kinds().get(provider.provider.kind)
+        if kind is None:
+            return said
+        estimator = kind.families.known(said.estimator, model)
+        return msgspec.structs.replace(said, estimator=estimator)
 
     def _own(self) -> tuple[str, ...]:
         graph = self._settings.graph

@@ -76,3 +76,20 @@ def test_keys_are_asked_of_whoever_knows() -> None:
     """The directory itself reads no variable and no file."""
     assert directory().has_key("local")
     assert not directory().has_key("openai")
+
+
+def test_a_models_settings_hold_what_its_vendor_publishes() -> None:
+    """The vocabulary of OpenAI's models, for OpenAI's models alone; asked again, the same value."""
+    found = directory()
+    assert found.settings("openai/gpt-5").estimator.vocabulary == "o200k_base"
+    assert found.settings("local/gpt-5").estimator.vocabulary is None
+    assert found.settings("nobody/gpt-5").estimator.vocabulary is None
+    assert found.settings("openai/gpt-5") is found.settings("openai/gpt-5")
+
+
+def test_ids_that_clients_make_up_are_not_kept_for_ever() -> None:
+    """What is remembered of ids is bounded."""
+    found = directory()
+    for number in range(5000):
+        found.settings(f"openai/made-up-{number}")
+    assert len(found._used) <= 4096
