@@ -1,0 +1,180 @@
+"""Random worlds of nested routes, requests and sessions, for properties that hold of all plans."""
+
+from decimal import Decimal
+
+import msgspec
+from hypothesis import strategies as st
+from support.world import FakeWorld, model, provider, shape
+
+from gatewayctl.core.model import Capability, Overflow, WireProtocol
+from gatewayctl.core.routing.graph import (
+    Alloy,
+    AlloyScope,
+    AlloyStrategy,
+    Cascade,
+    Dispatcher,
+    FitMode,
+    Order,
+    Place,
+    Policy,
+    Reevaluate,
+    Route,
+    RouteGraph,
+    Rule,
+    When,
+)
+from gatewayctl.core.routing.session import Pick, Session
+from gatewayctl.core.routing.world import Request
+
+NAMES = ["x/a", "x/b", "x/c", "y/d", "y/e", "z/f"]
+SIZES = st.integers(1_000, 120_000)
+NEEDS = [Capability.TOOLS, Capability.IMAGES]
+
+
+class Drawn(msgspec.Struct, frozen=True, kw_only=True):
+    """A world, the name of its outermost route, and a request."""
+
+    world: FakeWorld
+    name: str
+    request: Request
+
+
+def policies() -> st.SearchStrategy[Policy]:
+    """Draw how sizes decide."""
+    return st.builds(
+        Policy,
+        fit=st.sampled_from([FitMode.GUARD, FitMode.GUARD, FitMode.STRICT, FitMode.OFF]),
+        strict_unknown=st.booleans(),
+        min_output=st.sampled_from([0, 256, 4096]),
+        default_output_tokens=st.sampled_from([512, 4096]),
+    )
+
+
+def _maybe(values: st.SearchStrategy[int]) -> st.SearchStrategy[int | None]:
+    return st.one_of(st.none(), values)
+
+
+def _conditions(*, sized: bool) -> st.SearchStrategy[When]:
+    limits = _maybe(SIZES) if sized else st.none()
+    flag = st.sampled_from([None, True, False])
+    return st.builds(
+        When, tools=flag, stream=flag, max_input_tokens=limits, min_input_tokens=limits
+    )
+
+
+def _places(known: list[str], *, least: int) -> st.SearchStrategy[tuple[Place, ...]]:
+    place = st.builds(
+        Place,
+        model=st.sampled_from(known),
+        context_window=_maybe(SIZES),
+        weight=st.sampled_from([Decimal(1), Decimal("0.5"), Decimal(80)]),
+    )
+    return st.lists(place, min_size=least, max_size=4).map(tuple)
+
+
+def _routes(name: str, known: list[str], *, sized: bool) -> st.SearchStrategy[Route]:
+    ident, policy = st.just(name), policies()
+    alloy = st.builds(
+        Alloy,
+        id=ident,
+        name=ident,
+        places=_places(known, least=2),
+        policy=policy,
+        strategy=st.sampled_from(AlloyStrategy),
+        scope=st.sampled_from(AlloyScope),
+        min_context_window=_maybe(SIZES),
+        partial_context=st.booleans(),
+    )
+    cascade = st.builds(Cascade, id=ident, places=_places(known, least=1), policy=policy)
+    target = st.builds(Place, model=st.sampled_from(known))
+    rule = st.builds(Rule, when=_conditions(sized=sized), target=target)
+    dispatcher = st.builds(
+        Dispatcher,
+        id=ident,
+        places=_places(known, least=1),
+        policy=policy,
+        order=st.sampled_from(Order),
+        reevaluate=st.sampled_from(Reevaluate),
+        max_escalations=st.integers(0, 2),
+        assume_session_max_tokens=SIZES,
+        rules=st.lists(rule, max_size=2).map(tuple),
+    )
+    return st.one_of(alloy, cascade, dispatcher)
+
+
+@st.composite
+def sessions(draw: st.DrawFn, routes: list[Route]) -> Session | None:
+    """Draw a session that picked something in some of the routes."""
+    if draw(st.booleans()):
+        return None
+    picks = {}
+    for route in routes:
+        names = [place.model for place in route.places]
+        if isinstance(route, Dispatcher):
+            names += [rule.target.model for rule in route.rules]
+        if draw(st.booleans()):
+            picks[route.id] = Pick(
+                child=draw(st.sampled_from([*names, "gone"])),
+                turn=draw(st.integers(1, 2)),
+                escalations=draw(st.integers(0, 2)),
+            )
+    return Session(
+        key="k",
+        inferred=draw(st.booleans()),
+        turn=2,
+        continues=draw(st.booleans()),
+        picks=picks,
+    )
+
+
+@st.composite
+def drawn(draw: st.DrawFn, *, sized_rules: bool = True) -> Drawn:
+    """Draw a world of nested routes with an alias in it, and a request for the outermost one."""
+    price = st.sampled_from([None, ("1", "5"), ("5", "1"), ("0.10", "0.4")])
+    models = [
+        model(
+            name,
+            draw(_maybe(SIZES)),
+            most_input=draw(_maybe(SIZES)),
+            most_output=draw(_maybe(st.sampled_from([1_000, 8_192]))),
+            lacks=draw(st.lists(st.sampled_from(NEEDS), max_size=1)),
+            prices=draw(price),
+        )
+        for name in NAMES
+    ]
+    routes: list[Route] = []
+    known, aliases = list(NAMES), {}
+    for number in range(draw(st.integers(1, 4))):
+        route = draw(_routes(f"r{number}", known, sized=sized_rules))
+        routes.append(route)
+        aliases[f"alias{number}"] = route.id
+        known += [route.id, f"alias{number}"]
+    providers = [
+        provider("x"),
+        provider("y", overflow=draw(st.sampled_from(Overflow))),
+        provider(
+            "z", protocols=draw(st.sampled_from([list(WireProtocol), [WireProtocol.MESSAGES]]))
+        ),
+    ]
+    world = FakeWorld(
+        models,
+        routes,
+        graph=RouteGraph(aliases=aliases, policy=draw(policies())),
+        providers=providers,
+        keyless=draw(st.sampled_from([(), (), ("x",), ("y",)])),
+    )
+    asked = shape(
+        output=draw(_maybe(st.integers(1, 20_000))),
+        needs=draw(st.lists(st.sampled_from(NEEDS), max_size=2)),
+        thinking=draw(st.sampled_from([0, 0, 2_000])),
+        stream=draw(st.booleans()),
+    )
+    request = Request(
+        shape=asked,
+        seed=draw(st.integers(0, 2**64 - 1)),
+        counters={route.id: draw(st.integers(0, 5)) for route in routes},
+        session=draw(sessions(routes)),
+    )
+    return Drawn(
+        world=world, name=draw(st.sampled_from([routes[-1].id, known[-1]])), request=request
+    )
