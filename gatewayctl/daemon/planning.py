@@ -1,0 +1,180 @@
+"""Planning in the daemon: reads a body, finds its session, and decides as finely as needed.
+
+What a plan is belongs to ``core.routing``; here are the counters, the sessions and the counting
+process that it is fed from. Attempts are ``pipeline``'s business.
+"""
+
+import logging
+from collections.abc import Callable, Generator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import msgspec
+
+from gatewayctl.core.errors import CountUnavailable
+from gatewayctl.core.routing.affinity import remembers
+from gatewayctl.core.routing.decision import Candidate
+from gatewayctl.core.routing.estimates import Estimates, estimates
+from gatewayctl.core.routing.explained import explained
+from gatewayctl.core.routing.render import Json
+from gatewayctl.core.routing.session import Session
+from gatewayctl.core.routing.staged import Answer, Count, Measure, Sized, Step, decide
+from gatewayctl.core.routing.world import Request, World
+from gatewayctl.daemon.sessions import Sessions
+from gatewayctl.protocols.codec import Reader
+from gatewayctl.protocols.reading import Reading, read
+from gatewayctl.tokenizers.counter import Counter
+
+T = TypeVar("T")
+
+log = logging.getLogger("gatewayctl.requests")
+
+LARGE = 512 * 1024
+"""Bytes of a body from which it is read in the counting process: that many take about 3 ms."""
+
+_REMEMBERED = 4096
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to be planned: what it asks for, and what the plan may depend on.
+
+    ``headers`` are looked up in lower case. ``seed`` None draws by chance; ``session`` names the
+    session in place of what the request says.
+    """
+
+    name: str
+    reader: Reader
+    body: bytes
+    reading: Reading
+    headers: Mapping[str, str] = {}
+    seed: int | None = None
+    session: str | None = None
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision as it was made, and the session it belongs to."""
+
+    sized: Sized
+    session: Session | None
+
+    @property
+    def degraded(self) -> str | None:
+        """What fell short in it, None when nothing did."""
+        missing = ", ".join(sorted(self.sized.missing))
+        return f"counted by ratio, not by {missing}" if missing else None
+
+
+class Planner:
+    """Plans requests. Holds the round-robin counters and what sessions remember."""
+
+    def __init__(
+        self, world: World, counter: Counter, sessions: Sessions, chance: Callable[[], int]
+    ) -> None:
+        self._world = world
+        self._counter = counter
+        self._sessions = sessions
+        self._chance = chance
+        self._counters: dict[str, int] = {}
+        self._remembers: dict[str, bool] = {}
+
+    @property
+    def degraded(self) -> str | None:
+        """Say what does not work as it should, None when all does."""
+        return self._counter.degraded
+
+    async def read(self, reader: Reader, body: bytes, *, counting: bool = False) -> Reading:
+        """Return what is read of a body; raise ``RequestInvalid``.
+
+        A large one is read in the counting process, since one call of a decoder would hold up
+        every other request; when that cannot be had, it is read here all the same.
+        """
+        if len(body) >= LARGE:
+            try:
+                return await self._counter.read(reader.protocol, body, counting=counting)
+            except CountUnavailable as error:
+                log.warning("a body of %d bytes is read in the daemon: %s", len(body), error)
+        return read(reader, body, counting=counting)
+
+    async def plan(
+        self, question: Question, *, coarse: bool = False, exact: bool = False
+    ) -> Planned:
+        """Return the decision. No await stands between the last plan and the return of it."""
+        session = self._session(question)
+        request = msgspec.structs.replace(self._request(question), session=session)
+        steps = decide(question.name, request, self._world, coarse=coarse, exact=exact)
+        return Planned(sized=await self._driven(question, steps), session=session)
+
+    async def estimate(
+        self, names: Sequence[str], question: Question, world: World, *, exact: bool
+    ) -> Estimates:
+        """Return how large a request is at each model behind the names, in a world of choice."""
+        steps = estimates(names, self._request(question), world, exact=exact)
+        return await self._driven(question, steps)
+
+    def explained(self, planned: Planned) -> Json:
+        """Return a decision as JSON-ready values."""
+        return explained(planned.sized.decision, planned.session)
+
+    def attempted(self, planned: Planned, candidate: Candidate, moved: set[str]) -> None:
+        """Advance the counters whose head this attempt is, and keep what the session picked.
+
+        Synchronous, and called before an attempt is awaited: so two requests at once never take
+        the same turn. ``moved`` are the counters that this request advanced before.
+        """
+        for alloy in candidate.turns:
+            if alloy not in moved:
+                moved.add(alloy)
+                self._counters[alloy] = self._counters.get(alloy, 0) + 1
+        if planned.session is not None and candidate.picks:
+            self._sessions.remember(planned.session.key, candidate.picks)
+
+    def _request(self, question: Question) -> Request:
+        return Request(
+            shape=question.reading.shape,
+            seed=self._chance() if question.seed is None else question.seed,
+            counters=self._counters,
+            today=datetime.now(UTC).date().isoformat(),
+            headers=question.headers,
+        )
+
+    async def _driven(self, question: Question, steps: Generator[Step, Answer, T]) -> T:
+        """Answer what planning asks for until it is done."""
+        try:
+            step = next(steps)
+            while True:
+                step = steps.send(await self._answer(question, step))
+        except StopIteration as done:
+            found: T = done.value
+            return found
+
+    async def _answer(self, question: Question, step: Step) -> Answer:
+        match step:
+            case Measure():
+                measured = question.reading.measured
+                return question.reader.measure(question.body) if measured is None else measured
+            case Count(vocabularies=wanted):
+                try:
+                    return await self._counter.count(
+                        question.reader.protocol, question.body, wanted
+                    )
+                except CountUnavailable as error:
+                    log.warning("not counted exactly: %s", error)
+                    return {}
+
+    def _session(self, question: Question) -> Session | None:
+        if not self._affine(question.name):
+            return None
+        conversation = question.reading.conversation
+        if conversation is None:
+            conversation = question.reader.conversation(question.body, question.reading.layout)
+        if question.session is not None:
+            return self._sessions.named(question.session, conversation)
+        return self._sessions.find(question.headers, conversation)
+
+    def _affine(self, name: str) -> bool:
+        known = self._remembers.get(name)
+        if known is None:
+            if len(self._remembers) >= _REMEMBERED:
+                del self._remembers[next(iter(self._remembers))]
+            self._remembers[name] = known = remembers(name, self._world)
+        return known
