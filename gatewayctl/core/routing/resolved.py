@@ -215,9 +215,13 @@ def _estimator(own: EstimatorSettings | None, of_model: EstimatorSettings) -> Es
     """Return the settings of a place; what it leaves open about the tokenizer is the model's."""
     if own is None:
         return of_model
-    if own.kind is not EstimatorKind.AUTO or own.vocabulary is not None:
-        return own
-    return msgspec.structs.replace(own, vocabulary=of_model.vocabulary)
+    counts = own.kind in {EstimatorKind.AUTO, EstimatorKind.TIKTOKEN}
+    follows = counts and own.vocabulary is None
+    return msgspec.structs.replace(
+        own,
+        vocabulary=of_model.vocabulary if follows else own.vocabulary,
+        vision=own.vision or of_model.vision,
+    )
 
 
 def _distinct(place: Resolved) -> Iterator[EstimatorSettings]:
