@@ -12,7 +12,7 @@ from typing import Any
 from gatewayctl.core.estimate import Counted
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.shape import Segment
-from gatewayctl.protocols.catalog import CODECS
+from gatewayctl.protocols.catalog import READERS
 from gatewayctl.protocols.measure import compact, strings_in
 from gatewayctl.tokenizers import tiktoken
 from gatewayctl.tokenizers.tiktoken import Encoder
@@ -45,7 +45,7 @@ def count(protocol: WireProtocol, body: bytes, vocabulary: str) -> Counted:
     vocabulary is not packaged or is damaged.
     """
     collector = Collector(tiktoken.encoder(vocabulary), _FUNCTION[vocabulary])
-    CODECS[protocol].walk(body, collector)
+    READERS[protocol].walk(body, collector)
     return collector.done()
 
 
@@ -191,10 +191,6 @@ def _functions(definition: Any) -> list[Any]:
     match definition:
         case {"function": dict() as function}:
             return [function]
-        case {"functionDeclarations": list() as functions}:
-            return functions
-        case {"function_declarations": list() as functions}:
-            return functions
         case {"type": "namespace", "tools": list() as functions}:
             return functions
         case _:

@@ -15,7 +15,7 @@ from typing import BinaryIO, assert_never
 
 from gatewayctl.core.errors import CountUnavailable, RequestInvalid
 from gatewayctl.core.estimate import Counted
-from gatewayctl.protocols.catalog import CODECS
+from gatewayctl.protocols.catalog import READERS
 from gatewayctl.protocols.reading import read_whole
 from gatewayctl.tokenizers import frames
 from gatewayctl.tokenizers.count import count
@@ -111,7 +111,7 @@ def _done(job: Job, body: bytes) -> Answer:
         case CountJob():
             return _count(job, body)
         case ReadJob():
-            reader = CODECS[job.protocol]
+            reader = READERS[job.protocol]
             return Read(reading=read_whole(reader, body, counting=job.counting))
         case _:
             assert_never(job)

@@ -99,6 +99,7 @@ def test_overhead_is_apart_from_text() -> None:
     [
         (CHAT, {"messages": [], "functions": [WEATHER, PING]}),
         ("responses", {"input": [], "tools": [{"type": "function", **WEATHER}, PING]}),
+        ("gemini", {"contents": [], "tools": [{"functionDeclarations": [WEATHER, PING]}]}),
         (
             "messages",
             {
@@ -129,7 +130,12 @@ def test_a_conversation_costs_the_same_in_every_dialect() -> None:
     chat = {"messages": [{"role": "system", "content": "Count."}, *said]}
     responses = {"instructions": "Count.", "input": said}
     messages = {"system": [{"type": "text", "text": "Count."}], "messages": said}
+    gemini = {
+        "systemInstruction": {"parts": [{"text": "Count."}]},
+        "contents": [{"role": item["role"], "parts": [{"text": item["content"]}]} for item in said],
+    }
     expected = counted(chat)
+    assert counted(gemini, protocol=WireProtocol.GEMINI) == expected
     assert counted(responses, protocol=WireProtocol.RESPONSES) == expected
     assert counted(messages, protocol=WireProtocol.MESSAGES) == expected
 
@@ -191,7 +197,6 @@ def test_what_a_schema_nests_counts() -> None:
         {"type": "web_search", "user_location": {"country": "FR"}},
         {"type": "custom", "name": "patch", "format": {"type": "grammar", "definition": "x" * 9}},
         {"type": "namespace", "name": "n", "tools": [WEATHER]},
-        {"functionDeclarations": [WEATHER]},
         {"name": 5},
         {"name": "f", "description": 5, "parameters": [{"properties": 5}]},
         {"name": "f", "parameters": {"properties": {"a": 5, "b": {"enum": [1, None, []]}}}},

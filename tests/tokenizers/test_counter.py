@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from gatewayctl.core.errors import CountUnavailable, RequestInvalid
 from gatewayctl.core.model import WireProtocol
-from gatewayctl.protocols.catalog import CODECS
+from gatewayctl.protocols.catalog import READERS
 from gatewayctl.protocols.reading import read_whole
 from gatewayctl.tokenizers.count import count
 from gatewayctl.tokenizers.counter import _ENVIRONMENT, Counter, Limits
@@ -38,6 +38,7 @@ BODIES = {
     WireProtocol.RESPONSES: b'{"model":"m","instructions":"Count.","input":"How many?"}',
     WireProtocol.MESSAGES: b'{"model":"m","max_tokens":9,"system":"Count.",'
     b'"messages":[{"role":"user","content":"How many?"}]}',
+    WireProtocol.GEMINI: b'{"model":"models/m","contents":[{"role":"user","parts":[{"text":"How many?"}]}]}',
 }
 
 
@@ -109,7 +110,7 @@ async def test_readings_are_whole_in_every_protocol(
     shared: Counter, protocol: WireProtocol
 ) -> None:
     """The process reads as this one would, everything that may be asked for at once."""
-    expected = read_whole(CODECS[protocol], BODIES[protocol])
+    expected = read_whole(READERS[protocol], BODIES[protocol])
     assert await shared.read(protocol, BODIES[protocol]) == expected
 
 
@@ -126,7 +127,7 @@ async def test_an_invalid_request_is_refused_as_in_this_process(
 ) -> None:
     """The client is told the same place and the same words, whoever read its request."""
     with pytest.raises(RequestInvalid) as expected:
-        read_whole(CODECS[CHAT], text)
+        read_whole(READERS[CHAT], text)
     with pytest.raises(RequestInvalid) as caught:
         await shared.read(CHAT, text)
     assert str(caught.value) == str(expected.value)

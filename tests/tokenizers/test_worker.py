@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from gatewayctl.core.model import WireProtocol
-from gatewayctl.protocols.catalog import CODECS
+from gatewayctl.protocols.catalog import READERS
 from gatewayctl.protocols.reading import read_whole
 from gatewayctl.tokenizers import frames
 from gatewayctl.tokenizers import worker as subject
@@ -68,7 +68,7 @@ def test_each_job_is_answered_in_turn() -> None:
     """Counts and readings are those that this process would make."""
     assert answers((counting(), BODY), (reading(), BODY)) == [
         Counts(counts={"cl100k_base": count(CHAT, BODY, "cl100k_base")}),
-        Read(reading=read_whole(CODECS[CHAT], BODY)),
+        Read(reading=read_whole(READERS[CHAT], BODY)),
     ]
 
 
