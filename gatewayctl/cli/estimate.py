@@ -88,24 +88,26 @@ def _tell_uncounted(found: "Estimates") -> None:
 
 def _print_table(found: "Estimates") -> None:
     from gatewayctl.cli import render
+    from gatewayctl.core.routing.decision import Method
     from gatewayctl.core.routing.estimates import parts, tokenizer
 
     rows = [
         (
             render.printable(each.model),
-            f"{each.sized.estimate.low:,}",
-            f"{each.sized.estimate.likely:,}",
-            f"{each.sized.estimate.high:,}",
+            render.fit(each.fit.value),
+            render.span(each.sized.estimate.low, each.sized.estimate.high),
             f"{each.sized.output.wanted:,}",
             "unknown" if each.sized.ceiling is None else f"{each.sized.ceiling:,}",
-            render.fit(each.fit.value, each.sized.verdict.shortfall),
+            f"{each.sized.verdict.shortfall:,}" if each.sized.verdict.shortfall else "",
+            f"{each.sized.estimate.likely:,}",
             tokenizer(each),
         )
         for each in found.models
     ]
-    titles = ("model", "low", "likely", "high", "output", "ceiling", "fit", "counted by")
-    render.table(titles, rows, right=range(1, 6), spare=1)
-    first = found.models[0]
-    told = [f"{name} {count:,}" for name, count in parts(first, found.sizes).items() if count]
-    where = f" at {render.printable(first.model)}" if len(found.models) > 1 else ""
+    titles = ("model", "fit", "input", "output", "ceiling", "too many", "likely", "counted by")
+    render.table(titles, rows, right=range(2, 7), spare=2)
+    counted = [each for each in found.models if each.sized.estimate.method is Method.EXACT]
+    best = (counted or found.models)[0]
+    told = [f"{name} {count:,}" for name, count in parts(best, found.sizes).items() if count]
+    where = f" at {render.printable(best.model)}" if len(found.models) > 1 else ""
     typer.echo(f"\nlikely tokens by part{where}: {', '.join(told) or 'none'}")

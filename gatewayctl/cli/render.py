@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 UNKNOWN = "-"
+TO = "\N{EN DASH}"
 _LEAST_NAME = 24
 _THOUSAND = 1000
 _MILLION = 1_000_000
@@ -120,10 +121,9 @@ def ago(seconds: float) -> str:
     return "now"
 
 
-def fit(fitness: str, shortfall: int | None) -> str:
-    """Return how a request fits a model, with the tokens that are missing where it does not."""
-    missing = f", {shortfall:,} too many" if shortfall else ""
-    return styled(f"{fitness}{missing}", _FIT_COLOURS.get(fitness))
+def fit(fitness: str) -> str:
+    """Return how a request fits a model, in its colour."""
+    return styled(fitness, _FIT_COLOURS.get(fitness))
 
 
 def sign(fitness: str, *, chosen: bool) -> tuple[str, str]:
@@ -137,7 +137,12 @@ def usd(low: Decimal | float, high: Decimal | float) -> str:
     if low == high == 0:
         return "free"
     cheap, dear = _dollars(low), _dollars(high)
-    return f"${cheap}" if cheap == dear else f"${cheap} to ${dear}"
+    return f"${cheap}" if cheap == dear else f"${cheap}{TO}{dear}"
+
+
+def span(low: int, high: int) -> str:
+    """Return a range of tokens, or the one number that it is."""
+    return f"{low:,}" if low == high else f"{low:,}{TO}{high:,}"
 
 
 def _dollars(price: Decimal | float) -> str:

@@ -99,7 +99,7 @@ def _rows(node: Doc, first: str, rest: str, doc: Doc, now: datetime) -> Iterator
     chosen = leaf and node["id"] == doc["chosen"] and not node["duplicate"]
     sign, colour = render.sign(node["fit"], chosen=chosen)
     name = Text.assemble((f"{sign} ", colour), (_safe(node["id"]), "bold" if chosen else ""))
-    if not leaf:
+    if node["kind"] not in {"model", "alias"}:
         name.append(f"  {node['kind']}", "dim")
     reason = Text(_safe(node["reason"]))
     if node["duplicate"]:
@@ -188,20 +188,15 @@ def _print_attempts(doc: Doc) -> None:
         rows.append(
             (
                 f"{number}. {_safe(each['model'])}",
-                render.fit(each["fit"], None),
-                _size(each["estimate"]),
+                render.fit(each["fit"]),
+                render.span(each["estimate"]["low"], each["estimate"]["high"]),
                 f"{each['output_budget'] if sent is None else sent:,}",
                 render.UNKNOWN if each["ceiling"] is None else f"{each['ceiling']:,}",
                 render.UNKNOWN if price is None else render.usd(price["low"], price["high"]),
             )
         )
-    titles = ("attempted in this order", "fit", "input tokens", "output", "ceiling", "price")
+    titles = ("in this order", "fit", "input", "output", "ceiling", "price")
     render.table(titles, rows, right=range(2, 6), spare=2)
-
-
-def _size(estimate: Doc) -> str:
-    low, high = estimate["low"], estimate["high"]
-    return f"exactly {high:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def _remarks(doc: Doc) -> Iterator[Text]:

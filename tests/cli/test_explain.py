@@ -146,7 +146,7 @@ def test_where_limits_come_from_and_what_it_costs_are_there(config: Path) -> Non
     assert facts["price"]["low"] == pytest.approx(least * 2 / 1e6)
     assert facts["price"]["high"] == pytest.approx((most * 2 + 4096 * 10) / 1e6)
     drawn = explain(config, "demo/priced", stdin=b"word " * 40_000).out
-    assert re.search(r"\$0\.\d+ to \$0\.\d+", drawn)
+    assert re.search("[$]0[.][0-9]+\N{EN DASH}0[.][0-9]+", drawn)
 
 
 @pytest.mark.parametrize("name", ["\x1b]0;title\x07", "demo/\x1b[2Jx", "[bold]demo[/bold]"])

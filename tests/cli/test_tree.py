@@ -96,7 +96,7 @@ def test_limits_of_one_origin_stand_together_with_source_and_age() -> None:
     told = "\n".join(lines(None, doc))
     assert (
         "window 200,000 · input 150,000 (models_dev, 3 d old) · output 8,192 (config) · "
-        "$0.50 to $2.25"
+        "$0.50\N{EN DASH}2.25"
     ) in told
     assert "window unknown" in told
 

@@ -72,7 +72,11 @@ class SkipReason(StrEnum):
 
 def why_it_fits(place: ModelPlace, estimate: Estimate, wanted: int) -> str:
     """Say how a request of this size, with this output, stands to a model's ceiling."""
-    name = "bound" if estimate.method is Method.BOUND else place.tokenizer
+    name = place.tokenizer
+    if estimate.method is Method.BOUND:
+        name = "bound"
+    elif estimate.method is Method.EXACT and place.estimator.vocabulary is not None:
+        name = place.estimator.vocabulary
     return f"{estimate.high:,} in ({name}) + {wanted:,} out, ceiling {place.ceiling or 0:,}"
 
 
