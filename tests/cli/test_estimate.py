@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from support.dialects import PROTOCOLS, encoded
+from support.dialects import PROTOCOLS, encoded, tool
 from support.terminal import Ran, gatewayctl
 
 CONFIG = """
@@ -28,6 +29,7 @@ capacity_fraction = 0.85
 id = "route"
 targets = ["demo/small", "demo/large"]
 """
+HI = b"Hello there"
 
 
 @pytest.fixture
@@ -167,3 +169,52 @@ def test_the_table_is_plain_text_when_piped(config: Path) -> None:
     assert "\x1b" not in ran.out
     assert "demo/small" in ran.out
     assert "likely tokens by part" in ran.out
+
+
+def test_an_exact_count_is_one_number_by_the_models_vocabulary(config: Path) -> None:
+    """Low, likely and high are equal, the parts add up, and ten words are ten tokens."""
+    body = encoded("chat_completions", "openai/gpt-5", " word" * 10, tools=[tool("chat", "f")])
+    (only,) = read(estimate(config, "--json", "--exact", stdin=body))
+    assert (only["method"], only["tokenizer"]) == ("exact", "tiktoken:o200k_base")
+    assert only["low"] == only["likely"] == only["high"] == sum(only["breakdown"].values())
+    assert only["breakdown"]["messages"] == 10
+    assert only["breakdown"]["tools"] > 0
+
+
+def test_models_without_a_vocabulary_are_told(config: Path) -> None:
+    """Sized by ratio all the same; the note does not stand in the JSON."""
+    ran = estimate(config, "--json", "--exact", "-m", "demo/large", "-m", "openai/gpt-5", stdin=HI)
+    assert [each["method"] for each in read(ran)] == ["ratio", "exact"]
+    assert ran.err == "gatewayctl: by ratio, since no vocabulary is known: demo/large\n"
+    assert not estimate(config, "-m", "demo/large", stdin=HI).err
+
+
+def test_tokens_are_counted_unasked_where_that_decides(config: Path) -> None:
+    """3,500 words may be too many for 8,192 tokens by ratio, and are not once counted."""
+    ran = estimate(config, "--json", "-m", "openai/gpt-4", stdin=b" word" * 3_500)
+    (only,) = read(ran)
+    assert (only["method"], only["fit"], ran.status) == ("exact", "safe", 0)
+    (easy,) = read(estimate(config, "--json", "-m", "openai/gpt-4", stdin=HI))
+    assert easy["method"] == "ratio"
+
+
+def test_a_gemini_body_needs_a_model_besides(config: Path) -> None:
+    """Its protocol names the model in the path; a body that does so all the same is understood."""
+    body = {"contents": [{"role": "user", "parts": [{"text": "Hello there"}]}]}
+    ran = estimate(config, "--json", "-m", "gemini/gemini-2.5-pro", stdin=msgspec.json.encode(body))
+    assert json.loads(ran.out)["protocol"] == "gemini"
+    assert read(ran)[0]["context_window"] == 1_048_576
+    ran = estimate(config, stdin=msgspec.json.encode(body))
+    assert ran.status == 2
+    assert "--model" in ran.err
+    named = msgspec.json.encode({"model": "demo/large", **body})
+    assert [each["model"] for each in read(estimate(config, "--json", stdin=named))] == [
+        "demo/large"
+    ]
+
+
+def test_every_unknown_name_is_told(config: Path) -> None:
+    """Nothing is sized when one of several is wrong."""
+    ran = estimate(config, "-m", "rout", "-m", "demo/large", "-m", "nowhere", stdin=HI)
+    assert ran.status == 3
+    assert [line.split('"')[1] for line in ran.err.splitlines()] == ["rout", "nowhere"]
