@@ -38,7 +38,8 @@ BODIES = {
     WireProtocol.RESPONSES: b'{"model":"m","instructions":"Count.","input":"How many?"}',
     WireProtocol.MESSAGES: b'{"model":"m","max_tokens":9,"system":"Count.",'
     b'"messages":[{"role":"user","content":"How many?"}]}',
-    WireProtocol.GEMINI: b'{"model":"models/m","contents":[{"role":"user","parts":[{"text":"How many?"}]}]}',
+    WireProtocol.GEMINI: b'{"model":"models/m",'
+    b'"contents":[{"role":"user","parts":[{"text":"How many?"}]}]}',
 }
 
 
