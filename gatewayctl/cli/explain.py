@@ -104,6 +104,9 @@ def _here(
 
     given, shape = asking.read(data, asked.protocol, source)
     settings = offline.load_settings(config, os.environ)
+    if len(data) > settings.server.body_limit:
+        limit = f"{settings.server.body_limit:,} bytes (server.body_limit)"
+        typer.echo(f"gatewayctl: the daemon takes no request of more than {limit}", err=True)
     doc = asking.explain(
         asked.model,
         given,

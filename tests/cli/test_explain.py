@@ -125,6 +125,13 @@ def test_an_unreadable_request_exits_2(config: Path) -> None:
     assert "not valid JSON" in ran.err
 
 
+def test_a_body_that_the_daemon_would_not_read_is_told(config: Path) -> None:
+    """Whatever the models could hold."""
+    config.write_text(f'{config.read_text()}[server]\nbody_limit = "1K"\n')
+    assert "no request of more than 1,024 bytes" in explain(config, "route", stdin=b"w " * 999).err
+    assert not explain(config, "route").err
+
+
 def test_the_tree_is_drawn_with_a_reason_at_every_leaf(config: Path) -> None:
     """Plain text when piped, a line for each node, whatever its length."""
     ran = explain(config, "gpt-4o", stdin=b"word " * 40_000)
