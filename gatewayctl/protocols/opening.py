@@ -19,9 +19,9 @@ from gatewayctl.protocols import body as request_body
 # by a mark, or a day beside a month's name), a long number (a count of tokens, a timestamp), a
 # hash, or one of the marks below. Leaving out a line that never changes costs nothing, so versions
 # and addresses may go as well.
-_DIGIT = re.compile("[0-9]")
+_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
 _CHANGING = re.compile(
-    r"""
+    rb"""
     [0-9] (?: [0-9]{0,3}[-/.:][0-9]                              # 2026-01-05, 17:02, 1/5/26
             | [0-9,_]{4}                                         # 12,345
             | [0-9]?\.?[ ](?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) )
@@ -31,11 +31,11 @@ _CHANGING = re.compile(
     re.VERBOSE,
 )
 _MARKS = (
-    "x-anthropic-billing-header:",  # written by Claude Code, with a hash of the request
-    "oday's date",
-    "urrent date",
-    "orking directory",
-    "cwd",
+    b"x-anthropic-billing-header:",  # written by Claude Code, with a hash of the request
+    b"oday's date",
+    b"urrent date",
+    b"orking directory",
+    b"cwd",
 )
 
 # What agents write in the user's place before the user's own words.
@@ -68,7 +68,7 @@ def conversation(
     digest = hashlib.blake2b(digest_size=16)
     for content in system:
         for text in _texts(content):
-            digest.update(steady(text).encode())
+            digest.update(steady(text.encode()))
     digest.update(b"\0")
     digest.update(_first_words(users))
     return Conversation(
@@ -76,13 +76,34 @@ def conversation(
     )
 
 
-def steady(text: str) -> str:
-    """Return a text without the lines that may be others at the next turn."""
-    lines = text.split("\n")
-    marks = [mark for mark in _MARKS if mark in text]
-    if marks:
-        lines = [line for line in lines if not any(mark in line for mark in marks)]
-    return "\n".join(line for line in lines if not (_DIGIT.search(line) and _CHANGING.search(line)))
+def steady(text: bytes) -> bytes:
+    """Return a text (UTF-8) without the lines that may be others at the next turn."""
+    changing = set()
+    for mark in _MARKS:
+        at = text.find(mark)
+        while at >= 0:
+            line = _line(text, at)
+            changing.add(line)
+            at = text.find(mark, line[1])
+    zeros = text.translate(_ZEROS)
+    at = zeros.find(b"0")
+    while at >= 0:  # only lines with a digit in them are looked through
+        line = _line(text, at)
+        if _CHANGING.search(text, *line):
+            changing.add(line)
+        at = zeros.find(b"0", line[1])
+    kept = []
+    at = 0
+    for start, end in sorted(changing):
+        kept.append(text[at:start])
+        at = end
+    return b"".join([*kept, text[at:]])
+
+
+def _line(text: bytes, at: int) -> tuple[int, int]:
+    """Return the span of the line that ``at`` stands in, with its line feed."""
+    end = text.find(b"\n", at)
+    return text.rfind(b"\n", 0, at) + 1, len(text) if end < 0 else end + 1
 
 
 def _first_words(users: Sequence[bytes]) -> bytes:

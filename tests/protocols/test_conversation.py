@@ -177,7 +177,7 @@ def test_a_first_message_without_text_stands_for_itself() -> None:
 )
 def test_lines_that_change_each_turn_are_left_out(line: str) -> None:
     """Dates, times, long numbers, hashes, the folder and the line of attribution."""
-    assert steady(f"Be kind.\n{line}\nStep 1: read.") == "Be kind.\nStep 1: read."
+    assert steady(f"Be kind, é.\n{line}\nStep 1.".encode()) == "Be kind, é.\nStep 1.".encode()
 
 
 @pytest.mark.parametrize(
@@ -185,13 +185,13 @@ def test_lines_that_change_each_turn_are_left_out(line: str) -> None:
 )
 def test_all_other_lines_stay(line: str) -> None:
     """What tells one agent's instructions from another's."""
-    assert steady(line) == line
+    assert steady(line.encode()) == line.encode()
 
 
 @pytest.mark.parametrize("text", ["a" * 300_000, "1" * 300_000, "f0" * 150_000, "Jan" * 100_000])
 def test_no_text_takes_long_to_look_through(text: str) -> None:
     """Each pattern looks ahead a few characters at most, so the time grows with the length."""
-    assert steady(text) in {text, ""}
+    assert steady(text.encode()) in {text.encode(), b""}
 
 
 @pytest.mark.parametrize("protocol", ["chat_completions", "messages"])
