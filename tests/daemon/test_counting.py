@@ -94,8 +94,8 @@ async def test_the_exact_count_decides() -> None:
     assert estimate == {"low": exact, "likely": exact, "high": exact, "method": "exact"}
 
 
-async def test_count_tokens_is_exact_where_there_is_a_vocabulary() -> None:
-    """CLIProxyAPI#679: the system prompt and the tools count, and none is guessed."""
+async def test_count_tokens_counts_system_and_tools_cliproxyapi_679() -> None:
+    """CLIProxyAPI#679 (48 reported, 728 true): all of it counts, exactly where that is known."""
     request = {
         "model": "up/small",
         "system": "Count. " * 300,
@@ -148,6 +148,29 @@ async def test_killing_the_process_that_reads_a_large_body_loses_no_request() ->
         os.kill(first, signal.SIGKILL)
         status, headers, _ = await asking
     assert (status, headers["x-gatewayctl-model"]) == (200, "up/large")
+
+
+async def test_counting_holds_up_nobody_litellm_36174() -> None:
+    """LiteLLM#36174: others are answered while a count takes as long as it likes.
+
+    The counting process is stopped, so that the count cannot end before they are.
+    """
+    async with counting() as it:
+        await post(it, body(CLOSE))
+        process = pid(it)
+        assert process is not None
+        os.kill(process, signal.SIGSTOP)
+        asking = asyncio.ensure_future(post(it, body("word " * 210_000)))
+        try:
+            await until(lambda: bool(it.app._planner._counter._bytes))
+            for _ in range(20):
+                assert (await post(it, body("Hi")))[0] == 200
+            assert not asking.done()
+        finally:
+            os.kill(process, signal.SIGCONT)
+        status, headers, _ = await asking
+    assert (status, headers["x-gatewayctl-model"]) == (200, "up/large")
+    assert "x-gatewayctl-degraded" not in headers
 
 
 MEGABYTES = {
