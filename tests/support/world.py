@@ -103,8 +103,8 @@ class FakeWorld:
 
     @property
     def version(self) -> object:
-        """Return the world itself: it never changes."""
-        return self
+        """Return what never changes."""
+        return self._graph
 
     def provider(self, name: str) -> Provider | None:
         """Return a provider."""

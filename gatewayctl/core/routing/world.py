@@ -33,7 +33,8 @@ class World(Protocol):
     def version(self) -> object:
         """What is another object as soon as any answer but ``has_key``'s may be another.
 
-        What was looked up is kept for as long as this is the same object.
+        What was looked up is kept for as long as this is the same object, which is kept with it
+        (so never the world itself: it would keep itself).
         """
         ...
 
