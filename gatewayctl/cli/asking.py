@@ -25,6 +25,7 @@ from gatewayctl.core.routing.world import Request, World
 from gatewayctl.core.shape import RequestShape
 from gatewayctl.protocols.dialect import Dialect
 from gatewayctl.protocols.given import Given, given
+from gatewayctl.protocols.models_list import unvia
 
 T = TypeVar("T")
 
@@ -78,6 +79,7 @@ def explain(
     max_output: int | None = None,
 ) -> Json:
     """Plan a request that asks for ``name``, and return the decision as ``--json`` prints it."""
+    name = unvia(name)
     kept = _session(name, asked, world, session)
     budget = shape.output_budget if max_output is None else max_output
     request = Request(
@@ -94,7 +96,9 @@ def estimate(
     names: Iterable[str], asked: Given, shape: RequestShape, world: World, *, exact: bool
 ) -> Estimates:
     """Size a request for every model behind ``names``."""
-    return _driven(estimates(tuple(names), Request(shape=shape), world, exact=exact), asked)
+    return _driven(
+        estimates(tuple(map(unvia, names)), Request(shape=shape), world, exact=exact), asked
+    )
 
 
 def _session(name: str, asked: Given, world: World, told: str | None) -> Session | None:

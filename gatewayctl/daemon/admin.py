@@ -153,7 +153,7 @@ class Admin:
             raise RequestInvalid(
                 "no model: neither the request nor the question names one", "model"
             )
-        names = (named,) if isinstance(named, str) else named
+        names = tuple(map(unvia, (named,) if isinstance(named, str) else named))
         reading = await self._planner.read(asked.reader, asked.body, counting=True)
         shape = msgspec.structs.replace(
             reading.shape,
@@ -162,7 +162,6 @@ class Admin:
                 reading.shape.output_budget if options.max_output is None else options.max_output
             ),
         )
-        names = tuple(map(unvia, names))
         question = Question(
             name=names[0],
             reader=asked.reader,

@@ -1,6 +1,7 @@
 """``/api/*``: the same answers as the command line's, and nothing is moved by asking."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -216,6 +217,37 @@ async def test_a_session_that_picked_before_is_explained_with_its_pick(config: P
             told = await post(it, f"/api/route-explain?model=blend&session=a&seed={seed}", body)
             assert told["chosen"] == picked
             assert told["session"] == {"inferred": False, "turn": 1, "picks": {"blend": picked}}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("text", ["Hi", LONG])
+async def test_a_dry_run_is_the_same_decision(it: Gateway, protocol: str, text: str) -> None:
+    """On the surface itself, with the request as an agent sends it."""
+    body = encoded(protocol, "route", text)
+    headers = {"x-gatewayctl-dry-run": "1"}
+    async with it.client.post(it.url + PATHS[protocol], data=body, headers=headers) as reply:
+        assert reply.status == 200
+        dry = await reply.json()
+    assert dry == await post(it, f"/api/route-explain?protocol={protocol}", body)
+
+
+async def test_a_compressed_question_is_read(it: Gateway) -> None:
+    """As on every surface; bounded after decompression."""
+    data = gzip.compress(encoded("messages", "route", LONG))
+    async with it.client.post(
+        f"{it.url}/api/route-explain", data=data, headers={"content-encoding": "gzip"}
+    ) as reply:
+        assert (await reply.json())["chosen"] == "up/large"
+
+
+async def test_a_name_for_claude_code_is_accepted_back(it: Gateway, config: Path) -> None:
+    """As the surfaces accept it, and as the command line does."""
+    name = "claude-via-up--large"
+    told = await post(it, f"/api/route-explain?model={name}", b"Hi")
+    assert told["chosen"] == "up/large"
+    assert told == cli(config, "route-explain", name, stdin=b"Hi")
+    told = await post(it, f"/api/estimate?model={name}", b"Hi")
+    assert told == cli(config, "estimate", "-m", name, stdin=b"Hi")
 
 
 async def test_web_pages_may_not_ask(it: Gateway) -> None:
