@@ -103,7 +103,7 @@ def test_documented_fields_are_read_by_both_names(fields: dict[str, Any]) -> Non
     )
     measured = READER.measure(body)
     assert (measured.messages, measured.tools) == (3, 1)
-    assert (measured.images, measured.documents, measured.audio) == (1, 1, 1)
+    assert [len(kind) for kind in (measured.images, measured.documents, measured.audio)] == [1] * 3
     segments = {segment.value: stats.chars for segment, stats in measured.segments.items()}
     assert segments["system"] == len("Be kind.")
     declaration = fields["tools"][0]

@@ -33,7 +33,7 @@ def walk(body: bytes, sink: Sink) -> None:
     """Tell ``sink`` every piece of a request; raise ``RequestInvalid`` as ``shape`` does."""
     request = request_body.read(_REQUEST, body)
     for raw in request.messages:
-        _message(sink, request_body.read(_MESSAGE, bytes(raw)))
+        _message(sink, request_body.read(_MESSAGE, bytes(raw), checked=True))
     for tool in (*(request.tools or ()), *(request.functions or ())):
         sink.tool(request_body.value(tool))
     sink.json(Segment.OTHER, request.response_format)

@@ -31,7 +31,7 @@ def walk(body: bytes, sink: Sink) -> None:
     request = request_body.read(_REQUEST, body)
     _content(sink, Segment.SYSTEM, request.system)
     for raw in request.messages:
-        message = request_body.read(_MESSAGE, bytes(raw))
+        message = request_body.read(_MESSAGE, bytes(raw), checked=True)
         segment = Segment.SYSTEM if message.get("role") == "system" else Segment.MESSAGES
         sink.message(segment)
         _content(sink, segment, message.get("content"))

@@ -38,7 +38,7 @@ def walk(body: bytes, sink: Sink) -> None:
         sink.text(Segment.MESSAGES, request.input)
     else:
         for raw in request.input or ():
-            _item(sink, request_body.read(_ITEM, bytes(raw)))
+            _item(sink, request_body.read(_ITEM, bytes(raw), checked=True))
     for tool in request.tools or ():
         sink.tool(request_body.value(tool))
     if request.text is not None:
