@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import sys
+import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping
 from typing import assert_never
@@ -103,8 +104,12 @@ class Counter:
 
     @property
     def degraded(self) -> str | None:
-        """Why counts are not exact now, None when they are (or none was asked for yet)."""
-        return self._process_problem or self._vocabulary_problem
+        """Why counts are not exact now, None when they are (or none was asked for yet).
+
+        One lost process is forgotten after a pause, since the next is likely to work.
+        """
+        lasting = self._failures > 1 or time.monotonic() < self._resume
+        return (self._process_problem if lasting else None) or self._vocabulary_problem
 
     @property
     def pid(self) -> int | None:
@@ -178,7 +183,7 @@ class Counter:
 
     def _check_pause(self) -> None:
         """Raise ``CountUnavailable`` while no process is started, after too many have failed."""
-        if self._failures > 1 and asyncio.get_running_loop().time() < self._resume:
+        if self._failures > 1 and time.monotonic() < self._resume:
             raise CountUnavailable(self._process_problem or "")
 
     async def _work(self) -> None:
@@ -190,7 +195,9 @@ class Counter:
             self._pump = None
 
     async def _answered(self, waiting: _Waiting) -> None:
-        """Do one job, whether somebody still waits for it or not: frames stay in step."""
+        """Do one job; once begun it is done to its end for nobody, so that frames stay in step."""
+        if waiting.answer.done():
+            return
         try:
             self._check_pause()
             answer = await self._done(waiting.job, waiting.body)
@@ -210,10 +217,11 @@ class Counter:
                 return await self._asked(job, body)
         except TimeoutError:
             problem = f"the counting process took longer than {self._limits.timeout:g} s."
-        except (OSError, EOFError, msgspec.DecodeError) as error:
+        except (OSError, EOFError, RuntimeError, msgspec.DecodeError) as error:
+            # RuntimeError: what uvloop says of a pipe whose other end has gone
             problem = f"the counting process failed: {_cause(error)}."
         self._failures += 1
-        self._resume = asyncio.get_running_loop().time() + self._limits.pause
+        self._resume = time.monotonic() + self._limits.pause
         self._process_problem = problem
         await self._end(at_once=True)
         raise CountUnavailable(problem)

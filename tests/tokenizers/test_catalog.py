@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from gatewayctl.config import models
+from gatewayctl.config import forms
 from gatewayctl.core.errors import CountUnavailable
 from gatewayctl.tokenizers import catalog
 from gatewayctl.tokenizers.catalog import VOCABULARIES, Vocabulary
@@ -56,7 +56,7 @@ def test_an_unknown_vocabulary_is_said() -> None:
 
 def test_the_config_knows_the_packaged_vocabularies() -> None:
     """What may be written in the config is what is packaged, though neither imports the other."""
-    assert set(models.VOCABULARIES) == VOCABULARIES.keys()
+    assert set(forms.VOCABULARIES) == VOCABULARIES.keys()
 
 
 def test_nothing_heavy_is_imported_before_it_is_used() -> None:

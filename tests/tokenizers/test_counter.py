@@ -198,7 +198,10 @@ async def test_a_process_killed_while_it_counts_is_replaced() -> None:
         task = await asked(counter, LARGE, kill=pid)
         with pytest.raises(CountUnavailable, match="the counting process failed: it ended"):
             await task
-        assert counter.degraded == "the counting process failed: it ended."
+        at_first = counter.degraded
+        counter._resume = 0.0  # a while later, with no count asked for since
+        later = counter.degraded
+        assert (at_first, later) == ("the counting process failed: it ended.", None)
         assert await counter.count(CHAT, LARGE, ONE)
         assert counter.pid not in {None, pid}
         assert counter.degraded is None
@@ -227,6 +230,7 @@ async def test_after_two_failures_it_is_left_alone_for_a_while() -> None:
             await counter.count(CHAT, body(), ONE)
         assert counter.pid is None
         counter._resume = 0.0  # the while is over
+        assert counter.degraded == "the counting process failed: it ended."
         assert await counter.count(CHAT, body(), ONE)
         assert counter.degraded is None
 
