@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from gatewayctl.config.problems import Wrong
+from gatewayctl.config.problems import Wrong, did_you_mean
 from gatewayctl.config.settings import OverflowStatus
 
 _SIZE = re.compile(r"([0-9][0-9_]*)([KM])")
@@ -29,6 +29,16 @@ _LONGEST_DURATION = 10**9
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
+
+VOCABULARIES = ("o200k_base", "cl100k_base")
+"""The vocabularies in the package: tiktoken's, by their usual names."""
+_TIKTOKEN = "tiktoken"
+TOKENIZERS = (
+    "auto",
+    "char_ratio",
+    *(f"{_TIKTOKEN}:{name}" for name in VOCABULARIES),
+    "huggingface",
+)
 
 _TYPE_NAMES = (
     (bool, "a boolean"),  # before int, which it is a kind of
@@ -69,9 +79,20 @@ def type_name(value: object) -> str:
     return next((name for kind, name in _TYPE_NAMES if isinstance(value, kind)), "a date or time")
 
 
+_WRITTEN = {
+    "a boolean": "write true or false, without quotes",
+    "an integer": "write digits, without quotes and without a point",
+    "a number": "write a number, without quotes",
+    "a URL": 'write it in quotes, like "https://host:port/path"',
+    "an array": "write it in brackets: [ … ]",
+    "a table": "write keys and values: { key = … }, or under a header of its own",
+}
+
+
 def wrong_type(wanted: str, value: object, hint: str = "") -> Wrong:
     """Return the problem of a value that is of another type."""
-    return Wrong("wrong-type", f"expected {wanted}, found {type_name(value)}", hint)
+    usual = _WRITTEN.get(wanted.partition(" or ")[0], "write it in quotes")
+    return Wrong("wrong-type", f"expected {wanted}, found {type_name(value)}", hint or usual)
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -82,7 +103,7 @@ class Text(msgspec.Struct, frozen=True):
         if not isinstance(value, str):
             raise wrong_type("a string", value)
         if not value.strip():
-            raise Wrong("empty-string", "must not be empty")
+            raise Wrong("empty-string", "must not be empty", "write something, or remove the key")
         return value
 
     def json_schema(self) -> dict[str, object]:
@@ -97,7 +118,7 @@ class Ident(msgspec.Struct, frozen=True):
         """Return the name."""
         name = Text().read(value)
         if why := not_a_name(name):
-            raise Wrong("name-out-of-form", why, f'write "{name.strip()}"')
+            raise Wrong("name-out-of-form", why, "remove what cannot be seen")
         return name
 
     def json_schema(self) -> dict[str, object]:
@@ -114,6 +135,25 @@ def not_a_name(name: str) -> str:
     return ""
 
 
+class Tokenizer(msgspec.Struct, frozen=True):
+    """The tokenizer of a model: a kind of estimator, ``tiktoken`` with its vocabulary."""
+
+    def read(self, value: object) -> str:
+        """Return the name."""
+        if not isinstance(value, str):
+            raise wrong_type("a string", value, f"one of: {', '.join(TOKENIZERS)}")
+        if value not in TOKENIZERS:
+            hint = did_you_mean(value, TOKENIZERS) or f"one of: {', '.join(TOKENIZERS)}"
+            if value.startswith(_TIKTOKEN):
+                hint = f"vocabularies: {', '.join(VOCABULARIES)}"
+            raise Wrong("unknown-value", f'"{value}" is no tokenizer', hint)
+        return value
+
+    def json_schema(self) -> dict[str, object]:
+        """Return the names."""
+        return {"enum": list(TOKENIZERS)}
+
+
 class Whole(msgspec.Struct, frozen=True, kw_only=True):
     """An integer in a range."""
 
@@ -126,7 +166,8 @@ class Whole(msgspec.Struct, frozen=True, kw_only=True):
         if isinstance(value, bool) or not isinstance(value, int):
             raise wrong_type("an integer", value)
         if not self.least <= value <= self.most:
-            raise Wrong(self.code, f"must be between {self.least} and {self.most}")
+            message = f"must be between {self.least} and {self.most}, found {value}"
+            raise Wrong(self.code, message, f"write an integer up to {self.most}")
         return value
 
     def json_schema(self) -> dict[str, object]:
@@ -143,7 +184,8 @@ class Status(msgspec.Struct, frozen=True):
         if isinstance(value, bool) or not isinstance(value, int | str):
             raise wrong_type("a status", value, f"one of: {', '.join(names)}")
         if str(value) not in names:
-            raise Wrong("unknown-value", f"{value} is not one of: {', '.join(names)}")
+            hint = f"one of: {', '.join(names)}"
+            raise Wrong("unknown-value", f"{value} is no status of a refusal", hint)
         return OverflowStatus(str(value))
 
     def json_schema(self) -> dict[str, object]:
@@ -166,16 +208,18 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
             raise wrong_type("a number", value)
         number = Decimal(value)
         if not number.is_finite():
-            raise Wrong("not-finite", "must be a finite number")
+            raise Wrong("not-finite", "must be a finite number", f"write one {self._range()}")
         exponent = number.as_tuple().exponent
         if number and isinstance(exponent, int) and exponent < -_DECIMALS:
             # arithmetic is exact: a tiny number would be a fraction of astronomical integers
-            raise Wrong("too-precise", f"must have at most {_DECIMALS} decimals")
+            message = f"must have at most {_DECIMALS} decimals"
+            raise Wrong("too-precise", message, "round it")
         low = (self.above is not None and number <= self.above) or (
             self.least is not None and number < self.least
         )
         if low or number > self.most:
-            raise Wrong(self.code, f"must be {self._range()}, found {number}")
+            message = f"must be {self._range()}, found {_short(number)}"
+            raise Wrong(self.code, message, f"write a number {self._range()}")
         return number
 
     def _range(self) -> str:
@@ -196,6 +240,11 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
         if self.least is not None:
             schema["minimum"] = _plain(self.least)
         return schema
+
+
+def _short(number: Decimal) -> str:
+    """Write a number; one with thousands of digits by its size alone."""
+    return f"{number}" if len(number.as_tuple().digits) <= _DIGITS else f"{number:.3e}"
 
 
 def _plain(number: Decimal) -> int | float:
@@ -219,11 +268,13 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
             return None
         size = self._size(value)
         if size < 0:
-            raise Wrong("size-out-of-form", "must not be negative")
+            raise Wrong("size-out-of-form", "must not be negative", "write 0 or more")
         if size > _LARGEST_SIZE:
-            raise Wrong("size-out-of-form", f"must be at most {_LARGEST_SIZE}")
+            raise Wrong("size-out-of-form", f"must be at most {_LARGEST_SIZE}", "write less")
         if size < self.least:
-            hint = f'write "{self.word}" for the registry\'s value' if self.word else ""
+            hint = f"write {self.least} or more, or remove the key"
+            if self.word:
+                hint = f'write "{self.word}" for the registry\'s value'
             raise Wrong(self.zero_code, f"must be at least {self.least}, found {size}", hint)
         if size >= 10**_DIGITS:
             raise Wrong("size-out-of-form", "is larger than any size there is")
@@ -326,7 +377,8 @@ class Host(msgspec.Struct, frozen=True):
             raise wrong_type("a host", value)
         host = value.removeprefix("[").removesuffix("]")
         if not _is_address(host) and not _HOST.fullmatch(host):
-            raise Wrong("host-out-of-form", f"{value!r} is no host name or IP address")
+            message = f"{value!r} is no host name or IP address"
+            raise Wrong("host-out-of-form", message, "the port stands in its own key")
         return host
 
     def json_schema(self) -> dict[str, object]:
@@ -364,7 +416,7 @@ def _jsonable(value: object) -> object:
         case list():
             return [_jsonable(item) for item in value]
         case Decimal() if not value.is_finite():
-            raise Wrong("not-finite", "JSON has neither nan nor inf")
+            raise Wrong("not-finite", "JSON has neither nan nor inf", "write a finite number")
         case bool() | str() | int() | Decimal():
             return value
         case _:

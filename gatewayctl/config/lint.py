@@ -112,7 +112,7 @@ def _unlisted(doc: Document, names: Names, report: Report) -> None:
                 if name.startswith(kind)
             ]
             message = f"no source lists {full_id(named)}; it is forwarded as it is"
-            hint = f"near: {', '.join(near)}" if near else ""
+            hint = f"near: {', '.join(near)}" if near else "declare it in [[models]] if it is right"
             report.warn(reference.path, "unlisted-model", message, hint)
 
 

@@ -36,6 +36,7 @@ _APP = "gatewayctl"
 _OTHERS = 0o044
 LARGEST = 4 * 1024 * 1024
 """The most bytes of a file that are read: checking them takes about a second."""
+_TOML = "strings stand in quotes, a key stands once, each in a line of its own"
 PATIENCE = 10
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
@@ -202,7 +203,7 @@ def parse(text: str, name: str) -> dict[str, object] | Problem:
     try:
         return tomllib.loads(text, parse_float=_decimal)
     except RecursionError:
-        report.at(None, "syntax", "nested too deeply")
+        report.at(None, "syntax", "nested too deeply", "use fewer brackets in brackets")
     except tomllib.TOMLDecodeError as error:
         message = str(error)
         found = _AT.search(message)
@@ -210,10 +211,10 @@ def parse(text: str, name: str) -> dict[str, object] | Problem:
         where = Position(len(lines), len(lines[-1]) + 1)
         if found and found[1]:
             where = Position(int(found[1]), int(found[2]))
-        report.at(where, "syntax", f"not TOML: {_AT.sub('', message)}")
+        report.at(where, "syntax", f"not TOML: {_AT.sub('', message)}", _TOML)
     except ValueError:
         # Python refuses to read integers of thousands of digits, and does not say where
-        report.at(None, "syntax", "a number has too many digits")
+        report.at(None, "syntax", "a number has too many digits", "write fewer digits")
     return report.problems()[0]
 
 

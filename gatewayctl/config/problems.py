@@ -3,8 +3,9 @@
 How a problem is shown is ``gatewayctl.cli``'s business.
 """
 
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 import msgspec
@@ -56,6 +57,12 @@ class Wrong(Exception):
         self.code = code
         self.message = message
         self.hint = hint
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint that names the nearest of the known names, ``""`` when none is near."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f'did you mean "{near[0]}"?' if near else ""
 
 
 def key_of(path: Path) -> str:

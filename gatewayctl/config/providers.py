@@ -13,7 +13,7 @@ import msgspec
 from gatewayctl.config.forms import is_header_name
 from gatewayctl.config.kinds import Kind, is_provider, kinds
 from gatewayctl.config.positions import Path
-from gatewayctl.config.problems import Report
+from gatewayctl.config.problems import Report, did_you_mean
 from gatewayctl.config.schema_providers import ProviderDoc, SecretDoc, TimeoutsDoc
 from gatewayctl.config.settings import (
     FromCommand,
@@ -24,10 +24,11 @@ from gatewayctl.config.settings import (
     Secret,
     Timeouts,
 )
-from gatewayctl.config.walk import did_you_mean
 from gatewayctl.core.model import Auth, Provider
 
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_SECRETS = 'write { env = "NAME" }, { file = "PATH" } or { command = ["PROGRAM", …] }'
+_PROTOCOLS = "remove the key for the kind's own"
 _COMPATIBLE = "openai-compatible"
 
 
@@ -58,7 +59,8 @@ def resolve_providers(
     for name, doc in docs.items():
         path = ("providers", name)
         if "/" in name or not name.strip():
-            report.unknown(path, "provider-name-out-of-form", 'a provider\'s name has no "/"')
+            message = 'a provider\'s name is not empty and has no "/"'
+            report.unknown(path, "provider-name-out-of-form", message, "choose another name")
         elif (kind := _kind(name, doc, path, report)) is not None:
             settings = _resolve(name, doc, kind, environ, report)
             found[name] = _located(settings, folder)
@@ -79,7 +81,7 @@ def _kind(name: str, doc: ProviderDoc, path: Path, report: Report) -> Kind | Non
         (*path, "kind"),
         "missing-kind",
         f'missing key "kind": "{name}" is no built-in provider',
-        did_you_mean(name, known) or f'write kind = "{_COMPATIBLE}", or a built-in kind',
+        f'write kind = "{_COMPATIBLE}" or a built-in one. {did_you_mean(name, known)}'.strip(),
     )
     return None
 
@@ -92,7 +94,7 @@ def _resolve(
         hint = "the URL before /chat/completions, /responses or /messages"
         report.error((*path, "base_url"), "missing-base-url", 'missing key "base_url"', hint)
     if doc.protocols == ():
-        report.error((*path, "protocols"), "no-protocols", "at least one protocol is needed")
+        report.error((*path, "protocols"), "no-protocols", "at least one is needed", _PROTOCOLS)
     secrets = _secrets(doc, kind, environ, path, report)
     auth = doc.auth or (Auth.KEY if secrets else Auth.NONE)
     if auth is Auth.KEY and not secrets:
@@ -169,7 +171,7 @@ def _secrets(
             return _usual_key(kind, environ) if doc.auth in {None, Auth.KEY} else ()
         case tuple() as several:
             if not several:
-                report.error(path, "secret-out-of-form", "an empty list names no key")
+                report.error(path, "secret-out-of-form", "an empty list names no key", _SECRETS)
             return tuple(
                 secret
                 for number, each in enumerate(several)
@@ -191,9 +193,8 @@ def _secret(doc: str | SecretDoc, path: Path, report: Report) -> Secret | None:
         case SecretDoc(env=None, file=None, command=(_, *_) as argv):
             return FromCommand(argv=tuple(argv))
         case _:
-            hint = '{ env = "NAME" }, { file = "PATH" } or { command = ["PROGRAM", …] }'
             message = "exactly one of env, file and command is needed"
-            report.error(path, "secret-out-of-form", message, hint)
+            report.error(path, "secret-out-of-form", message, _SECRETS)
             return None
 
 
@@ -215,7 +216,8 @@ def _check_headers(headers: Mapping[str, str], path: Path, report: Report) -> No
     for name, value in headers.items():
         if not is_header_name(name) or not _HEADER_VALUE.fullmatch(value):
             where = (*path, "headers", name)
-            report.error(where, "header-out-of-form", "HTTP does not allow this header")
+            hint = "names have letters, digits and hyphens, values one line"
+            report.error(where, "header-out-of-form", "HTTP does not allow this header", hint)
 
 
 def _located(settings: ProviderSettings, folder: str) -> ProviderSettings:

@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from gatewayctl.config.kinds import kinds
 from gatewayctl.config.names import Names, full_id, places_of, window_of
 from gatewayctl.config.positions import Path
-from gatewayctl.config.problems import Report
+from gatewayctl.config.problems import Report, did_you_mean
 from gatewayctl.config.routes import Reference, documents, places, references
 from gatewayctl.config.schema import Document
 from gatewayctl.config.sizes import Sizes
-from gatewayctl.config.walk import did_you_mean
 from gatewayctl.core.routing.graph import Place, Route
 from gatewayctl.core.routing.names import Aliased, ExactModel
 from gatewayctl.core.routing.resolved import MAX_DEPTH
@@ -36,7 +35,7 @@ def _unknown(
     reference: Reference, doc: Document, names: Names, own: Sequence[str], report: Report
 ) -> None:
     target = reference.target
-    first, slash, rest = target.partition("/")
+    first, slash, _ = target.partition("/")
     if slash and first in doc.providers:
         # its table has problems of its own
         return
@@ -44,7 +43,7 @@ def _unknown(
         near = did_you_mean(first, [*names.kind_of, *kinds()])
         hint = near or f"known providers: {', '.join(names.kind_of)}"
         message = f'"{target}": no provider is called "{first}"'
-        report.error(reference.path, "unknown-provider", message, hint if rest else "")
+        report.error(reference.path, "unknown-provider", message, hint)
         return
     hint = suggestions = ""
     if report.few:
@@ -52,6 +51,7 @@ def _unknown(
         suggestions = ", ".join(names.catalog.nearest(target))
     if not hint and suggestions:
         hint = f"near: {suggestions}"
+    hint = hint or "declare it, or write PROVIDER/MODEL"
     message = f'"{target}" is no alias, no route, and no model that any source lists'
     report.error(reference.path, "unknown-name", message, hint)
 

@@ -15,7 +15,7 @@ from gatewayctl.config.lint import Surroundings, lint
 from gatewayctl.config.models import place_estimator, resolve_defaults, resolve_models
 from gatewayctl.config.names import Names, full_id
 from gatewayctl.config.positions import Path
-from gatewayctl.config.problems import Report
+from gatewayctl.config.problems import Report, did_you_mean
 from gatewayctl.config.proof import prove
 from gatewayctl.config.providers import builtin, resolve_providers, with_keys
 from gatewayctl.config.references import (
@@ -130,7 +130,8 @@ def _check_model_providers(doc: Document, names: Names, report: Report) -> None:
         provider = (model.id or "").partition("/")[0]
         if provider and provider not in names.kind_of and provider not in doc.providers:
             message = f'no provider is called "{provider}"'
-            hint = f"known providers: {', '.join(names.kind_of)}"
+            near = did_you_mean(provider, names.kind_of)
+            hint = near or f"known providers: {', '.join(names.kind_of)}"
             report.error(("models", number, "id"), "unknown-provider", message, hint)
 
 

@@ -141,7 +141,8 @@ def _check_ids(doc: Document, report: Report) -> None:
     taken = {}
     for name in doc.aliases:
         if why := not_a_name(name):
-            report.unknown(("aliases", name), "name-out-of-form", why)
+            hint = "remove what cannot be seen"
+            report.unknown(("aliases", name), "name-out-of-form", why, hint)
         elif (same := _as_seen(name)) in taken:
             message = f'"{name}" looks like an alias before it: only its code points differ'
             report.unknown(("aliases", name), "duplicate-id", message, "keep one of them")
@@ -152,7 +153,8 @@ def _check_ids(doc: Document, report: Report) -> None:
             continue
         where = (*path, "id")
         if "*" in route.id:
-            report.error(where, "id-out-of-form", "an id has no *; only aliases are patterns")
+            hint = "give an alias this pattern"
+            report.error(where, "id-out-of-form", "an id has no *; only aliases are patterns", hint)
         elif (same := _as_seen(route.id)) in taken:
             message = f'"{route.id}" is already the name of {taken[same]}'
             report.error(where, "duplicate-id", message, "aliases and routes share one namespace")
@@ -219,7 +221,8 @@ def _cascade(doc: CascadeDoc, path: Path, policy: Policy, report: Report) -> Cas
 def _dispatcher(doc: DispatcherDoc, path: Path, policy: Policy, report: Report) -> Dispatcher:
     if not doc.targets:
         message = "a dispatcher needs at least one target"
-        report.error((*path, "targets"), "dispatcher-without-targets", message)
+        hint = 'write targets = ["PROVIDER/MODEL", …]'
+        report.error((*path, "targets"), "dispatcher-without-targets", message, hint)
     if doc.reevaluate is Reevaluate.WORST_CASE and not doc.assume_session_max_tokens:
         report.error(
             (*path, "assume_session_max_tokens"),

@@ -32,7 +32,8 @@ def check_headers(doc: Document, report: Report) -> None:
             for name in rule.when.header:
                 if not is_header_name(name):
                     message = f'"{name}" is no name of an HTTP header'
-                    report.error((*path, name), "header-out-of-form", message)
+                    hint = "names have letters, digits and hyphens"
+                    report.error((*path, name), "header-out-of-form", message, hint)
                 elif name.lower() in seen:
                     message = f'"{name}" is said already: names of headers have no case'
                     report.error((*path, name), "duplicate-header", message, "keep one of them")

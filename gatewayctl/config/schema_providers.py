@@ -6,7 +6,18 @@ from typing import Annotated
 
 import msgspec
 
-from gatewayctl.config.forms import Duration, Ident, Json, Number, Required, Size, Text, Url, Whole
+from gatewayctl.config.forms import (
+    Duration,
+    Ident,
+    Json,
+    Number,
+    Required,
+    Size,
+    Text,
+    Tokenizer,
+    Url,
+    Whole,
+)
 from gatewayctl.core.model import Auth, Overflow, WireProtocol
 
 Seconds = Annotated[float, Duration()]
@@ -125,7 +136,7 @@ class ModelKeys(msgspec.Struct, frozen=True, kw_only=True):
     max_input_tokens: Annotated[int, Size()] | None = None
     max_output_tokens: Annotated[int, Size()] | None = None
     capacity_fraction: Fraction | None = None
-    tokenizer: Name | None = None
+    tokenizer: Annotated[str, Tokenizer()] | None = None
     tokenizer_file: Name | None = None
     chars_per_token: Ratio | None = None
     safety_margin: Margin | None = None

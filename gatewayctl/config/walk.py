@@ -5,8 +5,7 @@ run finds them all. The structs' annotations are the whole description of the fi
 ``jsonschema`` reads the same ones. References between entries are ``resolve``'s business.
 """
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
 from types import NoneType, UnionType
@@ -16,15 +15,9 @@ import msgspec
 
 from gatewayctl.config.forms import Form, Required, type_name, wrong_type
 from gatewayctl.config.positions import Path
-from gatewayctl.config.problems import Report, Wrong
+from gatewayctl.config.problems import Report, Wrong, did_you_mean
 
 T = TypeVar("T", bound=msgspec.Struct)
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint that names the nearest of the known names, ``""`` when none is near."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f'did you mean "{near[0]}"?' if near else ""
 
 
 @cache
@@ -58,11 +51,11 @@ def read_struct(struct: type[T], value: object, path: Path, report: Report) -> T
     """Read a table into its struct; keys that are unknown, missing or wrong are reported."""
     if not isinstance(value, Mapping):
         wrong = wrong_type("a table", value)
-        report.error(path, wrong.code, wrong.message)
+        report.error(path, wrong.code, wrong.message, wrong.hint)
         return struct()
     known = hints(struct)
     for name in value.keys() - known.keys():
-        hint = did_you_mean(name, known) if report.few else ""
+        hint = (did_you_mean(name, known) if report.few else "") or f"known: {', '.join(known)}"
         report.unknown((*path, name), "unknown-key", f'unknown key "{name}"', hint)
     found = {}
     for name, annotation in known.items():
