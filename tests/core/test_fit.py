@@ -2,11 +2,13 @@
 
 from decimal import Decimal
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from support.world import model, shape
 
 from gatewayctl.core.fit import Budget, budget, ceilings, judge
+from gatewayctl.core.model import Sourced
 from gatewayctl.core.routing.decision import Estimate, Fit, Method
 from gatewayctl.core.routing.graph import Policy
 from gatewayctl.core.routing.place import Ceilings
@@ -119,3 +121,77 @@ def test_a_larger_request_never_fits_better(size: int, more: int, wanted: int, t
         return rank.index(judge(spread, output, limits).fit)
 
     assert fit(size + more) >= fit(size)
+
+
+def test_a_ceiling_is_the_window_times_its_fraction_rounded_down() -> None:
+    """The worked examples: three quarters of 32,768, and 0.95 of 1,048,576."""
+    assert ceilings(model("a/m", 32_768), None, Decimal("0.75")).total == 24_576
+    assert ceilings(model("a/m", 1_048_576), None, Decimal("0.95")).total == 996_147
+
+
+def test_a_fraction_cuts_the_input_side_as_well() -> None:
+    """Both limits are ceilings, each of its own figure."""
+    limits = ceilings(model("a/m", 400_000, most_input=272_000), None, Decimal("0.5"))
+    assert (limits.window, limits.total, limits.input) == (400_000, 200_000, 136_000)
+
+
+def test_the_default_budget_is_taken_of_the_window_and_not_of_its_ceiling() -> None:
+    """A fraction is about quality near the end of the window, not about how long answers are."""
+    limits = ceilings(model("a/m", 8_192), None, Decimal("0.5"))
+    assert budget(shape(), None, limits.window, POLICY, clamp=True).wanted == 2_048
+
+
+def test_without_a_callers_budget_the_smallest_known_figure_is_wanted() -> None:
+    """Of the default, the model's maximum and a quarter of the window; clamped or not."""
+    for clamp in (True, False):
+        assert budget(shape(), None, None, POLICY, clamp=clamp).wanted == 4096
+        assert budget(shape(), 2000, 100_000, POLICY, clamp=clamp).wanted == 2000
+        assert budget(shape(), 2000, 4000, POLICY, clamp=clamp).wanted == 1000
+
+
+def test_the_least_budget_is_at_least_one_token_and_never_more_than_is_wanted() -> None:
+    """With min_output = 0 a single token still has to fit; a caller's 10 stay 10."""
+    careless = Policy(min_output=0)
+    assert budget(shape(output=500), None, None, careless, clamp=True).least == 1
+    assert budget(shape(output=10), None, None, POLICY, clamp=True).least == 10
+
+
+def test_where_both_sides_are_exceeded_the_shortfall_is_the_larger() -> None:
+    """Compacting by less would not be enough."""
+    output = Budget(wanted=100, least=100)
+    limits = Ceilings(window=1000, total=1000, input=500)
+    assert judge(estimate(1200, 1200, 1200), output, limits).shortfall == 700
+    limits = Ceilings(window=1000, total=1000, input=950)
+    assert judge(estimate(1200, 1200, 1200), output, limits).shortfall == 300
+
+
+def test_input_and_total_limits_are_kept_apart_litellm_30928() -> None:
+    """Of 400,000 at most 272,000 are input: 272,000 in and 128,000 out fit, to the token."""
+    limits = ceilings(model("x/gpt-5", 400_000, most_input=272_000), None, Decimal(1))
+    output = Budget(wanted=128_000, least=4096)
+    assert judge(estimate(272_000, 272_000, 272_000), output, limits).fit is Fit.SAFE
+    assert judge(estimate(272_001, 272_001, 272_001), output, limits).shortfall == 1
+
+
+def test_an_output_maximum_takes_nothing_from_the_window_litellm_29777() -> None:
+    """A model of 200,000 that can write 64,000 holds 195,904 of input for a short answer."""
+    facts = model("x/m", 200_000, most_output=64_000)
+    limits = ceilings(facts, None, Decimal(1))
+    output = budget(shape(), 64_000, limits.window, POLICY, clamp=True)
+    assert judge(estimate(195_904, 195_904, 195_904), output, limits).fit is Fit.SAFE
+    assert judge(estimate(195_905, 195_905, 195_905), output, limits).shortfall == 1
+
+
+def test_a_threshold_of_the_price_is_no_limit_litellm_31954() -> None:
+    """Tokens above 272,000 cost more and fit all the same."""
+    facts = msgspec.structs.replace(
+        model("x/m", 1_050_000),
+        prices={
+            "input": Sourced(value=Decimal("2.5"), source="test"),
+            "input_above_272k_tokens": Sourced(value=Decimal(5), source="test"),
+        },
+    )
+    limits = ceilings(facts, None, Decimal(1))
+    assert (limits.total, limits.input) == (1_050_000, None)
+    output = budget(shape(), None, limits.window, POLICY, clamp=True)
+    assert judge(estimate(900_000, 900_000, 900_000), output, limits).fit is Fit.SAFE
