@@ -166,9 +166,10 @@ def _said(row: _Row, room: int | None, console: Console) -> list[Text]:
     """Return a node's reason, and its facts below, in lines of at most ``room`` columns."""
     lines = list(row.reason.wrap(console, room)) if room else [row.reason]
     fact = ""
-    for each in row.facts:
+    for number, each in enumerate(row.facts, 1):
         longer = f"{fact} · {each}" if fact else each
-        if fact and room and cell_len(longer) > room:
+        more = 0 if number == len(row.facts) else cell_len(" ·")
+        if fact and room and cell_len(longer) + more > room:
             lines.append(Text(f"{fact} ·", "dim"))
             longer = each
         fact = longer

@@ -39,7 +39,12 @@ TREE = node(
     node("inner", "cascade", node(LEAVES[1]), node(LEAVES[0], duplicate=True)),
     node(LEAVES[2], fit="grey"),
 )
-DOC = {"chosen": "up/two", "tree": TREE, "models": {name: limits() for name in LEAVES}}
+MUCH = {
+    "max_input_tokens": {"value": 150_000, **LISTED},
+    "max_output_tokens": {"value": 64_000, **LISTED},
+    "price": {"low": 0.1, "high": 0.25},
+}
+DOC = {"chosen": "up/two", "tree": TREE, "models": {name: limits(**MUCH) for name in LEAVES}}
 
 
 def lines(width: int | None, doc: dict[str, Any] | None = None) -> list[str]:
@@ -48,7 +53,7 @@ def lines(width: int | None, doc: dict[str, Any] | None = None) -> list[str]:
     return [line.plain for line in drawn(doc or DOC, NOW, width, console)]
 
 
-@pytest.mark.parametrize("width", [80, 120, 200])
+@pytest.mark.parametrize("width", [80, *range(110, 170), 200])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     """Reasons are wrapped within the guides of the tree, and none is lost."""
     told = lines(width)
