@@ -10,6 +10,7 @@ from typing import assert_never
 
 import msgspec
 
+from gatewayctl.core import media
 from gatewayctl.core.exact import (
     ceil_product,
     ceil_quotient,
@@ -17,24 +18,28 @@ from gatewayctl.core.exact import (
     floor_product,
     floor_quotient,
 )
-from gatewayctl.core.model import EstimatorKind, EstimatorSettings
+from gatewayctl.core.media import Cost
+from gatewayctl.core.model import Capability, EstimatorKind, EstimatorSettings
 from gatewayctl.core.routing.decision import Estimate, Method
 from gatewayctl.core.shape import Measured, RequestShape, Segment, TextStats
 
 UNSEEN_TOKENS = 1024
 """What providers add to a request without showing it: role markers, a tool-use preamble."""
 
-REMOTE_TOKENS = 20_000
+UNSEEN_TOOL_TOKENS = 8192
+"""What providers add where there are tools, beyond that: their own tools' definitions."""
+
+REMOTE_TOKENS = 100_000
 """The most that one input costs which the body only points to (an image URL, a file id)."""
 
-IMAGE_TOKENS = (85, 1_000, 2_800)
-"""Low, likely and high cost of one inline image whose size is not looked at."""
+SMALLEST_MEDIA = 32
+"""The fewest bytes in which an image or a document stands in a body; its cost is not in them."""
 
-DOCUMENT_TOKENS = (500, 5_000, 60_000)
-"""Low, likely and high cost of one inline document (a PDF of some pages)."""
+EARLIER = Cost(0, 4_000, 20_000)
+"""What an earlier response, a stored prompt or conversation that is only named may hold."""
 
-AUDIO_TOKENS = (50, 1_000, 20_000)
-"""Low, likely and high cost of one inline audio clip."""
+SERVER_TOOL = Cost(0, 350, 2_000)
+"""What a tool costs that a provider defines itself."""
 
 MESSAGE_TOKENS = 4
 """What providers spend on framing one message."""
@@ -60,6 +65,8 @@ Fitted, with the weights in ``core.text``, to o200k's counts, so that they are r
 fifth off either way.
 """
 
+_MEDIA = frozenset({Capability.IMAGES, Capability.DOCUMENTS, Capability.AUDIO})
+
 AUTO_SLACK = Decimal("1.16")
 """How far the usual count may be off, on top of the margin that the user chose."""
 
@@ -79,8 +86,12 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def bound(shape: RequestShape) -> int:
-    """Return what the input cannot exceed: a byte-level token covers at least one byte."""
-    return shape.body_bytes + UNSEEN_TOKENS + REMOTE_TOKENS * shape.remote
+    """Return what the input cannot exceed: a byte-level token covers at least one byte.
+
+    Images and the like have no such bound: a few bytes can be a large picture.
+    """
+    held = shape.body_bytes // SMALLEST_MEDIA if shape.needs & _MEDIA else 0
+    return _text_bound(shape) + REMOTE_TOKENS * (shape.remote + held)
 
 
 def by_bound(shape: RequestShape) -> Estimate:
@@ -91,12 +102,10 @@ def by_bound(shape: RequestShape) -> Estimate:
 
 def by_ratio(shape: RequestShape, measured: Measured, settings: EstimatorSettings) -> Estimate:
     """Estimate from character counts, as ``settings`` say; images and the like cost extra."""
-    text = _text(measured, settings)
-    low, likely, high = map(sum, zip(text, _media(measured, settings), strict=True))
-    most = bound(shape)
-    return Estimate(
-        low=min(low, most), likely=min(likely, most), high=min(high, most), method=Method.RATIO
-    )
+    low, likely, high = _text(measured, settings)
+    most = _text_bound(shape)
+    text = Cost(min(low, most), min(likely, most), min(high, most))
+    return _with_media(text, shape, measured, settings, Method.RATIO)
 
 
 def by_count(
@@ -104,9 +113,7 @@ def by_count(
 ) -> Estimate:
     """Estimate from an exact count of the text: low = likely = high, unless media are unclear."""
     text = sum(counted.tokens.values()) + counted.overhead
-    low, likely, high = (text + cost for cost in _media(measured, settings))
-    most = max(text, bound(shape))
-    return Estimate(low=low, likely=min(likely, most), high=min(high, most), method=Method.EXACT)
+    return _with_media(Cost(text, text, text), shape, measured, settings, Method.EXACT)
 
 
 def breakdown(measured: Measured, settings: EstimatorSettings) -> dict[str, int]:
@@ -115,9 +122,8 @@ def breakdown(measured: Measured, settings: EstimatorSettings) -> dict[str, int]
         segment.value: _likely(measured.segments.get(segment, TextStats()), settings)
         for segment in Segment
     }
-    parts["images"] = measured.images * IMAGE_TOKENS[1]
-    parts["documents"] = measured.documents * DOCUMENT_TOKENS[1]
-    parts["audio"] = measured.audio * AUDIO_TOKENS[1]
+    for name, costs in _media(measured, settings).items():
+        parts[name] = sum(cost.likely for cost in costs)
     parts["overhead"] = _overhead(measured, settings)
     return parts
 
@@ -135,17 +141,34 @@ def tokenizer_name(settings: EstimatorSettings) -> str:
             assert_never(settings.kind)
 
 
-def _media(measured: Measured, settings: EstimatorSettings) -> tuple[int, int, int]:  # noqa: ARG001
-    low = likely = high = 0
-    for count, (least, usual, most) in (
-        (measured.images, IMAGE_TOKENS),
-        (measured.documents, DOCUMENT_TOKENS),
-        (measured.audio, AUDIO_TOKENS),
-    ):
-        low += count * least
-        likely += count * usual
-        high += count * most
-    return low, likely, high
+def _text_bound(shape: RequestShape) -> int:
+    tools = UNSEEN_TOOL_TOKENS if Capability.TOOLS in shape.needs else 0
+    return shape.body_bytes + UNSEEN_TOKENS + tools
+
+
+def _with_media(
+    text: Cost,
+    shape: RequestShape,
+    measured: Measured,
+    settings: EstimatorSettings,
+    method: Method,
+) -> Estimate:
+    costs = [cost for part in _media(measured, settings).values() for cost in part]
+    costs += [text, SERVER_TOOL.times(measured.server_tools)]
+    pointed = sum(count for image, count in measured.images if not image.width)
+    pointed += sum(count for paper, count in measured.documents if not paper.size)
+    costs.append(EARLIER.times(max(0, shape.remote - pointed)))
+    low, likely, high = (sum(each) for each in zip(*costs, strict=True))
+    return Estimate(low=low, likely=likely, high=high, method=method)
+
+
+def _media(measured: Measured, settings: EstimatorSettings) -> dict[str, list[Cost]]:
+    vision = settings.vision
+    return {
+        "images": [media.image(it, vision).times(n) for it, n in measured.images],
+        "documents": [media.document(it, vision).times(n) for it, n in measured.documents],
+        "audio": [media.audio(it, vision).times(n) for it, n in measured.audio],
+    }
 
 
 def _text(measured: Measured, settings: EstimatorSettings) -> tuple[int, int, int]:

@@ -50,19 +50,52 @@ class TextStats(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """A request's text by segment, and what is not text.
+class Detail(StrEnum):
+    """How closely an image is to be looked at."""
 
-    ``messages`` counts turns, for per-message overhead; ``images``, ``documents`` and ``audio``
-    count parts whose data is not counted as text.
+    AUTO = "auto"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    ORIGINAL = "original"
+
+
+class Image(msgspec.Struct, frozen=True, kw_only=True):
+    """An image's size in pixels, 0 where it is unknown, and the detail that is asked for."""
+
+    width: int = 0
+    height: int = 0
+    detail: Detail = Detail.AUTO
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """A document that is no text: bytes (0: the body only points to it) and pages (0: unknown)."""
+
+    size: int = 0
+    pages: int = 0
+
+
+class Audio(msgspec.Struct, frozen=True, kw_only=True):
+    """A clip of sound: bytes (0: the body only points to it) and length (0: unknown)."""
+
+    size: int = 0
+    milliseconds: int = 0
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """A request's text by segment, and what is not text, by kind and size with how many there are.
+
+    ``messages`` counts turns, for per-message overhead; ``server_tools`` those of ``tools`` that
+    are only named and that the provider defines itself.
     """
 
     segments: dict[Segment, TextStats]
     messages: int = 0
     tools: int = 0
-    images: int = 0
-    documents: int = 0
-    audio: int = 0
+    server_tools: int = 0
+    images: tuple[tuple[Image, int], ...] = ()
+    documents: tuple[tuple[Document, int], ...] = ()
+    audio: tuple[tuple[Audio, int], ...] = ()
 
 
 class RequestShape(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,14 +4,16 @@ Which strings of a body count, and in which segment, belongs to each protocol's 
 module; how text is counted to ``core.text``; what a count means in tokens to ``core.estimate``.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 
-from gatewayctl.core.shape import Measured, Segment
+from gatewayctl.core.shape import Audio, Document, Image, Measured, Segment
 from gatewayctl.core.text import TextCounter
 from gatewayctl.protocols import body as request_body
+from gatewayctl.protocols import heads
 from gatewayctl.protocols.sink import Sink
 
 SYSTEM_ROLES = ("system", "developer")
@@ -21,6 +23,11 @@ SYSTEM_ROLES = ("system", "developer")
 _NOT_TEXT = frozenset(
     {"type", "id", "call_id", "tool_call_id", "tool_use_id", "signature", "cache_control"}
     | {"data", "file_data", "url", "image_url", "file_url", "file_id", "encrypted_content"}
+)
+
+# A tool that has none of these is only named: the provider defines it.
+_DEFINED = frozenset(
+    {"function", "parameters", "input_schema", "description", "format", "functionDeclarations"}
 )
 
 
@@ -68,9 +75,10 @@ class Tally:
         self._counters: dict[Segment, TextCounter] = {}
         self.messages = 0
         self.tools = 0
-        self.images = 0
-        self.documents = 0
-        self.audios = 0
+        self.server_tools = 0
+        self._images: Counter[Image] = Counter()
+        self._documents: Counter[Document] = Counter()
+        self._audio: Counter[Audio] = Counter()
 
     def message(self, segment: Segment) -> None:  # noqa: ARG002
         """Count a message."""
@@ -97,19 +105,20 @@ class Tally:
     def tool(self, definition: Any) -> None:
         """Count a tool definition by its compact text."""
         self.tools += 1
+        self.server_tools += isinstance(definition, dict) and _DEFINED.isdisjoint(definition)
         self.json(Segment.TOOLS, definition)
 
     def image(self, data: Any, media_type: Any, detail: Any) -> None:  # noqa: ARG002
-        """Count an image."""
-        self.images += 1
+        """Count an image by its pixels; its data says more truly what it is than its type."""
+        self._images[heads.image(data, detail)] += 1
 
     def document(self, data: Any, media_type: Any) -> None:  # noqa: ARG002
-        """Count a document."""
-        self.documents += 1
+        """Count a document by its pages."""
+        self._documents[heads.document(data)] += 1
 
     def audio(self, data: Any, media_type: Any) -> None:  # noqa: ARG002
-        """Count a clip of sound."""
-        self.audios += 1
+        """Count a clip of sound by its length."""
+        self._audio[heads.audio(data)] += 1
 
     def json(self, segment: Segment, value: Any) -> None:
         """Count a JSON value by its compact text (none for null), not its white space."""
@@ -133,9 +142,10 @@ class Tally:
             segments=segments,
             messages=self.messages,
             tools=self.tools,
-            images=self.images,
-            documents=self.documents,
-            audio=self.audios,
+            server_tools=self.server_tools,
+            images=tuple(self._images.items()),
+            documents=tuple(self._documents.items()),
+            audio=tuple(self._audio.items()),
         )
 
     def _counter(self, segment: Segment) -> TextCounter:
