@@ -63,6 +63,7 @@ fallback_on = [
     "bad_response", "model_not_found", "context_overflow",
 ]
 deadline = "5m"                # to the first word of the answer, over all attempts
+session_ttl = "1h"             # how long what a conversation was given is remembered
 
 [registry]
 refresh = "background"         # background (the daemon, after it listens) | manual
@@ -74,15 +75,23 @@ litellm = "https://raw.githubusercontent.com/BerriAI/litellm/main/model_prices_a
 models_dev = "https://models.dev/api.json"
 
 [tokenizer]
-kind = "auto"                  # auto | char_ratio
+kind = "auto"                  # auto (exact where it decides) | tiktoken (always) | char_ratio
 chars_per_token = 3.5          # used by char_ratio
 safety_margin = 1.10           # at least 1; covers the counting error, not the answer
 
-[model_defaults]
+[model_defaults]               # every key of [[models]] for all models that do not say it
 capacity_fraction = 1.0        # how much of a window is used: above 0, at most 1
+# context_window = 131072      # wins over the registry, as everything does that is said here
+# max_input_tokens = 100000
+# max_output_tokens = 8192
 # chars_per_token = 3.5        # said here, on a model or at a place, it selects char_ratio
 # safety_margin = 1.10
 # tokenizer = "char_ratio"
+# prices = { input = 0.0, input_cache_read = 0.0, input_cache_write_5m = 0.0, input_cache_write_1h = 0.0, output = 0.0, image = 0.0, audio = 0.0 }
+# capabilities = { tools = true, parallel_tools = true, tool_choice = true, images = false, documents = false, audio = false, json_schema = true, reasoning = false, system_messages = true, prefill = true }
+# set = { temperature = 0.2 }
+# drop = ["logit_bias"]
+# timeouts = { connect = "5s", headers = "30s", first_token = "2m", idle = "1m", total = "10m" }
 
 # --- providers ----------------------------------------------------------------------------------
 #
@@ -125,7 +134,7 @@ context_window = "32K"         # input and output together, in tokens
 max_input_tokens = 0           # 0 is unknown
 max_output_tokens = 8192
 capacity_fraction = 0.75
-tokenizer = "char_ratio"       # char_ratio | auto
+tokenizer = "char_ratio"       # char_ratio | auto | tiktoken:o200k_base | tiktoken:cl100k_base
 chars_per_token = 3.0
 safety_margin = 1.10
 drop = ["logit_bias"]          # body fields that it does not take
@@ -169,7 +178,7 @@ first_token = "5m"
 id = "fast-smart"
 name = "Fast + Smart Blend"
 strategy = "weighted"          # weighted | round_robin
-scope = "turn"                 # turn (a model keeps its tool calls) | request
+scope = "turn"                 # turn (a model keeps its tool calls) | request | session
 min_context_window = 200000    # without it: the smallest member's
 partial_context = false        # true: leave out members that cannot hold a request
 fit = "guard"
@@ -212,11 +221,44 @@ model = "anthropic/claude-haiku-4-5"
 id = "coding"
 name = "Local first"
 targets = ["local/qwen3.5-35b", "kimi-with-fallback"]
-order = "declared"             # declared | smallest
-reevaluate = "per_turn"
+order = "declared"             # declared | smallest | cheapest (for the request at hand)
+reevaluate = "per_turn"        # per_turn | sticky | sticky_escalate | worst_case
 fit = "guard"
 fallback_on = ["timeout", "network", "overloaded", "server_error", "context_overflow"]
 deadline = "5m"
+
+[[dispatchers.rules]]          # before the targets: the first whose conditions all hold
+when = { images = true }       # tools | images | documents | audio | reasoning | json_schema
+target = "fast-smart"
+
+[[dispatchers.rules]]
+target = "gemini/gemini-2.5-flash"
+[dispatchers.rules.when]
+min_input_tokens = 100_000     # as estimated, on the safe side, for the target
+max_input_tokens = 900_000
+stream = true
+protocol = "chat_completions"  # chat_completions | responses | messages
+header = { x-team = "research-*" }
+tools = false
+# images = true
+# documents = true
+# audio = true
+# reasoning = true
+# json_schema = true
+
+[[dispatchers]]                # one target for a whole conversation
+id = "steady"
+targets = ["anthropic/claude-haiku-4-5", "gemini/gemini-2.5-flash"]
+order = "cheapest"
+reevaluate = "sticky_escalate" # keeps its target, and moves on to a larger one when it must
+max_escalations = 2            # so often at most
+
+[[dispatchers]]                # one target, large enough for what the conversation may become
+id = "planned"
+targets = ["anthropic/claude-haiku-4-5", "gemini/gemini-2.5-flash"]
+order = "smallest"
+reevaluate = "worst_case"
+assume_session_max_tokens = 500_000
 """)
 
 
