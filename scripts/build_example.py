@@ -87,11 +87,11 @@ capacity_fraction = 1.0        # how much of a window is used: above 0, at most 
 # chars_per_token = 3.5        # said here, on a model or at a place, it selects char_ratio
 # safety_margin = 1.10
 # tokenizer = "char_ratio"
-# prices = { input = 0.0, input_cache_read = 0.0, input_cache_write_5m = 0.0, input_cache_write_1h = 0.0, output = 0.0, image = 0.0, audio = 0.0 }
-# capabilities = { tools = true, parallel_tools = true, tool_choice = true, images = false, documents = false, audio = false, json_schema = true, reasoning = false, system_messages = true, prefill = true }
+# prices = { input = 0.0, output = 0.0 }
+# capabilities = { tools = true, images = false }
 # set = { temperature = 0.2 }
 # drop = ["logit_bias"]
-# timeouts = { connect = "5s", headers = "30s", first_token = "2m", idle = "1m", total = "10m" }
+# timeouts = { first_token = "2m" }
 
 # --- providers ----------------------------------------------------------------------------------
 #
