@@ -45,7 +45,7 @@ def policies() -> st.SearchStrategy[Policy]:
         Policy,
         fit=st.sampled_from([FitMode.GUARD, FitMode.GUARD, FitMode.STRICT, FitMode.OFF]),
         strict_unknown=st.booleans(),
-        min_output=st.sampled_from([0, 256, 4096]),
+        min_output=st.sampled_from([0, 256, 256, 4096]),
         default_output_tokens=st.sampled_from([512, 4096]),
     )
 
@@ -137,7 +137,7 @@ def drawn(draw: st.DrawFn, *, sized_rules: bool = True) -> Drawn:
             draw(_maybe(SIZES)),
             most_input=draw(_maybe(SIZES)),
             most_output=draw(_maybe(st.sampled_from([1_000, 8_192]))),
-            lacks=draw(st.lists(st.sampled_from(NEEDS), max_size=1)),
+            lacks=draw(st.sampled_from([(), (), (NEEDS[0],), (NEEDS[1],)])),
             prices=draw(price),
         )
         for name in NAMES
@@ -153,7 +153,10 @@ def drawn(draw: st.DrawFn, *, sized_rules: bool = True) -> Drawn:
         provider("x"),
         provider("y", overflow=draw(st.sampled_from(Overflow))),
         provider(
-            "z", protocols=draw(st.sampled_from([list(WireProtocol), [WireProtocol.MESSAGES]]))
+            "z",
+            protocols=draw(
+                st.sampled_from([list(WireProtocol), list(WireProtocol), [WireProtocol.MESSAGES]])
+            ),
         ),
     ]
     world = FakeWorld(
@@ -161,7 +164,7 @@ def drawn(draw: st.DrawFn, *, sized_rules: bool = True) -> Drawn:
         routes,
         graph=RouteGraph(aliases=aliases, policy=draw(policies())),
         providers=providers,
-        keyless=draw(st.sampled_from([(), (), ("x",), ("y",)])),
+        keyless=draw(st.sampled_from([(), (), (), ("x",), ("y",)])),
     )
     asked = shape(
         output=draw(_maybe(st.integers(1, 20_000))),
