@@ -111,6 +111,8 @@ def _space(char: str) -> str:
     """Return blanks as wide as a character, so that the caret stands below its column."""
     if char == "\t":
         return char
+    if unicodedata.category(char) in {"Mn", "Me"}:
+        return ""  # drawn over the character before it
     return "  " if unicodedata.east_asian_width(char) in "WF" else " "
 
 

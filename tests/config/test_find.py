@@ -1,5 +1,8 @@
 """Where a config file is, how much of it is read, and where the paths in it lead."""
 
+import os
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -51,3 +54,35 @@ def test_a_folder_that_cannot_be_looked_into_is_left_to_whoever_opens_the_file(
     assert path is not None
     with pytest.raises(ConfigUnreadable, match="name too long"):
         load(path, environ={}, catalog=EmptyCatalog())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs named pipes")
+def test_a_pipe_is_read_to_its_end_and_waited_for_only_so_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a shell substitutes for a file works; a pipe that nobody writes to does not hang."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=("[server]\nprot = 1\n",))
+    writer.start()
+    (problem,) = load(path, environ={}, catalog=EmptyCatalog()).problems
+    writer.join()
+    assert problem.code == "unknown-key"
+    monkeypatch.setattr("gatewayctl.config.load.PATIENCE", 0)
+    with pytest.raises(ConfigUnreadable, match="nobody wrote it"):
+        load(path, environ={}, catalog=EmptyCatalog())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs device files and links")
+def test_devices_and_loops_of_links_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device without end is too large; a link in the usual place that leads nowhere is told."""
+    (problem,) = load(Path("/dev/zero"), environ={}, catalog=EmptyCatalog()).problems
+    assert problem.code == "too-large"
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    usual = tmp_path / "gatewayctl" / "config.toml"
+    usual.parent.mkdir()
+    assert find_config(None, {}) is None
+    usual.symlink_to(usual)
+    assert find_config(None, {}) == usual
+    with pytest.raises(ConfigUnreadable, match="symbolic links"):
+        load(usual, environ={}, catalog=EmptyCatalog())

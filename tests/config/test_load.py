@@ -19,8 +19,18 @@ from gatewayctl.config.settings import (
     Settings,
 )
 from gatewayctl.core.errors import ConfigUnreadable
-from gatewayctl.core.model import Auth, EstimatorKind, Overflow, WireProtocol
-from gatewayctl.core.routing.graph import Alloy, Cascade, Dispatcher, FitMode, Order, Policy
+from gatewayctl.core.model import Auth, Capability, EstimatorKind, Overflow, WireProtocol
+from gatewayctl.core.routing.graph import (
+    Alloy,
+    Cascade,
+    Dispatcher,
+    FitMode,
+    Order,
+    Place,
+    Policy,
+    Rule,
+    When,
+)
 
 
 def settings(text: str, **environ: str) -> Settings:
@@ -203,6 +213,93 @@ def test_the_nearest_word_on_estimates_counts() -> None:
     assert place.estimator.chars_per_token == Decimal("2.8")
     assert place.estimator.safety_margin == Decimal("1.3")
     assert plain.estimator is None
+
+
+def test_defaults_hold_for_every_model_that_does_not_say_otherwise() -> None:
+    """Facts, use and body edits: key by key under a model's own entry, whole without one."""
+    found = settings(
+        """
+        [model_defaults]
+        context_window = 100_000
+        max_output_tokens = 4000
+        prices = { input = 1.0, output = 2.0 }
+        capabilities = { images = false }
+        set = { temperature = 0.2, top_p = 1 }
+        drop = ["logit_bias", "seed"]
+        timeouts = { idle = "10s", total = "1m" }
+        tokenizer = "tiktoken:cl100k_base"
+        [[models]]
+        id = "openai/gpt-4o"
+        context_window = 0
+        max_output_tokens = 8000
+        prices = { input = 3.0 }
+        set = { temperature = 1, seed = 7 }
+        drop = ["logit_bias", "top_p"]
+        timeouts = { idle = "20s" }
+        chars_per_token = 3
+        """
+    )
+    other = found.model("gemini/gemini-2.5-flash")
+    assert other is found.model_defaults
+    assert other.drop == ("logit_bias", "seed")
+    assert other.settings.estimator.kind is EstimatorKind.TIKTOKEN
+    assert other.settings.estimator.vocabulary == "cl100k_base"
+    own = found.model("openai/gpt-4o")
+    window, output = own.facts.context_window, own.facts.max_output_tokens
+    assert window is not None
+    assert output is not None
+    assert (window.value, output.value) == (100_000, 8000)
+    assert {name: it.value for name, it in own.facts.prices.items()} == {"input": 3, "output": 2}
+    assert not own.facts.capabilities[Capability.IMAGES].value
+    assert {name: bytes(raw) for name, raw in own.set.items()} == {
+        "temperature": b"1",
+        "seed": b"7",
+    }
+    assert own.drop == ("logit_bias", "top_p")
+    assert own.timeouts == {"idle": 20.0, "total": 60.0}
+    assert own.settings.estimator.kind is EstimatorKind.CHAR_RATIO
+    assert own.settings.estimator.vocabulary is None
+
+
+def test_rules_and_modes_become_the_graph() -> None:
+    """Every condition is kept, header names in lower case, and the mode's figures with them."""
+    text = """
+        [[dispatchers]]
+        id = "d"
+        targets = ["gemini/gemini-2.5-flash"]
+        order = "cheapest"
+        reevaluate = "worst_case"
+        assume_session_max_tokens = "100K"
+        [[dispatchers.rules]]
+        when = { min_input_tokens = "10K", tools = false, header = { X-Team = "A*" } }
+        target = "openai/gpt-4o"
+    """
+    route = settings(text).graph.routes["d"]
+    assert isinstance(route, Dispatcher)
+    assert (route.order, route.assume_session_max_tokens) == (Order.CHEAPEST, 102_400)
+    when = When(min_input_tokens=10_240, tools=False, header={"x-team": "A*"})
+    assert route.rules == (Rule(when=when, target=Place(model="openai/gpt-4o")),)
+
+
+def test_a_minimum_is_held_against_what_is_left_of_a_window() -> None:
+    """capacity_fraction counts: a window above the minimum may have a ceiling below it."""
+    path = Path(__file__).parent / "cases" / "alloy-constituent-under-minimum.toml"
+    text = path.read_text().replace("200000", "120000", 1)
+    assert codes(text) == []
+    assert codes(f"{text}\n[model_defaults]\ncapacity_fraction = 0.9\n") == [
+        "alloy-constituent-under-minimum"
+    ]
+
+
+def test_many_routes_load_at_once_and_many_patterns_match_at_once() -> None:
+    """What is looked up again and again is looked up once; no pattern is a regular expression."""
+    step = '[[cascades.steps]]\nmodel = "{}"\n'
+    steps = step.format("openai/gpt-4o") + step.format("anthropic/claude-sonnet-4-5")
+    assert codes("".join(f'[[cascades]]\nid = "r{n}"\n{steps}' for n in range(10_000))) == []
+    stars = "*a" * 40
+    aliases = "".join(f'"{n}{stars}" = "openai/gpt-4o"\n' for n in range(500))
+    text = f'[aliases]\n{aliases}x = "0{"a" * 300}b"\n'
+    assert codes(text) == ["unknown-name"]
 
 
 ROUTES = """\

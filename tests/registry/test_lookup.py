@@ -147,6 +147,27 @@ def test_the_users_facts_win_and_add_models() -> None:
     assert ("local", "mine") in set(registry.ids())
 
 
+def test_what_is_said_of_every_model_stands_over_the_tables() -> None:
+    """A default holds where a model has no word of its own, for models that nobody lists too."""
+    window = Sourced(value=2048, source="config")
+    usual = ModelFacts(id="", provider="", context_window=window)
+    own = ModelFacts(
+        id="openai/gpt-5",
+        provider="openai",
+        context_window=Sourced(value=1024, source="config"),
+    )
+    registry = Registry(snapshot.load(), overrides={"openai/gpt-5": own}, usual=usual)
+    assert _window(registry.facts("openai", "gpt-5")) == 1024
+    listed = registry.facts("anthropic", "claude-haiku-4-5")
+    assert listed is not None
+    assert (listed.id, _window(listed)) == ("anthropic/claude-haiku-4-5", 2048)
+    assert listed.max_output_tokens is not None
+    assert _window(registry.facts("local", "unheard-of")) == 2048
+    assert registry.entry("local", "unheard-of") is None
+    silent = Registry(snapshot.load(), usual=ModelFacts(id="", provider=""))
+    assert silent.facts("local", "unheard-of") is None
+
+
 def test_a_source_that_is_off_says_nothing() -> None:
     """Turning LiteLLM off leaves models.dev's figures, and drops what only LiteLLM lists."""
     table = Table.load(
