@@ -44,6 +44,9 @@ SERVER_TOOL = Cost(0, 350, 2_000)
 MESSAGE_TOKENS = 4
 """What providers spend on framing one message."""
 
+REPLY_TOKENS = 3
+"""What providers spend on the start of the reply."""
+
 TOOL_TOKENS = 8
 """What providers spend on framing one tool definition."""
 
@@ -196,14 +199,14 @@ def _likely(stats: TextStats, settings: EstimatorSettings) -> int:
 def _tokens(stats: TextStats) -> int:
     """Return the usual tokens of a text; no tokenizer in use joins words, so each is at least one.
 
-    Nor does one make much more than eight letters a token, or fifty characters.
+    Nor does one make much more than eight letters a token, or a hundred characters.
     """
     thousandths = sum(int(getattr(stats, name)) * part for name, part in _THOUSANDTHS.items())
-    least = max(stats.words, -(-min(stats.letters, stats.chars) // 8), -(-stats.chars // 50))
+    least = max(stats.words, -(-min(stats.letters, stats.chars) // 8), -(-stats.chars // 100))
     return max(least, -(-thousandths // 1000))
 
 
 def _overhead(measured: Measured, settings: EstimatorSettings) -> int:
     if settings.kind is EstimatorKind.CHAR_RATIO:
         return 0
-    return measured.messages * MESSAGE_TOKENS + measured.tools * TOOL_TOKENS
+    return measured.messages * MESSAGE_TOKENS + measured.tools * TOOL_TOKENS + REPLY_TOKENS

@@ -5,9 +5,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gatewayctl.core.model import WireProtocol
-from gatewayctl.core.shape import Segment
+from gatewayctl.core.errors import RequestInvalid
+from gatewayctl.core.estimate import by_ratio
+from gatewayctl.core.model import EstimatorSettings, WireProtocol
+from gatewayctl.core.shape import Image, RequestShape, Segment
 from gatewayctl.protocols.catalog import CODECS
 
 
@@ -84,3 +88,108 @@ def test_a_count_and_a_generation_are_measured_alike() -> None:
     count = codec.measure(json.dumps({"model": "m", **turns}).encode())
     whole = {"model": "m", "max_tokens": 9, "stream": True, "temperature": 1, **turns}
     assert codec.measure(json.dumps(whole).encode()) == count
+
+
+@pytest.mark.parametrize("form", ["string", "items"])
+def test_calls_of_responses_are_measured_like_any_other_litellm_33686(form: str) -> None:
+    """Row 1 of the bug table: a check that is skipped for a whole protocol checks nothing."""
+    text = "All of this counts. " * 500
+    said = text if form == "string" else [{"role": "user", "content": text}]
+    codec = CODECS[WireProtocol.RESPONSES]
+    body = json.dumps({"model": "m", "input": said, "instructions": text}).encode()
+    measured = codec.measure(body)
+    assert measured.segments[Segment.MESSAGES].chars == len(text)
+    assert measured.segments[Segment.SYSTEM].chars == len(text)
+    assert by_ratio(codec.shape(body), measured, EstimatorSettings()).low > 2000
+
+
+KEYS = (
+    "type role content text name arguments input source data url image_url detail file file_data "
+    "function custom output"
+).split()
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(KEYS),
+            inner | st.sampled_from(["text", "image", "image_url", "document", "file", "tool_use"]),
+            max_size=5,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(ODD, ODD, ODD, st.sampled_from(list(CODECS)))
+def test_an_odd_input_is_measured_or_refused_litellm_35626(
+    content: Any, tools: Any, output: Any, protocol: WireProtocol
+) -> None:
+    """Row 2 of the bug table: nothing that a client sends makes a check fail open."""
+    turn = {"role": "user", "content": content, "tool_calls": tools, "output": output}
+    whole = {"model": "m", "messages": [turn, content], "input": [turn], "tools": [tools]}
+    codec = CODECS[protocol]
+    body = json.dumps({**whole, "system": content, "response_format": output}).encode()
+    try:
+        measured = codec.measure(body)
+    except RequestInvalid:
+        return
+    words = sum(stats.words for stats in measured.segments.values())
+    settings = EstimatorSettings()
+    shape = RequestShape(protocol=protocol, model="m", stream=False, body_bytes=len(body))
+    assert by_ratio(shape, measured, settings).likely >= words
+
+
+def test_a_count_holds_system_and_tools_cliproxyapi_679() -> None:
+    """Row 13 of the bug table: 48 tokens were reported where 728 were sent."""
+    tool = {"name": "edit", "description": "Edits a file. " * 90, "input_schema": {}}
+    turns = [{"role": "user", "content": "hi"}]
+    codec = CODECS[WireProtocol.MESSAGES]
+
+    def likely(**more: Any) -> int:
+        body = json.dumps({"model": "m", "messages": turns, **more}).encode()
+        shape = codec.shape(body, counting=True)
+        return by_ratio(shape, codec.measure(body), EstimatorSettings()).likely
+
+    bare = likely()
+    assert likely(system="Be kind. " * 100) > bare + 200
+    assert likely(tools=[tool]) > bare + 250
+
+
+def test_a_result_of_a_servers_tool_counts_with_its_pictures() -> None:
+    """What an MCP server or a search returned is sent again with every turn."""
+    result = {
+        "type": "mcp_tool_result",
+        "tool_use_id": "x",
+        "content": [{"type": "text", "text": "four"}, {"type": "image", "source": {"data": "A"}}],
+    }
+    turns = [{"role": "assistant", "content": [result]}]
+    body = json.dumps({"model": "m", "messages": turns}).encode()
+    measured = CODECS[WireProtocol.MESSAGES].measure(body)
+    assert measured.segments[Segment.MESSAGES].chars == 4
+    assert measured.images == ((Image(), 1),)
+
+
+def test_a_tool_that_is_only_named_is_known_to_be_the_providers() -> None:
+    """Its definition is added unseen, and costs tokens."""
+    tools: list[dict[str, Any]] = [
+        {"type": "web_search_20250305", "name": "web_search"},
+        {"type": "custom", "name": "f"},
+    ]
+    for protocol in CODECS:
+        tools[1] |= {"input_schema": {}} if protocol is WireProtocol.MESSAGES else {"format": {}}
+        turns = [{"role": "user", "content": "hi"}]
+        body = json.dumps({"model": "m", "messages": turns, "input": turns, "tools": tools})
+        measured = CODECS[protocol].measure(body.encode())
+        assert (measured.tools, measured.server_tools) == (2, 1)
+
+
+def test_what_is_asked_for_besides_messages_counts() -> None:
+    """Predicted text, where the user is, and the form of the reply."""
+    more = {
+        "prediction": {"type": "content", "content": "abcd"},
+        "web_search_options": {"user_location": {"approximate": {"city": "Bonn"}}},
+        "response_format": {"a": 1},
+    }
+    chars = content(WireProtocol.CHAT_COMPLETIONS, "hi", **more)
+    assert chars == {Segment.MESSAGES: 2, Segment.OTHER: 4 + 4 + 7}

@@ -66,7 +66,7 @@ def _block(sink: Sink, segment: Segment, block: dict[str, Any]) -> list[Any]:
             sink.text(segment, text)
         case {"type": "redacted_thinking"}:
             sink.opaque(segment, block.get("data"))
-        case {"type": "tool_result"}:
+        case {"type": str() as kind} if kind.endswith("tool_result"):  # of servers' tools, too
             return [block.get("content")]
         case {"type": "tool_use" | "server_tool_use" | "mcp_tool_use"}:
             sink.call(segment, block.get("name"), block.get("input"))
