@@ -11,7 +11,8 @@ from typing import Annotated
 
 import msgspec
 
-from gatewayctl.config.forms import Duration, Host, Number, Size, Status, Text, Url, Whole
+from gatewayctl.config.figures import Duration, Number, Size, Whole
+from gatewayctl.config.forms import Host, Status, Text, Url
 from gatewayctl.config.levels import LogFormat, LogLevel
 from gatewayctl.config.schema_providers import (
     Id,

@@ -6,18 +6,8 @@ from typing import Annotated
 
 import msgspec
 
-from gatewayctl.config.forms import (
-    Duration,
-    Ident,
-    Json,
-    Number,
-    Required,
-    Size,
-    Text,
-    Tokenizer,
-    Url,
-    Whole,
-)
+from gatewayctl.config.figures import Duration, Number, Size, Whole
+from gatewayctl.config.forms import Ident, Json, Required, Text, Tokenizer, Url
 from gatewayctl.core.model import Auth, Overflow, WireProtocol
 
 Seconds = Annotated[float, Duration()]

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import msgspec
 
-from gatewayctl.config.forms import Duration, Number, Required, Size, Text, Whole
+from gatewayctl.config.figures import Duration, Number, Size, Whole
+from gatewayctl.config.forms import Required, Text
 from gatewayctl.config.schema_providers import Id, Margin, Name, Ratio
 from gatewayctl.core.errors import FailureKind
 from gatewayctl.core.model import EstimatorKind, WireProtocol
