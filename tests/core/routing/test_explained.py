@@ -1,0 +1,90 @@
+"""What stands beside a decision: limits with their sources, prices, the session."""
+
+from decimal import Decimal
+
+import msgspec
+import pytest
+from support.world import FakeWorld, model
+
+from gatewayctl.core.model import Sourced, WireProtocol
+from gatewayctl.core.routing.decision import Estimate, Method
+from gatewayctl.core.routing.explained import explained
+from gatewayctl.core.routing.graph import Cascade, Place, Policy
+from gatewayctl.core.routing.plan import plan
+from gatewayctl.core.routing.session import Pick, Session
+from gatewayctl.core.routing.world import Request
+from gatewayctl.core.shape import RequestShape
+
+SIZE = Estimate(low=1_000, likely=1_500, high=2_000, method=Method.RATIO)
+LISTED = Sourced(value=100_000, source="models_dev", fetched_at="2026-06-01T00:00:00Z")
+
+
+def told(
+    world: FakeWorld, name: str, session: Session | None = None
+) -> dict[str, dict[str, object]]:
+    """Return the decision for a name as JSON-ready values."""
+    shape = RequestShape(
+        protocol=WireProtocol.CHAT_COMPLETIONS,
+        model=name,
+        stream=False,
+        body_bytes=4_000,
+        output_budget=500,
+    )
+    decision = plan(name, Request(shape=shape, session=session), world, lambda _: SIZE)
+    found: dict[str, dict[str, object]] = msgspec.to_builtins(
+        explained(decision, session), builtin_types=(Decimal,)
+    )
+    return found
+
+
+def test_limits_come_with_source_and_age_and_unknown_ones_are_null() -> None:
+    """Attempted or skipped: every model of the decision is there."""
+    listed = msgspec.structs.replace(model("a/one", 1), context_window=LISTED)
+    world = FakeWorld(
+        [listed, model("b/two", 1_000)],
+        [Cascade(id="r", places=(Place(model="a/one"), Place(model="b/two")), policy=Policy())],
+    )
+    models = told(world, "r")["models"]
+    assert models["a/one"] == {
+        "context_window": {
+            "value": 100_000,
+            "source": "models_dev",
+            "fetched_at": "2026-06-01T00:00:00Z",
+        },
+        "max_input_tokens": None,
+        "max_output_tokens": None,
+        "price": None,
+    }
+    assert models["b/two"]["context_window"] == {  # type: ignore[index]
+        "value": 1_000,
+        "source": "test",
+        "fetched_at": None,
+    }
+
+
+def test_a_window_that_a_place_declares_is_the_configs() -> None:
+    """The registry's stays out of it, whatever it says."""
+    world = FakeWorld(
+        [model("a/one", 5_000)],
+        [Cascade(id="r", places=(Place(model="a/one", context_window=4_000),), policy=Policy())],
+    )
+    window = told(world, "r")["models"]["a/one"]["context_window"]  # type: ignore[index]
+    assert window == {"value": 4_000, "source": "config", "fetched_at": None}
+
+
+def test_the_price_is_from_the_least_to_the_most() -> None:
+    """The low input without an answer, the high one with the whole budget."""
+    world = FakeWorld([model("a/one", 100_000, prices=("2", "10"))])
+    price = told(world, "a/one")["models"]["a/one"]["price"]  # type: ignore[index]
+    assert price == {"low": Decimal("0.002"), "high": Decimal("0.009")}
+
+
+@pytest.mark.parametrize("inferred", [True, False])
+def test_the_session_tells_what_it_keeps_and_never_its_key(*, inferred: bool) -> None:
+    """A key may be a client's own; whoever asks knows it already."""
+    world = FakeWorld([model("a/one", 100_000)])
+    session = Session(key="secret", inferred=inferred, turn=3, picks={"r": Pick(child="a/one")})
+    found = told(world, "a/one", session)
+    assert found["session"] == {"inferred": inferred, "turn": 3, "picks": {"r": "a/one"}}
+    assert "secret" not in str(found)
+    assert told(world, "a/one")["session"] is None
