@@ -17,6 +17,7 @@ from pathlib import Path
 
 import lag
 import load
+import plans
 from servers import HERE, pin, server
 
 ROUNDS = 5
@@ -89,6 +90,9 @@ def main() -> None:
         print("| load | gatewayctl | naive aiohttp proxy | ratio |\n| --- | --- | --- | --- |")
         for row in loads(upstream, Path(folder)):
             print("| " + " | ".join(row) + " |", flush=True)
+        print("\n| in process | µs |\n| --- | --- |")
+        decision = partial(plans.ten_leaf_plan, Path(folder))
+        print(f"| 10-leaf plan | {median(decision)} |", flush=True)
     print("\n| command | ms |\n| --- | --- |")
     bare = ("-c", "pass")
     for title, argv in (

@@ -5,6 +5,8 @@ Constituents without a key, protocol or capability are pruned like anywhere else
 small makes the whole alloy unfit, unless ``partial_context`` lets it be dropped.
 """
 
+from typing import Final
+
 from gatewayctl.core.routing.decision import GREY, SAFE, UNCHECKED, UNFIT, Fit, SkipReason
 from gatewayctl.core.routing.graph import Alloy, AlloyScope, AlloyStrategy, FitMode
 from gatewayctl.core.routing.place import RoutePlace
@@ -22,6 +24,12 @@ from gatewayctl.core.routing.tree import (
 )
 
 _MASK = (1 << 64) - 1
+
+# See decision.SAFE: members are slow to look up.
+_ROUND_ROBIN: Final = AlloyStrategy.ROUND_ROBIN
+_REQUEST: Final = AlloyScope.REQUEST
+_SESSION: Final = AlloyScope.SESSION
+_OFF: Final = FitMode.OFF
 
 
 def blend(
@@ -46,7 +54,7 @@ def blend(
             ceiling=ceiling,
         )
     order = _drawn(alloy, place, able, planning)
-    reason = f"{alloy.strategy.value} over {len(able)} of {len(children)}"
+    reason = f"{place.how} over {len(able)} of {len(children)}"
     if small:
         reason += f"; the blend changed: without {', '.join(map(name_of, small))}"
     kept = _kept(alloy, planning.session)
@@ -63,7 +71,7 @@ def blend(
         fit=_worst(children),
         reason=reason,
         ceiling=ceiling,
-        turns=alloy.strategy is AlloyStrategy.ROUND_ROBIN and not holds,
+        turns=alloy.strategy is _ROUND_ROBIN and not holds,
         picks=picks,
         memory=_memory(alloy, planning.session),
         held=holds,
@@ -72,17 +80,17 @@ def blend(
 
 def _kept(alloy: Alloy, session: Session | None) -> Pick | None:
     """Return what this session picked before, where the alloy's scope still covers it."""
-    if session is None or alloy.scope is AlloyScope.REQUEST:
+    if session is None or alloy.scope is _REQUEST:
         return None
     pick = session.picks.get(_memory(alloy, session))
-    if pick is None or alloy.scope is AlloyScope.SESSION:
+    if pick is None or alloy.scope is _SESSION:
         return pick
     return pick if session.continues and pick.turn == session.turn else None
 
 
 def _memory(alloy: Alloy, session: Session | None) -> str:
     """Return under what the alloy's pick is remembered: a turn belongs to one conversation."""
-    if session is None or alloy.scope is AlloyScope.SESSION:
+    if session is None or alloy.scope is _SESSION:
         return alloy.id
     return session.of_thread(alloy.id)
 
@@ -101,7 +109,7 @@ def _picks(
     alloy: Alloy, order: list[int], kept: Pick | None, session: Session | None
 ) -> tuple[Pick, ...]:
     """Return what is remembered of each constituent, should it answer."""
-    if session is None or alloy.scope is AlloyScope.REQUEST:
+    if session is None or alloy.scope is _REQUEST:
         return ()
     picks = [Pick(child=alloy.places[index].model, turn=session.turn) for index in order]
     if kept is not None:
@@ -130,7 +138,7 @@ def _ceiling(alloy: Alloy, children: tuple[Tree, ...]) -> int | None:
 def _exceeds_minimum(alloy: Alloy, children: tuple[Tree, ...]) -> str | None:
     """Say how the request exceeds an explicit ``min_context_window``, if it does."""
     minimum = alloy.min_context_window
-    if minimum is None or alloy.policy.fit is FitMode.OFF:
+    if minimum is None or alloy.policy.fit is _OFF:
         return None
     needed = max(
         (
@@ -148,7 +156,7 @@ def _exceeds_minimum(alloy: Alloy, children: tuple[Tree, ...]) -> str | None:
 
 def _drawn(alloy: Alloy, place: RoutePlace, able: list[int], planning: Planning) -> list[int]:
     """Return the indices of those that can answer, in the order they are tried."""
-    if alloy.strategy is AlloyStrategy.ROUND_ROBIN:
+    if alloy.strategy is _ROUND_ROBIN:
         start = planning.request.counters.get(alloy.id, 0) % len(able)
         return able[start:] + able[:start]
     return draw(place.weights, able, planning.request.seed ^ place.salt)

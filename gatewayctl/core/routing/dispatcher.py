@@ -4,7 +4,7 @@ What a session makes of an earlier pick is ``sticky``'s business, whether a rule
 """
 
 from collections.abc import Callable
-from typing import assert_never
+from typing import Final
 
 from gatewayctl.core.routing import sticky
 from gatewayctl.core.routing.cheapest import by_price
@@ -15,6 +15,11 @@ from gatewayctl.core.routing.planning import Planning
 from gatewayctl.core.routing.rules import holds
 from gatewayctl.core.routing.sticky import Target
 from gatewayctl.core.routing.tree import Branch, Leaf, Tree, best
+
+# See decision.SAFE: members are slow to look up.
+_SMALLEST: Final = Order.SMALLEST
+_CHEAPEST: Final = Order.CHEAPEST
+_WORST_CASE: Final = Reevaluate.WORST_CASE
 
 Judge = Callable[[Resolved, Planning], Tree]
 
@@ -45,10 +50,10 @@ def pick(
             barred.append(bar(there, planning))
     if matched:
         looked = _with_rules(looked, matched)
-    if dispatcher.reevaluate is Reevaluate.WORST_CASE:
+    if dispatcher.reevaluate is _WORST_CASE:
         tokens = dispatcher.assume_session_max_tokens
         looked.sort(key=lambda target: not _holds(target.tree, tokens))
-    chosen = sticky.choose(dispatcher, looked, before, planning.session)
+    chosen = sticky.choose(dispatcher, looked, place.how, before, planning.session)
     children = [target.tree for target in chosen.targets]
     return Branch(
         id=dispatcher.id,
@@ -73,19 +78,14 @@ def _with_rules(looked: list[Target], matched: list[Target]) -> list[Target]:
 def _order(order: Order, trees: tuple[Tree, ...], planning: Planning) -> list[int]:
     """Return the indices of the targets; those without any known size last, whatever the order."""
     sized = [index for index, tree in enumerate(trees) if tree.ceiling is not None]
-    match order:
-        case Order.DECLARED:
-            pass
-        case Order.SMALLEST:
-            sized.sort(key=lambda index: trees[index].ceiling or 0)
-        case Order.CHEAPEST:
-            sized = by_price(sized, trees, planning)
-        case _:
-            assert_never(order)
+    if order is _SMALLEST:
+        sized.sort(key=lambda index: trees[index].ceiling or 0)
+    elif order is _CHEAPEST:
+        sized = by_price(sized, trees, planning)
     if len(sized) == len(trees):
         return sized
     unsized = [index for index, tree in enumerate(trees) if tree.ceiling is None]
-    return sized + (by_price(unsized, trees, planning) if order is Order.CHEAPEST else unsized)
+    return sized + (by_price(unsized, trees, planning) if order is _CHEAPEST else unsized)
 
 
 def _holds(tree: Tree, tokens: int) -> bool:

@@ -68,12 +68,14 @@ class AliasPlace(msgspec.Struct, frozen=True, kw_only=True):
 class RoutePlace(msgspec.Struct, frozen=True, kw_only=True):
     """A route with what its places mean; ``rules`` are the targets of a dispatcher's rules.
 
-    ``weights`` are an alloy's as integers in the same proportion, ``salt`` makes two alloys draw
-    apart in one request. ``estimators`` are those of each rule's leaves.
+    ``how`` names an alloy's strategy or a dispatcher's order. ``weights`` are an alloy's as
+    integers in the same proportion, ``salt`` makes two alloys draw apart in one request.
+    ``estimators`` are those of each rule's leaves.
     """
 
     route: Route
     kind: str
+    how: str
     children: "tuple[Resolved, ...]"
     rules: "tuple[Resolved, ...]" = ()
     estimators: tuple[tuple[EstimatorSettings, ...], ...] = ()

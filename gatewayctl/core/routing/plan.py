@@ -84,15 +84,11 @@ def settled(decision: Decision) -> bool:
 
 def _judged(place: Resolved, planning: Planning) -> Tree:
     """Judge one place for the request at hand."""
-    match place:
-        case ModelPlace():
-            return leaf.judge(place, planning)
-        case RoutePlace():
-            return _route(place, planning)
-        case AliasPlace():
-            return _alias(place, _judged(place.child, planning))
-        case _:
-            assert_never(place)
+    if isinstance(place, ModelPlace):
+        return leaf.judge(place, planning)
+    if isinstance(place, RoutePlace):
+        return _route(place, planning)
+    return _alias(place, _judged(place.child, planning))
 
 
 def _route(place: RoutePlace, planning: Planning) -> Branch:

@@ -145,13 +145,17 @@ class _Resolver:
         children = tuple(under(each) for each in route.places)
         rules: tuple[Resolved, ...] = ()
         weights: tuple[int, ...] = ()
+        how = ""
         if isinstance(route, Dispatcher):
             rules = tuple(under(rule.target) for rule in route.rules)
+            how = route.order.value
         elif isinstance(route, Alloy):
             weights = _integers(route)
+            how = route.strategy.value
         return RoutePlace(
             route=route,
             kind=type(route).__name__.lower(),
+            how=how,
             children=children,
             rules=rules,
             estimators=tuple(tuple(_distinct(rule)) for rule in rules),

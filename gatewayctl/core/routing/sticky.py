@@ -12,7 +12,7 @@ from gatewayctl.core.routing.session import Pick, Session
 from gatewayctl.core.routing.tree import Tree, condemn, first, largest, too_large
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True):
+class Target(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A dispatcher's target by its name as written; ``rule`` numbers the one that led there."""
 
     name: str
@@ -20,7 +20,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     rule: int = 0
 
 
-class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+class Chosen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The targets in plan order and what the session is to remember, None to leave it as it is.
 
     ``held``: the first target is kept from before. ``ceiling`` is what the dispatcher can hold.
@@ -41,17 +41,21 @@ def remembered(dispatcher: Dispatcher, session: Session | None) -> Pick | None:
 
 
 def choose(
-    dispatcher: Dispatcher, looked: list[Target], before: Pick | None, session: Session | None
+    dispatcher: Dispatcher,
+    looked: list[Target],
+    how: str,
+    before: Pick | None,
+    session: Session | None,
 ) -> Chosen:
     """Return the targets with the one to attempt first; ``looked`` is their order without a pick.
 
-    No session, or a target that is gone from the config: picked anew.
+    ``how`` names that order. No session, or a target that is gone from the config: picked anew.
     """
     kept = None
     if before is not None:
         kept = next((target for target in looked if target.name == before.child), None)
     if before is None or kept is None or session is None:
-        return _anew(dispatcher, looked, session)
+        return _anew(dispatcher, looked, how, session)
     if kept.tree.fit is not UNFIT:
         return Chosen(
             targets=_led(kept, looked),
@@ -61,14 +65,18 @@ def choose(
             held=True,
         )
     if not too_large(kept.tree):
-        anew = _anew(dispatcher, looked, None)
+        anew = _anew(dispatcher, looked, how, None)
         reason = f"{kept.name} is kept and cannot answer now; {anew.reason}"
         return msgspec.structs.replace(anew, reason=reason)
-    return _outgrown(dispatcher, looked, kept, before, session)
+    return _outgrown(dispatcher, looked, how, before, session)
 
 
 def _anew(
-    dispatcher: Dispatcher, looked: list[Target], session: Session | None, escalations: int = 0
+    dispatcher: Dispatcher,
+    looked: list[Target],
+    how: str,
+    session: Session | None,
+    escalations: int = 0,
 ) -> Chosen:
     trees = [target.tree for target in looked]
     index = first(trees)
@@ -79,8 +87,7 @@ def _anew(
     if found.rule:
         reason = f"rule {found.rule} holds: {found.name}"
     else:
-        order = dispatcher.order.value
-        reason = f"first of {len(looked)} targets that fits ({order}): {found.name}"
+        reason = f"first of {len(looked)} targets that fits ({how}): {found.name}"
     pick = None
     if session is not None and dispatcher.reevaluate is not Reevaluate.PER_TURN:
         pick = Pick(child=found.name, turn=session.turn, escalations=escalations)
@@ -88,11 +95,12 @@ def _anew(
 
 
 def _outgrown(
-    dispatcher: Dispatcher, looked: list[Target], kept: Target, before: Pick, session: Session
+    dispatcher: Dispatcher, looked: list[Target], how: str, before: Pick, session: Session
 ) -> Chosen:
     """Return what follows when the kept target has become too small."""
+    kept = next(target for target in looked if target.name == before.child)
     if dispatcher.reevaluate is Reevaluate.WORST_CASE:
-        return _anew(dispatcher, looked, session)
+        return _anew(dispatcher, looked, how, session)
     most = dispatcher.max_escalations
     moves = dispatcher.reevaluate is Reevaluate.STICKY_ESCALATE and before.escalations < most
     larger = _larger(kept, looked) if moves else []
@@ -107,7 +115,7 @@ def _outgrown(
             held=True,
         )
     if session.inferred:
-        return _anew(dispatcher, looked, session, before.escalations)
+        return _anew(dispatcher, looked, how, session, before.escalations)
     return _refused(looked, kept, before, larger)
 
 
