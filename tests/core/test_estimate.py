@@ -3,14 +3,23 @@
 from decimal import Decimal
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.world import shape
 
-from gatewayctl.core.estimate import UNSEEN_TOKENS, bound, by_bound, by_ratio
-from gatewayctl.core.model import EstimatorKind, EstimatorSettings
+from gatewayctl.core.estimate import (
+    UNSEEN_TOKENS,
+    Counted,
+    bound,
+    breakdown,
+    by_bound,
+    by_count,
+    by_ratio,
+)
+from gatewayctl.core.model import Capability, EstimatorKind, EstimatorSettings, Vision
 from gatewayctl.core.routing.decision import Method
-from gatewayctl.core.shape import Measured, Segment, TextStats
+from gatewayctl.core.shape import Audio, Document, Image, Measured, Segment, TextStats
 
 AUTO = EstimatorSettings()
 
@@ -65,3 +74,63 @@ def test_low_likely_high_and_bound_are_in_order(
     body = msgspec.structs.replace(shape(), body_bytes=length)
     got = by_ratio(body, text, EstimatorSettings(kind=kind, safety_margin=margin))
     assert 0 <= got.low <= got.likely <= got.high <= bound(body)
+
+
+def with_media(**fields: object) -> Measured:
+    """Return ten tokens' worth of text, exactly counted elsewhere, and media."""
+    return msgspec.structs.replace(measured(chars=40, words=10, letters=30, runs=10), **fields)
+
+
+COUNTED = Counted(tokens={Segment.MESSAGES: 6}, overhead=4)
+VISION = EstimatorSettings(vision=Vision.GPT_4O)
+
+
+def test_an_exact_count_is_exact_with_images_of_known_size() -> None:
+    """Low = likely = high, the image by its published formula, and no margin on any of it."""
+    known = with_media(images=((Image(width=1024, height=1024), 2),))
+    got = by_count(shape(), known, COUNTED, VISION)
+    assert (got.low, got.likely, got.high) == (10 + 2 * 765,) * 3
+    assert got.method is Method.EXACT
+
+
+@pytest.mark.parametrize(
+    "unclear",
+    [
+        {"images": ((Image(), 1),)},
+        {"documents": ((Document(size=9000), 1),)},
+        {"audio": ((Audio(size=9000), 1),)},
+        {"server_tools": 1},
+    ],
+)
+def test_what_is_unclear_widens_even_an_exact_count(unclear: dict[str, object]) -> None:
+    """The text's count is exact; what stands beside it is not known."""
+    got = by_count(shape(), with_media(**unclear), COUNTED, VISION)
+    assert 10 <= got.low <= got.likely < got.high
+
+
+def test_what_the_body_only_names_costs_something() -> None:
+    """An earlier response is input, however short the request that goes on with it."""
+    alone = by_ratio(shape(), measured(), AUTO)
+    named = by_ratio(msgspec.structs.replace(shape(), remote=1), measured(), AUTO)
+    assert named.low == alone.low
+    assert named.high >= alone.high + 10_000
+
+
+def test_a_picture_is_not_bounded_by_its_bytes() -> None:
+    """A blank picture of 8,000 by 8,000 pixels is a few hundred bytes, and 62,500 patches."""
+    needs = frozenset({Capability.IMAGES})
+    body = msgspec.structs.replace(shape(), needs=needs, body_bytes=400)
+    giant = with_media(images=((Image(width=8000, height=8000), 1),))
+    for vision in (None, *Vision):
+        settings = EstimatorSettings(vision=vision)
+        assert by_ratio(body, giant, settings).high <= bound(body)
+    elsewhere = msgspec.structs.replace(shape(), needs=needs, remote=1)
+    assert by_ratio(elsewhere, with_media(images=((Image(), 1),)), AUTO).high <= bound(elsewhere)
+
+
+def test_the_breakdown_says_what_each_part_usually_costs() -> None:
+    """Images, documents and sound beside the segments of text."""
+    parts = breakdown(with_media(images=((Image(width=1024, height=1024), 2),)), VISION)
+    assert parts["images"] == 2 * 765
+    assert parts["documents"] == parts["audio"] == parts["tools"] == 0
+    assert parts["messages"] >= 10

@@ -103,10 +103,10 @@ def test_calls_of_responses_are_measured_like_any_other_litellm_33686(form: str)
     assert by_ratio(codec.shape(body), measured, EstimatorSettings()).low > 2000
 
 
-KEYS = (
-    "type role content text name arguments input source data url image_url detail file file_data "
-    "function custom output"
-).split()
+KEYS = [
+    *("type", "role", "content", "text", "name", "arguments", "input", "source", "data", "url"),
+    *("image_url", "detail", "file", "file_data", "function", "custom", "output"),
+]
 ODD = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
     lambda inner: (

@@ -48,12 +48,16 @@ def _message(sink: Sink, message: dict[str, Any]) -> None:
     sink.name(segment, message.get("name"))
     content = message.get("content")
     for part in content if isinstance(content, list) else [content]:
-        if not media.take(part, sink):
+        if isinstance(part, str):
+            sink.text(segment, part)
+        elif not media.take(part, sink):
             sink.strings(segment, part)
     for field, value in message.items():
         if field not in _TAKEN:
             sink.strings(segment, value)
     calls = message.get("tool_calls")
+    if calls is None and "function_call" not in message:
+        return
     for call in (*(calls if isinstance(calls, list) else [calls]), message.get("function_call")):
         _call(sink, segment, call)
 

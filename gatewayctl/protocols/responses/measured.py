@@ -53,7 +53,9 @@ def _item(sink: Sink, item: dict[str, Any]) -> None:
     for field in ("content", "output"):
         value = item.get(field)
         for part in value if isinstance(value, list) else [value]:
-            if not media.take(part, sink):
+            if isinstance(part, str):
+                sink.text(segment, part)
+            elif part is not None and not media.take(part, sink):
                 sink.strings(segment, part)
     rest = {field: value for field, value in item.items() if field not in _TAKEN}
     match item:
