@@ -75,6 +75,8 @@ def route_explain(
     """
     from gatewayctl.cli import asking, render
 
+    if seed is not None and seed >= _SEEDS:
+        raise typer.BadParameter("a seed has 64 bits")
     asked = Asked(model=model, protocol=protocol, seed=seed, session=session, max_output=max_output)
     try:
         data = asking.data(source)
@@ -122,7 +124,7 @@ def _here(
 def _by_daemon(
     asked: Asked, data: bytes, url: str | None, config: "Path | None"
 ) -> "tuple[Json, str]":
-    """Ask the daemon; return its decision and which config it was made from."""
+    """Ask the daemon; return its decision and what it was made from."""
     import os
 
     from gatewayctl.cli import live, offline
@@ -140,11 +142,12 @@ def _by_daemon(
     except live.DaemonUnreachable as error:
         typer.echo(f"gatewayctl: {error}", err=True)
         raise typer.Exit(NO_DAEMON) from error
-    own = find_config(config, os.environ)
-    origin = f"planned by the daemon at {url} from {told.config or 'no config file'}"
-    if told.config != ("" if own is None else str(own)):
-        origin += f"; the config here is {own or 'none'}"
-    return told.doc, origin
+    found = find_config(config, os.environ)
+    own = "" if found is None else str(found.absolute())
+    if told.config != own:
+        files = f"{told.config or 'no config file'}, and {own or 'there is none'}"
+        typer.echo(f"gatewayctl: the daemon reads {files} here", err=True)
+    return told.doc, f"planned by the daemon at {url} from {told.config or 'no config file'}"
 
 
 def _print_decision(doc: "Json", origin: str) -> None:

@@ -7,6 +7,7 @@ both, told apart by its ``request`` key. Nothing is sent to a provider, and no c
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -82,6 +83,7 @@ class Admin:
         read: Callable[[web.BaseRequest], Awaitable[bytes]],
     ) -> None:
         self._settings = settings
+        self._config = "" if settings.path is None else header(str(Path(settings.path).absolute()))
         self._registry = registry
         self._planner = planner
         self._world, self._everything = worlds
@@ -141,7 +143,7 @@ class Admin:
         """Return the usual headers and which config was asked, so that a client can compare."""
         return {
             **own_headers(request_id),
-            "x-gatewayctl-config": header(self._settings.path or ""),
+            "x-gatewayctl-config": self._config,
         }
 
     async def _asked(self, request: web.BaseRequest) -> _Asked:

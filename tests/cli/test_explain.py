@@ -111,6 +111,12 @@ def test_a_seed_makes_the_draw_repeatable(config: Path) -> None:
     assert set(heads) == {"demo/small", "demo/large"}
 
 
+def test_a_seed_has_64_bits(config: Path) -> None:
+    """As everywhere: one more is a mistake, not another draw."""
+    assert explain(config, "blend", "--seed", str(2**64 - 1)).status == 0
+    assert explain(config, "blend", "--seed", str(2**64)).status == 2
+
+
 def test_an_output_budget_can_be_given_in_place_of_the_bodys(config: Path) -> None:
     """32,000 of output leave a 32,768 window too small for anything."""
     ran = explain(config, "demo/small", "--json", "--max-output", "32768")
