@@ -2,13 +2,14 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.dialects import PATHS, PROTOCOLS, encoded
 from support.gateway import gateway
-from support.terminal import Ran, gatewayctl
+from support.terminal import Ran, gatewayctl, on_terminal
 from support.upstream import FakeUpstream, sized
 
 CONFIG = """
@@ -170,6 +171,22 @@ def test_names_cannot_steer_the_terminal(config: Path, name: str) -> None:
     assert not {"\x1b", "\x07"} & set(ran.out + ran.err)
     if "bold" in name:
         assert name in ran.out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a terminal of POSIX")
+@pytest.mark.parametrize("command", [("route-explain", "gpt-4o"), ("estimate", "-m", "gpt-4o")])
+def test_a_terminal_gets_colour_and_no_line_too_long(
+    config: Path, command: tuple[str, ...]
+) -> None:
+    """Eighty columns, as most have at least; and no colour where that is asked for."""
+    argv = (*command, "--config", str(config))
+    drawn = on_terminal(*argv, columns=80, stdin=b"word " * 40_000)
+    assert "\x1b[" in drawn
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", drawn).splitlines()
+    assert max(len(line) for line in lines if str(config) not in line) <= 80
+    assert any("demo/large" in line for line in lines)
+    plain = on_terminal(*argv, columns=80, stdin=b"word " * 40_000, NO_COLOR="1")
+    assert "\x1b[3" not in plain
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

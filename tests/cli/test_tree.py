@@ -41,7 +41,7 @@ TREE = node(
     node("inner", "cascade", node(LEAVES[1]), node(LEAVES[0], duplicate=True)),
     node(LEAVES[2], fit="grey"),
 )
-MUCH = {
+MUCH: dict[str, Any] = {
     "max_input_tokens": {"value": 150_000, **LISTED},
     "max_output_tokens": {"value": 64_000, **LISTED},
     "price": {"low": 0.1, "high": 0.25},

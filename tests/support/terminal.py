@@ -1,7 +1,9 @@
-"""The command line in this process: arguments and standard input in, output and status out."""
+"""The command line as people run it: in this process, or in one of its own on a terminal."""
 
 import contextlib
 import io
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from typing import cast
@@ -49,3 +51,31 @@ def _as_if(argv: tuple[str, ...], stdin: bytes) -> Iterator[None]:
         yield
     finally:
         sys.argv, sys.stdin = before
+
+
+def on_terminal(*argv: str, columns: int, stdin: bytes = b"", **environ: str) -> str:
+    """Return what ``gatewayctl ARGV`` draws on a terminal of so many columns (POSIX alone)."""
+    import termios  # noqa: PLC0415 - there is none on Windows
+
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (50, columns))
+    with subprocess.Popen(
+        [sys.executable, "-m", "gatewayctl", *argv],
+        stdin=subprocess.PIPE,
+        stdout=theirs,
+        stderr=theirs,
+        env={"PATH": os.environ["PATH"], "TERM": "xterm", "LANG": "C.UTF-8", **environ},
+    ) as ran:
+        os.close(theirs)
+        assert ran.stdin is not None
+        ran.stdin.write(stdin)
+        ran.stdin.close()
+        drawn = b"".join(_until_closed(ours))
+    os.close(ours)
+    return drawn.decode().replace("\r\n", "\n")
+
+
+def _until_closed(terminal: int) -> Iterator[bytes]:
+    with contextlib.suppress(OSError):  # how Linux says that the other end is closed
+        while piece := os.read(terminal, 65536):
+            yield piece
