@@ -304,16 +304,17 @@ def _in_session(
         return kids, ceiling, False
     open_to_it = [kept, *larger]
     pinned = [
-        it if any(it is one for one in open_to_it) else _condemned(it, "pinned") for it in rest
+        it if any(it is one for one in open_to_it) else _condemned(it, "pinned", whole=True)
+        for it in rest
     ]
     return [kept, *pinned], _largest(open_to_it), False
 
 
-def _condemned(seen: Seen, why: str) -> Seen:
+def _condemned(seen: Seen, why: str, *, whole: bool = False) -> Seen:
     if seen.kids is not None:
-        kids = [_condemned(kid, why) for kid in seen.kids]
+        kids = [_condemned(kid, why, whole=whole) for kid in seen.kids]
         return Seen(name=seen.name, fit="unfit", ceiling=seen.ceiling, kids=kids, blend=seen.blend)
-    return msgspec.structs.replace(seen, fit="unfit", why=why) if seen.able else seen
+    return msgspec.structs.replace(seen, fit="unfit", why=why) if seen.able or whole else seen
 
 
 def _best(kids: list[Seen]) -> str:

@@ -45,15 +45,19 @@ def nothing_left(decision: Decision, world: World, fits: Callable[[str], bool]) 
     """
     # A rule that does not hold is nobody's fault: it says where other requests go.
     reasons = {skipped.reason for skipped in decision.skipped} - {SkipReason.RULE_NOT_MATCHED}
-    if reasons <= SIZE_REASONS or SkipReason.PINNED in reasons:
+    unchecked = SkipReason.UNKNOWN_WINDOW in reasons and SkipReason.TOO_LARGE not in reasons
+    if SkipReason.PINNED in reasons or (reasons <= SIZE_REASONS and not unchecked):
         return _by_size(decision, world, fits)
-    told = [skipped for skipped in decision.skipped if skipped.reason in reasons - SIZE_REASONS]
+    blamed = reasons - SIZE_REASONS
     kind = ErrorKind.UNAVAILABLE
     if reasons & _UNSUPPORTED:
-        kind = ErrorKind.UNSUPPORTED
-        told = [skipped for skipped in told if skipped.reason in _UNSUPPORTED]
+        kind, blamed = ErrorKind.UNSUPPORTED, reasons & _UNSUPPORTED
     elif SkipReason.NO_KEY in reasons:
         kind = ErrorKind.FORBIDDEN
+    elif not blamed:
+        # No window is known and none is taken on trust: a smaller request would fare no better.
+        kind, blamed = ErrorKind.UNSUPPORTED, {SkipReason.UNKNOWN_WINDOW}
+    told = [skipped for skipped in decision.skipped if skipped.reason in blamed]
     said = "; ".join(f"{skipped.model}: {skipped.detail}" for skipped in told[:MAX_SUGGESTIONS])
     return ApiError(
         kind=kind,

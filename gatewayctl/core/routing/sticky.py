@@ -120,15 +120,20 @@ def _outgrown(
 
 
 def _refused(looked: list[Target], kept: Target, before: Pick, larger: list[Target]) -> Chosen:
-    """Keep to what was picked, though it cannot hold the request; nothing else is tried."""
+    """Keep to what was picked, though it cannot hold the request; nothing else is tried.
+
+    Whatever the other targets lack besides, they are not tried because of the session.
+    """
     note = f"the session keeps {kept.name} since turn {before.turn}, which cannot hold it any more"
     open_to_it = [kept, *larger]
-    targets = [
-        target
-        if target in open_to_it
-        else Target(name=target.name, tree=condemn(target.tree, SkipReason.PINNED, note))
-        for target in _led(kept, looked)
-    ]
+
+    def pinned(target: Target) -> Target:
+        if any(target is each for each in open_to_it):
+            return target
+        tree = condemn(target.tree, SkipReason.PINNED, note, whole=True)
+        return Target(name=target.name, tree=tree)
+
+    targets = [pinned(target) for target in _led(kept, looked)]
     return Chosen(targets=targets, reason=note, ceiling=_ceiling(open_to_it))
 
 

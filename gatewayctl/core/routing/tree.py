@@ -139,16 +139,19 @@ def smallest(trees: Sequence[Tree]) -> int | None:
     return min((tree.ceiling for tree in trees if tree.ceiling is not None), default=None)
 
 
-def condemn(tree: Tree, skip: SkipReason, note: str) -> Tree:
-    """Return the subtree with every candidate skipped, because of the route around it."""
+def condemn(tree: Tree, skip: SkipReason, note: str, *, whole: bool = False) -> Tree:
+    """Return the subtree with every candidate skipped, because of the route around it.
+
+    ``whole``: what is skipped already is skipped for this reason as well.
+    """
     if isinstance(tree, Leaf):
-        if tree.skip is not None:
+        if tree.skip is not None and not whole:
             return tree
         return msgspec.structs.replace(tree, fit=UNFIT, skip=skip, note=note)
     return Branch(
         id=tree.id,
         kind=tree.kind,
-        children=tuple(condemn(child, skip, note) for child in tree.children),
+        children=tuple(condemn(child, skip, note, whole=whole) for child in tree.children),
         fit=UNFIT,
         reason=note,
         ceiling=tree.ceiling,

@@ -281,6 +281,18 @@ def test_size_and_another_reason_together_are_told_by_the_other_reason() -> None
     assert refused(decision) is ErrorKind.FORBIDDEN
 
 
+def test_a_window_that_nobody_knows_is_not_told_as_an_overflow() -> None:
+    """No limit to compact to: the refusal says what is unknown, not that 0 tokens fit."""
+    policy = Policy(strict_unknown=True)
+    world = FakeWorld([model("x/a"), LARGE], [cascade("x/a", policy=policy)])
+    decision = decide("c", world)
+    assert refused(decision) is ErrorKind.UNSUPPORTED
+    assert decision.error is not None
+    assert "x/a: window unknown" in decision.error.message
+    both = FakeWorld([model("x/a"), SMALL], [cascade("x/a", "demo/small", policy=policy)])
+    assert refused(decide("c", both, 40_000)) is ErrorKind.TOO_LARGE
+
+
 def test_a_place_that_does_not_show_keeps_a_bound_from_deciding() -> None:
     """A model too large for its first place by the bound may belong there by its true size."""
     route = Cascade(

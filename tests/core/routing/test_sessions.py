@@ -217,8 +217,8 @@ def test_a_keyless_target_does_not_change_what_a_kept_one_is_refused_for() -> No
         keyless=["k"],
     )
     decision = decide("d", world, 40_000, session=session(d=Pick(child="x/small", turn=1)))
-    assert skipped(decision) == {"x/small": "too_large", "k/m": "no_key"}
-    assert refused(decision) is ErrorKind.FORBIDDEN
+    assert skipped(decision) == {"x/small": "too_large", "k/m": "pinned"}
+    assert refused(decision) is ErrorKind.TOO_LARGE
 
 
 @pytest.mark.parametrize("mode", [Reevaluate.STICKY, Reevaluate.STICKY_ESCALATE])
@@ -259,7 +259,7 @@ def test_sticky_escalate_moves_up_once_and_then_refuses() -> None:
     assert reason(decision) == "escalated (1 of 1): x/mid, from x/small"
     assert told(Reevaluate.STICKY_ESCALATE, 100, session(d=moved)).chosen == "x/mid"
     outgrown = told(Reevaluate.STICKY_ESCALATE, 140_000, session(d=moved))
-    assert skipped(outgrown) == {"x/mid": "too_large", "x/small": "too_large", "x/large": "pinned"}
+    assert skipped(outgrown) == {"x/mid": "too_large", "x/small": "pinned", "x/large": "pinned"}
     assert outgrown.error is not None
     assert outgrown.error.limit == 131_072
     twice = told(Reevaluate.STICKY_ESCALATE, 140_000, session(d=moved), max_escalations=2)
