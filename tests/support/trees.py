@@ -103,18 +103,18 @@ def _routes(name: str, known: list[str], *, sized: bool) -> st.SearchStrategy[Ro
 
 
 @st.composite
-def sessions(draw: st.DrawFn, routes: list[Route]) -> Session | None:
-    """Draw a session that picked something in some of the routes."""
-    if draw(st.booleans()):
+def sessions(draw: st.DrawFn, routes: list[Route], *, kept: bool) -> Session | None:
+    """Draw a session that picked something in some of the routes, in all of them if ``kept``."""
+    if not kept and draw(st.booleans()):
         return None
     picks = {}
     for route in routes:
         names = [place.model for place in route.places]
         if isinstance(route, Dispatcher):
             names += [rule.target.model for rule in route.rules]
-        if draw(st.booleans()):
+        if kept or draw(st.booleans()):
             picks[route.id] = Pick(
-                child=draw(st.sampled_from([*names, "gone"])),
+                child=draw(st.sampled_from(names if kept else [*names, "gone"])),
                 turn=draw(st.integers(1, 2)),
                 escalations=draw(st.integers(0, 2)),
             )
@@ -128,8 +128,11 @@ def sessions(draw: st.DrawFn, routes: list[Route]) -> Session | None:
 
 
 @st.composite
-def drawn(draw: st.DrawFn, *, sized_rules: bool = True) -> Drawn:
-    """Draw a world of nested routes with an alias in it, and a request for the outermost one."""
+def drawn(draw: st.DrawFn, *, sized_rules: bool = True, kept: bool = False) -> Drawn:
+    """Draw a world of nested routes with an alias in it, and a request for the outermost one.
+
+    ``kept``: a single route, and a session that has picked in it before.
+    """
     price = st.sampled_from([None, ("1", "5"), ("5", "1"), ("0.10", "0.4")])
     models = [
         model(
@@ -144,7 +147,7 @@ def drawn(draw: st.DrawFn, *, sized_rules: bool = True) -> Drawn:
     ]
     routes: list[Route] = []
     known, aliases = list(NAMES), {}
-    for number in range(draw(st.integers(1, 4))):
+    for number in range(1 if kept else draw(st.integers(1, 4))):
         route = draw(_routes(f"r{number}", known, sized=sized_rules))
         routes.append(route)
         aliases[f"alias{number}"] = route.id
@@ -176,7 +179,7 @@ def drawn(draw: st.DrawFn, *, sized_rules: bool = True) -> Drawn:
         shape=asked,
         seed=draw(st.integers(0, 2**64 - 1)),
         counters={route.id: draw(st.integers(0, 5)) for route in routes},
-        session=draw(sessions(routes)),
+        session=draw(sessions(routes, kept=kept)),
     )
     return Drawn(
         world=world, name=draw(st.sampled_from([routes[-1].id, known[-1]])), request=request

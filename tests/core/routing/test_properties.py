@@ -58,6 +58,16 @@ def test_a_plan_is_what_plain_recursion_makes_of_the_tree(known: Drawn, size: in
     assert skipped(decision) == skips
 
 
+@given(drawn(kept=True), SIZES)
+def test_a_session_keeps_what_plain_recursion_says_it_keeps(known: Drawn, size: int) -> None:
+    """Kept, moved up, refused or made anew, by the specification evaluated by other code."""
+    estimate = sized(size)(EstimatorSettings())
+    decision = planned(known, size)
+    attempts, skips = Reference(known.world, known.request, estimate).result(known.name)
+    assert attempted(decision) == attempts
+    assert skipped(decision) == skips
+
+
 @given(drawn(), SIZES)
 def test_every_model_stands_once_in_attempts_or_skipped(known: Drawn, size: int) -> None:
     """None is lost and none is tried twice; the tree marks the places that do not count."""
