@@ -29,8 +29,8 @@ _SUMMED: Final = _WEIGHED * 3  # windows whose counts it can sum, none being bey
 _WEIGHTS: Final = (
     "kkkkkkkkk00000kkkkkkkkkkkkkkkkkk0n7dqqh8f27ob33200000000004d2cpq"
     "qc89719f87vk9b639u452bhphdv8pfq2fb79618e87vj8b529t351agogcveq2qk"
-    "000001g0h6k000k0jkkk0060010k4281k7kk4k9cak7kkkb07kg57e0k0kk00k00"
-    "vv0k1v0vvpvvvv0i70vvv507040vvvvv38ee008ovv10k0vevvvvvvvvvvvvvvv0"
+    "130000k0kkk70cc2kekk90e0000k7k91k0k00k54aj2kjk403f892c0f0ak0dk00"
+    "vvcf0k0vvmvvvv0h70vvv3h6340vvvvv774c005kvv00bgvjvvvvvvvvvvvvvvv0"
 )
 _OPAQUE_WEIGHT: Final = 6
 
