@@ -16,7 +16,10 @@ from gatewayctl.core.model import WireProtocol
 from gatewayctl.protocols import body as request_body
 
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_ITEMS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
+
+_ENDS = 100
+"""Elements looked at from either end of a list: what tells protocols apart is all over it."""
 
 _GEMINI = frozenset({"contents", "generateContentRequest", "generate_content_request"})
 _POINTERS = frozenset({"previous_response_id", "conversation"})  # what stands for an input
@@ -103,11 +106,13 @@ def _text(members: dict[str, msgspec.Raw], name: str) -> str:
 
 
 def _objects(raw: msgspec.Raw | None) -> Iterator[dict[str, msgspec.Raw]]:
-    """Yield the elements of a list of objects; of anything else, nothing."""
+    """Yield the elements of a list of objects, of a long one its ends; else nothing."""
     if raw is None or not bytes(raw).startswith(b"["):
         return
     try:
-        yield from _ITEMS.decode(raw)
+        items = _ITEMS.decode(raw)
+        for item in items if len(items) <= 2 * _ENDS else (*items[:_ENDS], *items[-_ENDS:]):
+            yield _FIELDS.decode(item)
     except (msgspec.DecodeError, RecursionError):
         return
 

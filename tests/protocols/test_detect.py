@@ -121,3 +121,12 @@ def test_no_bytes_whatever_raise_anything_else(data: bytes) -> None:
     """Whatever is on standard input, it is told or refused."""
     with contextlib.suppress(RequestInvalid):
         assert detected(data) in {None, *WireProtocol}
+
+
+def test_a_long_conversation_is_told_by_its_ends() -> None:
+    """Looking at a few of a hundred thousand messages takes no time that others notice."""
+    plain = [{"role": "user", "content": "Hi"}] * 10_000
+    call = {"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "f"}]}
+    for messages in ([call, *plain], [*plain, call]):
+        body = json.dumps({"model": "m", "messages": messages}).encode()
+        assert detected(body) is MESSAGES
