@@ -13,7 +13,7 @@ from typing import Any, Final
 from gatewayctl.core.shape import Audio, Detail, Document, Image
 
 _PIECE: Final = 128 * 1024  # bytes that are decoded at once
-_SEARCHED: Final = 2 * 1024 * 1024  # bytes at either end of a document that are searched
+_SEARCHED: Final = 512 * 1024  # bytes at either end of a document that are searched
 _SEGMENTS: Final = 256
 _WIDEST: Final = 2**20
 _PAGE = re.compile(rb"/Type\s{0,9}/Page(?![A-Za-z])")
@@ -142,6 +142,8 @@ def _page_count(data: _Data) -> int:
         piece = data.read(start, _PIECE + 64)
         plain += sum(match.start() < _PIECE for match in _PAGE.finditer(piece))
         said = max([said, *(int(match[1]) for match in _PAGES.finditer(piece))])
+    if not said and data.size > 2 * _SEARCHED:
+        return 0  # what stands between the ends is not looked at
     return min(max(plain, said), _MOST_PAGES)
 
 
