@@ -57,15 +57,14 @@ def judge(place: ModelPlace, planning: Planning) -> Leaf:
         return _lost(place)
     if (barred := ineligible(place, place.at, planning)) is not None:
         return barred
-    sized = size(place, planning)
-    output, verdict = sized.output, sized.verdict
+    estimate, output, verdict = _figures(place, planning)
     graded, note = grade(verdict, place.at, place.policy)
     if graded is not UNFIT:
         return Leaf(
             place=place,
             fit=graded,
             note=note,
-            estimate=sized.estimate,
+            estimate=estimate,
             ceiling=place.ceiling,
             wanted=output.wanted,
             least=output.least,
@@ -76,7 +75,7 @@ def judge(place: ModelPlace, planning: Planning) -> Leaf:
         fit=UNFIT,
         skip=SkipReason.UNKNOWN_WINDOW if unknown else SkipReason.TOO_LARGE,
         note=note,
-        estimate=sized.estimate,
+        estimate=estimate,
         ceiling=place.ceiling,
         wanted=output.wanted,
         least=output.least,
@@ -86,6 +85,11 @@ def judge(place: ModelPlace, planning: Planning) -> Leaf:
 
 def size(place: ModelPlace, planning: Planning) -> Sized:
     """Size a request for one model, whether or not it may be sent there."""
+    estimate, output, verdict = _figures(place, planning)
+    return Sized(place=place, estimate=estimate, output=output, verdict=verdict)
+
+
+def _figures(place: ModelPlace, planning: Planning) -> tuple[Estimate, fit.Budget, fit.Verdict]:
     estimate = planning.estimate(place.estimator)
     output = fit.budget(
         planning.shape,
@@ -94,8 +98,7 @@ def size(place: ModelPlace, planning: Planning) -> Sized:
         place.policy,
         clamp=not place.direct,
     )
-    verdict = fit.judge(estimate, output, place.limits)
-    return Sized(place=place, estimate=estimate, output=output, verdict=verdict)
+    return estimate, output, fit.judge(estimate, output, place.limits)
 
 
 def unmatched(place: ModelPlace, planning: Planning) -> Leaf:

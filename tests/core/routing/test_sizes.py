@@ -3,7 +3,7 @@
 from support.world import FakeWorld, Sized, model, places, shape
 
 from gatewayctl.core.routing.decision import Fit
-from gatewayctl.core.routing.graph import Alloy, Cascade, Dispatcher, Place, Policy, Rule, When
+from gatewayctl.core.routing.graph import Alloy, Cascade, Dispatcher, Place, Policy, Route, Rule, When
 from gatewayctl.core.routing.sizes import window
 from gatewayctl.core.routing.sizing import sized
 from gatewayctl.core.routing.world import Context, Request
@@ -11,7 +11,7 @@ from gatewayctl.core.routing.world import Context, Request
 POLICY = Policy()
 MODELS = [model("x/small", 32_768), model("x/large", 262_144), model("k/eyes", 1_048_576)]
 RULE = Rule(when=When(images=True), target=Place(model="k/eyes"))
-ROUTES = [
+ROUTES: list[Route] = [
     Alloy(id="a", name="A", places=places("x/small", "x/large"), policy=POLICY),
     Cascade(id="c", places=places("x/small", "a", "x/large"), policy=POLICY),
     Dispatcher(id="d", places=places("c"), policy=POLICY, rules=(RULE,)),
