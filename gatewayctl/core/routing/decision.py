@@ -77,7 +77,13 @@ def why_it_fits(place: ModelPlace, estimate: Estimate, wanted: int) -> str:
         name = "bound"
     elif estimate.method is Method.EXACT and place.estimator.vocabulary is not None:
         name = place.estimator.vocabulary
-    return f"{estimate.high:,} in ({name}) + {wanted:,} out, ceiling {place.ceiling or 0:,}"
+    told = f"{estimate.high:,}"
+    total, most_input = place.limits.total, place.limits.input
+    if (total is not None and estimate.high + wanted > total) or (
+        most_input is not None and estimate.high > most_input
+    ):
+        told = f"may not fit: {estimate.low:,} to {told}"
+    return f"{told} in ({name}) + {wanted:,} out, ceiling {place.ceiling or 0:,}"
 
 
 def why_it_does_not(place: ModelPlace, estimate: Estimate, wanted: int) -> str:

@@ -88,3 +88,13 @@ def test_the_session_tells_what_it_keeps_and_never_its_key(*, inferred: bool) ->
     assert found["session"] == {"inferred": inferred, "turn": 3, "picks": {"r": "a/one"}}
     assert "secret" not in str(found)
     assert told(world, "a/one")["session"] is None
+
+
+def test_a_candidate_that_may_not_fit_says_so() -> None:
+    """Its figures alone would read as if it did."""
+    world = FakeWorld([model("a/one", 2_400)])
+    (only,) = told(world, "a/one")["attempts"]
+    assert only["fit"] == "grey"  # type: ignore[index]
+    assert only["reason"] == (  # type: ignore[index]
+        "may not fit: 1,000 to 2,000 in (auto) + 500 out, ceiling 2,400"
+    )
