@@ -3,7 +3,16 @@
 from support.world import FakeWorld, Sized, model, places, shape
 
 from gatewayctl.core.routing.decision import Fit
-from gatewayctl.core.routing.graph import Alloy, Cascade, Dispatcher, Place, Policy, Route, Rule, When
+from gatewayctl.core.routing.graph import (
+    Alloy,
+    Cascade,
+    Dispatcher,
+    Place,
+    Policy,
+    Route,
+    Rule,
+    When,
+)
 from gatewayctl.core.routing.sizes import window
 from gatewayctl.core.routing.sizing import sized
 from gatewayctl.core.routing.world import Context, Request
