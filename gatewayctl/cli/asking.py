@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 import msgspec
-import typer
 
+from gatewayctl.cli import render
 from gatewayctl.core.errors import CountUnavailable, GatewayctlError, RequestInvalid
 from gatewayctl.core.estimate import Counted
 from gatewayctl.core.routing.affinity import remembers
@@ -135,7 +135,7 @@ def _counted(asked: Given, vocabularies: Iterable[str]) -> dict[str, Counted]:
         try:
             found[vocabulary] = count(asked.reader.protocol, asked.body, vocabulary)
         except CountUnavailable as error:
-            typer.echo(f"gatewayctl: {vocabulary}: {error}", err=True)
+            render.tell(f"{vocabulary}: {error}")
     return found
 
 
@@ -143,7 +143,7 @@ def _stdin() -> BinaryIO:
     if sys.stdin is None:
         raise Unreadable("standard input is closed; name a file, or give the request on it")
     if sys.stdin.isatty():
-        typer.echo("reading a request body or text from this terminal; Ctrl-D ends it", err=True)
+        render.tell("reading a request body or text from this terminal; Ctrl-D ends it")
     return sys.stdin.buffer
 
 

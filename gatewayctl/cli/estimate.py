@@ -48,11 +48,11 @@ def estimate(
     try:
         asked, shape = asking.read(asking.data(source), protocol, source)
     except asking.Unreadable as error:
-        typer.echo(f"gatewayctl: {error}", err=True)
+        render.tell(str(error))
         raise typer.Exit(UNREADABLE) from error
     names = model or ([asked.model] if asked.model else [])
     if not names:
-        typer.echo("gatewayctl: no model: the input names none, so give one with --model", err=True)
+        render.tell("no model: the input names none, so give one with --model")
         raise typer.Exit(UNREADABLE)
     settings = offline.load_settings(config, os.environ)
     world = offline.directory(settings, os.environ, every_kind=True)
@@ -71,19 +71,21 @@ def estimate(
 
 
 def _tell_unknown(names: tuple[str, ...], world: "World") -> None:
+    from gatewayctl.cli import render
     from gatewayctl.core.routing.refusal import unknown_model
 
     for name in names:
         error = unknown_model(name, world.nearest(name), world.absent(name))
-        typer.echo(f"gatewayctl: {error.message}", err=True)
+        render.tell(error.message)
 
 
 def _tell_uncounted(found: "Estimates") -> None:
+    from gatewayctl.cli import render
     from gatewayctl.core.routing.estimates import uncounted
 
     if models := uncounted(found):
         why = "could not be counted" if found.missing else "no vocabulary is known"
-        typer.echo(f"gatewayctl: by ratio, since {why}: {', '.join(models)}", err=True)
+        render.tell(f"by ratio, since {why}: {', '.join(models)}")
 
 
 def _print_table(found: "Estimates") -> None:

@@ -85,7 +85,7 @@ def route_explain(
         else:
             doc, origin = _here(asked, data, source, config)
     except asking.Unreadable as error:
-        typer.echo(f"gatewayctl: {error}", err=True)
+        render.tell(str(error))
         raise typer.Exit(UNREADABLE) from error
     if as_json:
         render.print_json(doc)
@@ -102,13 +102,13 @@ def _here(
     import os
     import secrets
 
-    from gatewayctl.cli import asking, offline
+    from gatewayctl.cli import asking, offline, render
 
     given, shape = asking.read(data, asked.protocol, source)
     settings = offline.load_settings(config, os.environ)
     if len(data) > settings.server.body_limit:
         limit = f"{settings.server.body_limit:,} bytes (server.body_limit)"
-        typer.echo(f"gatewayctl: the daemon takes no request of more than {limit}", err=True)
+        render.tell(f"the daemon takes no request of more than {limit}")
     doc = asking.explain(
         asked.model,
         given,
@@ -127,7 +127,7 @@ def _by_daemon(
     """Ask the daemon; return its decision and what it was made from."""
     import os
 
-    from gatewayctl.cli import live, offline
+    from gatewayctl.cli import live, offline, render
     from gatewayctl.cli.asking import Unreadable
     from gatewayctl.config.load import find_config
 
@@ -140,13 +140,13 @@ def _by_daemon(
     except live.DaemonRefused as error:
         raise Unreadable(f"the daemon at {url} says: {error}") from error
     except live.DaemonUnreachable as error:
-        typer.echo(f"gatewayctl: {error}", err=True)
+        render.tell(str(error))
         raise typer.Exit(NO_DAEMON) from error
     found = find_config(config, os.environ)
     own = "" if found is None else str(found.absolute())
     if told.config != own:
         files = f"{told.config or 'no config file'}, and {own or 'there is none'}"
-        typer.echo(f"gatewayctl: the daemon reads {files} here", err=True)
+        render.tell(f"the daemon reads {files} here")
     return told.doc, f"planned by the daemon at {url} from {told.config or 'no config file'}"
 
 

@@ -64,6 +64,11 @@ def printable(text: str) -> str:
     )
 
 
+def tell(text: str) -> None:
+    """Say one line on standard error, whatever is quoted in it."""
+    typer.echo(f"gatewayctl: {printable(text)}", err=True)
+
+
 def table(
     titles: Sequence[str],
     rows: Iterable[Sequence[str]],

@@ -218,3 +218,12 @@ def test_every_unknown_name_is_told(config: Path) -> None:
     ran = estimate(config, "-m", "rout", "-m", "demo/large", "-m", "nowhere", stdin=HI)
     assert ran.status == 3
     assert [line.split('"')[1] for line in ran.err.splitlines()] == ["rout", "nowhere"]
+
+
+@pytest.mark.parametrize(
+    "argv", [("-m", "\x1b]0;x\x07"), ("-m", "demo/\x1b[2J"), ("\x1b[2J.json",)]
+)
+def test_names_cannot_steer_the_terminal(config: Path, argv: tuple[str, ...]) -> None:
+    """Of models and of files, in tables and in complaints."""
+    ran = estimate(config, *argv, stdin=HI)
+    assert not {"\x1b", "\x07"} & set(ran.out + ran.err)

@@ -1,6 +1,7 @@
 """``route-explain --live``: whom it asks, and what it says when nobody gives a good answer."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -131,12 +132,15 @@ def test_what_sessions_keep_is_shown_and_cannot_steer_the_terminal(daemon: Daemo
     assert "\x1b" not in ran.out
 
 
-def test_without_a_daemon_it_exits_4(config: Path, daemon: Daemon) -> None:
+def test_without_a_daemon_it_exits_4(tmp_path: Path) -> None:
     """And says how to start one."""
-    daemon.server_close()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    config = tmp_path / "config.toml"
+    config.write_text(f"[server]\nport = {port}\n")
     ran = explain("--live", "--config", str(config))
     assert ran.status == 4
-    assert f"no daemon listens at {daemon.url}" in ran.err
+    assert f"no daemon listens at http://127.0.0.1:{port}" in ran.err
     assert "gatewayctl serve" in ran.err
     assert not ran.out
 
