@@ -1,6 +1,6 @@
 """``gatewayctl route-explain``: what a request would be sent to, and why, without sending it."""
 
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -10,6 +10,7 @@ from gatewayctl.protocols.dialect import Dialect
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from gatewayctl.core.routing.graph import RouteGraph
     from gatewayctl.core.routing.render import Json
 
 UNREADABLE = 2
@@ -118,7 +119,19 @@ def _here(
         session=asked.session,
         max_output=asked.max_output,
     )
-    return doc, f"planned here from {settings.path or 'no config file'} and the registry's cache"
+    origin = f"planned here from {settings.path or 'no config file'} and the registry's cache"
+    if doc["session"] is not None or _takes_turns(doc["tree"], settings.graph):
+        origin += "; a running daemon knows whose turn it is and what sessions keep (--live)"
+    return doc, origin
+
+
+def _takes_turns(node: Any, graph: "RouteGraph") -> bool:
+    """Tell whether a round robin stands anywhere in a tree."""
+    if node is None:
+        return False
+    route = graph.routes.get(node["id"])
+    turns = node["kind"] == "alloy" and getattr(route, "strategy", None) == "round_robin"
+    return turns or any(_takes_turns(child, graph) for child in node["children"])
 
 
 def _by_daemon(

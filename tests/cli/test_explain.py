@@ -132,6 +132,19 @@ def test_an_unreadable_request_exits_2(config: Path) -> None:
     assert "not valid JSON" in ran.err
 
 
+def test_what_only_a_daemon_knows_is_said(config: Path) -> None:
+    """Whose turn it is in a round robin, and what a conversation keeps."""
+    text = config.read_text()
+
+    def told(*more: str) -> str:
+        config.write_text(text.replace('id = "blend"', "\n".join(('id = "blend"', *more))))
+        return explain(config, "blend").out
+
+    assert "--live" not in told('scope = "request"')
+    assert "whose turn it is" in told('scope = "request"', 'strategy = "round_robin"')
+    assert "what sessions keep" in told('scope = "session"')
+
+
 def test_a_body_that_the_daemon_would_not_read_is_told(config: Path) -> None:
     """Whatever the models could hold."""
     config.write_text(f'{config.read_text()}[server]\nbody_limit = "1K"\n')
