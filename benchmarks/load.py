@@ -18,15 +18,19 @@ class Load(NamedTuple):
 
 
 def request(model: str, size: int) -> bytes:
-    """Return a chat request whose body has about ``size`` bytes."""
-    text = "word " * (size // 5)
-    turns = [{"role": "user", "content": text}]
-    body = json.dumps({"model": model, "max_tokens": 100, "messages": turns}).encode()
+    """Return a chat request with its head, whose body has about ``size`` bytes."""
+    data = body(model, size)
     head = (
         "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\n"
-        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
     )
-    return head.encode() + body
+    return head.encode() + data
+
+
+def body(model: str, size: int) -> bytes:
+    """Return a chat request's body of about ``size`` bytes."""
+    turns = [{"role": "user", "content": "word " * (size // 5)}]
+    return json.dumps({"model": model, "max_tokens": 100, "messages": turns}).encode()
 
 
 async def run(port: int, payload: bytes, *, connections: int, seconds: float) -> Load:

@@ -54,6 +54,21 @@ def process_time(*argv: str) -> float:
     return (time.perf_counter() - before) * 1000
 
 
+LOADING = """
+import time
+from gatewayctl.registry import snapshot
+before = time.perf_counter()
+size = sum(1 for _ in snapshot.load().ids())
+print((time.perf_counter() - before) * 1e6 * 5000 / size)
+"""
+
+
+def loading() -> float:
+    """Return the microseconds that a new process takes to load 5,000 models, by those there are."""
+    found = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, check=True)
+    return float(found.stdout)
+
+
 def loads(upstream: int, folder: Path) -> Iterator[tuple[str, str, str, str]]:
     """Measure gateway and peer in turn, round by round; yield rows with the ratio of medians."""
     config = folder / "config.toml"
@@ -93,17 +108,24 @@ def main() -> None:
         print("\n| in process | µs |\n| --- | --- |")
         decision = partial(plans.ten_leaf_plan, Path(folder))
         print(f"| 10-leaf plan | {median(decision)} |", flush=True)
-    print("\n| command | ms |\n| --- | --- |")
-    bare = ("-c", "pass")
-    for title, argv in (
-        ("python -c pass", bare),
-        ("gatewayctl --help", ("-m", "gatewayctl", "--help")),
-        (
-            "gatewayctl models show openai/gpt-5",
-            ("-m", "gatewayctl", "models", "show", "openai/gpt-5"),
-        ),
-    ):
-        print(f"| {title} | {median(partial(process_time, *argv))} |", flush=True)
+        print(f"| loading 5,000 models | {median(loading)} |", flush=True)
+        prompt = Path(folder) / "prompt.json"
+        prompt.write_bytes(load.body("openai/gpt-4o", 8_000))
+        print("\n| command | ms |\n| --- | --- |")
+        for title, argv in (
+            ("python -c pass", ("-c", "pass")),
+            ("gatewayctl --help", ("-m", "gatewayctl", "--help")),
+            ("gatewayctl estimate", ("-m", "gatewayctl", "estimate", str(prompt))),
+            (
+                "gatewayctl estimate --exact",
+                ("-m", "gatewayctl", "estimate", "--exact", str(prompt)),
+            ),
+            (
+                "gatewayctl models show openai/gpt-5",
+                ("-m", "gatewayctl", "models", "show", "openai/gpt-5"),
+            ),
+        ):
+            print(f"| {title} | {median(partial(process_time, *argv))} |", flush=True)
     print()
     lag.main()
 
