@@ -62,14 +62,15 @@ def _conditions(*, sized: bool) -> st.SearchStrategy[When]:
     )
 
 
-def _places(known: list[str], *, least: int) -> st.SearchStrategy[tuple[Place, ...]]:
+def _places(known: list[str]) -> st.SearchStrategy[tuple[Place, ...]]:
     place = st.builds(
         Place,
         model=st.sampled_from(known),
         context_window=_maybe(SIZES),
         weight=st.sampled_from([Decimal(1), Decimal("0.5"), Decimal(80)]),
     )
-    return st.lists(place, min_size=least, max_size=4).map(tuple)
+    several = st.lists(place, min_size=2, max_size=5, unique_by=lambda it: it.model)
+    return several.map(tuple)
 
 
 def _routes(name: str, known: list[str], *, sized: bool) -> st.SearchStrategy[Route]:
@@ -78,20 +79,20 @@ def _routes(name: str, known: list[str], *, sized: bool) -> st.SearchStrategy[Ro
         Alloy,
         id=ident,
         name=ident,
-        places=_places(known, least=2),
+        places=_places(known),
         policy=policy,
         strategy=st.sampled_from(AlloyStrategy),
         scope=st.sampled_from(AlloyScope),
         min_context_window=_maybe(SIZES),
         partial_context=st.booleans(),
     )
-    cascade = st.builds(Cascade, id=ident, places=_places(known, least=1), policy=policy)
+    cascade = st.builds(Cascade, id=ident, places=_places(known), policy=policy)
     target = st.builds(Place, model=st.sampled_from(known))
     rule = st.builds(Rule, when=_conditions(sized=sized), target=target)
     dispatcher = st.builds(
         Dispatcher,
         id=ident,
-        places=_places(known, least=1),
+        places=_places(known),
         policy=policy,
         order=st.sampled_from(Order),
         reevaluate=st.sampled_from(Reevaluate),

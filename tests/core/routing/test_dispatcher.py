@@ -182,6 +182,12 @@ def test_a_rule_that_does_not_hold_takes_no_blame_for_a_refusal() -> None:
     assert (decision.error.tokens, decision.error.limit) == (40_000 + 4096, 32_768)
 
 
+def test_a_target_of_unknown_size_comes_last_even_as_declared() -> None:
+    """What cannot be checked is no first choice, wherever it was written."""
+    world = FakeWorld(MODELS, [dispatcher("x/unknown", "x/large", "x/small")])
+    assert attempted(decide("d", world)) == ["x/large", "x/small", "x/unknown"]
+
+
 PRICED = [
     model("x/dear", 100_000, prices=("5", "20")),
     model("x/cheap", 100_000, prices=("1", "2")),
