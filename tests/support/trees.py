@@ -25,6 +25,7 @@ from gatewayctl.core.routing.graph import (
 )
 from gatewayctl.core.routing.session import Pick, Session
 from gatewayctl.core.routing.world import Request
+from gatewayctl.core.shape import RequestShape
 
 NAMES = ["x/a", "x/b", "x/c", "y/d", "y/e", "z/f"]
 SIZES = st.integers(1_000, 120_000)
@@ -128,6 +129,16 @@ def sessions(draw: st.DrawFn, routes: list[Route], *, kept: bool) -> Session | N
     )
 
 
+def _shapes() -> st.SearchStrategy[RequestShape]:
+    return st.builds(
+        shape,
+        output=_maybe(st.integers(1, 20_000)),
+        needs=st.lists(st.sampled_from(NEEDS), max_size=2),
+        thinking=st.sampled_from([0, 0, 2_000]),
+        stream=st.booleans(),
+    )
+
+
 @st.composite
 def drawn(draw: st.DrawFn, *, sized_rules: bool = True, kept: bool = False) -> Drawn:
     """Draw a world of nested routes with an alias in it, and a request for the outermost one.
@@ -170,14 +181,8 @@ def drawn(draw: st.DrawFn, *, sized_rules: bool = True, kept: bool = False) -> D
         providers=providers,
         keyless=draw(st.sampled_from([(), (), (), ("x",), ("y",)])),
     )
-    asked = shape(
-        output=draw(_maybe(st.integers(1, 20_000))),
-        needs=draw(st.lists(st.sampled_from(NEEDS), max_size=2)),
-        thinking=draw(st.sampled_from([0, 0, 2_000])),
-        stream=draw(st.booleans()),
-    )
     request = Request(
-        shape=asked,
+        shape=draw(_shapes()),
         seed=draw(st.integers(0, 2**64 - 1)),
         counters={route.id: draw(st.integers(0, 5)) for route in routes},
         session=draw(sessions(routes, kept=kept)),
