@@ -6,16 +6,18 @@ from typing import Any
 
 import msgspec
 import pytest
-from support.agents import Setting, assert_untouched, forwarding
+from support.agents import Setting, asked_models, assert_untouched, blend, forwarding
 from support.processes import Finished, run, started
 from support.waiting import until
 
 from gatewayctl.simulator import SimModel
+from gatewayctl.simulator.catalogue import MODELS
 from gatewayctl.simulator.journal import Ending
 
 pytestmark = pytest.mark.agents
 
 SONNET = SimModel(id="claude-sonnet-4-5", window=200_000, max_output=64_000)
+LARGE = MODELS["large"]
 KEY = {"ANTHROPIC_API_KEY": "sk-ant-test-0001"}
 TOKEN = {"ANTHROPIC_AUTH_TOKEN": "token-test-0002"}
 LONGEST_RUN = 60.0
@@ -128,3 +130,13 @@ async def test_interrupting_it_cancels_the_upstream(claude: Path, tmp_path: Path
             process.send_signal(signal.SIGINT)
             await until(lambda: calls()[0].ending is not Ending.RUNNING)
         assert [call.ending for call in calls()] == [Ending.ABANDONED]
+
+
+async def test_a_turn_of_a_blend_stays_with_its_model(claude: Path, tmp_path: Path) -> None:
+    """The tool's result goes to the model that asked for it; the user's next words to the other."""
+    more = blend("claude-*", SONNET, LARGE)
+    async with forwarding("anthropic-compatible", "messages", SONNET, tmp_path, more) as setting:
+        await ask(claude, setting, "run", **KEY)
+        await ask(claude, setting, "run", "--continue", **KEY)
+        asked = asked_models(setting.simulator)
+    assert asked == [SONNET.id, SONNET.id, LARGE.id, LARGE.id]

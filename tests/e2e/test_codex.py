@@ -8,11 +8,12 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-from support.agents import Setting, assert_untouched, forwarding
+from support.agents import Setting, asked_models, assert_untouched, blend, forwarding
 from support.processes import run, started
 from support.waiting import until
 
 from gatewayctl.simulator import SimModel
+from gatewayctl.simulator.catalogue import MODELS
 from gatewayctl.simulator.journal import Ending
 
 pytestmark = pytest.mark.agents
@@ -161,3 +162,14 @@ async def test_interrupting_it_cancels_the_upstream(codex: Path, tmp_path: Path)
             process.send_signal(signal.SIGINT)
             await until(lambda: calls()[0].ending is not Ending.RUNNING)
         assert [call.ending for call in calls()] == [Ending.ABANDONED]
+
+
+async def test_a_turn_of_a_blend_stays_with_its_model(codex: Path, tmp_path: Path) -> None:
+    """The tool's result goes to the model that asked for it; the user's next words to the other."""
+    more = blend(GPT.id, GPT, MODELS["large"])
+    async with forwarding("openai-compatible", "responses", GPT, tmp_path, more) as setting:
+        configure(setting)
+        await ask(codex, setting, "--json", "--skip-git-repo-check", "run")
+        await ask(codex, setting, "resume", "--last", "--json", "--skip-git-repo-check", "run")
+        asked = asked_models(setting.simulator)
+    assert asked == [GPT.id, GPT.id, "large", "large"]

@@ -97,3 +97,41 @@ def _headers(request: RawRequest) -> tuple[tuple[bytes, bytes], ...]:
 def _told(headers: tuple[tuple[bytes, bytes], ...]) -> list[tuple[bytes, bytes]]:
     lowered = ((name.lower(), value) for name, value in headers)
     return [(name, value) for name, value in lowered if name not in _PER_CONNECTION]
+
+
+def blend(alias: str, *models: SimModel) -> str:
+    """Return config for a blend in turn of models at ``up``, reached by an alias.
+
+    The first of the models is the setting's own; the simulator knows the others anyway.
+    """
+    others = "".join(
+        f"""
+[[models]]
+id = "up/{model.id}"
+context_window = {model.window}
+"""
+        for model in models[1:]
+    )
+    constituents = "".join(
+        f"""
+[[alloys.constituents]]
+model = "up/{model.id}"
+context_window = {model.window}
+"""
+        for model in models
+    )
+    return f"""
+{others}
+[aliases]
+"{alias}" = "blend"
+[[alloys]]
+id = "blend"
+name = "In turn"
+strategy = "round_robin"
+{constituents}
+"""
+
+
+def asked_models(simulator: Simulator) -> list[str]:
+    """Return the models that the upstream was asked for, in order."""
+    return [msgspec.json.decode(call.body)["model"] for call in simulator.journal.calls()]
