@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 
 from gatewayctl.config.every import with_every_provider
 from gatewayctl.config.settings import ServerSettings, Settings
-from gatewayctl.daemon import demo, lifecycle
+from gatewayctl.daemon import demo, lifecycle, memory
 from gatewayctl.daemon.app import App
 from gatewayctl.daemon.pipeline import Pipeline
 from gatewayctl.daemon.planning import Planner
@@ -80,6 +80,7 @@ async def composed(settings: Settings, registry: Registry) -> AsyncIterator[App]
 
 
 async def _serve(settings: Settings, registry: Registry, say: Callable[[str], None]) -> None:
+    memory.give_back()
     sockets = lifecycle.bind(settings.server.host, settings.server.port)
     async with composed(settings, registry) as app:
         await lifecycle.serve(app, sockets, lambda url: say(f"gatewayctl listening on {url}"))
