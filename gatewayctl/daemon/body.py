@@ -25,6 +25,7 @@ _PIECE = 256 * 1024
 _SIP = 256  # bytes of zstd, which become at most 8 MB
 _INLINE = 64 * 1024  # compressed bytes from which the work is done off the loop
 _INLINE_BECOMES = 1024 * 1024  # bytes that they may become on it
+_JOINED_INLINE = 4 * 1024 * 1024  # bytes from which even putting the pieces together takes long
 
 
 class BodyTooLarge(GatewayctlError):
@@ -73,7 +74,9 @@ async def _received(content: StreamReader, limit: int) -> bytes:
             parts.append(chunk)
     except TimeoutError as error:
         raise BodyTimeout(f"no more of the body came for {READ_TIMEOUT:.0f} s") from error
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    if size < _JOINED_INLINE:
+        return b"".join(parts)
+    return await asyncio.to_thread(b"".join, parts)  # which gives up Python's lock meanwhile
 
 
 def _within(body: bytes, limit: int) -> bytes:

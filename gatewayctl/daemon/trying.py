@@ -74,7 +74,7 @@ class Tries:
                 if settings.provider.auth is Auth.KEY:
                     credential = await self._credentials.get(settings)
                 secrets = partial(scrub, settings, credential, headers)
-                call = _call(asked, candidate, settings, override, credential, timeouts)
+                call = await _call(asked, candidate, settings, override, credential, timeouts)
                 reply = await self._upstream.send(call)
                 return await self._committed(asked, candidate, reply, secrets)
         except TimeoutError as error:
@@ -138,7 +138,7 @@ class Tries:
         return body
 
 
-def _call(
+async def _call(
     asked: Asked,
     candidate: Candidate,
     settings: ProviderSettings,
@@ -153,7 +153,9 @@ def _call(
         provider=settings,
         url=f"{settings.base_url}{asked.codec.path}{_query(asked.request)}",
         headers=request_headers(settings, candidate.protocol, asked.request.headers, credential),
-        body=asked.codec.patch(asked.body, changes, asked.reading.layout),
+        body=await offloaded(
+            len(asked.body), asked.codec.patch, asked.body, changes, asked.reading.layout
+        ),
         stream=asked.shape.stream,
         timeouts=timeouts,
     )

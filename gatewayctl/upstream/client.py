@@ -6,12 +6,12 @@ what a failed status means ``failures``'s, which proxy is used ``egress``'s.
 """
 
 import asyncio
-import io
 from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
 
 import aiohttp
 import msgspec
+from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict, MultiMapping
 from yarl import URL
 
@@ -24,6 +24,7 @@ from gatewayctl.upstream.wire import Exchange, Pool
 _READ_BUFFER = 64 * 1024  # bytes; reading from the socket pauses at twice this
 _LINE_LIMIT = 64 * 1024  # bytes of one header line of a reply
 _LARGE_BODY = 1024 * 1024  # bytes from which a body is written in pieces, so the loop stays free
+_PIECE = 128 * 1024  # bytes that are written at once
 _NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
@@ -140,7 +141,7 @@ class AiohttpUpstream:
         async with exchange:
             return await self._session.post(
                 url,
-                data=call.body if len(call.body) < _LARGE_BODY else io.BytesIO(call.body),
+                data=call.body if len(call.body) < _LARGE_BODY else _Steady(call.body),
                 headers=CIMultiDict((*call.headers, *route.headers)),
                 allow_redirects=False,
                 proxy=route.proxy,
@@ -152,6 +153,28 @@ class AiohttpUpstream:
     async def close(self) -> None:
         """Close every connection; replies still being read break off."""
         await self._session.close()
+
+
+class _Steady(aiohttp.Payload):
+    """A large body, written from where it stands; aiohttp would copy it whole before the first."""
+
+    _autoclose = True
+    _value: bytes
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__(body)
+        self._size = len(body)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Return the body as text."""
+        return self._value.decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Write the body, a piece at a time so that others get their turn."""
+        view = memoryview(self._value)
+        for start in range(0, len(view), _PIECE):
+            await writer.write(view[start : start + _PIECE])
+            await asyncio.sleep(0)
 
 
 class AiohttpReply:

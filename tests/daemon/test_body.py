@@ -4,6 +4,8 @@ import asyncio
 import gzip
 import json
 import zlib
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import brotli
 import pytest
@@ -41,6 +43,42 @@ async def read(data: bytes, encoding: str, limit: int = 10**6) -> bytes:
     reader.feed_data(data)
     reader.feed_eof()
     return await body.read(reader, encoding, limit)
+
+
+class _Threads(ThreadPoolExecutor):
+    """Counts what is handed to it."""
+
+    handed = 0
+
+    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Count, and do as asked."""
+        self.handed += 1
+        return super().submit(*args, **kwargs)
+
+
+async def test_a_body_of_megabytes_is_put_together_off_the_loop() -> None:
+    """Copying 60 MB holds up everybody for 20 ms and more; a small body is worth no thread."""
+    with _Threads(1) as threads:
+        asyncio.get_running_loop().set_default_executor(threads)
+        assert await _in_pieces(TEXT) == TEXT
+        assert threads.handed == 0
+        large = TEXT * (8 * 1024 * 1024 // len(TEXT))
+        assert await _in_pieces(large) == large
+        assert threads.handed == 1
+
+
+async def _in_pieces(data: bytes) -> bytes:
+    """Read a body that comes in several pieces."""
+    loop = asyncio.get_running_loop()
+    protocol = BaseProtocol(loop)
+    protocol.connection_made(asyncio.Transport())
+    reader = StreamReader(protocol, len(data), loop=loop)
+    reading = asyncio.ensure_future(body.read(reader, "", 10**8))
+    for start in range(0, len(data), 2**18):
+        reader.feed_data(data[start : start + 2**18])
+        await asyncio.sleep(0)
+    reader.feed_eof()
+    return await reading
 
 
 @pytest.mark.parametrize("coding", CODINGS)

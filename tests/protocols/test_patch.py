@@ -181,3 +181,20 @@ def test_an_element_is_removed_with_one_comma(
         left_over = patch.without_element(array, index)
         kept = [left_over[start:end].decode() for start, end in patch.elements(left_over)]
         assert kept == values[:index] + values[index + 1 :]
+
+
+def test_too_many_members_are_refused() -> None:
+    """Hundreds of thousands of unknown members would hold up others and fill the memory."""
+    many = {f"k{number}": number for number in range(patch.MOST)}
+    body = msgspec.json.encode(many)
+    assert len(patch.members(body)) == patch.MOST
+    with pytest.raises(RequestInvalid, match=f"{patch.MOST + 1} members"):
+        patch.members(msgspec.json.encode(many | {"one": "more"}))
+
+
+def test_a_body_of_megabytes_keeps_every_byte_around_an_edit() -> None:
+    """It is copied in steps, whose joints nobody can see."""
+    text = msgspec.json.encode("".join(map(str, range(400_000))))
+    body = b'{"a":%s,"model":"m","b":%s}' % (text, text)
+    edited = patch.splice(body, {"model": b'"other"'})
+    assert edited == b'{"a":%s,"model":"other","b":%s}' % (text, text)
