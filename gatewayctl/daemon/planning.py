@@ -4,6 +4,7 @@ What a plan is belongs to ``core.routing``; here are the counters, the sessions 
 process that it is fed from. Attempts are ``pipeline``'s business.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -20,9 +21,10 @@ from gatewayctl.core.routing.render import Json
 from gatewayctl.core.routing.session import Session
 from gatewayctl.core.routing.staged import Answer, Count, Measure, Sized, Step, decide
 from gatewayctl.core.routing.world import Request, World
+from gatewayctl.core.shape import Measured
 from gatewayctl.daemon.sessions import Sessions
 from gatewayctl.protocols.codec import Reader
-from gatewayctl.protocols.reading import Reading, read
+from gatewayctl.protocols.reading import Reading, read, read_whole
 from gatewayctl.tokenizers.counter import Counter
 
 T = TypeVar("T")
@@ -32,6 +34,10 @@ log = logging.getLogger("gatewayctl.requests")
 LARGE = 512 * 1024
 """Bytes of a body from which it is read in the counting process: that many take about 3 ms."""
 
+MANY = 1500
+"""Objects in a body from which it is measured in the counting process: each takes some 3 us."""
+
+_MANY_FROM = 32 * 1024  # bytes; fewer cannot hold so many of those that cost
 _REMEMBERED = 4096
 
 
@@ -82,17 +88,21 @@ class Planner:
         """Say what does not work as it should, None when all does."""
         return self._counter.degraded
 
-    async def read(self, reader: Reader, body: bytes, *, counting: bool = False) -> Reading:
+    async def read(
+        self, reader: Reader, body: bytes, *, counting: bool = False, apart: bool = False
+    ) -> Reading:
         """Return what is read of a body; raise ``RequestInvalid``.
 
-        A large one is read in the counting process, since one call of a decoder would hold up
-        every other request; when that cannot be had, it is read here all the same.
+        A large one is read in the counting process, and one that is to be read ``apart``, since
+        one call of a decoder would hold up every other request; when that cannot be had, it is
+        read here all the same, in a thread.
         """
-        if len(body) >= LARGE:
+        if apart or len(body) >= LARGE:
             try:
                 return await self._counter.read(reader.protocol, body, counting=counting)
             except CountUnavailable as error:
                 log.warning("a body of %d bytes is read in the daemon: %s", len(body), error)
+            return await asyncio.to_thread(read_whole, reader, body, counting=counting)
         return read(reader, body, counting=counting)
 
     async def plan(
@@ -150,8 +160,7 @@ class Planner:
     async def _answer(self, question: Question, step: Step) -> Answer:
         match step:
             case Measure():
-                measured = question.reading.measured
-                return question.reader.measure(question.body) if measured is None else measured
+                return await self._measured(question)
             case Count(vocabularies=wanted):
                 try:
                     return await self._counter.count(
@@ -160,6 +169,17 @@ class Planner:
                 except CountUnavailable as error:
                     log.warning("not counted exactly: %s", error)
                     return {}
+
+    async def _measured(self, question: Question) -> Measured:
+        """Return the measure of a request, made in the counting process where it takes long.
+
+        What takes long is not a body's length alone, but also how many objects are in it.
+        """
+        reader, body, measured = question.reader, question.body, question.reading.measured
+        if measured is None and len(body) >= _MANY_FROM and body.count(b"{") >= MANY:
+            # The body was found to be complete before; only its measure is wanted.
+            measured = (await self.read(reader, body, counting=True, apart=True)).measured
+        return reader.measure(body) if measured is None else measured
 
     def _session(self, question: Question) -> Session | None:
         if not self._affine(question.name):

@@ -53,9 +53,10 @@ _ENVIRONMENT = frozenset(
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What the process may take.
 
-    ``jobs`` and ``body_bytes`` may wait at once (a body of any size when none waits); a job may
-    take ``timeout`` seconds; a process of ``resident_bytes`` is replaced after its job; after two
-    failures in a row the next process is started no sooner than ``pause`` seconds later.
+    ``jobs`` and ``body_bytes`` may wait at once to be counted (a body of any size when none waits);
+    to be read, any: who reads a body itself holds up everybody. A job may take ``timeout`` seconds;
+    a process of ``resident_bytes`` is replaced after its job; after two failures in a row the next
+    process is started no sooner than ``pause`` seconds later.
     """
 
     jobs: int = 64
@@ -159,7 +160,7 @@ class Counter:
         await self._end(at_once=pump is not None)
 
     async def _submit(self, job: Job, body: bytes) -> Answer:
-        self._admit(len(body))
+        self._admit(job, len(body))
         waiting = _Waiting(job, body)
         self._queue.append(waiting)
         self._bytes += len(body)
@@ -172,11 +173,13 @@ class Counter:
                 self._queue.remove(waiting)
             self._bytes -= len(body)
 
-    def _admit(self, size: int) -> None:
+    def _admit(self, job: Job, size: int) -> None:
         """Raise ``CountUnavailable`` for what could not be answered soon."""
         if self._closed:
             raise CountUnavailable("gatewayctl is shutting down.")
         self._check_pause()
+        if isinstance(job, ReadJob):
+            return
         full = self._bytes > 0 and self._bytes + size > self._limits.body_bytes
         if full or len(self._queue) >= self._limits.jobs:
             raise CountUnavailable("too many requests wait for the counting process.")

@@ -16,6 +16,7 @@ from support.gateway import Gateway, gateway
 from support.waiting import until
 
 from gatewayctl.core.model import WireProtocol
+from gatewayctl.daemon.planning import LARGE
 from gatewayctl.simulator.server import start
 from gatewayctl.tokenizers.count import count
 
@@ -171,6 +172,30 @@ async def test_counting_holds_up_nobody_litellm_36174() -> None:
         status, headers, _ = await asking
     assert (status, headers["x-gatewayctl-model"]) == (200, "up/large")
     assert "x-gatewayctl-degraded" not in headers
+
+
+async def test_a_body_of_many_small_messages_is_measured_off_the_loop() -> None:
+    """What takes long is not length alone: 2,000 messages of one word are measured elsewhere too.
+
+    The counting process is stopped, so that the request cannot be answered before others are.
+    """
+    said = [{"role": "user", "content": "Hi"}] * 2_000
+    data = msgspec.json.encode({"model": "route", "max_tokens": 100, "messages": said})
+    assert len(data) < LARGE
+    async with counting() as it:
+        await post(it, body(CLOSE))
+        process = pid(it)
+        assert process is not None
+        os.kill(process, signal.SIGSTOP)
+        asking = asyncio.ensure_future(post(it, data))
+        try:
+            await until(lambda: bool(it.app._planner._counter._bytes))
+            assert (await post(it, body("Hi")))[0] == 200
+            assert not asking.done()
+        finally:
+            os.kill(process, signal.SIGCONT)
+        status, headers, _ = await asking
+    assert (status, headers["x-gatewayctl-model"]) == (200, "up/small")
 
 
 MEGABYTES = {

@@ -266,6 +266,18 @@ async def test_too_many_jobs_are_refused_at_once() -> None:
         assert counter._bytes == 0
 
 
+async def test_any_number_of_bodies_may_wait_to_be_read() -> None:
+    """Their requests hold them anyway, and to read one in the daemon would hold up the loop."""
+    async with own(jobs=2, body_bytes=1) as counter:
+        pid = stopped(counter)
+        reading = [asyncio.create_task(counter.read(CHAT, LARGE)) for _ in range(6)]
+        await asyncio.sleep(0)
+        with pytest.raises(CountUnavailable, match="too many"):
+            await counter.count(CHAT, LARGE, ONE)
+        os.kill(pid, signal.SIGCONT)
+        assert {it.shape.body_bytes for it in await asyncio.gather(*reading)} == {len(LARGE)}
+
+
 async def test_who_is_cancelled_does_not_mix_up_the_answers_of_others() -> None:
     """A job whose client left is finished for nobody, or never sent; the next gets its own."""
     async with own() as counter:
