@@ -9,7 +9,7 @@ from decimal import Decimal
 import msgspec
 
 from gatewayctl.config.forms import wrong_type
-from gatewayctl.config.problems import Wrong
+from gatewayctl.config.problems import Wrong, did_you_mean
 
 _SIZE = re.compile(r"([0-9][0-9_]*)([KM])")
 _FRACTION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kKmM]?)(?:i?[bB])?")
@@ -19,6 +19,7 @@ _SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Deci
 _DIGITS = 18
 """More digits than any figure here has; it keeps absurd input from costing time."""
 _DECIMALS = 18
+_MOST = Decimal(10**12)
 _LARGEST_SIZE = 10**15
 _LONGEST_DURATION = 10**9
 
@@ -50,7 +51,7 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
     code: str = "out-of-range"
     above: Decimal | None = None
     least: Decimal | None = None
-    most: Decimal = Decimal(10**12)
+    most: Decimal = _MOST
 
     def read(self, value: object) -> Decimal:
         """Return the number as a decimal."""
@@ -67,6 +68,9 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
         low = (self.above is not None and number <= self.above) or (
             self.least is not None and number < self.least
         )
+        if number > self.most and self.most == _MOST:
+            message = f"must be at most {self.most}, found {_short(number)}"
+            raise Wrong("out-of-range", message, "write less")
         if low or number > self.most:
             message = f"must be {self._range()}, found {_short(number)}"
             raise Wrong(self.code, message, f"write a number {self._range()}")
@@ -78,7 +82,7 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
             bounds.append(f"greater than {self.above}")
         if self.least is not None:
             bounds.append(f"at least {self.least}")
-        if self.most != Number().most or not bounds:
+        if self.most != _MOST or not bounds:
             bounds.append(f"at most {self.most}")
         return " and ".join(bounds)
 
@@ -140,7 +144,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
             raise Wrong(
                 "size-out-of-form",
                 f"{msgspec.json.encode(value).decode()} is not a size",
-                _size_hint(value),
+                did_you_mean(value, [self.word] * bool(self.word)) or _size_hint(value),
             )
         return int(found[1].replace("_", "")) * _FACTORS[found[2]]
 
@@ -178,8 +182,11 @@ class Duration(msgspec.Struct, frozen=True):
             shown = msgspec.json.encode(value).decode()
             raise Wrong("duration-out-of-form", f"{shown} is not a duration", hint)
         seconds = Decimal(found[1]) * _SECONDS[found[2]]
-        if not 0 < seconds <= _LONGEST_DURATION:
+        if not seconds:
             raise Wrong("duration-out-of-form", "a duration must be longer than 0", hint)
+        if seconds > _LONGEST_DURATION:
+            message = f"a duration must be at most {_LONGEST_DURATION} s"
+            raise Wrong("duration-out-of-form", message, hint)
         return float(seconds)
 
     def json_schema(self) -> dict[str, object]:

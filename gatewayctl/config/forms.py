@@ -17,6 +17,7 @@ from gatewayctl.config.problems import Wrong, did_you_mean
 from gatewayctl.config.settings import OverflowStatus
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
@@ -81,7 +82,8 @@ _WRITTEN = {
 
 def wrong_type(wanted: str, value: object, hint: str = "") -> Wrong:
     """Return the problem of a value that is of another type."""
-    usual = _WRITTEN.get(wanted.partition(" or ")[0], "write it in quotes")
+    quoted = "write one text in quotes" if isinstance(value, list | dict) else "write it in quotes"
+    usual = _WRITTEN.get(wanted.partition(" or ")[0], quoted)
     return Wrong("wrong-type", f"expected {wanted}, found {type_name(value)}", hint or usual)
 
 
@@ -203,13 +205,52 @@ class Host(msgspec.Struct, frozen=True):
             raise wrong_type("a host", value)
         host = value.removeprefix("[").removesuffix("]")
         if not _is_address(host) and not _HOST.fullmatch(host):
-            message = f"{value!r} is no host name or IP address"
+            message = f"{msgspec.json.encode(value).decode()} is no host name or IP address"
             raise Wrong("host-out-of-form", message, "the port stands in its own key")
         return host
 
     def json_schema(self) -> dict[str, object]:
         """Return a string of at least one character."""
         return {"type": "string", "minLength": 1}
+
+
+class HostHeader(msgspec.Struct, frozen=True):
+    """A host as requests name it in their Host header, without a port."""
+
+    def read(self, value: object) -> str:
+        """Return the host, an IPv6 address in brackets."""
+        host = Text().read(value)
+        bare = host.removeprefix("[").removesuffix("]")
+        if _is_address(bare):
+            return f"[{bare}]" if ":" in bare else bare
+        if not _HOST.fullmatch(host.replace("_", "-")):
+            message = f"{msgspec.json.encode(host).decode()} is no host name or IP address"
+            hint = "write a name alone: without scheme and port, and no pattern"
+            raise Wrong("host-out-of-form", message, hint)
+        return host
+
+    def json_schema(self) -> dict[str, object]:
+        """Return a string without what never stands in a host."""
+        return {"type": "string", "pattern": r"^[^\s/*?]+$"}
+
+
+class Variable(msgspec.Struct, frozen=True):
+    """The name of an environment variable."""
+
+    def read(self, value: object) -> str:
+        """Return the name. What is none may be the secret itself, so that it is not repeated."""
+        name = Text().read(value)
+        if not _VARIABLE.fullmatch(name):
+            meant = name.removeprefix("$").removeprefix("{").removesuffix("}")
+            hint = 'a secret itself stands alone: api_key = "…"'
+            if _VARIABLE.fullmatch(meant):
+                hint = "write its name alone, without $"
+            raise Wrong("variable-out-of-form", "is no name of an environment variable", hint)
+        return name
+
+    def json_schema(self) -> dict[str, object]:
+        """Return a string of letters, digits and underscores."""
+        return {"type": "string", "pattern": f"^{_VARIABLE.pattern}$"}
 
 
 def _is_address(host: str) -> bool:

@@ -113,6 +113,8 @@ def _unlisted(doc: Document, names: Names, report: Report) -> None:
             ]
             message = f"no source lists {full_id(named)}; it is forwarded as it is"
             hint = f"near: {', '.join(near)}" if near else "declare it in [[models]] if it is right"
+            if "*" in named.model:
+                hint = "name one model: a * in a target stands for nothing"
             report.warn(reference.path, "unlisted-model", message, hint)
 
 

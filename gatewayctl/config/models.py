@@ -27,6 +27,8 @@ from gatewayctl.core.model import (
 )
 
 SOURCE = "config"
+_NEEDED = frozenset({"model", "messages", "input", "stream"})
+"""Fields of a body that choose the model, hold the conversation and say how it is answered."""
 _FILE = 'write tokenizer_file = "PATH"'
 
 
@@ -71,6 +73,10 @@ def _over(
     base: ModelOverride, doc: ModelKeys, full_id: str, path: Path, report: Report
 ) -> ModelOverride:
     """Put what is said nearer over what is said of all models."""
+    for key, fields in (("set", tuple(doc.set)), ("drop", doc.drop or ())):
+        if needed := [field for field in fields if field in _NEEDED]:
+            message = f"{needed[0]} stays as the client sends it: the gateway reads it too"
+            report.error((*path, key), "field-not-changeable", message, "remove it here")
     for field in doc.drop or ():
         if field in doc.set:
             message = f"{field} is both set and dropped"

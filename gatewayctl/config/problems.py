@@ -61,7 +61,9 @@ class Wrong(Exception):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a hint that names the nearest of the known names, ``""`` when none is near."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    names = list(known)
+    near = [each for each in names if each.lower() == name.lower()]
+    near = near or difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return f'did you mean "{near[0]}"?' if near else ""
 
 
@@ -97,6 +99,7 @@ class Report:
         self._lines = text.split("\n")
         self._positions = positions
         self._wrong: set[Path] = set()
+        self._touched: set[Path] = set()
         self._problems: list[Problem] = []
         self._hidden: dict[int, str] = {}
 
@@ -105,12 +108,12 @@ class Report:
         if code in self._forgiven:
             self.warn(path, code, message, hint)
         elif not self.is_wrong(path):
-            self._wrong.add(path)
+            self._mark(path)
             self._add(Severity.ERROR, path, (code, message, hint), self._positions.values)
 
     def unknown(self, path: Path, code: str, message: str, hint: str = "") -> None:
         """Report a key that should not be there, at the key itself."""
-        self._wrong.add(path)
+        self._mark(path)
         self._add(Severity.ERROR, path, (code, message, hint), self._positions.keys)
 
     def warn(self, path: Path, code: str, message: str, hint: str = "") -> None:
@@ -126,6 +129,10 @@ class Report:
         """Tell whether an error was reported at a key or above it."""
         return any(path[:length] in self._wrong for length in range(1, len(path) + 1))
 
+    def is_touched(self, path: Path) -> bool:
+        """Tell whether an error was reported at a key, above it or below it."""
+        return path in self._touched or self.is_wrong(path)
+
     @property
     def few(self) -> bool:
         """Whether there are so few problems yet that each is worth looking for what was meant."""
@@ -139,6 +146,10 @@ class Report:
     def problems(self) -> tuple[Problem, ...]:
         """Return everything reported so far, by line and column."""
         return tuple(sorted(self._problems, key=lambda p: (p.line or 0, p.column or 0)))
+
+    def _mark(self, path: Path) -> None:
+        self._wrong.add(path)
+        self._touched.update(path[:length] for length in range(1, len(path) + 1))
 
     def _add(
         self,

@@ -29,6 +29,7 @@ from gatewayctl.core.model import Auth, Provider
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _SECRETS = 'write { env = "NAME" }, { file = "PATH" } or { command = ["PROGRAM", …] }'
 _PROTOCOLS = "remove the key for the kind's own"
+_ENDPOINTS = ("/chat/completions", "/responses", "/messages")
 _COMPATIBLE = "openai-compatible"
 
 
@@ -93,6 +94,11 @@ def _resolve(
     if not doc.base_url and not kind.base_url:
         hint = "the URL before /chat/completions, /responses or /messages"
         report.error((*path, "base_url"), "missing-base-url", 'missing key "base_url"', hint)
+    for endpoint in _ENDPOINTS:
+        if (doc.base_url or "").endswith(endpoint):
+            message = f"{endpoint} is added to it, and would stand there twice"
+            hint = f"let it end before {endpoint}"
+            report.warn((*path, "base_url"), "base-url-with-endpoint", message, hint)
     if doc.protocols == ():
         report.error((*path, "protocols"), "no-protocols", "at least one is needed", _PROTOCOLS)
     secrets = _secrets(doc, kind, environ, path, report)
@@ -164,7 +170,7 @@ def _secrets(
     doc: ProviderDoc, kind: Kind, environ: Mapping[str, str], path: Path, report: Report
 ) -> tuple[Secret, ...]:
     path = (*path, "api_key")
-    if report.is_wrong(path):
+    if report.is_touched(path):
         return (Plain(value=""),)
     match doc.api_key:
         case None:

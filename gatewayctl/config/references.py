@@ -80,7 +80,7 @@ def _visit(
 ) -> None:
     """Walk depth first from one name, with a stack of its own: chains may be long."""
     trail = [start]
-    pending = [iter(_edges(start, edges, names))]
+    pending = [iter(edges.get(start, ()))]
     deepest = [0]
     while pending:
         reference = next(pending[-1], None)
@@ -90,31 +90,34 @@ def _visit(
             depths[trail.pop()] = depth
             if deepest:
                 deepest[-1] = max(deepest[-1], depth)
-        elif reference.target in depths:
-            deepest[-1] = max(deepest[-1], depths[reference.target])
-        elif reference.target in trail:
-            loop = [*trail[trail.index(reference.target) :], reference.target]
+            continue
+        owner = _owner(reference.target, names)
+        if owner is None:
+            deepest[-1] = max(deepest[-1], 1)
+        elif owner in depths:
+            deepest[-1] = max(deepest[-1], depths[owner])
+        elif owner in trail:
+            loop = [*trail[trail.index(owner) :], owner]
             hint = "a name must lead to a model in the end"
             report.error(reference.path, "cycle", f"cycle: {' -> '.join(loop)}", hint)
         else:
-            trail.append(reference.target)
-            pending.append(iter(_edges(reference.target, edges, names)))
+            trail.append(owner)
+            pending.append(iter(edges.get(owner, ())))
             deepest.append(0)
 
 
-def _edges(
-    name: str, edges: Mapping[str, Sequence[Reference]], names: Names
-) -> Sequence[Reference]:
-    """Return what a name refers to. A pattern stands for itself; other names are looked up."""
-    if "*" in name:
-        return edges.get(name, ())
-    match names.find(name):
-        case None | ExactModel():
-            return ()
+def _owner(target: str, names: Names) -> str | None:
+    """Return whose references lead on from a target, None where it is a model or nothing.
+
+    A target with a star is a name like any other, and may be one that a pattern matches.
+    """
+    match names.find(target):
         case Aliased(pattern=str(pattern)):
-            return edges.get(pattern, ())
+            return pattern
+        case None | ExactModel():
+            return None
         case _:
-            return edges.get(name, ())
+            return target
 
 
 def check_breadth(names: Names, routes: Mapping[Path, Route], report: Report) -> None:

@@ -54,6 +54,8 @@ def _check(path: Path, route: Dispatcher, names: Names, sizes: Sizes, report: Re
     live: list[tuple[int, Rule]] = []
     for number, rule in enumerate(route.rules):
         at: Path = (*path, "rules", number, "when")
+        if report.is_touched((*path, "rules", number)):
+            continue  # what it says is not known
         why = next(_never(rule, route, names, sizes), None)
         if why is not None:
             report.warn(at, "never-reached", f"this rule is never reached: {why}", "remove it")
@@ -92,6 +94,9 @@ def _never(rule: Rule, route: Dispatcher, names: Names, sizes: Sizes) -> Iterato
     for capability in _ABLE:
         if getattr(when, capability) and (said := names.denies(target, capability)):
             yield f"{target} has no {capability} ({said.source})"
+    spoken = _protocols(rule, names)
+    if when.protocol is not None and spoken and when.protocol not in spoken:
+        yield f"{target} does not speak {when.protocol}"
     ceiling = sizes.place(rule.target, route.policy).ceiling
     if least and ceiling is not None and least >= ceiling and _sized(rule, route, names):
         yield f"{target} holds {ceiling} tokens, which {least} of input fill up"

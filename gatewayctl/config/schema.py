@@ -12,7 +12,7 @@ from typing import Annotated
 import msgspec
 
 from gatewayctl.config.figures import Duration, Number, Size, Whole
-from gatewayctl.config.forms import Host, Status, Text, Url
+from gatewayctl.config.forms import Host, HostHeader, Status, Text, Url
 from gatewayctl.config.levels import LogFormat, LogLevel
 from gatewayctl.config.schema_providers import (
     Id,
@@ -38,7 +38,7 @@ class ServerDoc(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[int, Whole(least=0, most=65535, code="port-out-of-range")] = _SERVER.port
     keys: tuple[Annotated[str, Text()], ...] = _SERVER.keys
     body_limit: Annotated[int, Size(least=1)] = _SERVER.body_limit
-    allowed_hosts: tuple[Annotated[str, Text()], ...] = _SERVER.allowed_hosts
+    allowed_hosts: tuple[Annotated[str, HostHeader()], ...] = _SERVER.allowed_hosts
     cors_origins: tuple[Annotated[str, Text()], ...] = _SERVER.cors_origins
     overflow_status: Annotated[OverflowStatus, Status()] = _SERVER.overflow_status
     default_output_tokens: Annotated[int, Size(least=1)] = _POLICY.default_output_tokens

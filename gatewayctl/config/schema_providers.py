@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from gatewayctl.config.figures import Duration, Number, Size, Whole
-from gatewayctl.config.forms import Ident, Json, Required, Text, Tokenizer, Url
+from gatewayctl.config.forms import Ident, Json, Required, Text, Tokenizer, Url, Variable
 from gatewayctl.core.model import Auth, Overflow, WireProtocol
 
 Seconds = Annotated[float, Duration()]
@@ -24,7 +24,7 @@ Price = Annotated[Decimal, Number(code="negative-price", least=Decimal(0))]
 class SecretDoc(msgspec.Struct, frozen=True, kw_only=True):
     """Where a secret is: exactly one of the three."""
 
-    env: Name | None = None
+    env: Annotated[str, Variable()] | None = None
     file: Name | None = None
     command: tuple[Name, ...] | None = None
 

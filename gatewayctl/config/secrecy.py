@@ -26,7 +26,7 @@ _LOOKS_SECRET = re.compile(
 
 _URL_USER = re.compile(r"(?<=://)[^/\s\"'@]+(?=@)")
 _SAYS_SECRET = re.compile(
-    r"(?i)(?:keys?|token|secret|passw(?:or)?d|authori[sz]ation|cookie)\d*[\"']?\s*=\s*(?!\s*\{)"
+    r"(?i)(?:keys?|(?<!first[-_])(?<!per[-_])token|secret|passw(?:or)?d|authori[sz]ation|cookie)\d*[\"']?\s*=\s*(?!\s*\{)"
 )
 _STRING = re.compile(r"""(["'])((?:\\.|(?!\1).)*)(\1|$)""")
 
@@ -58,7 +58,7 @@ def _entry(key: str, item: object, parent: str) -> object:
     if not _holds_secret(parent):
         return masked(item, key)
     if key in _REFERENCES:
-        return item
+        return _text(item) if isinstance(item, str) else item
     if key in _PROGRAMS and isinstance(item, list | tuple):
         # the program stays visible, its arguments may hold anything
         return [*item[:1], *([MASK] if len(item) > 1 else [])]

@@ -50,7 +50,8 @@ def options(annotation: Any) -> tuple[Any, ...]:
 def read_struct(struct: type[T], value: object, path: Path, report: Report) -> T:
     """Read a table into its struct; keys that are unknown, missing or wrong are reported."""
     if not isinstance(value, Mapping):
-        wrong = wrong_type("a table", value)
+        header = f"write [{path[0]}]" if len(path) == 1 and isinstance(value, list) else ""
+        wrong = wrong_type("a table", value, header)
         report.error(path, wrong.code, wrong.message, wrong.hint)
         return struct()
     known = hints(struct)
@@ -142,11 +143,16 @@ def _read_arm(arm: Any, value: object, path: Path, report: Report) -> Any:
 def _read_array(item: Any, value: object, path: Path, report: Report) -> tuple[Any, ...]:
     """Read an array; a string that is wrong leaves an empty one, so that indices stay true."""
     if not isinstance(value, list):
-        raise wrong_type("an array", value)
+        raise wrong_type("an array", value, _header(path) if isinstance(value, Mapping) else "")
     read = [_read(item, entry, (*path, number), report) for number, entry in enumerate(value)]
     if bare(item) is str:
         return tuple("" if entry is _UNREAD else entry for entry in read)
     return tuple(entry for entry in read if entry is not _UNREAD)
+
+
+def _header(path: Path) -> str:
+    """Say how an entry of an array of tables begins."""
+    return f"write [[{'.'.join(name for name in path if isinstance(name, str))}]]"
 
 
 def _read_mapping(item: Any, value: object, path: Path, report: Report) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from gatewayctl.config.secrecy import MASK, hidden, masked
         ({"headers": {"x-via": "Bearer abc"}}, {"headers": {"x-via": f"Bearer {MASK}"}}),
         ({"timeouts": {"first_token": "5m"}}, {"timeouts": {"first_token": "5m"}}),
         ({"max_output_tokens": "8K"}, {"max_output_tokens": "8K"}),
+        ({"api_key": {"env": "sk-abcdefghijklmnopqrst"}}, {"api_key": {"env": MASK}}),
     ],
 )
 def test_secrets_are_masked_and_references_stay(value: object, shown: object) -> None:
@@ -54,6 +55,8 @@ def test_secrets_are_masked_and_references_stay(value: object, shown: object) ->
         ('api_key = { env = "NAME" }', 'api_key = { env = "NAME" }'),
         ('keys = ["sha256:planted"]', 'keys = ["**************"]'),
         ('model = "openai/gpt-4o"', 'model = "openai/gpt-4o"'),
+        ('timeouts = { first_token = "5 s", total = "x" }',) * 2,
+        ('chars_per_token = "3.5"',) * 2,
     ],
 )
 def test_a_line_is_shown_without_its_secrets(line: str, shown: str) -> None:
