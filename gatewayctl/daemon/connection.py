@@ -38,6 +38,20 @@ class Connection(web.RequestHandler):
 
     __slots__ = ()
 
+    def data_received(self, data: bytes) -> None:
+        """Take what comes, also while draining if it belongs to a request that is under way.
+
+        aiohttp would drop the rest of its body, and the request would wait for it in vain.
+        """
+        closing = (self._close, self._force_close)
+        if self._current_request is not None:
+            self._close = self._force_close = False
+        try:
+            super().data_received(data)
+        finally:
+            self._close = closing[0] or self._close
+            self._force_close = closing[1] or self._force_close
+
     async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109 - aiohttp's
         """Wait ``timeout`` seconds for a request under way, then cut it off without a reply.
 

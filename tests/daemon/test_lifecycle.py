@@ -12,7 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from support.daemon import daemon, environment
+from support.daemon import Daemon, daemon, environment
 
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 
@@ -53,9 +53,7 @@ def test_without_config_and_key_the_demo_is_served_and_tells_how_to_use_it(
 def test_the_printed_curl_line_works_when_pasted(tmp_path: Path) -> None:
     """A newcomer copies it into a shell."""
     with daemon("--demo", env=environment(tmp_path)) as running:
-        deadline = time.monotonic() + 10
-        while "Ctrl-C" not in "".join(running.log) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_for(running, "Ctrl-C")
         (line,) = [line for line in running.log if line.startswith("curl ")]
         done = subprocess.run(
             ["bash", "-c", line], capture_output=True, text=True, timeout=20, check=True
@@ -106,6 +104,34 @@ def test_a_signal_drains_what_is_under_way_and_exits_0(tmp_path: Path, how: int)
             assert got[0]["object"] == "chat.completion"
             assert running.process.wait(10) == 0
             upstream.close()
+
+
+def test_a_body_that_is_still_coming_when_the_signal_comes_is_read_to_its_end(
+    tmp_path: Path,
+) -> None:
+    """Its request is answered like any other under way, and the end waits for no more than it."""
+    body = json.dumps({"model": "demo/large", **HELLO}).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}"
+    with daemon("--demo", env=environment(tmp_path)) as running:
+        port = int(running.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+            client.sendall(head.encode() + b"\r\nexpect: 100-continue\r\n\r\n")
+            assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"  # it is under way
+            client.sendall(body[:9])
+            running.process.send_signal(signal.SIGTERM)
+            wait_for(running, "draining")
+            client.sendall(body[9:])
+            with client.makefile("rb") as answer:
+                assert answer.readline() == b"HTTP/1.1 200 OK\r\n"
+                assert b"chat.completion" in answer.read()
+        assert running.process.wait(10) == 0
+
+
+def wait_for(running: Daemon, said: str) -> None:
+    """Wait until the log says something."""
+    deadline = time.monotonic() + 10
+    while said not in "".join(running.log) and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
