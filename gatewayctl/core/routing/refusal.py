@@ -132,12 +132,15 @@ def _told(skipped: Skipped) -> dict[str, object]:
 
 
 def _would_fit(decision: Decision, world: World, fits: Callable[[str], bool]) -> list[str]:
-    """Name configured routes and models that would take the request."""
-    tried = {skipped.model for skipped in decision.skipped} | {decision.requested}
+    """Name configured routes and models that would take the request.
+
+    A model that was skipped here may be one: on its own it is bound to no blend and no session.
+    """
+    refused = {decision.requested, decision.route}
     found: list[str] = []
     for name in islice(chain(world.graph.routes, world.declared()), MAX_LOOKED_AT):
         if len(found) == MAX_SUGGESTIONS:
             break
-        if name not in tried and name != decision.route and fits(name):
+        if name not in refused and fits(name):
             found.append(name)
     return found

@@ -155,6 +155,13 @@ def test_an_alloy_is_as_large_as_its_smallest_constituent() -> None:
     assert refused(decision) is ErrorKind.TOO_LARGE
 
 
+def test_a_refused_blend_names_the_constituent_that_would_take_it_alone() -> None:
+    """What only the blend keeps from answering is worth asking for by its own name."""
+    decision = decide("a", FakeWorld(MODELS, [alloy("demo/small", "demo/large")]), 40_000)
+    assert decision.error is not None
+    assert decision.error.details["would_fit"] == ["demo/large"]
+
+
 def test_the_told_limit_of_an_alloy_is_its_smallest_ceiling_and_never_inflated() -> None:
     """An agent that compacts by N - M ends below every constituent, and drops no more."""
     models = [SMALL, model("demo/mid", 100_000), LARGE]
