@@ -27,7 +27,8 @@ _NOT_TEXT = frozenset(
 
 # A tool that has none of these is only named: the provider defines it.
 _DEFINED = frozenset(
-    {"function", "parameters", "input_schema", "description", "format", "functionDeclarations"}
+    {"function", "custom", "parameters", "input_schema", "description", "format"}
+    | {"functionDeclarations"}
 )
 
 

@@ -189,7 +189,7 @@ class Collector:
 def _functions(definition: Any) -> list[Any]:
     """Return the functions that a tool definition of any dialect holds, else the definition."""
     match definition:
-        case {"function": dict() as function}:
+        case {"function": dict() as function} | {"custom": dict() as function}:
             return [function]
         case {"type": "namespace", "tools": list() as functions}:
             return functions

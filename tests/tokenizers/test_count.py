@@ -191,6 +191,15 @@ def test_what_a_schema_nests_counts() -> None:
         assert counted(body) >= flat + 8, schema
 
 
+def test_a_custom_tool_counts_the_same_however_it_is_wrapped() -> None:
+    """Chat Completions puts its name and description one level deeper than Responses does."""
+    custom = {"name": "patch", "description": "Edit a file."}
+    told = {"model": "m", "messages": [], "input": []}
+    wrapped = counted({**told, "tools": [{"type": "custom", "custom": custom}]})
+    flat = {**told, "tools": [{"type": "custom", **custom}]}
+    assert wrapped == counted(flat, protocol=WireProtocol.RESPONSES)
+
+
 @pytest.mark.parametrize(
     "tool",
     [
