@@ -175,13 +175,29 @@ def test_a_tool_that_is_only_named_is_known_to_be_the_providers() -> None:
     tools: list[dict[str, Any]] = [
         {"type": "web_search_20250305", "name": "web_search"},
         {"type": "custom", "name": "f"},
+        {"type": "custom", "custom": {"name": "g"}},
     ]
     for protocol in CODECS:
         tools[1] |= {"input_schema": {}} if protocol is WireProtocol.MESSAGES else {"format": {}}
         turns = [{"role": "user", "content": "hi"}]
         body = json.dumps({"model": "m", "messages": turns, "input": turns, "tools": tools})
         measured = CODECS[protocol].measure(body.encode())
-        assert (measured.tools, measured.server_tools) == (2, 1)
+        assert (measured.tools, measured.server_tools) == (3, 1)
+
+
+def test_what_is_put_into_a_stored_prompt_counts() -> None:
+    """Its variables are texts, or parts like those of a message; the rest is not in the body."""
+    variables = {
+        "city": "Bonn",
+        "note": {"type": "input_text", "text": "four"},
+        "map": {"type": "input_image", "image_url": "data:image/png;base64,AAAA"},
+    }
+    for prompt in ({"id": "p", "variables": variables}, {"id": "p", "variables": None}, "p", None):
+        body = json.dumps({"model": "m", "prompt": prompt, "input": "hi"}).encode()
+        measured = CODECS[WireProtocol.RESPONSES].measure(body)
+        filled = isinstance(prompt, dict) and prompt["variables"] is not None
+        assert measured.segments[Segment.MESSAGES].chars == (2 + 4 + 4 if filled else 2)
+        assert measured.images == (((Image(), 1),) if filled else ())
 
 
 def test_what_is_asked_for_besides_messages_counts() -> None:

@@ -23,6 +23,7 @@ class _Request(msgspec.Struct):
     instructions: str | None = None
     tools: list[msgspec.Raw] | None = None
     text: _Text | None = None
+    prompt: Any = None
 
 
 _REQUEST = msgspec.json.Decoder(_Request)
@@ -39,6 +40,12 @@ def walk(body: bytes, sink: Sink) -> None:
     else:
         for raw in request.input or ():
             _item(sink, request_body.read(_ITEM, bytes(raw), checked=True))
+    match request.prompt:  # stored at the provider; what is put into it stands here
+        case {"variables": dict() as variables}:
+            for part in variables.values():
+                _part(sink, Segment.MESSAGES, part)
+        case _:
+            pass
     for tool in request.tools or ():
         sink.tool(request_body.value(tool))
     if request.text is not None:
@@ -53,10 +60,7 @@ def _item(sink: Sink, item: dict[str, Any]) -> None:
     for field in ("content", "output"):
         value = item.get(field)
         for part in value if isinstance(value, list) else [value]:
-            if isinstance(part, str):
-                sink.text(segment, part)
-            elif part is not None and not media.take(part, sink):
-                sink.strings(segment, part)
+            _part(sink, segment, part)
     rest = {field: value for field, value in item.items() if field not in _TAKEN}
     match item:
         case {"type": "function_call" | "mcp_call", "name": name, "arguments": arguments}:
@@ -68,3 +72,11 @@ def _item(sink: Sink, item: dict[str, Any]) -> None:
         case _:
             pass
     sink.strings(segment, rest)
+
+
+def _part(sink: Sink, segment: Segment, part: Any) -> None:
+    """Take a text, a part that is no text, or whatever strings are in it."""
+    if isinstance(part, str):
+        sink.text(segment, part)
+    elif part is not None and not media.take(part, sink):
+        sink.strings(segment, part)
