@@ -24,12 +24,14 @@ class TextStats(msgspec.Struct, frozen=True, kw_only=True):
     """Counts of a text from which tokens are estimated: see ``core.text``, which makes them.
 
     ``chars`` is code points; all else counts bytes of UTF-8 or places between them. ``words`` are
-    runs between white space, ``letters`` ASCII letters and every byte beyond ASCII, ``runs`` the
-    runs of those, and ``long_letters`` the ones with at least four before them in their run.
+    runs between white space, ``letters`` those of ASCII, ``runs`` the runs of letters of all
+    scripts, and ``long_letters`` the ones of ASCII with at least four before them in their run.
     ``digit_runs`` and ``long_digits`` (with three before them) are the same of digits. ``lines``
     are runs of line ends, ``marked_lines`` those right after punctuation, ``gaps`` runs of more
-    than one blank and blanks before a digit. ``weight`` sums the weights of all bytes but repeated
-    punctuation, in twentieths of a token.
+    than one blank and blanks before a digit. ``weight`` sums the weights of ASCII
+    letters, marks and line ends, in twentieths of a token; ``beyond`` what all other characters
+    cost, in fiftieths; ``repeated`` the part of both that may be next to nothing, one character
+    over and over, in hundredths.
     """
 
     chars: int = 0
@@ -43,6 +45,8 @@ class TextStats(msgspec.Struct, frozen=True, kw_only=True):
     marked_lines: int = 0
     gaps: int = 0
     weight: int = 0
+    beyond: int = 0
+    repeated: int = 0
 
     def __add__(self, other: "TextStats") -> "TextStats":
         return TextStats(

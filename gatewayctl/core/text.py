@@ -1,69 +1,105 @@
-"""What the bytes of a text say about its length in tokens, counted without a tokenizer.
+"""What a text says about its length in tokens, counted without a tokenizer.
 
-Counts how often classes of bytes begin, follow one another and repeat, and the sum of a weight per
-byte; what the counts come to in tokens is ``core.estimate``'s business. A window of text becomes
-one large integer with a lane of eight bits per byte, on which a whole class is counted in a few
-operations: there is no loop over characters, and no single operation on more than 256 KB.
+A token is most often a word with the blank before it, a piece of a rarer word, up to three digits,
+a mark or two, or the end of a line. So the text is cut into windows, and in each are counted the
+places where a word, a number or a line begins or goes on for long; and every letter and mark adds
+a weight, the more the rarer it is, since rare ones break words into more pieces. In ``try it 42!``
+there are two runs of letters and one of digits, one blank before a digit, and the weights of
+``t r y i t !``. What is beyond ASCII counts by character: ``core.characters``. What the counts come
+to in tokens is ``core.estimate``'s business.
+
+Each window becomes one integer with a lane per byte (``core.lanes``), in which stand the classes of
+the byte: a place where a class goes on is one whose lane and predecessor have it both.
+
+Nothing that is appended makes a count less: estimates only grow with the text.
 """
 
 from typing import Final
 
+from gatewayctl.core import characters, lanes
+from gatewayctl.core.lanes import WINDOW
 from gatewayctl.core.shape import TextStats
 
-_WINDOW: Final = 16 * 1024
-"""Bytes per integer, and characters that are gathered before they are looked at."""
-
 _SEPARATOR: Final = b"\xff"  # stands between texts; no UTF-8 has it, and it is of no class
-_LETTER, _DIGIT, _LINE, _VISIBLE, _BLANK, _ASCII, _MARK = (1 << bit for bit in range(7))
-_WHOLE: Final = 128 * 1024
-_SAMPLED: Final = 4
-"""After the first ``_WHOLE`` bytes one part in so many of each whole window is looked at."""
+_LETTER, _DIGIT, _LINE, _BLANK, _WORD, _VISIBLE, _RULE, _MARK = (1 << bit for bit in range(8))
 
+_WEIGHT_UNITS: Final = 20  # in a token
+_HUNDREDTHS: Final = 100
 _HEAVIEST: Final = 31
 _WEIGHED: Final = 255 // _HEAVIEST  # windows whose weights a lane of eight bits can sum
 _SUMMED: Final = _WEIGHED * 3  # windows whose counts it can sum, none being beyond bit 3
 
-# The weight of each byte in twentieths of a token, a digit of base 32 each: what is rare in the
-# words of common languages weighs more. Fitted to o200k's counts of nine thousand texts and pieces
-# of texts: programs, data and prose in 120 languages. A letter that is no rarer than others has 5.
-_WEIGHTS: Final = (
-    "kkkkkkkkk00000kkkkkkkkkkkkkkkkkk0n7dqqh8f27ob33200000000004d2cpq"
-    "qc89719f87vk9b639u452bhphdv8pfq2fb79618e87vj8b529t351agogcveq2qk"
-    "130000k0kkk70cc2kekk90e0000k7k91k0k00k54aj2kjk403f892c0f0ak0dk00"
-    "vvcf0k0vvmvvvv0h70vvv3h6340vvvvv774c005kvv00bgvjvvvvvvvvvvvvvvv0"
-)
+# How much each letter or mark adds, in twentieths of a token. Fitted by linear programming, with
+# the parts in ``core.estimate``, to o200k's counts of programs, data and prose (November 2025).
+_WEIGHTS: Final = {
+    0: "_denort",
+    1: "/DEGINORTUWy",
+    2: "<Ss",
+    3: "?m}",
+    4: "HLcip",
+    5: "Aahl",
+    6: "{",
+    7: '"',
+    8: "#.",
+    9: ",;Ybfu",
+    10: "*-:P`",
+    11: "$')]g",
+    12: "(=@CFM",
+    13: "X[kw",
+    15: "x",
+    17: "&v",
+    18: "|",
+    19: "!",
+    21: ">\\",
+    22: "K",
+    23: "+B",
+    24: "%JQVZ^~",
+    26: "jqz",
+}
+_RULES: Final = "-=*#._/+~!"
+"""Marks that lines are ruled with: dozens of them are one token."""
+
+_BLANK_WEIGHTS: Final = {" ": 0, "\t": 2, "\n": 2, "\r": 2}
+_CONTROL_WEIGHT: Final = 20
 _OPAQUE_WEIGHT: Final = 6
 
 
 def _class_of(byte: int) -> int:
     char = chr(byte)
     if byte >= 0x80:  # noqa: PLR2004 - beyond ASCII, where letters are the rule
-        return 0 if byte == _SEPARATOR[0] else _LETTER | _VISIBLE
+        return 0 if byte == _SEPARATOR[0] else _WORD | _VISIBLE
     if char in "\n\r":
-        return _ASCII | _LINE
+        return _LINE
     if char.isspace():
-        return _ASCII | _BLANK
+        return _BLANK
     if char.isalpha():
-        return _ASCII | _LETTER | _VISIBLE
-    return _ASCII | _VISIBLE | (_DIGIT if char.isdigit() else _MARK)
+        return _RULE | _LETTER | _WORD | _VISIBLE
+    if char.isdigit():
+        return _VISIBLE | _DIGIT
+    return _VISIBLE | _MARK | (_RULE if char in _RULES else 0)
 
 
-def _lanes(value: int) -> int:
-    return int.from_bytes(bytes([value]) * _WINDOW, "little")
+def _weight_of(byte: int) -> int:
+    char = chr(byte)
+    if byte >= 0x80 or char.isdigit():  # noqa: PLR2004 - counted otherwise
+        return 0
+    if char in _BLANK_WEIGHTS:
+        return _BLANK_WEIGHTS[char]
+    return next((weight for weight, of in _WEIGHTS.items() if char in of), _CONTROL_WEIGHT)
 
 
 _CLASS_TABLE: Final = bytes(map(_class_of, range(256)))
-_WEIGHT_TABLE: Final = bytes(int(digit, 32) for digit in _WEIGHTS)
-_LETTERS, _DIGITS, _LINES, _VISIBLES, _BLANKS, _ASCIIS = (
-    _lanes(flag) for flag in (_LETTER, _DIGIT, _LINE, _VISIBLE, _BLANK, _ASCII)
+_WEIGHT_TABLE: Final = bytes(map(_weight_of, range(256)))
+_ALL_ASCII: Final = bytes(range(128))
+_LETTERS, _DIGITS, _LINES, _BLANKS, _WORDS, _VISIBLES, _RULED = (
+    lanes.filled(flag) for flag in (_LETTER, _DIGIT, _LINE, _BLANK, _WORD, _VISIBLE, _RULE)
 )
-_EVERY: Final = [_lanes(1 << bit) for bit in range(8)]
-_HEAVIEST_ALL, _ABOVE_WEIGHT = _lanes(_HEAVIEST), _lanes(_HEAVIEST + 1)
-# At which bit of a lane ``_planes`` finds each of the counted.
+_HEAVIEST_ALL, _ABOVE_WEIGHT = lanes.filled(_HEAVIEST), lanes.filled(_HEAVIEST + 1)
+# At which bit of a lane ``_places`` finds each of the counted; none is beyond the fourth.
 _BITS: Final = {
-    "words": 3,
+    "words": 2,
     "letters": 0,
-    "runs": 0,
+    "runs": 1,
     "long_letters": 0,
     "digit_runs": 1,
     "long_digits": 1,
@@ -79,11 +115,13 @@ class TextCounter:
     def __init__(self) -> None:
         self._waiting: list[bytes] = []
         self._size = 0
-        self._bytes = 0
-        self._scale = 1
         self._chars = 0
+        self._beyond = 0
+        self._repeated = 0
+        # Lanes of windows laid over one another, until a lane might overflow.
         self._sums = [0] * len(_BITS)
         self._weights = 0
+        self._again = 0
         self._windows = 0
         self._totals = dict.fromkeys(_BITS, 0)
         self._weight = 0
@@ -91,11 +129,17 @@ class TextCounter:
     def add(self, text: str) -> None:
         """Count one text."""
         self._chars += len(text)
-        for start in range(0, len(text), _WINDOW):
-            data = text[start : start + _WINDOW].encode(errors="surrogatepass")
+        for start in range(0, len(text), WINDOW):
+            part = text[start : start + WINDOW]
+            data = part.encode(errors="surrogatepass")
+            if len(data) > len(part):
+                beyond = data.translate(None, _ALL_ASCII).decode(errors="surrogatepass")
+                self._beyond += characters.cost(beyond)
+                repeated = characters.repeated(beyond)
+                self._repeated += repeated * (_HUNDREDTHS // characters.UNITS)
             self._waiting.append(data)
             self._size += len(data)
-            if self._size >= _WINDOW or len(self._waiting) >= _WINDOW:
+            if self._size >= WINDOW or len(self._waiting) >= WINDOW:
                 self._look()
 
     def add_opaque(self, chars: int) -> None:
@@ -108,54 +152,47 @@ class TextCounter:
         self._look()
         self._fold_weights()
         self._fold_sums()
-        return TextStats(chars=self._chars, weight=self._weight, **self._totals)
+        return TextStats(
+            chars=self._chars,
+            weight=self._weight,
+            beyond=self._beyond,
+            repeated=self._repeated,
+            **self._totals,
+        )
 
     def _look(self) -> None:
         data = _SEPARATOR.join(self._waiting)
         self._waiting.clear()
         self._size = 0
-        for start in range(0, len(data), _WINDOW):
-            window = data[start : start + _WINDOW]
-            self._bytes += len(window)
-            if self._bytes > _WHOLE:
-                self._sample()
-                window = window[: -(-len(window) // _SAMPLED)]
-            weights, planes = _planes(window)
+        for start in range(0, len(data), WINDOW):
+            weights, again, places = _places(data[start : start + WINDOW])
             self._weights += weights
-            self._sums = [total + plane for total, plane in zip(self._sums, planes, strict=True)]
+            self._again += again
+            self._sums = [total + place for total, place in zip(self._sums, places, strict=True)]
             self._windows += 1
             if self._windows % _WEIGHED == 0:
                 self._fold_weights()
             if self._windows == _SUMMED:
                 self._fold_sums()
 
-    def _sample(self) -> None:
-        """From now on count each window by a part of it."""
-        if self._scale == 1:
-            self._fold_weights()
-            self._fold_sums()
-            self._scale = _SAMPLED
-
     def _fold_weights(self) -> None:
-        self._weight += _sum(self._weights, 0) * self._scale
-        self._weights = 0
+        self._weight += lanes.total(self._weights)
+        self._repeated += lanes.total(self._again) * (_HUNDREDTHS // _WEIGHT_UNITS)
+        self._weights = self._again = 0
 
     def _fold_sums(self) -> None:
         for (name, bit), total in zip(_BITS.items(), self._sums, strict=True):
-            self._totals[name] += _sum(total, bit) * self._scale
+            self._totals[name] += lanes.total(total, bit)
         self._sums = [0] * len(_BITS)
         self._windows = 0
 
 
-def _sum(lanes: int, first: int) -> int:
-    """Return the sum over all lanes of what stands in them from bit ``first`` on."""
-    bits = range(first, 8) if lanes else ()
-    return sum((lanes & _EVERY[bit]).bit_count() << (bit - first) for bit in bits)
+def _places(data: bytes) -> tuple[int, int, tuple[int, ...]]:
+    """Return a window's weights, those that may be next to nothing, and where ``_BITS`` are found.
 
-
-def _planes(data: bytes) -> tuple[int, tuple[int, ...]]:
-    """Return the weights of a window's bytes, and where in it each of ``_BITS`` is found."""
-    classes = int.from_bytes(data.translate(_CLASS_TABLE), "little")
+    A byte that is the third of its like weighs nothing where lines are ruled with it.
+    """
+    classes = lanes.of(data.translate(_CLASS_TABLE))
     before = classes << 8  # each byte's predecessor, in its lane
     on = classes & before  # goes on with a class of its predecessor's
     starts = classes ^ on
@@ -163,28 +200,38 @@ def _planes(data: bytes) -> tuple[int, tuple[int, ...]]:
     letters3 = letters2 & letters2 << 8
     digits2 = on & _DIGITS
     lines = starts & _LINES
-    weights = int.from_bytes(data.translate(_WEIGHT_TABLE), "little")
-    return weights ^ weights & _repeats(weights, on), (
-        starts & _VISIBLES,
-        classes & _LETTERS,
-        starts & _LETTERS,
-        letters3 & letters3 << 16,
-        starts & _DIGITS,
-        digits2 & digits2 << 16,
-        lines,
-        lines & before >> 4,  # a mark's bit, moved to a line's
-        # A blank's bit is moved to a digit's.
-        (before >> 3 & classes & _DIGITS) | ((starts & _BLANKS) << 8 & classes & _BLANKS) >> 3,
+    weights = lanes.of(data.translate(_WEIGHT_TABLE))
+    third = _thirds(weights)
+    again = weights & _filling(third)
+    ruled = weights & _filling(third & (on & _RULED) >> 1)
+    return (
+        weights ^ ruled,
+        again ^ ruled,
+        (
+            (starts & _VISIBLES) >> 3,
+            classes & _LETTERS,
+            (starts & _WORDS) >> 3,
+            letters3 & letters3 << 16,
+            starts & _DIGITS,
+            digits2 & digits2 << 16,
+            lines,
+            lines & before >> 5,  # a mark's bit, moved to a line's
+            # A blank's bit is moved to a digit's.
+            (before >> 2 & classes & _DIGITS) | ((starts & _BLANKS) << 8 & classes & _BLANKS) >> 2,
+        ),
     )
 
 
-def _repeats(weights: int, on: int) -> int:
-    """Return lanes with all bits of a weight set where a byte is the third of its like in ASCII.
+def _thirds(weights: int) -> int:
+    """Return lanes with the bit above a weight set where a byte is the third of its like.
 
     Those of one weight count as the same: to tell them apart is not worth its time.
     """
     changed = (weights ^ weights << 8) + _HEAVIEST_ALL & _ABOVE_WEIGHT
-    same = on & _ASCIIS
-    same ^= same & changed
-    third = same & same << 8
-    return third - (third >> 5)
+    same = changed ^ _ABOVE_WEIGHT
+    return same & same << 8
+
+
+def _filling(above: int) -> int:
+    """Return lanes with all bits of a weight set where the bit above it is."""
+    return above - (above >> 5)

@@ -8,7 +8,10 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from gatewayctl.core.estimate import by_ratio
 from gatewayctl.core.model import EstimatorSettings, WireProtocol
@@ -21,14 +24,20 @@ PACKAGE = Path(__file__).parents[2] / "gatewayctl"
 WRITTEN = sorted(path.stem for path in CORPORA.glob("*.txt"))
 
 
+CODEC = CODECS[WireProtocol.CHAT_COMPLETIONS]
+
+
+def body_of(text: str) -> bytes:
+    """Return a request with one message."""
+    return msgspec.json.encode({"model": "m", "messages": [{"role": "user", "content": text}]})
+
+
 def estimated(text: str) -> tuple[Estimate, int]:
     """Return the estimate of a message with this text, and its exact size with o200k."""
-    codec = CODECS[WireProtocol.CHAT_COMPLETIONS]
-    turns = [{"role": "user", "content": text}]
-    body = json.dumps({"model": "m", "messages": turns}).encode()
+    body = body_of(text)
     counted = count(WireProtocol.CHAT_COMPLETIONS, body, "o200k_base")
     exact = sum(counted.tokens.values()) + counted.overhead
-    return by_ratio(codec.shape(body), codec.measure(body), EstimatorSettings()), exact
+    return by_ratio(CODEC.shape(body), CODEC.measure(body), EstimatorSettings()), exact
 
 
 def check(text: str) -> None:
@@ -97,6 +106,59 @@ MADE: dict[str, Callable[[random.Random], str]] = {
 def test_what_machines_write_is_held_on_both_ends(name: str) -> None:
     """Data, logs, encoded and random text."""
     check(MADE[name](random.Random(7)))  # noqa: S311 - the same text in every run
+
+
+@pytest.mark.parametrize(
+    ("codec", "leads"),
+    [
+        ("gb2312", range(0xB0, 0xD8)),
+        ("gb2312", range(0xD8, 0xF8)),
+        ("big5", range(0xA4, 0xC7)),
+        ("big5", range(0xC9, 0xFA)),
+        ("euc-jp", range(0xD0, 0xF5)),
+        ("euc-kr", range(0xB0, 0xC9)),
+    ],
+)
+def test_tables_of_characters_are_held_on_both_ends(codec: str, leads: range) -> None:
+    """Common and rare characters of a national standard, one after another."""
+    pairs = (bytes([lead, trail]) for lead in leads for trail in range(0xA1, 0xFF))
+    check("".join(pair.decode(codec, "ignore") for pair in pairs))
+
+
+@pytest.mark.parametrize("unit", [*"-=*#._/+~ \t\n0a", "\r\n"])
+@pytest.mark.parametrize("times", [1, 7, 80, 5_000, 1_000_000])
+def test_rules_and_blanks_are_never_estimated_too_small(unit: str, times: int) -> None:
+    """What repeats is few tokens, at both ends."""
+    estimate, exact = estimated(unit * times)
+    assert estimate.low <= exact <= estimate.high
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.parametrize("length", [1, 2, 3, 5, 10, 20, 50, 150])
+def test_short_texts_are_held_but_for_a_few_tokens(name: str, length: int) -> None:
+    """Low ≤ exact, and high no further off than a few tokens on top of the 1.6."""
+    text = (CORPORA / f"{name}.txt").read_text()
+    for start in range(0, len(text) - length, max(1, len(text) // 60)):
+        estimate, exact = estimated(text[start : start + length])
+        assert estimate.low <= exact
+        assert exact * 0.75 - 4 <= estimate.high <= exact * 1.8 + 6
+
+
+@given(st.text(max_size=400), st.text(max_size=400))
+@example("─" * 11, "─")
+@example("é" * 256, "x")
+@example("人人" * 130, "─" * 30)
+@example("e", "eeeeee")
+@example("a.", "\n")
+def test_what_is_appended_never_lowers_an_estimate(text: str, more: str) -> None:
+    """Low, likely and high only grow with the text."""
+    before, after = (
+        by_ratio(CODEC.shape(body), CODEC.measure(body), EstimatorSettings())
+        for body in (body_of(text), body_of(text + more))
+    )
+    assert before.low <= after.low
+    assert before.likely <= after.likely
+    assert before.high <= after.high
 
 
 @pytest.mark.parametrize("text", ["-" * 5000, " " * 100_000, "a" * 9000, "\n" * 9000, "=" * 80])
