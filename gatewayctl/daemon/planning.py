@@ -34,6 +34,12 @@ log = logging.getLogger("gatewayctl.requests")
 LARGE = 512 * 1024
 """Bytes of a body from which it is read in the counting process: that many take about 3 ms."""
 
+LONG = 256 * 1024
+"""Bytes of a body from which it is measured there: that many take 2 ms in ASCII."""
+
+LONG_BEYOND_ASCII = 128 * 1024
+"""The same where not all of it is ASCII, which takes up to 20 ms per MB."""
+
 MANY = 1500
 """Objects in a body from which it is measured in the counting process: each takes some 3 us."""
 
@@ -171,12 +177,9 @@ class Planner:
                     return {}
 
     async def _measured(self, question: Question) -> Measured:
-        """Return the measure of a request, made in the counting process where it takes long.
-
-        What takes long is not a body's length alone, but also how many objects are in it.
-        """
+        """Return the measure of a request, made in the counting process where it takes long."""
         reader, body, measured = question.reader, question.body, question.reading.measured
-        if measured is None and len(body) >= _MANY_FROM and body.count(b"{") >= MANY:
+        if measured is None and _takes_long(body):
             # The body was found to be complete before; only its measure is wanted.
             measured = (await self.read(reader, body, counting=True, apart=True)).measured
         return reader.measure(body) if measured is None else measured
@@ -198,3 +201,11 @@ class Planner:
                 del self._remembers[next(iter(self._remembers))]
             self._remembers[name] = known = remembers(name, self._world)
         return known
+
+
+def _takes_long(body: bytes) -> bool:
+    """Tell whether to measure a body would hold up others: by its length, script and objects."""
+    size = len(body)
+    if size >= LONG or (size >= LONG_BEYOND_ASCII and not body.isascii()):
+        return True
+    return size >= _MANY_FROM and body.count(b"{") >= MANY
