@@ -73,8 +73,9 @@ def _by_size(decision: Decision, world: World, fits: Callable[[str], bool]) -> A
     binding = _binding(decision, limit)
     likely = 0 if binding.estimate is None else binding.estimate.likely
     least = binding.least_budget or 0
-    if binding.input_ceiling is not None and binding.input_ceiling <= limit - least:
-        limit, least = binding.input_ceiling, 0
+    by_input = binding.input_ceiling
+    if by_input is not None and (binding.context_window is None or by_input <= limit - least):
+        limit, least = by_input, 0  # no output stands on this side
     tokens = max(likely + least, limit + 1)
     would = _would_fit(decision, world, fits)
     hint = f" It would fit {', '.join(would)}." if would else ""

@@ -79,6 +79,16 @@ def test_the_told_count_is_always_over_the_limit() -> None:
     assert decision.error.tokens == 32_769
 
 
+def test_where_only_the_input_is_limited_no_output_is_asked_to_be_dropped() -> None:
+    """N is the input alone there: one round too many that an agent drops can end its run."""
+    for window in (None, 100_000):
+        one = FakeWorld([model("x/a", window, most_input=5_000)])
+        decision = decide("x/a", one, Sized(6_000, 7_000, 9_000))
+        assert decision.error is not None
+        assert (decision.error.tokens, decision.error.limit) == (7_000, 5_000)
+        assert decision.error.details["estimated_input_tokens"] == 7_000
+
+
 def test_grey_candidates_come_last_and_the_largest_of_them_first() -> None:
     """What surely fits is tried before what may fit."""
     models = [model("x/a", 10_000), model("x/b", 11_000), model("x/c", 50_000)]
