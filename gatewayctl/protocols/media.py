@@ -4,9 +4,31 @@ Compatible servers take one another's parts, so every walk knows all of them. Wh
 ``core.media``'s business.
 """
 
-from typing import Any
+from typing import Any, Final
 
+from gatewayctl.core.model import Capability
 from gatewayctl.protocols.sink import Sink
+
+NEEDS: Final = {
+    "image_url": Capability.IMAGES,
+    "input_image": Capability.IMAGES,
+    "image": Capability.IMAGES,
+    "computer_screenshot": Capability.IMAGES,
+    "file": Capability.DOCUMENTS,
+    "input_file": Capability.DOCUMENTS,
+    "document": Capability.DOCUMENTS,
+    "input_audio": Capability.AUDIO,
+    "audio": Capability.AUDIO,
+}
+"""What a part of each type needs of a model: of every type that ``take`` knows."""
+
+_MARKS = (b'"image', b'"input_', b'"file"', b'"document"', b'"audio"', b'"computer_')
+"""With one of these every type above begins, written as JSON."""
+
+
+def may_stand_in(raw: bytes) -> bool:
+    """Tell cheaply whether any such part can be in a JSON text: False is sure."""
+    return any(mark in raw for mark in _MARKS)
 
 
 def take(part: Any, sink: Sink) -> bool:

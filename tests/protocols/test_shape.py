@@ -12,6 +12,7 @@ from support.golden import CASES
 
 from gatewayctl.core.errors import RequestInvalid
 from gatewayctl.core.model import Capability, WireProtocol
+from gatewayctl.protocols import media
 from gatewayctl.protocols.catalog import CODECS
 from gatewayctl.protocols.codec import Changes, Codec
 
@@ -283,6 +284,29 @@ def test_needs_are_found_in_turns_of_every_kind(
     shape = codec.shape(body(codec, messages=turns, input=turns))
     assert need in shape.needs
     assert shape.remote == remote
+
+
+@every_codec
+@pytest.mark.parametrize("kind", media.NEEDS)
+def test_parts_of_any_dialect_tell_what_they_need(codec: Codec, kind: str) -> None:
+    """Compatible servers take them, and a bound by length alone holds only where they are seen."""
+    part = {"type": kind}
+    result: dict[WireProtocol, list[dict[str, Any]]] = {
+        WireProtocol.CHAT_COMPLETIONS: [{"role": "tool", "tool_call_id": "c", "content": [part]}],
+        WireProtocol.RESPONSES: [
+            {"type": "function_call_output", "call_id": "c", "output": [part]}
+        ],
+        WireProtocol.MESSAGES: [
+            {
+                "role": "user",
+                "content": [{"type": "tool_result", "tool_use_id": "c", "content": [part]}],
+            }
+        ],
+    }
+    for turns in ([{"role": "user", "content": [part]}], result[codec.protocol]):
+        field = "input" if codec is RESPONSES else "messages"
+        needs = codec.shape(body(codec, **{field: turns})).needs
+        assert needs & set(media.NEEDS.values()) == {media.NEEDS[kind]}
 
 
 def test_what_real_agents_send_is_let_through() -> None:

@@ -5,7 +5,7 @@ import msgspec
 from gatewayctl.core.model import Capability, WireProtocol
 from gatewayctl.core.shape import RequestShape
 from gatewayctl.protocols import body as request_body
-from gatewayctl.protocols import patch
+from gatewayctl.protocols import media, patch
 from gatewayctl.protocols.chat_completions import wire
 from gatewayctl.protocols.codec import Changes
 from gatewayctl.protocols.patch import Layout
@@ -17,15 +17,6 @@ _EMPTY = (b"null", b"{}")
 _BUDGETS = ("max_completion_tokens", "max_tokens")
 _NOTHING = (b"", b"null", b"false")
 _REASONING = msgspec.json.Decoder(wire.Reasoning)
-_PART_NEEDS = {  # those of other dialects too, which compatible servers take
-    "image_url": Capability.IMAGES,
-    "input_image": Capability.IMAGES,
-    "image": Capability.IMAGES,
-    "file": Capability.DOCUMENTS,
-    "input_file": Capability.DOCUMENTS,
-    "document": Capability.DOCUMENTS,
-    "input_audio": Capability.AUDIO,
-}
 
 
 def shape(body: bytes) -> RequestShape:
@@ -82,7 +73,7 @@ def _messages_need(messages: list[wire.Message]) -> tuple[set[Capability], int]:
         if message.content.__class__ is not list:
             continue
         for part in message.content:
-            need = _PART_NEEDS.get(part.type)
+            need = media.NEEDS.get(part.type)
             if need is not None:
                 needs.add(need)
                 remote += is_remote(part)

@@ -5,7 +5,7 @@ import msgspec
 from gatewayctl.core.model import Capability, WireProtocol
 from gatewayctl.core.shape import RequestShape
 from gatewayctl.protocols import body as request_body
-from gatewayctl.protocols import patch
+from gatewayctl.protocols import media, patch
 from gatewayctl.protocols.codec import Changes
 from gatewayctl.protocols.messages import wire
 from gatewayctl.protocols.messages.billing import without_billing
@@ -13,11 +13,7 @@ from gatewayctl.protocols.patch import Layout
 
 _REQUEST = msgspec.json.Decoder(wire.Request)
 _NESTED = msgspec.json.Decoder(list[wire.Nested])
-_BLOCK_NEEDS = {
-    "image": Capability.IMAGES,
-    "document": Capability.DOCUMENTS,
-    "container_upload": Capability.DOCUMENTS,
-}
+_BLOCK_NEEDS = {**media.NEEDS, "container_upload": Capability.DOCUMENTS}
 _FORCED = frozenset({"any", "tool"})
 
 
@@ -79,7 +75,7 @@ def _inside_need(content: msgspec.Raw, needs: set[Capability]) -> int:
     pending = [content]
     while pending:
         raw = bytes(pending.pop())
-        if not raw.startswith(b"[") or not (b'"image"' in raw or b'"document"' in raw):
+        if not raw.startswith(b"[") or not media.may_stand_in(raw):
             continue
         try:
             blocks = _NESTED.decode(raw)

@@ -5,20 +5,13 @@ import msgspec
 from gatewayctl.core.model import Capability, WireProtocol
 from gatewayctl.core.shape import RequestShape
 from gatewayctl.protocols import body as request_body
-from gatewayctl.protocols import patch
+from gatewayctl.protocols import media, patch
 from gatewayctl.protocols.codec import Changes
 from gatewayctl.protocols.patch import Layout
 from gatewayctl.protocols.responses import wire
 
 _REQUEST = msgspec.json.Decoder(wire.Request)
 _PARTS = msgspec.json.Decoder(list[wire.Part] | wire.Part)
-_PART_NEEDS = {
-    "input_image": Capability.IMAGES,
-    "computer_screenshot": Capability.IMAGES,
-    "input_file": Capability.DOCUMENTS,
-    "input_audio": Capability.AUDIO,
-}
-_MORE_THAN_TEXT = (b'"input_', b'"computer_screenshot"')
 
 
 def shape(body: bytes) -> RequestShape:
@@ -67,7 +60,7 @@ def _item_needs(item: wire.Item, path: str, needs: set[Capability]) -> int:
     parts = item.content if isinstance(item.content, list) else _result_parts(item)
     remote = int(item.type == "item_reference")
     for part in parts:
-        need = _PART_NEEDS.get(part.type)
+        need = media.NEEDS.get(part.type)
         if need is not None:
             needs.add(need)
             remote += _is_remote(part)
@@ -80,7 +73,7 @@ def _result_parts(item: wire.Item) -> list[wire.Part]:
     A computer's is one object: the picture of its screen.
     """
     raw = bytes(item.output)
-    if not raw.startswith((b"[", b"{")) or not any(mark in raw for mark in _MORE_THAN_TEXT):
+    if not raw.startswith((b"[", b"{")) or not media.may_stand_in(raw):
         return []
     try:
         parts = _PARTS.decode(raw)
