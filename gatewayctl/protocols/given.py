@@ -19,6 +19,9 @@ from gatewayctl.protocols.patch import splice
 UNNAMED = "unnamed"
 """The model of a body that names none: one is asked for besides, and every protocol wants one."""
 
+_RESOURCE = "models/"
+"""What stands before the names of models in Gemini's bodies and belongs to none of them."""
+
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
     """A request's body and who reads it; ``model`` is the body's own, None when it names none."""
@@ -53,6 +56,8 @@ def given(data: bytes, dialect: Dialect | None) -> Given:
         return Given(dialect=dialect, model=None, reader=reader, body=body)
     reader = READERS[WireProtocol(dialect.value)]
     body, model = _named(data)
+    if model is not None and dialect is Dialect.GEMINI:
+        model = model.removeprefix(_RESOURCE)
     return Given(dialect=dialect, model=model, reader=reader, body=body)
 
 
