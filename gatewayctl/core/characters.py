@@ -34,7 +34,9 @@ _SCRIPTS: Final = (
     (0x80, _SIGN),
     (0xC0, 44),  # Latin: é, ß
     (0x100, 42),  # ł, ğ
-    (0x180, 68),  # rarer ones, and phonetic letters
+    (0x180, 68),  # rarer ones
+    (0x1A0, 20),  # Vietnamese ơ, ư
+    (0x1B1, 68),  # phonetic letters
     (0x300, 66),  # combining marks
     (0x370, 18),  # Greek
     (0x400, 13),  # Cyrillic
@@ -45,7 +47,9 @@ _SCRIPTS: Final = (
     (0x64B, 38),  # its marks
     (0x670, 22),  # its letters for other languages than Arabic
     (0x780, 92),  # Thaana
-    (0x900, 18),  # Devanagari
+    (0x900, 9),  # Devanagari
+    (0x93E, 38),  # its vowel signs
+    (0x94D, 8),
     (0x980, 19),  # Bengali
     (0xA00, 30),  # Gurmukhi
     (0xA80, 19),  # Gujarati
@@ -55,16 +59,20 @@ _SCRIPTS: Final = (
     (0xC80, 24),  # Kannada
     (0xD00, 17),  # Malayalam
     (0xD80, 26),  # Sinhala
-    (0xE00, 25),  # Thai
+    (0xE00, 18),  # Thai
+    (0xE30, 46),  # its vowels
+    (0xE47, 2),  # its tone marks
     (0xE80, 24),  # Lao, Tibetan
     (0x1000, 26),  # Burmese
     (0x10A0, 16),  # Georgian
     (0x1100, _SIGN),
     (0x1780, 29),  # Khmer
     (0x1800, _SIGN),
-    (0x1E00, 4),  # Latin with two marks: Vietnamese
+    (0x1E00, 1),  # Latin with two marks: Vietnamese
     (0x1F00, 16),  # Greek with two marks
     (0x2000, _SIGN),
+    (0x2500, 22),  # lines that boxes are drawn with
+    (0x2580, _SIGN),
     (0x3040, 32),  # Hiragana
     (0x30A0, 32),  # Katakana
     (0x3100, _SIGN),

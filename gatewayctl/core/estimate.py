@@ -74,7 +74,7 @@ _MEDIA = frozenset({Capability.IMAGES, Capability.DOCUMENTS, Capability.AUDIO})
 AUTO_SLACK = Decimal("1.16")
 """How far the usual count may be off, on top of the margin that the user chose."""
 
-AUTO_LEAST = Decimal("0.58")
+AUTO_LEAST = Decimal("0.5")
 """The part of the usual count that the densest of texts still has."""
 
 
