@@ -30,6 +30,8 @@ from gatewayctl.protocols.models_list import unvia
 T = TypeVar("T")
 
 STDIN = "-"
+_WHOLE = "$"
+_AS_TEXT = "--protocol text"
 
 LARGEST = 256 * 1024 * 1024
 """Bytes that are read at most: four times what the daemon takes by default."""
@@ -64,8 +66,14 @@ def read(
         asked = given(found, dialect)
         return asked, asked.reader.shape(asked.body, counting=True)
     except RequestInvalid as error:
-        where = f" at {error.path}" if error.path and error.path not in str(error) else ""
-        raise Unreadable(f"{_name(source)}: {error}{where}") from error
+        raise Unreadable(f"{_name(source)}: {error}{_place(error, dialect)}") from error
+
+
+def _place(error: RequestInvalid, dialect: Dialect | None) -> str:
+    """Say where it is that a body is at fault, or that it may be none."""
+    if error.path == _WHOLE:
+        return "" if dialect or _AS_TEXT in str(error) else f" (plain text? {_AS_TEXT})"
+    return f" at {error.path}" if error.path and error.path not in str(error) else ""
 
 
 def explain(

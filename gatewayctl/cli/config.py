@@ -77,7 +77,7 @@ def validate(
     if str(file) == _STDIN:
         name = "<stdin>"
         loaded = load_bytes(
-            sys.stdin.buffer.read(LARGEST + 1),
+            _stdin(LARGEST + 1),
             name=name,
             environ=os.environ,
             catalog=catalog,
@@ -89,6 +89,18 @@ def validate(
         loaded = load(path, environ=os.environ, catalog=catalog, today=today)
     if not show_problems(loaded.problems, form, name=name, strict=strict):
         raise typer.Exit(1)
+
+
+def _stdin(most: int) -> bytes:
+    """Return what standard input holds; raise ``ConfigUnreadable`` where there is none."""
+    from gatewayctl.core.errors import ConfigUnreadable
+
+    try:
+        if sys.stdin is not None:
+            return sys.stdin.buffer.read(most)
+    except OSError as error:
+        raise ConfigUnreadable(f"cannot read standard input: {error.strerror}") from error
+    raise ConfigUnreadable("standard input is closed; name a file, or give it there")
 
 
 def _existing(named: Path | None) -> Path:

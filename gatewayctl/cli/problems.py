@@ -3,6 +3,7 @@
 What is a problem is ``gatewayctl.config``'s business.
 """
 
+import os
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -49,12 +50,14 @@ def show(problems: Sequence[Problem], form: Format, *, name: str, strict: bool =
     return valid
 
 
-def _json(problems: Sequence[Problem], *, valid: bool) -> str:
+def _json(problems: Sequence[Problem], *, valid: bool) -> bytes:
     listed = [msgspec.structs.asdict(problem) for problem in problems]
     for entry in listed:
         del entry["source_line"]
+        # a file's name is bytes, which need not be UTF-8
+        entry["file"] = os.fsencode(entry["file"]).decode(errors="replace")
     document = {"schema_version": SCHEMA_VERSION, "valid": valid, "problems": listed}
-    return msgspec.json.format(msgspec.json.encode(document)).decode()
+    return msgspec.json.format(msgspec.json.encode(document))
 
 
 def _annotation(problem: Problem) -> str:

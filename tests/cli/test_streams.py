@@ -1,0 +1,86 @@
+"""What becomes of output and input that are closed, full, or of another encoding."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BROKEN = '[aliases]\n"日本" = "nosuch"\n'
+CLOSING = "import os, sys; os.close(int(sys.argv[1])); os.execv(sys.argv[2], sys.argv[2:])"
+PROGRAM = "from gatewayctl.cli.main import main; main()"
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """Return a config with an error in a line of wide letters."""
+    path = tmp_path / "broken.toml"
+    path.write_text(BROKEN, encoding="utf-8")
+    return path
+
+
+def run(
+    *argv: str | Path,
+    stdout: int = subprocess.PIPE,
+    closed: int | None = None,
+    encoding: str = "utf-8",
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command line in a process of its own, one of its streams closed."""
+    command = [sys.executable, "-c", PROGRAM, *map(str, argv)]
+    if closed is not None:
+        command = [sys.executable, "-c", CLOSING, str(closed), *command]
+    return subprocess.run(
+        command,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+    )
+
+
+@pytest.mark.parametrize("form", ["text", "json", "github"])
+def test_closed_output_changes_no_exit_status(broken: Path, form: str) -> None:
+    """A script that closes standard output for want of interest still learns what is wrong."""
+    done = run("config", "validate", "--format", form, broken, closed=1)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_an_encoding_without_these_letters_still_gets_the_rest(broken: Path, encoding: str) -> None:
+    """What a terminal cannot show is replaced; JSON stays UTF-8, as its standard says."""
+    text = run("config", "validate", broken, encoding=encoding)
+    assert (text.returncode, text.stderr) == (1, b"")
+    assert b"unknown-name" in text.stdout
+    as_json = run("config", "validate", "--format", "json", broken, encoding=encoding)
+    assert json.loads(as_json.stdout)["problems"][0]["key"] == 'aliases."日本"'
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_full_disk_is_a_line_and_no_traceback(broken: Path, form: str) -> None:
+    """Output that cannot be written says why, and the exit status is an error's."""
+    with Path("/dev/full").open("wb") as full:
+        done = run("config", "validate", "--format", form, broken, stdout=full.fileno())
+    assert done.returncode == 1
+    assert done.stderr == b"gatewayctl: cannot go on: No space left on device\n"
+
+
+@pytest.mark.parametrize("argv", [("config", "validate", "-"), ("estimate", "-m", "x", "-")])
+def test_closed_input_cannot_be_read(argv: tuple[str, ...]) -> None:
+    """Reading a standard input that is closed is a file that cannot be opened."""
+    done = run(*argv, closed=0)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"gatewayctl: standard input is closed")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text elsewhere")
+@pytest.mark.parametrize("form", ["text", "json", "github"])
+def test_a_file_name_that_is_not_utf_8_is_shown(tmp_path: Path, form: str) -> None:
+    """Names of files are bytes on Linux; what is not text in them is replaced."""
+    path = tmp_path / os.fsdecode(b"x\xff.toml")
+    path.write_text(BROKEN, encoding="utf-8")
+    done = run("config", "validate", "--format", form, path)
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert b"unknown-name" in done.stdout
