@@ -131,5 +131,7 @@ def _sized(names: Iterable[str], request: Request, world: World, sizes: Sizes) -
         if not models:
             unknown.append(name)
         for each in models:
-            found.setdefault(each.model, each)
+            known = found.get(each.model)
+            if known is None or (known.fit is Fit.UNFIT and each.fit is not Fit.UNFIT):
+                found[each.model] = each
     return Estimates(models=tuple(found.values()), sizes=sizes, unknown=tuple(unknown))

@@ -55,7 +55,7 @@ def judge(place: ModelPlace, planning: Planning) -> Leaf:
     """Return the model as one that may be attempted, or with the reason why not."""
     if place.at is None:
         return _lost(place)
-    if (barred := ineligible(place, place.at, planning)) is not None:
+    if not planning.sizes_only and (barred := ineligible(place, place.at, planning)) is not None:
         return barred
     estimate, output, verdict = _figures(place, planning)
     graded, note = grade(verdict, place.at, place.policy)

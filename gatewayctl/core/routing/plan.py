@@ -51,7 +51,7 @@ def sketch(name: str, request: Request, world: World, estimator: Estimator) -> D
             error=refusal.unknown_model(name, world.nearest(name), world.absent(name)),
         )
     planning = Planning(Context(request=request, world=world, estimator=estimator))
-    tree = _judged(root.place, planning)
+    tree = judged(root.place, planning)
     flat = flatten(tree, planning, repeats=root.repeats)
     led = root.route
     return Decision(
@@ -82,20 +82,20 @@ def settled(decision: Decision) -> bool:
     )
 
 
-def _judged(place: Resolved, planning: Planning) -> Tree:
-    """Judge one place for the request at hand."""
+def judged(place: Resolved, planning: Planning) -> Tree:
+    """Judge one place for the request at hand, and what is behind it."""
     if isinstance(place, ModelPlace):
         return leaf.judge(place, planning)
     if isinstance(place, RoutePlace):
         return _route(place, planning)
-    return _alias(place, _judged(place.child, planning))
+    return _alias(place, judged(place.child, planning))
 
 
 def _route(place: RoutePlace, planning: Planning) -> Branch:
     route = place.route
     if isinstance(route, Dispatcher):
-        return pick(route, place, planning, _judged, _barred)
-    children = tuple([_judged(child, planning) for child in place.children])
+        return pick(route, place, planning, judged, _barred)
+    children = tuple([judged(child, planning) for child in place.children])
     match route:
         case Alloy():
             return blend(route, place, children, planning)

@@ -11,10 +11,12 @@ from gatewayctl.core.routing.world import Context
 class Planning:
     """What every judgement of one planning shares.
 
-    ``needs_sizes`` is set by whoever made something depend on how large the request is.
+    ``needs_sizes`` is set by whoever made something depend on how large the request is. Where
+    ``sizes_only`` is set, a model is barred by nothing but its size.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, *, sizes_only: bool = False) -> None:
+        self.sizes_only = sizes_only
         self.request = context.request
         self.shape = context.request.shape
         self.session = context.request.session

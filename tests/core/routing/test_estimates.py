@@ -15,7 +15,7 @@ from gatewayctl.core.routing.estimates import (
     tokenizer,
     uncounted,
 )
-from gatewayctl.core.routing.graph import Cascade, FitMode, Policy
+from gatewayctl.core.routing.graph import Alloy, Cascade, FitMode, Place, Policy
 from gatewayctl.core.routing.staged import Count, Measure, Step
 from gatewayctl.core.routing.world import Request
 from gatewayctl.core.shape import Segment
@@ -69,7 +69,7 @@ def test_what_surely_fits_is_not_counted() -> None:
     assert found.models[0].sized.estimate.method is Method.RATIO
 
 
-@pytest.mark.parametrize("window", [16_000, 12_000])
+@pytest.mark.parametrize("window", [14_500, 12_000])
 def test_what_may_not_fit_is_counted(window: int) -> None:
     """Whether it then fits or not: the figures of an overflow are what people act on."""
     found, asked = driven(("a/one",), world(window))
@@ -77,7 +77,7 @@ def test_what_may_not_fit_is_counted(window: int) -> None:
     (only,) = found.models
     assert only.sized.estimate.low == only.sized.estimate.high == WORDS + 7
     assert tokenizer(only) == "tiktoken:o200k_base"
-    assert (only.fit is Fit.SAFE) is (window == 16_000)
+    assert (only.fit is Fit.SAFE) is (window == 14_500)
 
 
 def test_whatever_has_a_vocabulary_is_counted_when_asked() -> None:
@@ -114,6 +114,44 @@ def test_it_fits_when_one_of_the_models_does() -> None:
     assert not driven(("a/one",), world(100))[0].fits
     off = Policy(fit=FitMode.OFF)
     assert driven(("route",), world(100, policy=off))[0].fits
+
+
+def blend(*, partial: bool) -> FakeWorld:
+    """Return an alloy of a model that holds the request and one that does not."""
+    alloy = Alloy(
+        id="blend",
+        name="B",
+        places=places("a/one", "b/two"),
+        partial_context=partial,
+        policy=Policy(),
+    )
+    return FakeWorld([model("a/one", 100), model("b/two", 10_000_000)], [alloy])
+
+
+def test_nothing_fits_in_a_blend_that_cannot_hold_the_request() -> None:
+    """What ``route-explain`` refuses by size alone fits nowhere; by its own name it does."""
+    assert not driven(("blend",), blend(partial=False))[0].fits
+    assert driven(("blend",), blend(partial=True))[0].fits
+    both = driven(("blend", "b/two"), blend(partial=False))[0]
+    assert [(each.model, each.fit) for each in both.models] == [
+        ("a/one", Fit.UNFIT),
+        ("b/two", Fit.SAFE),
+    ]
+
+
+def test_a_model_counts_by_its_first_place_that_fits() -> None:
+    """As it is attempted there: a smaller place before it does not make it too small."""
+    small, large = (Place(model="a/one", context_window=window) for window in (100, 1_000_000))
+    for steps, ceiling in (((small, large), 1_000_000), ((small, small), 100)):
+        route = Cascade(id="route", places=steps, policy=Policy())
+        (only,) = driven(("route",), FakeWorld([model("a/one", 10)], [route]))[0].models
+        assert (only.sized.ceiling, only.fit is Fit.UNFIT) == (ceiling, ceiling == 100)
+
+
+def test_size_alone_is_looked_at() -> None:
+    """A model without a key is sized all the same, and a blend with it as if it had one."""
+    where = FakeWorld([model("a/one", 10_000_000)], keyless=["a"])
+    assert driven(("a/one",), where)[0].fits
 
 
 def test_the_parts_add_up_to_a_count() -> None:
