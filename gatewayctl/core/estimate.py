@@ -187,7 +187,10 @@ def _text(measured: Measured, settings: EstimatorSettings) -> tuple[int, int, in
         )
     overhead = _overhead(measured, settings)
     usual = _tokens(total)
-    low = min(_least(total), usual) + overhead
+    tools = measured.segments.get(Segment.TOOLS, TextStats())
+    rest = (stats for segment, stats in measured.segments.items() if segment is not Segment.TOOLS)
+    # How providers write tools down is theirs: without JSON's signs and words it is half as much.
+    low = min(_least(sum(rest, TextStats())) + _least(tools) // 2, usual) + overhead
     return low, usual + overhead, ceil_product(usual + overhead, margin * AUTO_SLACK)
 
 

@@ -18,6 +18,7 @@ from gatewayctl.core.model import EstimatorSettings, WireProtocol
 from gatewayctl.core.routing.decision import Estimate
 from gatewayctl.protocols.catalog import CODECS
 from gatewayctl.tokenizers.count import count
+from gatewayctl.tokenizers.tiktoken import encoder
 
 CORPORA = Path(__file__).parents[1] / "fixtures" / "corpora"
 PACKAGE = Path(__file__).parents[2] / "gatewayctl"
@@ -166,3 +167,33 @@ def test_what_repeats_is_never_refused_for_it(text: str) -> None:
     """A ruled line or a blank page is few tokens; ``low`` knows it."""
     estimate, exact = estimated(text)
     assert estimate.low <= exact
+
+
+def test_tool_definitions_are_held_to_their_compact_text() -> None:
+    """Most providers put the schema before the model about as it stands; none in half of it."""
+    tools = [
+        {
+            "type": "function",
+            "function": {
+                "name": name,
+                "description": does,
+                "parameters": {
+                    "type": "object",
+                    "properties": {
+                        "path": {"type": "string", "description": f"Where to {name} from."},
+                        "limit": {"type": "integer", "description": "At most so many lines."},
+                        "mode": {"type": "string", "enum": ["fast", "careful"]},
+                    },
+                    "required": ["path"],
+                },
+            },
+        }
+        for name, does in [("read", "Read a file."), ("find", "按名称查找文件。")] * 20
+    ]
+    turns = [{"role": "user", "content": "hi"}]
+    body = msgspec.json.encode({"model": "m", "messages": turns, "tools": tools})
+    estimate = by_ratio(CODEC.shape(body), CODEC.measure(body), EstimatorSettings())
+    plain = encoder("o200k_base").count(msgspec.json.encode(tools).decode())
+    rendered = count(WireProtocol.CHAT_COMPLETIONS, body, "o200k_base")
+    assert estimate.low <= sum(rendered.tokens.values()) + rendered.overhead
+    assert plain <= estimate.high <= plain * 1.6
