@@ -7,6 +7,7 @@ config says of a tokenizer stands over it.
 
 import re
 from fnmatch import translate
+from functools import cached_property
 
 import msgspec
 
@@ -27,17 +28,24 @@ class Family(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Families:
-    """The families of one kind; asking costs a few matches of precompiled patterns."""
+    """The families of one kind; asking costs a few matches of patterns, compiled when first asked.
+
+    Compiling those of every kind would take a tenth of a command's time, and few kinds are asked.
+    """
 
     def __init__(self, families: tuple[Family, ...]) -> None:
-        self._families = tuple((re.compile(family.pattern), family) for family in families)
+        self._families = families
 
     def find(self, model: str) -> Family | None:
         """Return the family of a bare model id, as the provider calls it."""
-        for pattern, family in self._families:
+        for pattern, family in self._compiled:
             if pattern.match(model):
                 return family
         return None
+
+    @cached_property
+    def _compiled(self) -> tuple[tuple[re.Pattern[str], Family], ...]:
+        return tuple((re.compile(family.pattern), family) for family in self._families)
 
     def known(self, settings: EstimatorSettings, model: str) -> EstimatorSettings:
         """Return settings with what is known of the model; what they say themselves stays."""
