@@ -19,7 +19,9 @@ NO_DAEMON = 4
 
 _SEEDS = 2**64
 
-ModelArgument = Annotated[str, typer.Argument(help="Model, alias or route to ask for.")]
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="Model, alias or route to ask for.")
+]
 MaxOutputOption = Annotated[
     int | None,
     typer.Option(min=0, metavar="N", help="Output budget in place of the body's own."),
