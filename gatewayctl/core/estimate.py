@@ -29,7 +29,7 @@ UNSEEN_TOKENS = 1024
 UNSEEN_TOOL_TOKENS = 8192
 """What providers add where there are tools, beyond that: their own tools' definitions."""
 
-REMOTE_TOKENS = 100_000
+REMOTE_TOKENS = 8_000_000
 """The most that one input costs which the body only points to (an image URL, a file id)."""
 
 SMALLEST_MEDIA = 32

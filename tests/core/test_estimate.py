@@ -51,6 +51,21 @@ def test_the_bound_is_the_body_and_what_providers_add() -> None:
     assert (got.low, got.high, got.method) == (0, 100 + UNSEEN_TOKENS, Method.BOUND)
 
 
+@pytest.mark.parametrize("vision", [None, *Vision])
+def test_what_is_only_pointed_to_never_exceeds_the_bound(vision: Vision | None) -> None:
+    """A file of unknown length may be a hundred pages, each as text and as an image."""
+    pointed = {
+        Capability.IMAGES: Measured(segments={}, images=((Image(), 1),)),
+        Capability.DOCUMENTS: Measured(segments={}, documents=((Document(), 1),)),
+        Capability.AUDIO: Measured(segments={}, audio=((Audio(), 1),)),
+    }
+    settings = EstimatorSettings(vision=vision)
+    for need, measure in pointed.items():
+        asked = msgspec.structs.replace(shape(), body_bytes=31, needs=frozenset({need}), remote=1)
+        assert by_ratio(asked, measure, settings).high <= bound(asked)
+        assert by_count(asked, measure, Counted(tokens={}), settings).high <= bound(asked)
+
+
 def test_forty_thousand_words_are_at_least_forty_thousand_tokens() -> None:
     """No tokenizer in use joins words, so a low estimate never falls under their count."""
     body = msgspec.structs.replace(shape(), body_bytes=big(80_000))
