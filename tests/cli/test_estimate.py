@@ -190,8 +190,8 @@ def test_models_without_a_vocabulary_are_told(config: Path) -> None:
 
 
 def test_tokens_are_counted_unasked_where_that_decides(config: Path) -> None:
-    """3,500 words may be too many for 8,192 tokens by ratio, and are not once counted."""
-    ran = estimate(config, "--json", "-m", "openai/gpt-4", stdin=b" word" * 3_500)
+    """5,500 words may be too many for 8,192 tokens by ratio, and are not once counted."""
+    ran = estimate(config, "--json", "-m", "openai/gpt-4", stdin=b" word" * 5_500)
     (only,) = read(ran)
     assert (only["method"], only["fit"], ran.status) == ("exact", "safe", 0)
     (easy,) = read(estimate(config, "--json", "-m", "openai/gpt-4", stdin=HI))
