@@ -19,7 +19,7 @@ def test_a_named_pipe_is_read_to_its_end(tmp_path: Path) -> None:
     """As shells make of ``<(…)``."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    writer = threading.Thread(target=pipe.write_bytes, args=(b"Hello there",))
+    writer = threading.Thread(target=pipe.write_bytes, args=(b"Hello there",), daemon=True)
     writer.start()
     ran = gatewayctl(*ESTIMATE, str(pipe))
     writer.join()

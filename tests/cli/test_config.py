@@ -242,7 +242,7 @@ class _Models(http.server.BaseHTTPRequestHandler):
 def model_server() -> Iterator[str]:
     """Serve a list of models on loopback; yields host:port."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Models) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
             yield f"127.0.0.1:{server.server_address[1]}"

@@ -30,7 +30,7 @@ class _Trickle(http.server.BaseHTTPRequestHandler):
 def trickle() -> Iterator[str]:
     """Serve replies without an end on loopback; yields host:port."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Trickle) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
             yield f"127.0.0.1:{server.server_address[1]}"

@@ -71,7 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
 def daemon() -> Iterator[Daemon]:
     """Run something where the daemon should be."""
     with Daemon() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield server
         server.shutdown()

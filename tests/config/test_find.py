@@ -63,7 +63,7 @@ def test_a_pipe_is_read_to_its_end_and_waited_for_only_so_long(
     """What a shell substitutes for a file works; a pipe that nobody writes to does not hang."""
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    writer = threading.Thread(target=path.write_text, args=("[server]\nprot = 1\n",))
+    writer = threading.Thread(target=path.write_text, args=("[server]\nprot = 1\n",), daemon=True)
     writer.start()
     (problem,) = load(path, environ={}, catalog=EmptyCatalog()).problems
     writer.join()

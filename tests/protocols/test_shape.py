@@ -1,20 +1,15 @@
 """What is refused, where it is said to be wrong, and what must be let through."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
-from support.golden import CASES
 
 from gatewayctl.core.errors import RequestInvalid
 from gatewayctl.core.model import Capability, WireProtocol
 from gatewayctl.protocols import media
 from gatewayctl.protocols.catalog import CODECS
-from gatewayctl.protocols.codec import Changes, Codec
+from gatewayctl.protocols.codec import Codec
 
 CHAT = CODECS[WireProtocol.CHAT_COMPLETIONS]
 RESPONSES = CODECS[WireProtocol.RESPONSES]
@@ -332,91 +327,3 @@ def test_what_real_agents_send_is_let_through() -> None:
     assert RESPONSES.shape(codex).needs == {Capability.SYSTEM_MESSAGES, Capability.TOOLS}
     stray = [{"type": "function", "name": "x", "function": {"name": "x"}}]
     assert CHAT.shape(body(CHAT, tools=stray)).needs == {Capability.TOOLS}
-
-
-FIELDS = [
-    "model",
-    "messages",
-    "input",
-    "content",
-    "role",
-    "type",
-    "tools",
-    "system",
-    "max_tokens",
-    "stream",
-    "stream_options",
-    "text",
-    "source",
-    "output",
-    "tool_calls",
-    "thinking",
-    "input_image",
-    "image_url",
-]
-JSON = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8)),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3),
-        st.dictionaries(
-            st.sampled_from(FIELDS),
-            inner,
-            max_size=5,
-        ),
-    ),
-    max_leaves=20,
-)
-BODIES = st.one_of(
-    st.binary(max_size=60),
-    JSON.map(lambda value: json.dumps(value).encode()),
-    st.builds(
-        lambda case, start, end, put: case.request[:start] + put + case.request[start + end :],
-        st.sampled_from(CASES),
-        st.integers(0, 600),
-        st.integers(0, 8),
-        st.binary(max_size=3),
-    ),
-)
-
-
-@every_codec
-@given(request=BODIES)
-@example(request=b'{"model":"m","messages":[{"role":"user","content":' + b"[" * 2000)
-@example(request=b'{"messages":[{"role":[]}],"input":[{"role":{}}]}')
-def test_no_bytes_whatever_raise_anything_else(codec: Codec, request: bytes) -> None:
-    """Every function that reads a request's bytes raises ``RequestInvalid`` or nothing."""
-    for outcome in outcomes(codec, request):
-        assert outcome is not None
-
-
-@every_codec
-def test_no_depth_of_nesting_raises_anything_else(codec: Codec) -> None:
-    """Just below the depth that is refused, nothing that works on the body runs out of stack."""
-    deep = [{"type": "tool_use", "name": "f", "input": "..."}]
-    turns = [{"role": "user", "content": deep}]
-    request = body(codec, input=turns, messages=turns, tools=[{"type": "f", "input": "..."}])
-    for depth in range(700, 1000):
-        nested = b"[" * depth + b"]" * depth
-        for outcome in outcomes(codec, request.replace(b'"..."', nested)):
-            assert outcome is not None
-
-
-def outcomes(codec: Codec, request: bytes) -> list[object]:
-    """Call everything that reads a request; return what it gives, or the path of its refusal."""
-    changes = Changes(model="x", output_budget=5, include_usage=True, strip_billing=True)
-
-    def outcome(call: Callable[[], object]) -> object:
-        try:
-            return call()
-        except RequestInvalid as error:
-            return error.path
-
-    return [
-        outcome(lambda: codec.shape(request)),
-        outcome(lambda: codec.shape(request, counting=True)),
-        outcome(lambda: codec.measure(request)),
-        outcome(lambda: codec.usage_requested(request)),
-        outcome(lambda: codec.conversation(request)),
-        outcome(lambda: codec.layout(request)),
-        outcome(lambda: msgspec.json.decode(codec.patch(request, changes), type=dict)["model"]),
-    ]
