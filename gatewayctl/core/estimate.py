@@ -120,13 +120,18 @@ def by_count(
     return _with_media(Cost(text, text, text), shape, measured, settings, Method.EXACT)
 
 
-def breakdown(measured: Measured, settings: EstimatorSettings) -> dict[str, int]:
-    """Return likely tokens by segment, as ``estimate`` shows them (parts round up on their own)."""
+def breakdown(
+    shape: RequestShape, measured: Measured, settings: EstimatorSettings
+) -> dict[str, int]:
+    """Return likely tokens by part, as ``estimate`` shows them (parts round up on their own).
+
+    ``unseen`` is what the body only names: tools that the provider defines, earlier responses.
+    """
     parts = {
         segment.value: _likely(measured.segments.get(segment, TextStats()), settings)
         for segment in Segment
     }
-    for name, costs in _media(measured, settings).items():
+    for name, costs in _beside(shape, measured, settings).items():
         parts[name] = sum(cost.likely for cost in costs)
     parts["overhead"] = _overhead(measured, settings)
     return parts
@@ -157,21 +162,25 @@ def _with_media(
     settings: EstimatorSettings,
     method: Method,
 ) -> Estimate:
-    costs = [cost for part in _media(measured, settings).values() for cost in part]
-    costs += [text, SERVER_TOOL.times(measured.server_tools)]
-    pointed = sum(count for image, count in measured.images if not image.width)
-    pointed += sum(count for paper, count in measured.documents if not paper.size)
-    costs.append(EARLIER.times(max(0, shape.remote - pointed)))
+    parts = _beside(shape, measured, settings).values()
+    costs = [text, *(cost for part in parts for cost in part)]
     low, likely, high = (sum(each) for each in zip(*costs, strict=True))
     return Estimate(low=low, likely=likely, high=high, method=method)
 
 
-def _media(measured: Measured, settings: EstimatorSettings) -> dict[str, list[Cost]]:
+def _beside(
+    shape: RequestShape, measured: Measured, settings: EstimatorSettings
+) -> dict[str, list[Cost]]:
+    """Return what is there beside text, by part."""
     vision = settings.vision
+    pointed = sum(count for picture, count in measured.images if not picture.width)
+    pointed += sum(count for paper, count in measured.documents if not paper.size)
+    earlier = max(0, shape.remote - pointed)
     return {
         "images": [media.image(it, vision).times(n) for it, n in measured.images],
         "documents": [media.document(it, vision).times(n) for it, n in measured.documents],
         "audio": [media.audio(it, vision).times(n) for it, n in measured.audio],
+        "unseen": [SERVER_TOOL.times(measured.server_tools), EARLIER.times(earlier)],
     }
 
 

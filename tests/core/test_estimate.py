@@ -145,7 +145,18 @@ def test_a_picture_is_not_bounded_by_its_bytes() -> None:
 
 def test_the_breakdown_says_what_each_part_usually_costs() -> None:
     """Images, documents and sound beside the segments of text."""
-    parts = breakdown(with_media(images=((Image(width=1024, height=1024), 2),)), VISION)
+    measured = with_media(images=((Image(width=1024, height=1024), 2),))
+    parts = breakdown(shape(), measured, VISION)
     assert parts["images"] == 2 * 765
     assert parts["documents"] == parts["audio"] == parts["tools"] == 0
     assert parts["messages"] >= 10
+
+
+def test_the_breakdown_adds_up_with_what_the_body_only_names() -> None:
+    """A provider's own tools and an earlier response cost tokens that stand in no text."""
+    body = msgspec.structs.replace(shape(), remote=1)
+    measured = msgspec.structs.replace(with_media(), server_tools=2)
+    parts = breakdown(body, measured, AUTO)
+    assert parts["unseen"] == 2 * 350 + 4_000
+    likely = by_ratio(body, measured, AUTO).likely
+    assert likely <= sum(parts.values()) <= likely + len(parts)

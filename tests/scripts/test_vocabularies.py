@@ -9,6 +9,6 @@ SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "build_vocabularies.p
 
 def test_the_packaged_files_are_the_published_ones() -> None:
     """The check that ``make check`` runs passes, and says nothing."""
-    command = [sys.executable, SCRIPT, "--check"]
+    command = [sys.executable, str(SCRIPT), "--check"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")

@@ -110,7 +110,7 @@ def parts(each: SizedModel, sizes: Sizes) -> dict[str, int]:
     if sizes.measured is None:
         return {}
     settings = each.sized.estimator
-    likely = breakdown(sizes.measured, settings)
+    likely = breakdown(sizes.shape, sizes.measured, settings)
     counted = sizes.counted.get(settings.vocabulary or "")
     if each.sized.estimate.method is not Method.EXACT or counted is None:
         return likely
