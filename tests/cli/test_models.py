@@ -152,7 +152,7 @@ def test_a_refresh_is_seen_at_once_and_by_its_age(cli: Cli, server: TableServer)
     config = ("--config", str(cli.config))
     (source,) = cli.json("refresh", *config)["sources"]
     assert (source["name"], source["status"], source["models"]) == ("litellm", "fresh", 4001)
-    assert source["fetched_at"] == source["attempted_at"] is not None
+    assert source["fetched_at"] >= source["attempted_at"] > "2026"
     assert source["refresh"]["outcome"] == "fetched"
     price = cli.json("show", "openai/gpt-5", *config)["prices"]["input"]
     assert (price["value"], price["fetched_at"]) == (9, source["fetched_at"])
