@@ -127,6 +127,7 @@ def main() -> None:
         ):
             print(f"| {title} | {median(partial(process_time, *argv))} |", flush=True)
     print()
+    pin(0, None)  # the counting process must not share a core with the loop it spares
     lag.main()
 
 

@@ -29,7 +29,8 @@ def server(core: int | None, *argv: str) -> Iterator[int]:
             process.stdout.close()
 
 
-def pin(process: int, core: int) -> None:
-    """Give a process (0: this one) a core, where the system can."""
+def pin(process: int, core: int | None) -> None:
+    """Give a process (0: this one) a core, or all of them, where the system can."""
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(process, {core % (os.cpu_count() or 1)})
+        cores = range(os.cpu_count() or 1)
+        os.sched_setaffinity(process, cores if core is None else {core % len(cores)})
