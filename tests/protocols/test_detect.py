@@ -105,7 +105,7 @@ def test_what_is_no_object_is_text(text: str) -> None:
         (b'{"messages": [}', "not valid JSON"),
         (b"{hello}", "not valid JSON"),
         (b'{"messages": "\xff"}', "not valid UTF-8 at byte 14"),
-        (b"{" + b'"a":{' * 2000, "nested too deeply"),
+        (b"{" + b'"a":{' * 100_000, "nested too deeply"),
         (b'[{"role": "user", "content": "hi"}]', "a list of messages is no body"),
     ],
 )
