@@ -50,6 +50,7 @@ _gatewayctl() {
         'config validate --registry') _gatewayctl_words 'cache snapshot' "$current"; return ;;
         'config validate --as-of') return ;;
         'config validate --format') _gatewayctl_words 'text json github' "$current"; return ;;
+        'config validate --config') _gatewayctl_files "$current"; return ;;
         'config init --output') _gatewayctl_files "$current"; return ;;
         'config show --config') _gatewayctl_files "$current"; return ;;
         'config path --config') _gatewayctl_files "$current"; return ;;
@@ -71,7 +72,7 @@ _gatewayctl() {
         'route-explain/'*) _gatewayctl_files "$current" ;;
         'config/-'*) _gatewayctl_words '-h --help' "$current" ;;
         'config/'*) _gatewayctl_words 'validate init show path schema' "$current" ;;
-        'config validate/-'*) _gatewayctl_words '--strict --registry --as-of --format -h --help' "$current" ;;
+        'config validate/-'*) _gatewayctl_words '--strict --registry --as-of --format --config --json -h --help' "$current" ;;
         'config validate/'*) _gatewayctl_files "$current" ;;
         'config init/-'*) _gatewayctl_words '--force --output -h --help' "$current" ;;
         'config show/-'*) _gatewayctl_words '--config --resolved --json -h --help' "$current" ;;

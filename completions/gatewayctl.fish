@@ -53,6 +53,8 @@ complete -c gatewayctl -n '__gatewayctl_at config validate' -l strict -d 'Treat 
 complete -c gatewayctl -n '__gatewayctl_at config validate' -l registry -x -a 'cache snapshot' -d 'Check against the local cache, or the packaged snapshot alone'
 complete -c gatewayctl -n '__gatewayctl_at config validate' -l as-of -x -d 'Today, for retirement dates'
 complete -c gatewayctl -n '__gatewayctl_at config validate' -l format -x -a 'text json github' -d 'How problems are written'
+complete -c gatewayctl -n '__gatewayctl_at config validate' -l config -r -F -d 'The config file, instead of the usual one'
+complete -c gatewayctl -n '__gatewayctl_at config validate' -l json -d 'Print JSON'
 complete -c gatewayctl -n '__gatewayctl_at config validate' -s h -l help -d 'Show this message and exit'
 complete -c gatewayctl -n '__gatewayctl_at config validate' -F
 complete -c gatewayctl -n '__gatewayctl_at config init' -l force -d 'Replace an existing file'

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gatewayctl.cli.options import ConfigOption
+from gatewayctl.cli.options import ConfigOption, JsonOption
 from gatewayctl.cli.problems import Format
 from gatewayctl.cli.problems import show as show_problems
 
@@ -64,14 +64,22 @@ def validate(
     form: Annotated[
         Format, typer.Option("--format", help="How problems are written.")
     ] = Format.TEXT,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Find every problem of a config file in one run.
+
+    The file is FILE, or that of --config as with the other commands; --json is --format json.
 
     Exit status: 0 when the file is valid, 1 when it is not, 2 when it cannot be opened.
     """
     from gatewayctl.config.lint import Surroundings
     from gatewayctl.config.load import LARGEST, load, load_bytes
 
+    if file is not None and config is not None:
+        raise typer.BadParameter("give FILE or --config, not both")
+    file = file or config
+    form = Format.JSON if as_json else form
     today = (as_of or datetime.now(UTC)).date()
     catalog = catalog_for(registry)
     if str(file) == _STDIN:

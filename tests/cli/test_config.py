@@ -143,6 +143,16 @@ def test_validate_as_json(home: Path) -> None:
     }
 
 
+def test_the_file_and_the_form_are_named_as_with_other_commands(home: Path) -> None:
+    """``--config`` and ``--json`` work here too; two files are one too many."""
+    file = home / "config.toml"
+    file.write_text(BROKEN)
+    named = run(home, "validate", str(file), "--format", "json")
+    assert run(home, "validate", "--config", str(file), "--json").stdout == named.stdout
+    both = run(home, "validate", str(file), "--config", str(file))
+    assert (both.returncode, "not both" in both.stderr) == (2, True)
+
+
 def test_validate_as_github_annotations(home: Path) -> None:
     """One workflow command a problem, with everything escaped that would end it early."""
     path = written(home, '[aliases]\n"a:b,c%" = "nope"\n')
