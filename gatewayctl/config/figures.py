@@ -130,8 +130,6 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
             if self.word:
                 hint = f'write "{self.word}" for the registry\'s value'
             raise Wrong(self.zero_code, f"must be at least {self.least}, found {size}", hint)
-        if size >= 10**_DIGITS:
-            raise Wrong("size-out-of-form", "is larger than any size there is")
         return size
 
     def _size(self, value: object) -> int:

@@ -34,10 +34,7 @@ def _session(session: Session | None) -> Json | None:
     return {
         "inferred": session.inferred,
         "turn": session.turn,
-        "picks": {
-            route.removesuffix(session.of_thread("")): pick.child
-            for route, pick in session.picks.items()
-        },
+        "picks": {route: pick.child for route, pick in session.own_picks().items()},
     }
 
 

@@ -5,8 +5,12 @@ or a dispatcher makes of an earlier pick is their own.
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
+
+_THREAD: Final = "\0thread:"
+"""Stands between a route and a conversation; no id in a config has it."""
 
 
 class Pick(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,4 +44,13 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     def of_thread(self, route: str) -> str:
         """Return under what a route remembers this conversation alone."""
-        return f"{route}#{self.thread}" if self.thread else route
+        return f"{route}{_THREAD}{self.thread}" if self.thread else route
+
+    def own_picks(self) -> Mapping[str, Pick]:
+        """Return by route what was picked for this conversation, or for the session as a whole."""
+        own = self.of_thread("")
+        return {
+            memory.removesuffix(own): pick
+            for memory, pick in self.picks.items()
+            if _THREAD not in memory or (own and memory.endswith(own))
+        }

@@ -134,5 +134,6 @@ def _done(
     sizes: Sizes,
     missing: frozenset[str] = frozenset(),
 ) -> Sized:
-    decision = finished(draft, request, world, sizes.estimator())
-    return Sized(decision=decision, sizes=sizes, missing=missing)
+    if not draft.attempts:
+        draft = finished(draft, request, world, sizes.estimator())
+    return Sized(decision=draft, sizes=sizes, missing=missing)

@@ -131,12 +131,18 @@ def too_large(tree: Tree) -> bool:
 
 def largest(trees: Sequence[Tree]) -> int | None:
     """Return the largest known ceiling of several subtrees, in tokens."""
-    return max((tree.ceiling for tree in trees if tree.ceiling is not None), default=None)
+    known = _ceilings(trees)
+    return max(known) if known else None
 
 
 def smallest(trees: Sequence[Tree]) -> int | None:
     """Return the smallest known ceiling of several subtrees, in tokens."""
-    return min((tree.ceiling for tree in trees if tree.ceiling is not None), default=None)
+    known = _ceilings(trees)
+    return min(known) if known else None
+
+
+def _ceilings(trees: Sequence[Tree]) -> list[int]:
+    return [tree.ceiling for tree in trees if tree.ceiling is not None]
 
 
 def condemn(tree: Tree, skip: SkipReason, note: str, *, whole: bool = False) -> Tree:

@@ -77,7 +77,9 @@ def test_a_turn_belongs_to_one_conversation_of_a_session() -> None:
     world = FakeWorld(EVEN, [alloy(AlloyScope.TURN)])
     helper = msgspec.structs.replace(session(5, a=Pick(child="y/b", turn=5)), thread="t")
     assert firsts(world, helper) == {"y/a", "y/b", "y/c"}
-    assert dict(decide("a", world, session=helper).attempts[0].picks).keys() == {"a#t"}
+    assert dict(decide("a", world, session=helper).attempts[0].picks).keys() == {
+        helper.of_thread("a")
+    }
 
 
 def test_an_alloy_may_keep_its_model_for_a_session_or_for_no_time_at_all() -> None:
@@ -334,3 +336,16 @@ def test_picks_of_routes_within_routes_are_remembered_together() -> None:
         "a": Pick(child=decision.attempts[0].model, turn=2),
     }
     assert decision.attempts[-1].picks == ()
+
+
+def test_a_session_shows_what_this_conversation_and_the_session_picked() -> None:
+    """What an agent's helpers were given under the same name is theirs, and is not shown."""
+    mine = Session(key="k", inferred=False, thread="mine")
+    theirs = Session(key="k", inferred=False, thread="theirs")
+    picks = {
+        mine.of_thread("blend"): Pick(child="a"),
+        theirs.of_thread("blend"): Pick(child="b"),
+        "sticky#1": Pick(child="c"),
+    }
+    shown = msgspec.structs.replace(mine, picks=picks).own_picks()
+    assert {route: pick.child for route, pick in shown.items()} == {"blend": "a", "sticky#1": "c"}
