@@ -81,16 +81,35 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """One failed attempt. ``message`` is ours or the upstream's own words, bounded, no secrets.
 
     ``status`` is the upstream's HTTP status where there was one; ``body`` its error body as it
-    came (bounded), which a client of the same protocol may be shown.
+    came (bounded), which a client of the same protocol may be shown. ``connecting``: no connection
+    came about, so that whatever else is at that origin fails as well. ``stale``: a pooled
+    connection was dead before a byte of the reply, which says nothing of the upstream.
+    ``should_retry`` is what the upstream's own ``x-should-retry`` says, None where it says nothing.
     """
 
     kind: FailureKind
     message: str
     status: int | None = None
     retry_after: float | None = None
+    connecting: bool = False
+    stale: bool = False
+    should_retry: bool | None = None
     body: bytes = b""
     content_type: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def said(self) -> str:
+        """What happened, in words that can be kept: none that may repeat what the request says."""
+        if self.kind not in _ABOUT_THE_REQUEST:
+            return self.message
+        return str(self.kind) if self.status is None else f"HTTP {self.status}: {self.kind}"
+
+
+_ABOUT_THE_REQUEST = frozenset(
+    {FailureKind.BAD_REQUEST, FailureKind.CONTENT_FILTER, FailureKind.CONTEXT_OVERFLOW}
+)
+"""Failures whose words providers make of the request's own."""
 
 
 class GatewayctlError(Exception):

@@ -35,3 +35,5 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     input_cache_write_1h: int | None = None
     output: int | None = None
     reasoning_output: int | None = None
+    image: int | None = None
+    audio: int | None = None
