@@ -4,7 +4,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from gatewayctl.cli.options import ConfigOption, JsonOption, ProtocolOption, SourceArgument
+from gatewayctl.cli.options import (
+    ConfigOption,
+    JsonOption,
+    ProtocolOption,
+    SourceArgument,
+    UrlOption,
+)
 from gatewayctl.protocols.dialect import Dialect
 
 if TYPE_CHECKING:
@@ -15,7 +21,6 @@ if TYPE_CHECKING:
 
 UNREADABLE = 2
 NOT_ROUTABLE = 3
-NO_DAEMON = 4
 
 _SEEDS = 2**64
 
@@ -36,12 +41,6 @@ SessionOption = Annotated[
 ]
 LiveOption = Annotated[
     bool, typer.Option("--live", help="Ask the running daemon: its sessions and counters.")
-]
-UrlOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL", help="Ask the daemon at this address, not where the config says it is."
-    ),
 ]
 
 
@@ -140,29 +139,14 @@ def _by_daemon(
     asked: Asked, data: bytes, url: str | None, config: "Path | None"
 ) -> "tuple[Json, str]":
     """Ask the daemon; return its decision and what it was made from."""
-    import os
-
-    from gatewayctl.cli import live, offline, render
+    from gatewayctl.cli import live
     from gatewayctl.cli.asking import Unreadable
-    from gatewayctl.config.load import find_config
 
-    if url is None:
-        url = live.address(offline.load_settings(config, os.environ).server)
     try:
-        told = live.ask(url, "/api/route-explain", asked._asdict(), data)
-    except ValueError as error:
-        raise typer.BadParameter(f"{url} is no address of a daemon: {error}") from error
+        told = live.found(url, config, "/api/route-explain", asked._asdict(), data)
     except live.DaemonRefused as error:
-        raise Unreadable(f"the daemon at {url} says: {error}") from error
-    except live.DaemonUnreachable as error:
-        render.tell(str(error))
-        raise typer.Exit(NO_DAEMON) from error
-    found = find_config(config, os.environ)
-    own = "" if found is None else str(found.absolute())
-    if told.config != own:
-        files = f"{told.config or 'no config file'}, and {own or 'there is none'}"
-        render.tell(f"the daemon reads {files} here")
-    return told.doc, f"planned by the daemon at {url} from {told.config or 'no config file'}"
+        raise Unreadable(f"the daemon says: {error}") from error
+    return told.doc, f"planned by the daemon at {told.url} from {told.config or 'no config file'}"
 
 
 def _print_decision(doc: "Json", origin: str) -> None:

@@ -5,12 +5,19 @@ Loopback alone, and never through a proxy. What is asked is the commands' busine
 
 import contextlib
 import http.client
+import os
 from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import unquote, urlencode, urlsplit
 
 import msgspec
+import typer
 
+from gatewayctl.cli import offline, render
+from gatewayctl.cli.options import NO_DAEMON
 from gatewayctl.config.hosts import is_loopback
+from gatewayctl.config.load import find_config
 from gatewayctl.config.settings import ServerSettings
 from gatewayctl.core.errors import GatewayctlError
 from gatewayctl.core.routing.render import Json
@@ -18,6 +25,7 @@ from gatewayctl.core.routing.render import Json
 _TIMEOUT = 30.0
 _LARGEST = 64 * 1024 * 1024
 _NAME = "gatewayctl"
+_BYTES = {"Content-Type": "application/octet-stream"}
 _OK, _CLIENT_ERROR, _SERVER_ERROR = 200, 400, 500
 
 
@@ -51,8 +59,42 @@ def address(server: ServerSettings) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
 
 
-def ask(url: str, path: str, query: Mapping[str, object], body: bytes) -> Told:
-    """POST a body to a path below ``url`` and return the answer.
+def found(
+    url: str | None,
+    config: Path | None,
+    path: str,
+    query: Mapping[str, object] = MappingProxyType({}),
+    body: bytes | None = None,
+) -> Told:
+    """Ask the daemon at ``url``, or where the config says that it is, for a command.
+
+    Says so when it reads another config than the command. Raises ``DaemonRefused``, and what ends
+    the command where no daemon answers or ``url`` is out of form.
+    """
+    if url is None:
+        url = address(offline.load_settings(config, os.environ, forgiving=True).server)
+    try:
+        told = ask(url, path, query, body)
+    except ValueError as error:
+        raise typer.BadParameter(f"{url} is no address of a daemon: {error}") from error
+    except DaemonUnreachable as error:
+        render.tell(str(error))
+        raise typer.Exit(NO_DAEMON) from error
+    file = find_config(config, os.environ)
+    own = "" if file is None else str(file.absolute())
+    if told.config != own:
+        files = f"{told.config or 'no config file'}, and {own or 'there is none'}"
+        render.tell(f"the daemon reads {files} here")
+    return told
+
+
+def ask(
+    url: str,
+    path: str,
+    query: Mapping[str, object] = MappingProxyType({}),
+    body: bytes | None = None,
+) -> Told:
+    """POST a body to a path below ``url``, GET without one, and return the answer.
 
     Raises ``DaemonUnreachable`` and ``DaemonRefused``, and ``ValueError`` for a URL out of form.
     """
@@ -60,12 +102,13 @@ def ask(url: str, path: str, query: Mapping[str, object], body: bytes) -> Told:
     if parts.scheme != "http" or not parts.hostname or not is_loopback(parts.hostname):
         raise ValueError("it must be http:// and on this machine")
     asked = {name: value for name, value in query.items() if value is not None}
-    target = f"{parts.path.rstrip('/')}{path}?{urlencode(asked)}"
+    target = f"{parts.path.rstrip('/')}{path}{'?' if asked else ''}{urlencode(asked)}"
+    method, headers = ("GET", {}) if body is None else ("POST", _BYTES)
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=_TIMEOUT)
     try:
         # a daemon that refuses a body early closes before it is sent, and its answer says why
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            connection.request("POST", target, body, {"Content-Type": "application/octet-stream"})
+            connection.request(method, target, body, headers)
         reply = connection.getresponse()
         return _told(url, reply, reply.read(_LARGEST))
     except ConnectionRefusedError as error:
