@@ -175,7 +175,7 @@ def test_a_failed_response_is_valid_where_nothing_was_seen() -> None:
 @every_codec
 def test_a_keepalive_is_a_whole_frame_without_content(codec: Codec) -> None:
     """Each dialect's own sign of life, which commits nothing and ends nothing."""
-    event = one_event(codec.keepalive(seen=None))
+    event = one_event(codec.keepalive(seen=None, first=False))
     assert codec.watcher(usage_requested=True).see(event) is Phase.LIFECYCLE
     if codec.protocol is WireProtocol.RESPONSES:
         assert strict.event("responses", event.data).type == "response.in_progress"
@@ -183,3 +183,10 @@ def test_a_keepalive_is_a_whole_frame_without_content(codec: Codec) -> None:
         assert (event.event, event.data) == ("ping", b'{"type":"ping"}')
     else:
         assert event.raw == b": keepalive\n\n"
+
+
+def test_the_first_keepalive_of_responses_opens_the_stream_for_openais_accumulator() -> None:
+    """OpenAI's SDK raises at an ``in_progress`` that no ``created`` came before."""
+    events = SseParser(1 << 20).feed(RESPONSES.keepalive(seen=None, first=True))
+    told = [strict.event("responses", event.data).type for event in events]
+    assert told == ["response.created", "response.in_progress"]

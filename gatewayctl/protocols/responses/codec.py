@@ -63,7 +63,12 @@ class ResponsesCodec:
         watcher = seen if isinstance(seen, ResponsesWatcher) else ResponsesWatcher()
         return errors.failed(error, watcher.response, watcher.sequence_number + 1)
 
-    def keepalive(self, *, seen: StreamWatcher | None) -> bytes:
-        """Return ``response.in_progress`` under the last number, so that none is used up."""
+    def keepalive(self, *, seen: StreamWatcher | None, first: bool) -> bytes:
+        """Return ``response.in_progress`` under the last number, so that none is used up.
+
+        As the ``first`` it comes after a ``response.created``, without which OpenAI's own
+        accumulator takes nothing; the upstream's later one changes nothing for it.
+        """
         watcher = seen if isinstance(seen, ResponsesWatcher) else ResponsesWatcher()
-        return errors.in_progress(watcher.response, max(0, watcher.sequence_number))
+        frame = errors.in_progress(watcher.response, max(0, watcher.sequence_number))
+        return errors.created(watcher.response) + frame if first else frame

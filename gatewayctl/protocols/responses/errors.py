@@ -43,8 +43,16 @@ def failed(error: ApiError, response: wire.Response, sequence_number: int) -> by
 
 def in_progress(response: wire.Response, sequence_number: int) -> bytes:
     """Render a frame that says "still here": Codex does not count comments as life."""
-    snapshot = _snapshot(response, response.id or "resp_pending", "in_progress", None)
-    return _event("response.in_progress", sequence_number, snapshot)
+    return _event("response.in_progress", sequence_number, _pending(response))
+
+
+def created(response: wire.Response) -> bytes:
+    """Render the frame that has to come first, before an upstream has sent its own."""
+    return _event("response.created", 0, _pending(response))
+
+
+def _pending(response: wire.Response) -> dict[str, object]:
+    return _snapshot(response, response.id or "resp_pending", "in_progress", None)
 
 
 def _event(name: str, sequence_number: int, response: dict[str, object]) -> bytes:
