@@ -3,6 +3,7 @@
 #
 #   make serve ARGS="--port 9000"      arguments for gatewayctl serve
 #   make test ARGS="-k cascade -x"     arguments for pytest
+#   make chaos REQUESTS=1000           requests of each kind
 #   make PYTHON=python3.13 serve       which Python the .venv is made with
 
 SHELL := /bin/sh
@@ -13,6 +14,7 @@ MAKEFLAGS += --no-print-directory
 
 ARGS ?=
 WORKERS ?= 2
+REQUESTS ?= 500
 export PYTHON
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -48,6 +50,15 @@ test: .venv/.dev ## run the test suite
 agents: .venv/.dev ## run the tests that drive genuine agents and a model server (needs a network)
 	@$(PY) scripts/install_agents.py >/dev/null || [ $$? -eq 3 ]  # 3: the tests say what is missing
 	@$(PY) -m pytest tests/e2e -m agents $(ARGS)
+
+.PHONY: chaos
+chaos: .venv/.dev ## send thousands of requests at an upstream that fails at random, and print the rates
+	@$(PY) scripts/install_agents.py faulty-upstream >/dev/null
+	@GATEWAYCTL_CHAOS_REQUESTS=$(REQUESTS) $(PY) -m pytest tests/e2e/test_chaos.py -s $(ARGS)
+
+.PHONY: soak
+soak: .venv/.dev ## abort 10,000 streams, kill the daemon 20 times: nothing leaks, nothing is lost
+	@GATEWAYCTL_SOAK=1 $(PY) -m pytest -m soak -s $(ARGS)
 
 .PHONY: fuzz
 fuzz: .venv/.dev ## run the property tests at random and ten times as long (about five minutes)
@@ -106,7 +117,8 @@ lock: .venv/.dev ## bring the lock files up to pyproject.toml (ARGS=--upgrade fo
 	@$(UV_COMPILE) pyproject.toml --group build -o requirements/runtime.lock $(ARGS)
 	@$(UV_COMPILE) pyproject.toml --group build --group dev -c requirements/runtime.lock \
 		-o requirements/dev.lock $(ARGS)
-	@$(UV_COMPILE) --group model-server -o requirements/model-server.lock $(ARGS)
+	@for group in faulty-upstream model-server; do \
+		$(UV_COMPILE) --group $$group -o requirements/$$group.lock $(ARGS) || exit 1; done
 
 .PHONY: clean
 clean: ## remove .venv, caches and build products

@@ -1,8 +1,9 @@
-"""Install the genuine agents and the model server that ``make agents`` drives.
+"""Install the genuine agents and upstreams that ``make agents`` drives.
 
 ``python scripts/install_agents.py [NAME …]`` installs what is missing (default: all) and prints
-where each program is, one line each: ``claude``, ``codex``, and ``model-server``, whose program is
-the Python that has it. Versions are pinned here and in ``requirements/model-server.lock``.
+where each program is, one line each: ``claude``, ``codex``, and ``faulty-upstream`` (llmock)
+and ``model-server``, whose program is the Python that has it. Versions are pinned here and in
+``requirements/model-server.lock`` and ``requirements/faulty-upstream.lock``.
 
 They go to ``$GATEWAYCTL_AGENTS``, else ``gatewayctl-agents`` in the user's cache folder, each in
 one folder named for its version: delete it to install anew. Exit status: 0 all are there, 1 an
@@ -22,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-LOCK: Final = Path(__file__).resolve().parent.parent / "requirements" / "model-server.lock"
+_REQUIREMENTS: Final = Path(__file__).resolve().parent.parent / "requirements"
 MISSING: Final = 3
 """Exit status when this machine lacks what an installation needs."""
 
@@ -58,7 +59,8 @@ class OutOfReach(Failed):
 class Agent(NamedTuple):
     """One program: its folder's name, what it needs, how it is installed, where it then is.
 
-    ``needs`` is any one of some commands; ``program`` is a pattern below the folder.
+    ``needs`` is any one of some commands, empty when Python is enough; ``program`` is a pattern
+    below the folder.
     """
 
     folder: str
@@ -69,11 +71,6 @@ class Agent(NamedTuple):
 
 def agents() -> Mapping[str, Agent]:
     """Return every program by name."""
-    lock = LOCK.read_bytes()
-    version = re.search(rb"^llama-cpp-python==(\S+)", lock, flags=re.MULTILINE)
-    assert version is not None, f"{LOCK} does not pin llama-cpp-python"  # noqa: S101 - ours
-    server = f"llama-cpp-python-{version[1].decode()}"
-    key = f"{sys.implementation.cache_tag}-{hashlib.sha256(lock).hexdigest()[:8]}"
     binary = f"@anthropic-ai/claude-code-{_npm_platform()}"
     return {
         "claude": Agent(
@@ -88,10 +85,20 @@ def agents() -> Mapping[str, Agent]:
             lambda folder: _npm(folder, f"@openai/codex@{_CODEX}"),
             "node_modules/@openai/codex-*/vendor/*/bin/codex",
         ),
-        "model-server": Agent(
-            f"{server}-{key}", ("c++", "g++", "clang++"), _model_server, "bin/python"
-        ),
+        "faulty-upstream": _locked("llmock", "faulty-upstream", ()),
+        "model-server": _locked("llama-cpp-python", "model-server", ("c++", "g++", "clang++")),
     }
+
+
+def _locked(package: str, name: str, needs: tuple[str, ...]) -> Agent:
+    """Return a program that pip installs from a lock file; its folder changes with the lock."""
+    file = _REQUIREMENTS / f"{name}.lock"
+    lock = file.read_bytes()
+    pinned = re.search(rf"^{package}==(\S+)".encode(), lock, flags=re.MULTILINE)
+    assert pinned is not None, f"{file} does not pin {package}"  # noqa: S101 - ours
+    key = f"{sys.implementation.cache_tag}-{hashlib.sha256(lock).hexdigest()[:8]}"
+    folder = f"{package}-{pinned[1].decode()}-{key}"
+    return Agent(folder, needs, lambda made: _pip(made, file), "bin/python")
 
 
 def cache() -> Path:
@@ -138,10 +145,14 @@ def _npm(folder: Path, package: str) -> None:
     _run(["npm", "install", *options, "--prefix", str(folder), package], {}, _NPM_SECONDS)
 
 
-def _model_server(folder: Path) -> None:
+def _pip(folder: Path, lock: Path) -> None:
+    """Install what a lock file names into an environment of its own.
+
+    It is moved afterwards, which its Python survives and the scripts beside it do not.
+    """
     _run([sys.executable, "-m", "venv", str(folder)], {}, _NPM_SECONDS)
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--require-hashes"]
-    _run([*pip, "-r", str(LOCK)], {"CMAKE_ARGS": _CMAKE_ARGS}, _PIP_SECONDS)
+    _run([*pip, "-r", str(lock)], {"CMAKE_ARGS": _CMAKE_ARGS}, _PIP_SECONDS)
 
 
 def _npm_platform() -> str:
@@ -182,7 +193,8 @@ def _run_once(command: Sequence[str], env: Mapping[str, str], seconds: float) ->
 def _provide(name: str, agent: Agent) -> int:
     """Install one program unless it is there, say where it is, and return an exit status."""
     program = installed(agent)
-    if program is None and not any(shutil.which(command) for command in agent.needs):
+    lacks = agent.needs and not any(shutil.which(command) for command in agent.needs)
+    if program is None and lacks:
         print(f"{name} needs {' or '.join(agent.needs)}, which is not here", file=sys.stderr)
         return MISSING
     try:

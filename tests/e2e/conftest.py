@@ -37,3 +37,9 @@ def codex() -> Path:
 def model_server() -> Path:
     """Return the Python that has llama-cpp-python's server."""
     return _provided("model-server")
+
+
+@pytest.fixture(scope="session")
+def faulty_upstream() -> Path:
+    """Return the Python that has llmock."""
+    return _provided("faulty-upstream")

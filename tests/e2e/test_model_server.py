@@ -5,7 +5,6 @@ Its model is tiny and random: what it says means nothing, but it is really gener
 
 import asyncio
 import contextlib
-import os
 import socket
 import subprocess
 import sys
@@ -13,11 +12,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import msgspec
 import openai
 import pytest
-from support.processes import Daemon, serving, started
+from support.processes import Daemon, free_port, serving, upstream
 
 pytestmark = pytest.mark.agents
 
@@ -98,9 +96,7 @@ model = "local/tiny"
 
 @contextlib.asynccontextmanager
 async def _model_server(python: Path, model: Path, folder: Path) -> AsyncIterator[ModelServer]:
-    with socket.socket() as finder:
-        finder.bind(("127.0.0.1", 0))
-        port = finder.getsockname()[1]
+    port = free_port()
     command: list[str | Path] = [
         python,
         "-m",
@@ -111,22 +107,8 @@ async def _model_server(python: Path, model: Path, folder: Path) -> AsyncIterato
         str(port),
     ]
     command += ["--model", model, "--model_alias", "tiny", "--n_ctx", "2048", "--verbose", "false"]
-    env = {"PATH": os.environ["PATH"], "HOME": str(folder)}
-    async with started(command, env=env, cwd=folder) as process:
-        await _answers(f"http://127.0.0.1:{port}/v1/models", process)
+    async with upstream(command, f"http://127.0.0.1:{port}/v1/models", folder) as process:
         yield ModelServer(port=port, process=process)
-
-
-async def _answers(url: str, process: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(60), aiohttp.ClientSession() as session:
-        while True:
-            assert process.returncode is None, "the model server ended"
-            try:
-                async with session.get(url) as reply:
-                    assert reply.status == 200
-                    return
-            except aiohttp.ClientConnectionError:
-                await asyncio.sleep(0.05)
 
 
 async def test_the_cascade_falls_back_from_a_dead_port_to_it(running: Running) -> None:

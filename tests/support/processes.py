@@ -1,6 +1,7 @@
 """Genuine programs as subprocesses of a test: bounded in time, and gone when it is over.
 
-``run`` runs one to its end; ``Daemon`` is a ``gatewayctl serve`` in a process of its own.
+``run`` runs one to its end, ``upstream`` one that serves HTTP; ``Daemon`` is a ``gatewayctl serve``
+in a process of its own.
 """
 
 import asyncio
@@ -8,12 +9,14 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import aiohttp
 import msgspec
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
@@ -67,6 +70,36 @@ async def run(
             stdout=stdout.decode(errors="replace"),
             stderr=stderr.decode(errors="replace"),
         )
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that is free now."""
+    with socket.socket() as finder:
+        finder.bind(("127.0.0.1", 0))
+        port: int = finder.getsockname()[1]
+        return port
+
+
+@contextlib.asynccontextmanager
+async def upstream(
+    command: Sequence[str | Path], url: str, folder: Path, *, seconds: float = 60
+) -> AsyncIterator[Process]:
+    """Run a server in ``folder`` as its home; it is up once a GET of ``url`` gives 200."""
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    async with started(command, env=env, cwd=folder) as process:
+        async with asyncio.timeout(seconds), aiohttp.ClientSession() as session:
+            while not await _answers(session, url):
+                assert process.returncode is None, f"{command[0]} ended early"
+                await asyncio.sleep(0.05)
+        yield process
+
+
+async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(url) as reply:
+            return reply.status == 200
+    except aiohttp.ClientConnectionError:
+        return False
 
 
 class Daemon(msgspec.Struct, frozen=True, kw_only=True):
