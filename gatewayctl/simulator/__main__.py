@@ -1,11 +1,37 @@
 """``python -m gatewayctl.simulator [PORT]``: the simulator alone, for developers."""
 
+import argparse
 import asyncio
 import sys
+from collections.abc import Sequence
 
+from gatewayctl.simulator.faults import HEADER, described
+from gatewayctl.simulator.overflows import PROVIDERS
 from gatewayctl.simulator.server import start
 
 _DEFAULT_PORT = 8791
+_GUIDE = f"""\
+A fault is asked for in the model's name (small!429=2), in a header ({HEADER}: 429=2) or in
+a script (Simulator.script, one entry for each of the next calls). Several are joined by commas
+or "!". "*N" after a fault lets it hold for a model's first N calls only: small!500*1 fails once.
+
+faults:
+{described()}
+
+providers whose words overflow knows: {", ".join(PROVIDERS)}
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m gatewayctl.simulator",
+        description="Serve simulated models on a loopback port, over three protocols.",
+        epilog=_GUIDE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("port", nargs="?", type=int, default=_DEFAULT_PORT, help="%(default)s")
+    parser.add_argument("--faults", action="store_true", help="list the faults and leave")
+    return parser
 
 
 async def _run(port: int) -> None:
@@ -17,8 +43,18 @@ async def _run(port: int) -> None:
         await simulator.close()
 
 
-if __name__ == "__main__":
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until interrupted, or print the list of faults; return the exit status."""
+    given = _parser().parse_args(arguments)
+    if given.faults:
+        sys.stdout.write(_GUIDE)
+        return 0
     try:
-        asyncio.run(_run(int(sys.argv[1]) if len(sys.argv) > 1 else _DEFAULT_PORT))
+        asyncio.run(_run(given.port))
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -31,6 +31,7 @@ class Stop(StrEnum):
     LENGTH = "length"
     TOOL = "tool"
     SEQUENCE = "sequence"
+    FILTERED = "filtered"
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,12 +65,15 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         return "".join(self.pieces)
 
 
-def answer(ask: Ask, input_tokens: int, *, limit: int, words: int | None = None) -> Answer:
+def answer(
+    ask: Ask, input_tokens: int, *, limit: int, words: int | None = None, filtered: bool = False
+) -> Answer:
     """Return the answer to ``ask`` in at most ``limit`` tokens.
 
-    ``words`` asks for a text of that many words instead of a sentence.
+    ``words`` asks for a text of that many words instead of a sentence; ``filtered`` for a text
+    that a filter stops half way.
     """
-    call = None if words is not None else _call(ask)
+    call = None if words is not None or filtered else _call(ask)
     if call is not None:
         cost = tokenizer.count(call.name) + tokenizer.count(call.json)
         if cost <= limit:
@@ -84,6 +88,8 @@ def answer(ask: Ask, input_tokens: int, *, limit: int, words: int | None = None)
     text, sequence = _stopped(text, ask.stop)
     pieces = tokenizer.split(text)
     stop = Stop.END if sequence is None else Stop.SEQUENCE
+    if filtered:
+        pieces, stop, sequence = pieces[: len(pieces) // 2], Stop.FILTERED, None
     if len(pieces) > limit:
         pieces, stop, sequence = pieces[:limit], Stop.LENGTH, None
     return Answer(

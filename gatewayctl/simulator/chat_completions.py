@@ -1,7 +1,7 @@
 """Chat completions on the simulator's side: reads its requests, writes its replies and chunks."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -9,15 +9,18 @@ from gatewayctl.protocols import sse
 from gatewayctl.simulator import problems
 from gatewayctl.simulator.brain import Answer, Call, Stop
 from gatewayctl.simulator.catalogue import SimModel
-from gatewayctl.simulator.problems import Problem
+from gatewayctl.simulator.problems import Problem, Vendor
 from gatewayctl.simulator.request import Ask, Body, Choice, OfferedTool, strings, texts_of
 from gatewayctl.simulator.wire import Frame, Made
+
+VENDOR: Final = Vendor.OPENAI
 
 _FINISH = {
     Stop.END: "stop",
     Stop.LENGTH: "length",
     Stop.TOOL: "tool_calls",
     Stop.SEQUENCE: "stop",
+    Stop.FILTERED: "content_filter",
 }
 _FINGERPRINT = "fp_simulated"
 
@@ -211,3 +214,8 @@ def error(problem: Problem) -> bytes:
 def error_frame(problem: Problem) -> Frame:
     """Write an error object as an event."""
     return Frame(data=sse.write("", problems.openai_body(problem)))
+
+
+def failed_frame(_made: Made, problem: Problem) -> Frame:
+    """Write an error: a stream of this protocol has no other way to fail."""
+    return error_frame(problem)

@@ -1,7 +1,9 @@
 """What the simulator saw, for tests: every request as it came, and how its reply ended."""
 
 from collections import deque
+from collections.abc import Sequence
 from enum import StrEnum
+from itertools import pairwise
 from typing import Final
 
 _KEPT: Final = 10_000
@@ -20,8 +22,9 @@ class Received:
     """One request: bytes as they came over the wire, and the state of its reply.
 
     ``target`` is the request target with its query, ``connection`` the caller's port, which
-    names the connection, ``at`` the event loop's time in seconds, ``frames`` how many frames
-    were sent.
+    names the connection, ``at`` the event loop's time in seconds, ``ended`` that at which the
+    reply was over, ``frames`` how many frames were sent. ``model`` is what was asked for, with
+    the faults in its name, empty where it was not understood.
     """
 
     def __init__(
@@ -41,7 +44,14 @@ class Received:
         self.connection = connection
         self.at = at
         self.frames = 0
+        self.model = ""
         self.ending = Ending.RUNNING
+        self.ended: float | None = None
+
+    def end(self, ending: Ending, at: float) -> None:
+        """Note how the reply ended, and when."""
+        self.ending = ending
+        self.ended = at
 
     @property
     def path(self) -> str:
@@ -57,6 +67,14 @@ class Received:
         return None
 
 
+def waits(calls: Sequence[Received]) -> list[float]:
+    """Return the seconds between the end of each call's reply and the start of the next call."""
+    return [
+        after.at - before.at if before.ended is None else after.at - before.ended
+        for before, after in pairwise(calls)
+    ]
+
+
 class Journal:
     """The last requests, oldest first, and how many connections were ever accepted."""
 
@@ -64,10 +82,12 @@ class Journal:
         self.requests: deque[Received] = deque(maxlen=_KEPT)
         self.connections = 0
 
-    def calls(self, path: str | None = None) -> list[Received]:
-        """Return the POST requests that are kept, of one path or of all."""
+    def calls(self, path: str | None = None, *, model: str | None = None) -> list[Received]:
+        """Return the POST requests that are kept, of one path and one model or of all."""
         return [
             request
             for request in self.requests
-            if request.method == "POST" and path in (None, request.path)
+            if request.method == "POST"
+            and path in (None, request.path)
+            and model in (None, request.model)
         ]

@@ -1,7 +1,7 @@
 """The Messages API on the simulator's side: reads its requests, writes its replies and events."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -9,15 +9,18 @@ from gatewayctl.protocols import sse
 from gatewayctl.simulator import problems
 from gatewayctl.simulator.brain import Answer, Stop
 from gatewayctl.simulator.catalogue import SimModel
-from gatewayctl.simulator.problems import Problem, invalid
+from gatewayctl.simulator.problems import Problem, Vendor, invalid
 from gatewayctl.simulator.request import Ask, Body, Choice, OfferedTool, strings, texts_of
 from gatewayctl.simulator.wire import Frame, Made
+
+VENDOR: Final = Vendor.ANTHROPIC
 
 _STOP = {
     Stop.END: "end_turn",
     Stop.LENGTH: "max_tokens",
     Stop.TOOL: "tool_use",
     Stop.SEQUENCE: "stop_sequence",
+    Stop.FILTERED: "refusal",
 }
 
 
@@ -204,3 +207,8 @@ def error(problem: Problem) -> bytes:
 def error_frame(problem: Problem) -> Frame:
     """Write an ``error`` event."""
     return Frame(data=sse.write("error", problems.anthropic_body(problem)))
+
+
+def failed_frame(_made: Made, problem: Problem) -> Frame:
+    """Write an error: a stream of this protocol has no other way to fail."""
+    return error_frame(problem)

@@ -1,5 +1,6 @@
 """What the simulator refuses, and how two vendors say so. Faults on demand are ``faults``."""
 
+from enum import StrEnum
 from typing import Final
 
 import msgspec
@@ -17,13 +18,24 @@ _ANTHROPIC_TYPES: Final = {
 }
 
 
+class Vendor(StrEnum):
+    """Whose dialect a protocol's errors are in."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """A refusal before it is put in a dialect. ``code`` and ``param`` are OpenAI's fields."""
+    """A refusal before it is put in a dialect. ``code`` and ``param`` are OpenAI's fields.
+
+    ``kind`` is OpenAI's ``type`` where it is not the usual one of the status.
+    """
 
     status: int
     message: str
     code: str | None = None
     param: str | None = None
+    kind: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
 
 
@@ -42,7 +54,9 @@ def invalid(message: str, param: str | None = None) -> Refused:
 
 def openai_body(problem: Problem) -> bytes:
     """Return an error reply's body as OpenAI's protocols have it."""
-    if problem.status == _RATE_LIMITED:
+    if problem.kind is not None:
+        kind = problem.kind
+    elif problem.status == _RATE_LIMITED:
         kind = "requests"
     elif problem.status >= _SERVER_ERRORS:
         kind = "server_error"

@@ -5,7 +5,7 @@ No response is kept: a request that refers to an earlier one is refused as not f
 
 from collections.abc import Iterator, Mapping
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -13,10 +13,13 @@ from gatewayctl.protocols import sse
 from gatewayctl.simulator import problems
 from gatewayctl.simulator.brain import Stop
 from gatewayctl.simulator.catalogue import SimModel
-from gatewayctl.simulator.problems import Problem, Refused, invalid
+from gatewayctl.simulator.problems import Problem, Refused, Vendor, invalid
 from gatewayctl.simulator.request import Ask, Body, Choice, OfferedTool, texts_of
 from gatewayctl.simulator.wire import Frame, Made
 
+VENDOR: Final = Vendor.OPENAI
+
+_CUT = {Stop.LENGTH: "max_output_tokens", Stop.FILTERED: "content_filter"}
 _STATELESS = ("previous_response_id", "conversation", "prompt")
 
 
@@ -146,13 +149,13 @@ def stream(made: Made) -> Iterator[Frame]:
 
 
 def _finished(made: Made) -> dict[str, Any]:
-    """Return the response at its end: complete, or cut by its output limit."""
+    """Return the response at its end: complete, or cut by its output limit or by a filter."""
     answer = made.answer
-    is_cut = answer.stop is Stop.LENGTH
-    status = "incomplete" if is_cut else "completed"
+    reason = _CUT.get(answer.stop)
+    status = "completed" if reason is None else "incomplete"
     return _response(made, status) | {
-        "completed_at": None if is_cut else made.created,
-        "incomplete_details": {"reason": "max_output_tokens"} if is_cut else None,
+        "completed_at": made.created if reason is None else None,
+        "incomplete_details": None if reason is None else {"reason": reason},
         "output": [_item(made, status)],
         "usage": {
             "input_tokens": answer.input_tokens,
@@ -283,3 +286,14 @@ def error_frame(problem: Problem) -> Frame:
         "param": problem.param,
     }
     return Frame(data=sse.write("error", msgspec.json.encode(value)))
+
+
+def failed_frame(made: Made, problem: Problem) -> Frame:
+    """Write a ``response.failed`` event; its number says nothing either."""
+    error = {"code": problem.code or "server_error", "message": problem.message}
+    value = {
+        "type": "response.failed",
+        "sequence_number": 0,
+        "response": _response(made, "failed") | {"error": error},
+    }
+    return Frame(data=sse.write("response.failed", msgspec.json.encode(value)))

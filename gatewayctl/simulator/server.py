@@ -10,19 +10,28 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from gatewayctl.simulator import brain, chat_completions, faults, listing, messages, responses
+from gatewayctl.simulator import (
+    brain,
+    chat_completions,
+    faults,
+    listing,
+    messages,
+    plays,
+    responses,
+)
 from gatewayctl.simulator.catalogue import MODELS, SimModel
-from gatewayctl.simulator.faults import Fault, Play
 from gatewayctl.simulator.journal import Ending, Journal, Received
+from gatewayctl.simulator.plays import Fault, Play
 from gatewayctl.simulator.problems import Problem, Refused, invalid
 from gatewayctl.simulator.request import MEDIA_TOKENS, TURN_TOKENS, Ask, Body, gather
+from gatewayctl.simulator.tally import Tally
 from gatewayctl.simulator.tokenizer import count_all
 from gatewayctl.simulator.wire import Frame, Made, Wire
 
@@ -40,9 +49,19 @@ _NO_DELAY_RESET: Final = struct.pack("ii", 1, 0)
 
 
 class Simulator:
-    """A running simulator. Made by ``start``; ``close`` ends it and all its connections."""
+    """A running simulator. Made by ``start``; ``close`` ends it and all its connections.
 
-    def __init__(self, host: str, models: Mapping[str, SimModel] = MODELS) -> None:
+    ``clock`` is what faults of limited duration go by, in seconds; the event loop's unless given.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        models: Mapping[str, SimModel] = MODELS,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self._clock = clock
+        self._tally = Tally()
         self.host = host
         self.port = 0
         self.journal = Journal()
@@ -110,27 +129,27 @@ class Simulator:
             headers=tuple(request.raw_headers),
             body=await request.read(),
             connection=_peer_port(request),
-            at=asyncio.get_running_loop().time(),
+            at=_now(),
         )
         self.journal.requests.append(received)
         path = request.path
         if request.method in ("GET", "HEAD"):
-            received.ending = Ending.WHOLE
+            received.end(Ending.WHOLE, _now())
             anthropic = "anthropic-version" in request.headers
             status, body = listing.reply(path, self._models, anthropic=anthropic)
-            return web.Response(status=status, body=body, content_type=faults.JSON_TYPE)
+            return web.Response(status=status, body=body, content_type=plays.JSON_TYPE)
         wire = messages if path == _COUNT_TOKENS else _WIRES.get(path)
         if wire is None or request.method != "POST":
             problem = Problem(status=404, message=f"Unknown request URL: {request.method} {path}.")
             wire = messages if path.startswith("/v1/messages") else chat_completions
-            return await _perform(request, faults.refusal(wire, problem), received)
+            return await _perform(request, plays.refusal(wire, problem), received)
         try:
             if path == _COUNT_TOKENS:
                 result = await self._count_tokens(received)
             else:
                 result = await self._answer(wire, received)
         except Refused as refused:
-            result = faults.refusal(wire, refused.problem)
+            result = plays.refusal(wire, refused.problem)
         return await _perform(request, result, received)
 
     async def _answer(self, wire: Wire, received: Received) -> Play:
@@ -139,31 +158,39 @@ class Simulator:
         asked_for = faults.parse(received.header(faults.HEADER) or "")
         scripted = self._script.popleft() if self._script else ()
         ask = wire.read(_decoded(received))
+        received.model = ask.model
         name, _, suffix = ask.model.partition("!")
         ask = msgspec.structs.replace(ask, model=name)
         model = self._model(wire, name)
-        active = (*scripted, *asked_for, *faults.parse(suffix), *self._flaky(model, ask))
+        named = (*scripted, *asked_for, *faults.parse(suffix), *self._flaky(model, ask))
+        now = _now() if self._clock is None else self._clock()
+        active = faults.in_force(named, received.model, self._tally, now)
         tokens = await input_tokens(ask)
         _weigh(wire, ask, model, tokens)
         limit = ask.max_output or min(model.max_output, model.window - tokens)
         made = Made(
             ask=ask,
-            answer=brain.answer(ask, tokens, limit=limit, words=faults.words(active)),
+            answer=brain.answer(
+                ask,
+                tokens,
+                limit=limit,
+                words=faults.words(active),
+                filtered=faults.filtered(active),
+            ),
             token=self._token(received.body),
             created=int(time.time()),
         )
         if ask.stream:
-            result = faults.play(wire.stream(made), content_type=faults.SSE_TYPE)
+            result = plays.play(wire.stream(made), content_type=plays.SSE_TYPE)
         else:
             frame = Frame(data=wire.whole(made), content=True)
-            result = faults.play(iter([frame]), content_type=faults.JSON_TYPE)
-        return faults.apply(result, active, wire)
+            result = plays.play(iter([frame]), content_type=plays.JSON_TYPE)
+        return faults.apply(result, active, wire, made)
 
     async def _count_tokens(self, received: Received) -> Play:
         ask = messages.read_countable(_decoded(received))
         self._model(messages, ask.model.partition("!")[0])
-        body = msgspec.json.encode({"input_tokens": await input_tokens(ask)})
-        return faults.play(iter([Frame(data=body)]), content_type=faults.JSON_TYPE)
+        return plays.body(msgspec.json.encode({"input_tokens": await input_tokens(ask)}))
 
     def _model(self, wire: Wire, name: str) -> SimModel:
         model = self._models.get(name)
@@ -191,13 +218,17 @@ class Simulator:
 
 
 async def start(
-    host: str = "127.0.0.1", port: int = 0, models: Iterable[SimModel] = ()
+    host: str = "127.0.0.1",
+    port: int = 0,
+    models: Iterable[SimModel] = (),
+    clock: Callable[[], float] | None = None,
 ) -> Simulator:
     """Start a simulator on a loopback port and return it; 0 picks a free one.
 
-    ``models`` are served besides the catalogue's, under whatever names a client insists on.
+    ``models`` are served besides the catalogue's, under whatever names a client insists on;
+    ``clock`` is for faults of limited duration, see ``Simulator``.
     """
-    simulator = Simulator(host, {**MODELS, **{model.id: model for model in models}})
+    simulator = Simulator(host, {**MODELS, **{model.id: model for model in models}}, clock)
     await simulator.listen(port)
     return simulator
 
@@ -207,6 +238,10 @@ async def input_tokens(ask: Ask) -> int:
     gathered = gather(ask.counted)
     text = await count_all(gathered.texts)
     return text + gathered.media * MEDIA_TOKENS + ask.turns * TURN_TOKENS
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _peer_port(request: web.Request) -> int:
@@ -241,38 +276,41 @@ async def _perform(request: web.Request, play: Play, received: Received) -> web.
     try:
         for step in play.steps:
             if not await _step(request, response, step, received):
-                received.ending = Ending.BROKEN
+                received.end(Ending.BROKEN, _now())
                 return response
         await response.write_eof()
     except ConnectionError:
-        received.ending = Ending.ABANDONED
+        received.end(Ending.ABANDONED, _now())
         return response
     except asyncio.CancelledError:
-        received.ending = Ending.ABANDONED
+        received.end(Ending.ABANDONED, _now())
         raise
-    received.ending = Ending.WHOLE
+    received.end(Ending.WHOLE, _now())
     return response
 
 
 async def _step(
-    request: web.Request, response: web.StreamResponse, step: faults.Step, received: Received
+    request: web.Request, response: web.StreamResponse, step: plays.Step, received: Received
 ) -> bool:
     """Perform one step; return False when it ended the connection."""
     match step:
-        case faults.Head():
+        case plays.Head():
             await response.prepare(request)
-        case faults.Send(frame=frame):
+        case plays.Send(frame=frame):
             received.frames += 1
             await response.write(frame.data)
-        case faults.Wait(seconds=seconds):
+        case plays.Wait(seconds=seconds):
             await asyncio.sleep(seconds)
-        case faults.Hang():
+        case plays.Hang():
             await asyncio.Event().wait()
-        case faults.Close():
+        case plays.Raw(data=data):
+            if request.transport is not None:
+                request.transport.write(data)
+        case plays.Close():
             if request.transport is not None:
                 request.transport.close()
             return False
-        case faults.Reset():
+        case plays.Reset():
             _reset(request)
             return False
     return True

@@ -10,7 +10,7 @@ import msgspec
 
 from gatewayctl.simulator.brain import Answer
 from gatewayctl.simulator.catalogue import SimModel
-from gatewayctl.simulator.problems import Problem
+from gatewayctl.simulator.problems import Problem, Vendor
 from gatewayctl.simulator.request import Ask, Body
 
 
@@ -36,6 +36,11 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
 
 class Wire(Protocol):
     """One wire protocol, as a server speaks it."""
+
+    @property
+    def VENDOR(self) -> Vendor:  # noqa: N802 - a constant of the module
+        """Whose dialect its errors are in."""
+        ...
 
     def read(self, body: Body) -> Ask:
         """Understand a request; raise ``Refused`` when it is malformed."""
@@ -67,4 +72,8 @@ class Wire(Protocol):
 
     def error_frame(self, problem: Problem) -> Frame:
         """Write an error inside a stream."""
+        ...
+
+    def failed_frame(self, made: Made, problem: Problem) -> Frame:
+        """Write the frame that ends a stream as failed, or an error where there is none such."""
         ...
