@@ -1,0 +1,217 @@
+"""How the daemon fares, as JSON: what ``GET /api/status`` answers and ``gatewayctl status`` shows.
+
+Field names are a contract (``schema_version`` 1, docs/attempts.md). Nothing is decided or counted
+here: the parts that are looked at do that.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from gatewayctl import __version__
+from gatewayctl.config.settings import ProviderSettings, Settings
+from gatewayctl.core.model import Auth
+from gatewayctl.registry import told
+from gatewayctl.registry.freshness import SourceStatus
+from gatewayctl.registry.lookup import Registry
+
+SCHEMA_VERSION = 1
+OPEN = "open"
+
+
+class Breaker(msgspec.Struct, frozen=True, kw_only=True):
+    """A breaker that is not closed. ``cause`` says what ``name`` is; ``remaining`` is seconds.
+
+    ``state``: ``open`` while it cools, then ``half_open``, ``probing`` while one attempt tries it.
+    ``failures`` came in a row, the last of them of this ``kind``.
+    """
+
+    cause: str
+    name: str
+    state: str
+    remaining: float
+    failures: int
+    kind: str
+
+
+class LastError(msgspec.Struct, frozen=True, kw_only=True):
+    """The last failure at a provider; ``at`` is in seconds since 1970, ``said`` can be kept."""
+
+    at: float
+    model: str
+    kind: str
+    said: str
+
+
+class Fared(msgspec.Struct, frozen=True, kw_only=True):
+    """How one provider fared since the daemon started; ``origin`` is where it is reached."""
+
+    origin: str
+    breakers: tuple[Breaker, ...] = ()
+    last_error: LastError | None = None
+    calls: int = 0
+    failures: int = 0
+
+
+class ToldError(msgspec.Struct, frozen=True, kw_only=True):
+    """The last failure at a provider as it is told: ``at`` is ISO 8601 UTC."""
+
+    at: str
+    model: str
+    kind: str
+    said: str
+
+
+class ProviderStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One provider; ``has_key`` is None where it takes no key of the gateway's."""
+
+    name: str
+    origin: str
+    auth: str
+    has_key: bool | None
+    breakers: tuple[Breaker, ...]
+    last_error: ToldError | None
+    calls: int
+    failures: int
+
+
+class RegistryStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How fresh what is known of models is."""
+
+    sources: tuple[SourceStatus, ...]
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole status; ``uptime`` is seconds, ``config`` None without a file."""
+
+    schema_version: int = SCHEMA_VERSION
+    version: str
+    url: str
+    pid: int
+    started_at: str
+    uptime: float
+    config: str | None
+    ready: bool
+    degraded: tuple[str, ...]
+    in_flight: int
+    providers: tuple[ProviderStatus, ...]
+    registry: RegistryStatus
+    ledger: dict[str, Any]
+
+
+class Board(Protocol):
+    """How the upstreams fare."""
+
+    def rendered(self, now: float) -> Mapping[str, Fared]:
+        """Return it by provider; ``now`` is a time of the loop's clock."""
+        ...
+
+
+class Degradable(Protocol):
+    """What can fall short."""
+
+    @property
+    def degraded(self) -> str | None:
+        """Say what does not work as it should, None when all does."""
+        ...
+
+
+class Ledger(Degradable, Protocol):
+    """What keeps the records, seen from outside."""
+
+    def state(self) -> msgspec.Struct:
+        """Return how it fares."""
+        ...
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is looked at. ``has_key`` tells whether a provider's credential is at hand."""
+
+    settings: Settings
+    registry: Registry
+    planner: Degradable
+    board: Board
+    ledger: Ledger
+    has_key: Callable[[ProviderSettings], bool]
+
+
+class Status:
+    """Tells how the daemon fares. ``clock`` is the loop's, ``wall`` seconds since 1970."""
+
+    def __init__(self, parts: Parts, clock: Callable[[], float], wall: Callable[[], float]) -> None:
+        self._parts = parts
+        self._clock = clock
+        self._began = clock()
+        self._started_at = _iso(wall())
+        path = parts.settings.path
+        self._config = None if path is None else str(Path(path).absolute())
+
+    async def document(self, url: str, *, unready: str | None, in_flight: int) -> Document:
+        """Return the whole status.
+
+        ``unready`` says why no request is to be sent, ``in_flight`` how many are being answered.
+        Disk is read in a thread: everything else goes on meanwhile.
+        """
+        parts, now = self._parts, self._clock()
+        fared = parts.board.rendered(now)
+        sources = await asyncio.to_thread(
+            told.sources, parts.settings.registry, parts.registry.table, datetime.now(UTC)
+        )
+        keys = await asyncio.to_thread(self._keys)
+        return Document(
+            version=__version__,
+            url=url,
+            pid=os.getpid(),
+            started_at=self._started_at,
+            uptime=round(now - self._began, 3),
+            config=self._config,
+            ready=unready is None,
+            degraded=tuple(self._shortcomings(fared, unready)),
+            in_flight=in_flight,
+            providers=tuple(
+                _provider(each, fared[name], has_key=keys[name])
+                for name, each in parts.settings.providers.items()
+            ),
+            registry=RegistryStatus(sources=sources),
+            ledger=msgspec.to_builtins(parts.ledger.state()),
+        )
+
+    def _keys(self) -> dict[str, bool]:
+        parts = self._parts
+        return {name: parts.has_key(each) for name, each in parts.settings.providers.items()}
+
+    def _shortcomings(self, fared: Mapping[str, Fared], unready: str | None) -> Iterator[str]:
+        """Yield all that keeps the daemon from being at its best, upstreams that cool included."""
+        told = (unready, self._parts.planner.degraded, self._parts.ledger.degraded)
+        yield from (each for each in told if each is not None)
+        # an origin may be several providers'
+        breakers = {each: None for it in fared.values() for each in it.breakers}
+        for each in breakers:
+            if each.state == OPEN:
+                yield f"{each.name} cools for {each.remaining:.0f} s more ({each.kind})"
+
+
+def _provider(settings: ProviderSettings, fared: Fared, *, has_key: bool) -> ProviderStatus:
+    return ProviderStatus(
+        name=settings.provider.name,
+        origin=fared.origin,
+        auth=settings.provider.auth.value,
+        has_key=has_key if settings.provider.auth is Auth.KEY else None,
+        breakers=fared.breakers,
+        last_error=None if fared.last_error is None else _told(fared.last_error),
+        calls=fared.calls,
+        failures=fared.failures,
+    )
+
+
+def _told(error: LastError) -> ToldError:
+    return ToldError(at=_iso(error.at), model=error.model, kind=error.kind, said=error.said)
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
