@@ -17,6 +17,7 @@ from gatewayctl.core.shape import Conversation, Measured, RequestShape
 from gatewayctl.protocols.patch import Layout
 from gatewayctl.protocols.sink import Sink
 from gatewayctl.protocols.sse import BadFrame, SseEvent
+from gatewayctl.protocols.told import Told
 
 __all__ = [
     "BadFrame",  # defined with the parser, raised by every codec
@@ -55,22 +56,44 @@ class WireError(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplyFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a whole (not streamed) reply says. ``error`` is the upstream's message in a 200."""
+    """What a whole (not streamed) reply says. ``told`` is the upstream's error in a 200.
+
+    ``written`` counts the characters of text, reasoning, refusal and tool arguments; ``tier`` is
+    the service tier or the speed, as the reply calls it.
+    """
 
     usage: Usage
-    error: str | None = None
+    told: Told | None = None
+    written: int = 0
+    tier: str | None = None
+
+    @property
+    def error(self) -> str | None:
+        """The words of the upstream's error in a 200."""
+        return None if self.told is None else self.told.words
 
 
 class StreamWatcher(Protocol):
     """The side parser of one stream: told each event once, in order, it never changes any.
 
-    ``usage`` is the sum so far (cumulative deltas replace, never add), ``error`` the message of
-    an upstream's in-stream error, ``error_code`` its machine-readable type or code.
+    ``usage`` is the sum so far (cumulative deltas replace, never add), ``written`` and ``tier``
+    are as in ``ReplyFacts``, so far; ``told`` is the upstream's own in-stream error.
     """
 
     usage: Usage
-    error: str | None
-    error_code: str | None
+    written: int
+    tier: str | None
+    told: Told | None
+
+    @property
+    def error(self) -> str | None:
+        """The words of the in-stream error."""
+        ...
+
+    @property
+    def error_code(self) -> str | None:
+        """Its machine-readable code or type."""
+        ...
 
     def see(self, event: SseEvent) -> Phase:
         """Return what the event means; raise ``BadFrame`` when it is not of the protocol."""

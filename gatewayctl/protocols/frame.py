@@ -3,7 +3,7 @@
 What the values mean belongs to each protocol's ``stream`` and ``response`` modules.
 """
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -18,12 +18,3 @@ def read(decoder: msgspec.json.Decoder[T], data: bytes, what: str) -> T:
         return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadFrame(f"the upstream sent something that is not {what}") from error
-
-
-def error_text(error: Any) -> tuple[str, str | None]:
-    """Return the message of an upstream's error object, and its machine-readable code or type."""
-    if not isinstance(error, dict):
-        return str(error), None
-    code = error.get("code") or error.get("type")
-    message = error.get("message")
-    return str(message or code or "unknown error"), None if code is None else str(code)

@@ -32,7 +32,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One POST to a provider: everything that goes out, and how long each phase may take.
 
     ``headers`` are final (see ``headers.request_headers``); ``stream`` says whether the reply is
-    meant to arrive piece by piece, which decides the timeouts that hold.
+    meant to arrive piece by piece, which decides the timeouts that hold. ``fresh`` sends it on a
+    new connection and on no pooled one: where one of those was dead the others likely are.
     """
 
     provider: ProviderSettings
@@ -41,6 +42,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     stream: bool
     timeouts: Timeouts
+    fresh: bool = False
 
 
 class Reply(Protocol):
@@ -117,23 +119,19 @@ class AiohttpUpstream:
         )
 
     async def send(self, call: Call) -> "AiohttpReply":
-        """Send the call, once more on a fresh connection when a pooled one turns out dead.
-
-        The second sending happens only if the first went out on a connection that had been used
-        before and not one byte of a reply came back on it.
-        """
+        """Send the call once; a pooled connection that turns out dead is a ``stale`` failure."""
         url = URL(call.url, encoded=True)
-        exchange = Exchange(call.timeouts, stream=call.stream)
+        exchange = Exchange(call.timeouts, stream=call.stream, fresh=call.fresh)
         try:
-            try:
-                response = await self._post(call, url, exchange)
-            except FOREIGN:
-                if not exchange.found_stale():
-                    raise
-                exchange = exchange.anew()
-                response = await self._post(call, url, exchange)
+            response = await self._post(call, url, exchange)
         except FOREIGN as error:
-            raise translated(error, url, call.timeouts) from error
+            raise translated(
+                error,
+                url,
+                call.timeouts,
+                connected=exchange.connected,
+                stale=exchange.found_stale(),
+            ) from error
         return AiohttpReply(response, exchange, url)
 
     async def _post(self, call: Call, url: URL, exchange: Exchange) -> aiohttp.ClientResponse:

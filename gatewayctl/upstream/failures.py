@@ -145,6 +145,8 @@ def classify(
         message=f"HTTP {status}: {words}",
         status=status,
         retry_after=_retry_after(headers, told),
+        connecting=status == _PROXY,
+        should_retry=_SHOULD_RETRY.get(headers.get("x-should-retry", "").strip().lower()),
         body=body if _says_error(decoded) else b"",
         content_type=headers.get("Content-Type", ""),
         headers=reply_headers(headers),
@@ -224,6 +226,8 @@ def _unknown_address(told: _Told) -> FailureKind:
 
 
 _NOT_FOUND = 404
+_PROXY = 407
+_SHOULD_RETRY = {"true": True, "false": False}
 _UNSPECIFIC = frozenset({400, 422})
 _BY_CLASS: Mapping[int, FailureKind] = {4: _K.BAD_REQUEST, 5: _K.SERVER_ERROR}
 _BY_STATUS: Mapping[int, FailureKind] = {

@@ -39,11 +39,37 @@ FOREIGN = (aiohttp.ClientError, OSError, PhaseTimeout, HttpProcessingError, Valu
 """What can come out of an exchange besides cancellation; aiohttp's URL errors are ValueErrors."""
 
 
-def translated(error: BaseException, url: URL, timeouts: Timeouts) -> UpstreamFailed:
-    """Return the failure that an exception means for the attempt at ``url``."""
+def translated(
+    error: BaseException,
+    url: URL,
+    timeouts: Timeouts,
+    *,
+    connected: bool = True,
+    stale: bool = False,
+) -> UpstreamFailed:
+    """Return the failure that an exception means for the attempt at ``url``.
+
+    ``connected``: a connection stood; ``stale``: it was a pooled one, dead before the reply.
+    """
     origin = str(url.origin()) if url.absolute else "the provider"
     kind, message = _told(error, origin, timeouts)
-    return UpstreamFailed(Failure(kind=kind, message=message))
+    ours = _unwritten(error)
+    return UpstreamFailed(
+        Failure(
+            kind=kind,
+            message=message,
+            connecting=not connected and not ours,
+            stale=stale and not ours,
+        )
+    )
+
+
+def _unwritten(error: BaseException) -> bool:
+    """Tell a request that cannot be written from one that met something.
+
+    Refused certificates are ``ValueError`` too, by inheritance.
+    """
+    return isinstance(error, ValueError) and not isinstance(error, ssl.SSLError)
 
 
 def _told(error: BaseException, origin: str, timeouts: Timeouts) -> tuple[FailureKind, str]:

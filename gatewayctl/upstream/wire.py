@@ -1,8 +1,8 @@
 """Connections that know their past: whether they were used before, whether a reply has begun.
 
-aiohttp re-sends only idempotent requests over a dead pooled connection, and everything here is a
-POST. What is missing for doing so safely, and for a time limit on the reply's head that starts
-when the connection stands, is added to its connector here and nowhere else.
+aiohttp says neither that a request died with a pooled connection, which tells nothing of the
+upstream, nor does it limit the wait for a reply's head from the moment the connection stands. Both
+are added to its connector here and nowhere else.
 """
 
 import asyncio
@@ -75,7 +75,7 @@ class Pool(aiohttp.TCPConnector):
             if not isinstance(wire, Wire):
                 raise TypeError(f"unexpected connection {wire!r}")
             if not (exchange.fresh and wire.uses):
-                exchange.connected(wire)
+                exchange.use(wire)
                 return connection
             connection.close()
 
@@ -87,19 +87,12 @@ class Exchange:
     ran out. ``connect`` is enforced by the connector, through ``client_timeout``.
     """
 
-    def __init__(
-        self,
-        timeouts: Timeouts,
-        *,
-        stream: bool,
-        fresh: bool = False,
-        started: float | None = None,
-    ) -> None:
+    def __init__(self, timeouts: Timeouts, *, stream: bool, fresh: bool = False) -> None:
         self.timeouts = timeouts
         self.fresh = fresh
         self._stream = stream
-        self._started = asyncio.get_running_loop().time() if started is None else started
-        self._total = Phase("no whole reply", timeouts.total, self._started + timeouts.total)
+        started = asyncio.get_running_loop().time()
+        self._total = Phase("no whole reply", timeouts.total, started + timeouts.total)
         self._wire: Wire | None = None
         self._reused = False
         self._phase = Phase() if stream else self._total
@@ -113,11 +106,12 @@ class Exchange:
             total=None, connect=self.timeouts.connect, ceil_threshold=math.inf
         )
 
-    def anew(self) -> "Exchange":
-        """Return the same exchange for a second sending, on a fresh connection, same deadline."""
-        return Exchange(self.timeouts, stream=self._stream, fresh=True, started=self._started)
+    @property
+    def connected(self) -> bool:
+        """Whether a connection stood: whatever fails before it says that nothing is reached."""
+        return self._wire is not None
 
-    def connected(self, wire: Wire) -> None:
+    def use(self, wire: Wire) -> None:
         """Take note of the connection; from now on the wait for the head is limited."""
         self._wire = wire
         self._reused = wire.uses > 0

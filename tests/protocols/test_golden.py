@@ -51,10 +51,11 @@ def test_everything_that_counts_is_measured_and_nothing_else(case: Case) -> None
 
 @golden
 def test_the_watcher_reads_phases_usage_and_errors(case: Case) -> None:
-    """Each event means what it should, and the usage is the last one told."""
+    """Each event means what it should; the usage and the tier are the last ones told."""
     watcher = CODECS[case.protocol].watcher(usage_requested=True)
     assert [watcher.see(event) for event in case.events] == case.phases
     assert msgspec.to_builtins(watcher.usage) == case.expected["usage"]
+    assert (watcher.written, watcher.tier) == (case.expected["written"], case.expected["tier"])
     assert (watcher.error, watcher.error_code) == (
         case.expected["error"],
         case.expected["error_code"],
@@ -81,6 +82,9 @@ def test_a_whole_reply_meters_the_same_as_the_stream(case: Case) -> None:
     assert facts.error == case.expected["reply_error"]
     if facts.error is None:
         assert msgspec.to_builtins(facts.usage) == case.expected["usage"]
+        assert facts.tier == case.expected["tier"]
+        spaces = case.stream.count(b'\\": ')  # arguments that come as JSON are counted compactly
+        assert 0 <= case.expected["written"] - facts.written <= spaces
 
 
 @golden

@@ -175,7 +175,7 @@ def test_a_responses_event_is_content_when_it_says_something(
         (CHAT, {"choices": [], "error": {"type": "t"}}, "t", "t"),
         (RESPONSES, {"type": "error", "code": "c", "message": "m"}, "m", "c"),
         (RESPONSES, {"type": "error", "error": {"code": "c", "message": "m"}}, "m", "c"),
-        (RESPONSES, {"type": "response.failed", "response": {}}, "response.failed", None),
+        (RESPONSES, {"type": "response.failed", "response": {}}, "the response failed", None),
         (MESSAGES, {"type": "error", "error": {"type": "t", "message": "m"}}, "m", "t"),
     ],
 )

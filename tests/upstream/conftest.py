@@ -35,6 +35,7 @@ def _call(
     stream: bool = False,
     provider: ProviderSettings | None = None,
     sent: tuple[tuple[str, str], ...] = (("content-type", "application/json"),),
+    fresh: bool = False,
     **timeouts: float | None,
 ) -> Call:
     return Call(
@@ -43,6 +44,7 @@ def _call(
         headers=sent,
         body=body,
         stream=stream,
+        fresh=fresh,
         timeouts=Timeouts(**timeouts),  # type: ignore[arg-type]  # tests name real phases
     )
 

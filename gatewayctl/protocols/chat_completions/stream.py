@@ -8,23 +8,23 @@ from typing import Any
 
 import msgspec
 
-from gatewayctl.core.events import Phase, Usage
-from gatewayctl.protocols import frame
-from gatewayctl.protocols.chat_completions import wire
-from gatewayctl.protocols.chat_completions.response import read_usage
+from gatewayctl.core.events import Phase
+from gatewayctl.protocols import frame, metering
+from gatewayctl.protocols.chat_completions import response, wire
 from gatewayctl.protocols.sse import SseEvent
+from gatewayctl.protocols.watching import Watching
 
-_CHUNK = msgspec.json.Decoder(wire.Chunk)
+_CHUNK = msgspec.json.Decoder(wire.Reply)
+_ANY = msgspec.json.Decoder(Any)
 
 
-class ChatCompletionsWatcher:
+class ChatCompletionsWatcher(Watching):
     """Sees each event of one stream once, in order."""
 
     def __init__(self, *, usage_requested: bool) -> None:
-        self.usage = Usage()
-        self.error: str | None = None
-        self.error_code: str | None = None
+        super().__init__()
         self._usage_requested = usage_requested
+        self._counts: dict[str, int] = {}
 
     def see(self, event: SseEvent) -> Phase:
         """Return what the event means; raise ``BadFrame`` when it is no chunk."""
@@ -33,26 +33,31 @@ class ChatCompletionsWatcher:
         if event.data == b"[DONE]" or event.data.strip() == b"[DONE]":
             return Phase.TERMINAL
         chunk = _read(event.data)
-        if chunk.usage is not None:
-            self.usage = read_usage(chunk.usage)
-        if chunk.error:
-            self.error, self.error_code = frame.error_text(chunk.error)
-            return Phase.ERROR
+        self.tier = metering.tier(chunk.service_tier, self.tier)
+        if counts := response.counted(chunk):
+            self._counts = metering.newer(self._counts, counts)
+            self.usage = metering.inclusive(self._counts)
+        says = False
         for choice in chunk.choices or ():
             if choice.delta is not None and _has_content(choice.delta):
-                return Phase.CONTENT
-        return Phase.LIFECYCLE
+                self.written += response.length(choice.delta)
+                says = True
+        if (error := response.error_of(chunk)) is not None:
+            return self._fails(error)
+        if event.event == "error":
+            return self._fails(frame.read(_ANY, event.data, "an error event"))
+        return Phase.CONTENT if says else Phase.LIFECYCLE
 
     def release(self, event: SseEvent) -> bytes:
         """Return the event's bytes; none for a usage chunk the client did not ask for."""
         if self._usage_requested or b'"usage"' not in event.data:
             return event.raw
         chunk = _read(event.data)
-        withheld = chunk.usage is not None and not chunk.choices and not chunk.error
-        return b"" if withheld else event.raw
+        alone = not chunk.choices and response.error_of(chunk) is None
+        return b"" if chunk.usage is not None and alone else event.raw
 
 
-def _read(data: bytes) -> wire.Chunk:
+def _read(data: bytes) -> wire.Reply:
     return frame.read(_CHUNK, data, "a chat completion chunk")
 
 
@@ -62,11 +67,7 @@ def _has_content(delta: wire.Delta) -> bool:
         return True
     if delta.audio or (delta.function_call and _calls(delta.function_call)):
         return True
-    return bool(delta.tool_calls) and any(_calls(call) for call in _listed(delta.tool_calls))
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+    return any(_calls(call) for call in response.listed(delta.tool_calls))
 
 
 def _calls(call: Any) -> bool:

@@ -88,28 +88,6 @@ class Request(msgspec.Struct):
     modalities: list[str] | None = None
 
 
-class PromptDetails(msgspec.Struct):
-    """What ``prompt_tokens`` consists of."""
-
-    cached_tokens: int | None = None
-
-
-class CompletionDetails(msgspec.Struct):
-    """What ``completion_tokens`` consists of."""
-
-    reasoning_tokens: int | None = None
-
-
-class Usage(msgspec.Struct):
-    """Metered tokens; ``prompt_cache_hit_tokens`` is DeepSeek's name for cached tokens."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: PromptDetails | None = None
-    completion_tokens_details: CompletionDetails | None = None
-    prompt_cache_hit_tokens: int | None = None
-
-
 class Delta(msgspec.Struct):
     """What one chunk adds. Untyped where servers differ: only emptiness matters here."""
 
@@ -123,22 +101,27 @@ class Delta(msgspec.Struct):
 
 
 class Choice(msgspec.Struct):
-    """One choice of a chunk."""
+    """One choice of a chunk (``delta``) or of a whole reply (``message``).
+
+    ``usage`` is where Moonshot puts a stream's; ``error`` where OpenRouter puts a choice's own.
+    """
 
     delta: Delta | None = None
-
-
-class Chunk(msgspec.Struct):
-    """One event of a stream."""
-
-    choices: list[Choice] | None = None
-    usage: Usage | None = None
+    message: Delta | None = None
+    finish_reason: Any = None
+    usage: Any = None
     error: Any = None
 
 
 class Reply(msgspec.Struct):
-    """A whole reply."""
+    """A whole reply, or one event of a stream.
 
-    choices: list[dict[str, msgspec.Raw]] | None = None
-    usage: Usage | None = None
+    ``x_groq`` holds Groq's usage and error of a stream, ``timings`` what llama.cpp counted.
+    """
+
+    choices: list[Choice] | None = None
+    usage: Any = None
     error: Any = None
+    service_tier: Any = None
+    x_groq: Any = None
+    timings: Any = None

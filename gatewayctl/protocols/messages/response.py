@@ -1,60 +1,78 @@
-"""Whole Messages replies: usage, and an error that came with a 200."""
+"""Whole Messages replies: usage, what was written, and an error that came with a 200."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
 from gatewayctl.core.events import Usage
-from gatewayctl.protocols import frame
+from gatewayctl.protocols import frame, metering
 from gatewayctl.protocols.codec import ReplyFacts
 from gatewayctl.protocols.messages import wire
 from gatewayctl.protocols.sse import BadFrame
+from gatewayctl.protocols.told import told
 
 _REPLY = msgspec.json.Decoder(wire.Reply)
+
+_USAGE: metering.Places = {
+    "input": (("input_tokens",),),
+    "cached": (("cache_read_input_tokens",),),
+    "writes": (("cache_creation_input_tokens",),),
+    "short": (("cache_creation", "ephemeral_5m_input_tokens"),),
+    "long": (("cache_creation", "ephemeral_1h_input_tokens"),),
+    "output": (("output_tokens",),),
+    "reasoning": (("output_tokens_details", "thinking_tokens"),),
+}
 
 
 def read(body: bytes) -> ReplyFacts:
     """Read a whole reply; raise ``BadFrame`` when it is none."""
     reply = frame.read(_REPLY, body, "a message")
-    usage = merged(Usage(), reply.usage)
-    if reply.type == "error" or reply.error:
-        return ReplyFacts(usage=usage, error=frame.error_text(reply.error)[0])
-    if reply.content is None:
+    failed = bool(reply.type == "error" or reply.error)
+    if not failed and reply.content is None:
         raise BadFrame("the reply has no content")
-    return ReplyFacts(usage=usage)
-
-
-def merged(known: Usage, told: wire.Usage | None) -> Usage:
-    """Return the usage after another cumulative report of it: figures replace, never add.
-
-    A later 0 or null never overwrites: some servers report the input at the start alone.
-    """
-    if told is None:
-        return known
-    short, long = _cache_writes(known, told)
-    details = told.output_tokens_details
-    return Usage(
-        input=told.input_tokens or _known(known.input, told.input_tokens),
-        input_cache_read=told.cache_read_input_tokens
-        or _known(known.input_cache_read, told.cache_read_input_tokens),
-        input_cache_write_5m=short or _known(known.input_cache_write_5m, short),
-        input_cache_write_1h=long or _known(known.input_cache_write_1h, long),
-        output=told.output_tokens or _known(known.output, told.output_tokens),
-        reasoning_output=(details and details.thinking_tokens) or known.reasoning_output,
+    return ReplyFacts(
+        usage=usage_of(counted(reply.usage)),
+        told=told(reply.error) if failed else None,
+        written=sum(length(block) for block in reply.content or ()),
+        tier=tier(reply.usage),
     )
 
 
-def _known(known: int | None, told: int | None) -> int | None:
-    return told if known is None else known
+def counted(usage: Any) -> dict[str, int]:
+    """Return the figures of a usage object."""
+    return metering.counts(_USAGE, usage)
 
 
-def _cache_writes(known: Usage, told: wire.Usage) -> tuple[int | None, int | None]:
-    """Return the tokens written to the 5-minute and the 1-hour cache.
+def usage_of(counts: Mapping[str, int]) -> Usage:
+    """Return the usage; ``input_tokens`` does not include the cache's.
 
-    Where only their sum is told, what is known of the 1-hour cache is taken off it.
+    Where only the sum of the cache writes is told, they are of the usual, short kind.
     """
-    split = told.cache_creation
-    if split is not None:
-        return split.ephemeral_5m_input_tokens, split.ephemeral_1h_input_tokens
-    total = told.cache_creation_input_tokens
-    if total is None:
-        return None, None
-    return max(0, total - (known.input_cache_write_1h or 0)), None
+    short, long = counts.get("short"), counts.get("long")
+    if (writes := counts.get("writes")) is not None:
+        short = max(short or 0, writes - (long or 0))
+    return Usage(
+        input=counts.get("input"),
+        input_cache_read=counts.get("cached"),
+        input_cache_write_5m=short,
+        input_cache_write_1h=long,
+        output=counts.get("output"),
+        reasoning_output=counts.get("reasoning"),
+    )
+
+
+def tier(usage: Any) -> str | None:
+    """Return the speed, where it is not the standard one, else the service tier."""
+    if not isinstance(usage, dict):
+        return None
+    speed = usage.get("speed")
+    return metering.tier(None if speed == "standard" else speed, usage.get("service_tier"), speed)
+
+
+def length(block: wire.ContentBlock | wire.Delta) -> int:
+    """Return the characters of text, thinking and tool input that a block or a delta says."""
+    texts = metering.characters(block.text) + metering.characters(block.thinking)
+    if isinstance(block, wire.Delta):
+        return texts + metering.arguments(block.partial_json) + metering.characters(block.content)
+    return texts + metering.arguments(block.input)

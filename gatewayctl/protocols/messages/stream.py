@@ -3,13 +3,15 @@
 ``message_stop`` alone proves that the answer is whole.
 """
 
+from typing import Any
+
 import msgspec
 
-from gatewayctl.core.events import Phase, Usage
-from gatewayctl.protocols import frame
-from gatewayctl.protocols.messages import wire
-from gatewayctl.protocols.messages.response import merged
+from gatewayctl.core.events import Phase
+from gatewayctl.protocols import frame, metering
+from gatewayctl.protocols.messages import response, wire
 from gatewayctl.protocols.sse import SseEvent
+from gatewayctl.protocols.watching import Watching
 
 _EVENT = msgspec.json.Decoder(wire.Event)
 _EVENT_TYPE = msgspec.json.Decoder(wire.EventType)
@@ -19,13 +21,12 @@ _KNOWN = frozenset(
 )
 
 
-class MessagesWatcher:
+class MessagesWatcher(Watching):
     """Sees each event of one stream once, in order."""
 
     def __init__(self) -> None:
-        self.usage = Usage()
-        self.error: str | None = None
-        self.error_code: str | None = None
+        super().__init__()
+        self._counts: dict[str, int] = {}
 
     def see(self, event: SseEvent) -> Phase:
         """Return what the event means; raise ``BadFrame`` when it is not of the protocol."""
@@ -34,23 +35,33 @@ class MessagesWatcher:
         read = _read(event)
         match read.type or event.event:
             case "content_block_delta":
-                return Phase.CONTENT if _adds(read.delta) else Phase.LIFECYCLE
+                return self._says(read.delta, says=_adds(read.delta))
             case "content_block_start":
-                return Phase.CONTENT if _begins(read.content_block) else Phase.LIFECYCLE
+                return self._says(read.content_block, says=_begins(read.content_block))
             case "message_start":
-                self.usage = merged(self.usage, read.message.usage if read.message else None)
+                self._metered(read.message.usage if read.message else None)
             case "message_delta":
-                self.usage = merged(self.usage, read.usage)
+                self._metered(read.usage)
             case "message_stop":
                 return Phase.TERMINAL
             case "error":
-                self.error, self.error_code = frame.error_text(read.error)
-                return Phase.ERROR
+                return self._fails(read.error)
         return Phase.LIFECYCLE
 
     def release(self, event: SseEvent) -> bytes:
         """Return the event's bytes."""
         return event.raw
+
+    def _says(self, part: wire.Delta | wire.ContentBlock | None, *, says: bool) -> Phase:
+        if part is None or not says:
+            return Phase.LIFECYCLE
+        self.written += response.length(part)
+        return Phase.CONTENT
+
+    def _metered(self, usage: Any) -> None:
+        self._counts = metering.newer(self._counts, response.counted(usage))
+        self.usage = response.usage_of(self._counts)
+        self.tier = response.tier(usage) or self.tier
 
 
 def _read(event: SseEvent) -> wire.Event:

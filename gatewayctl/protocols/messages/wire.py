@@ -85,34 +85,10 @@ class Request(msgspec.Struct):
     output_format: Format | None = None
 
 
-class CacheCreation(msgspec.Struct):
-    """Tokens written to the cache, by how long they stay."""
-
-    ephemeral_5m_input_tokens: int | None = None
-    ephemeral_1h_input_tokens: int | None = None
-
-
-class OutputDetails(msgspec.Struct):
-    """What ``output_tokens`` consists of."""
-
-    thinking_tokens: int | None = None
-
-
-class Usage(msgspec.Struct):
-    """Metered tokens: ``input_tokens`` does not include the cache's."""
-
-    input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    cache_creation: CacheCreation | None = None
-    output_tokens: int | None = None
-    output_tokens_details: OutputDetails | None = None
-
-
 class Started(msgspec.Struct):
     """The message of ``message_start``."""
 
-    usage: Usage | None = None
+    usage: Any = None
 
 
 class Delta(msgspec.Struct):
@@ -134,6 +110,7 @@ class ContentBlock(msgspec.Struct):
     thinking: Any = None
     data: Any = None
     content: Any = None
+    input: Any = None
 
 
 class Event(msgspec.Struct):
@@ -143,7 +120,7 @@ class Event(msgspec.Struct):
     message: Started | None = None
     delta: Delta | None = None
     content_block: ContentBlock | None = None
-    usage: Usage | None = None
+    usage: Any = None
     error: Any = None
 
 
@@ -157,6 +134,6 @@ class Reply(msgspec.Struct):
     """A whole reply, an error among them."""
 
     type: str
-    content: list[dict[str, msgspec.Raw]] | None = None
-    usage: Usage | None = None
+    content: list[ContentBlock] | None = None
+    usage: Any = None
     error: Any = None

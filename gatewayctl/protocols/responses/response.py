@@ -1,37 +1,55 @@
-"""Whole Responses replies: usage, and an error that came with a 200."""
+"""Whole Responses replies: usage, what was written, and an error that came with a 200."""
+
+from typing import Any
 
 import msgspec
 
-from gatewayctl.core.events import Usage
-from gatewayctl.protocols import frame
+from gatewayctl.protocols import frame, metering
 from gatewayctl.protocols.codec import ReplyFacts
 from gatewayctl.protocols.responses import wire
 from gatewayctl.protocols.sse import BadFrame
+from gatewayctl.protocols.told import told
 
 _REPLY = msgspec.json.Decoder(wire.Response)
+_ITEM = msgspec.json.Decoder(dict[str, Any])
+
+_USAGE: metering.Places = {
+    "total": (("input_tokens",),),
+    "cached": (("input_tokens_details", "cached_tokens"),),
+    "written": (("input_tokens_details", "cache_write_tokens"),),
+    "long": (("input_tokens_details", "cache_write_tokens_details", "ttl_12h_tokens"),),
+    "audio": (("input_tokens_details", "audio_tokens"),),
+    "image": (("input_tokens_details", "image_tokens"),),
+    "output": (("output_tokens",),),
+    "reasoning": (("output_tokens_details", "reasoning_tokens"),),
+}
 
 
 def read(body: bytes) -> ReplyFacts:
     """Read a whole reply; raise ``BadFrame`` when it is none."""
     reply = frame.read(_REPLY, body, "a response")
-    usage = read_usage(reply.usage)
-    if reply.error or reply.status == "failed":
-        return ReplyFacts(usage=usage, error=frame.error_text(reply.error or "failed")[0])
-    if reply.output is None:
+    failed = bool(reply.error or reply.status == "failed")
+    if not failed and reply.output is None:
         raise BadFrame("the reply has no output")
-    return ReplyFacts(usage=usage)
-
-
-def read_usage(usage: wire.Usage | None) -> Usage:
-    """Return the usage in disjoint dimensions: cached tokens are inside ``input_tokens``."""
-    if usage is None:
-        return Usage()
-    cached = usage.input_tokens_details.cached_tokens if usage.input_tokens_details else None
-    total = usage.input_tokens
-    output = usage.output_tokens_details
-    return Usage(
-        input=total if total is None else max(0, total - (cached or 0)),
-        input_cache_read=cached,
-        output=usage.output_tokens,
-        reasoning_output=output.reasoning_tokens if output else None,
+    items = (frame.read(_ITEM, bytes(item), "an output item") for item in reply.output or ())
+    return ReplyFacts(
+        usage=metering.inclusive(counted(reply.usage)),
+        told=told(reply.error or FAILED) if failed else None,
+        written=sum(map(length, items)),
+        tier=metering.tier(reply.service_tier),
     )
+
+
+def counted(usage: Any) -> dict[str, int]:
+    """Return the figures of a usage object; cached tokens are inside ``input_tokens``."""
+    return metering.counts(_USAGE, usage)
+
+
+def length(item: dict[str, Any]) -> int:
+    """Return the characters of text, reasoning, refusal and tool arguments of an output item."""
+    texts = metering.characters(item.get("content")) + metering.characters(item.get("summary"))
+    return texts + sum(metering.arguments(item.get(name)) for name in ("arguments", "input"))
+
+
+FAILED = "the response failed"
+"""What a failed response says that tells no error."""

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
-from gatewayctl.core.events import Phase, Usage
-from gatewayctl.protocols import frame
-from gatewayctl.protocols.responses import wire
-from gatewayctl.protocols.responses.response import read_usage
+from gatewayctl.core.events import Phase
+from gatewayctl.protocols import frame, metering
+from gatewayctl.protocols.responses import response, wire
 from gatewayctl.protocols.sse import SseEvent
+from gatewayctl.protocols.watching import Watching
 
 _EVENT = msgspec.json.Decoder(wire.Event)
 _EVENT_TYPE = msgspec.json.Decoder(wire.EventType)
@@ -21,9 +21,10 @@ _KNOWN = frozenset(
     | {"response.output_item.added", "response.output_item.done"}
 )
 _TERMINAL = frozenset({"response.completed", "response.incomplete"})
+_NO_TEXT = frozenset({"response.audio.delta", "response.output_audio.delta"})
 
 
-class ResponsesWatcher:
+class ResponsesWatcher(Watching):
     """Sees each event of one stream once, in order.
 
     ``response`` is what the stream last told of itself, ``sequence_number`` the last event's:
@@ -31,11 +32,12 @@ class ResponsesWatcher:
     """
 
     def __init__(self) -> None:
-        self.usage = Usage()
-        self.error: str | None = None
-        self.error_code: str | None = None
+        super().__init__()
         self.response = wire.Response()
         self.sequence_number = -1
+        self._counts: dict[str, int] = {}
+        self._deltas = 0  # characters that deltas added …
+        self._items = 0  # … and those of whole items, for servers that send no deltas
 
     def see(self, event: SseEvent) -> Phase:
         """Return what the event means; raise ``BadFrame`` when it is not of the protocol."""
@@ -46,32 +48,42 @@ class ResponsesWatcher:
         if read.sequence_number is not None:
             self.sequence_number = read.sequence_number
         if read.response is not None:
-            self._told(read.response)
+            self._said(read.response)
         if name in _TERMINAL:
             return Phase.TERMINAL
         if name == "response.failed":
             failed = read.response.error if read.response else None
-            self.error, self.error_code = frame.error_text(failed or "response.failed")
-            return Phase.ERROR
+            return self._fails(failed or response.FAILED)
         if name == "error":
-            told = read.error or {"code": read.code, "message": read.message}
-            self.error, self.error_code = frame.error_text(told)
-            return Phase.ERROR
-        return Phase.CONTENT if _has_content(name, read) else Phase.LIFECYCLE
+            bare = {"code": read.code, "message": read.message}
+            return self._fails(read.error or bare)
+        if not _has_content(name, read):
+            return Phase.LIFECYCLE
+        self._wrote(name, read)
+        return Phase.CONTENT
 
     def release(self, event: SseEvent) -> bytes:
         """Return the event's bytes."""
         return event.raw
 
-    def _told(self, response: wire.Response) -> None:
+    def _said(self, told: wire.Response) -> None:
         # Not its output: that may be the whole answer, and nobody asks for it again.
         self.response = wire.Response(
-            id=response.id or self.response.id,
-            created_at=response.created_at or self.response.created_at,
-            model=response.model or self.response.model,
+            id=told.id or self.response.id,
+            created_at=told.created_at or self.response.created_at,
+            model=told.model or self.response.model,
         )
-        if response.usage is not None:
-            self.usage = read_usage(response.usage)
+        self.tier = metering.tier(told.service_tier, self.tier)
+        if counts := response.counted(told.usage):
+            self._counts = metering.newer(self._counts, counts)
+            self.usage = metering.inclusive(self._counts)
+
+    def _wrote(self, name: str, event: wire.Event) -> None:
+        if name.endswith(".delta") and name not in _NO_TEXT:
+            self._deltas += metering.characters(event.delta)
+        elif name == "response.output_item.done" and event.item is not None:
+            self._items += response.length(event.item)
+        self.written = max(self._deltas, self._items)
 
 
 def _read(event: SseEvent) -> wire.Event:

@@ -73,27 +73,6 @@ class Request(msgspec.Struct):
     prompt: dict[str, Any] | None = None
 
 
-class InputDetails(msgspec.Struct):
-    """What ``input_tokens`` consists of."""
-
-    cached_tokens: int | None = None
-
-
-class OutputDetails(msgspec.Struct):
-    """What ``output_tokens`` consists of."""
-
-    reasoning_tokens: int | None = None
-
-
-class Usage(msgspec.Struct):
-    """Metered tokens."""
-
-    input_tokens: int | None = None
-    input_tokens_details: InputDetails | None = None
-    output_tokens: int | None = None
-    output_tokens_details: OutputDetails | None = None
-
-
 class Response(msgspec.Struct):
     """A response: a whole reply, or what an event tells of it so far."""
 
@@ -101,8 +80,9 @@ class Response(msgspec.Struct):
     created_at: float | None = None
     model: str | None = None
     status: str | None = None
-    output: list[dict[str, msgspec.Raw]] | None = None
-    usage: Usage | None = None
+    output: list[msgspec.Raw] | None = None
+    usage: Any = None
+    service_tier: Any = None
     error: Any = None
 
 
