@@ -12,12 +12,22 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from platformdirs.unix import Unix
+
 from gatewayctl.core.errors import StorageFailed
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 LOCK_TIMEOUT = 10.0
 _LOCK_POLL = 0.05
+
+
+def usual_state_folder() -> Path:
+    """Return the state folder: XDG's on Linux and macOS, under %LOCALAPPDATA% on Windows."""
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA")
+        return (Path(base) if base else Path.home() / "AppData" / "Local") / "gatewayctl" / "State"
+    return Unix("gatewayctl").user_state_path
 
 
 def read_bytes(path: Path) -> bytes | None:
@@ -38,6 +48,15 @@ def make_folder(path: Path) -> None:
             folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
     except OSError as error:
         raise _failed("make the folder", path, error) from error
+
+
+def make_private(path: Path) -> None:
+    """Make an empty file, private to the user, and its folder; an existing one is left as is."""
+    make_folder(path.parent)
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE))
+    except OSError as error:
+        raise _failed("open", path, error) from error
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -109,6 +128,49 @@ def locked(path: Path, *, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
             _unlock(handle)
     finally:
         os.close(handle)
+
+
+def try_hold(path: Path) -> int | None:
+    """Take the lock file ``path`` for as long as this process lives, or until ``let_go``.
+
+    Returns its handle, None when somebody else holds it. Raises StorageFailed when there is no
+    locking here.
+    """
+    make_folder(path.parent)
+    handle = -1
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE)
+        # whoever held it may have removed the file between the two steps: then the lock is of none
+        if _try_lock(handle) and is_at(handle, path):
+            return handle
+    except OSError as error:
+        if handle >= 0:
+            os.close(handle)
+        raise _failed("lock", path, error) from error
+    os.close(handle)
+    return None
+
+
+def let_go(handle: int, *, remove: Path | None = None) -> None:
+    """Give back what ``try_hold`` took, and remove the lock file where its path is given."""
+    if remove is None:
+        os.close(handle)
+        return
+    # removed while it is held, so that nobody locks a file that is about to vanish
+    with contextlib.suppress(OSError):
+        remove.unlink()
+    os.close(handle)
+    if sys.platform == "win32":  # which removes no open file
+        with contextlib.suppress(OSError):
+            remove.unlink()
+
+
+def is_at(handle: int, path: Path) -> bool:
+    """Tell whether ``path`` still names the open file: nobody removed it or put another there."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except OSError:
+        return False
 
 
 if sys.platform == "win32":

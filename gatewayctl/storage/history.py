@@ -6,14 +6,23 @@ why one cannot be read. What a killed daemon left in its journal is not in the d
 ``recovery.recover`` or the next start of a daemon puts it there.
 """
 
+import contextlib
+import itertools
+import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Final
 
 import msgspec
 
+from gatewayctl.core.errors import StorageFailed
+from gatewayctl.storage import sqlite, tables
 from gatewayctl.storage.records import Metered, Outcome
 
 FOLLOWED = 500
 """How many requests one call of ``newer`` returns at most."""
+_NAMED: Final = 10
+_FAILED: Final = "outcome IS NOT NULL AND outcome <> 'answered'"
 
 
 class LoggedAttempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,17 +102,28 @@ def requests(
 
     ``failed``: only what ended without an answer. ``since``: only what came at that time or later.
     """
-    raise NotImplementedError
+    condition = _FAILED if failed else "TRUE"
+    query = f"{condition} AND at >= ? ORDER BY at DESC, request DESC LIMIT ?"
+    with _opened(folder) as connection:
+        return _load(connection, query, (0.0 if since is None else since, limit))
 
 
 def request(folder: Path, given: str) -> LoggedRequest | Ambiguous | None:
     """Return the request whose id is ``given``, or the only one whose id begins with it."""
-    raise NotImplementedError
+    with _opened(folder) as connection:
+        if found := _load(connection, "request = ?", (given,)):
+            return found[0]
+        query = "substr(request, 1, ?) = ? ORDER BY at DESC LIMIT ?"
+        found = _load(connection, query, (len(given), given, _NAMED))
+    if len(found) > 1:
+        return Ambiguous(requests=tuple(each.request for each in found))
+    return found[0] if found else None
 
 
 def latest(folder: Path) -> Cursor:
     """Return the cursor behind everything that has ended so far."""
-    raise NotImplementedError
+    with _opened(folder) as connection:
+        return _end(connection)
 
 
 def newer(
@@ -112,6 +132,79 @@ def newer(
     """Return what ended after the cursor, in the order it did, and the cursor behind it.
 
     Each request is returned once, at its end, whichever daemon served it. At most ``FOLLOWED`` are;
-    the next call returns the rest.
+    the next call returns the rest. Of another ledger than the cursor's, everything is newer.
     """
-    raise NotImplementedError
+    with _opened(folder) as connection:
+        end = _end(connection)
+        start = cursor.closed if cursor.ledger == end.ledger else 0
+        condition = _FAILED if failed else "TRUE"
+        query = f"{condition} AND closed > 0 AND closed > ? AND closed <= ? ORDER BY closed LIMIT ?"
+        found = _load(connection, query, (start, end.closed, FOLLOWED))
+        if len(found) == FOLLOWED:
+            last = connection.execute(
+                "SELECT closed FROM requests WHERE request = ?", (found[-1].request,)
+            ).fetchone()
+            end = msgspec.structs.replace(end, closed=last[0])
+    return found, end
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[sqlite3.Connection]:
+    """Open the ledger for one reading, all of it as of one moment; an empty one if none is there.
+
+    Every error of SQLite becomes StorageFailed.
+    """
+    path = folder / tables.DATABASE
+    try:
+        connection = sqlite.open_reading(path, len(tables.MIGRATIONS))
+        if connection is None:
+            connection = sqlite3.connect(":memory:", isolation_level=None)
+            for statement in itertools.chain.from_iterable(tables.MIGRATIONS):
+                connection.execute(statement)
+            connection.execute("UPDATE identity SET ledger = ''")
+        with contextlib.closing(connection):
+            connection.row_factory = sqlite3.Row
+            connection.execute("BEGIN")
+            yield connection
+    except (sqlite3.Error, OSError) as error:
+        raise StorageFailed(f"cannot read {path}: {error}") from error
+
+
+def _end(connection: sqlite3.Connection) -> Cursor:
+    row = connection.execute(
+        "SELECT (SELECT ledger FROM identity),"
+        " (SELECT coalesce(max(closed), 0) FROM requests WHERE closed > 0)"
+    ).fetchone()
+    return Cursor(ledger=row[0], closed=row[1])
+
+
+def _load(
+    connection: sqlite3.Connection, condition: str, values: tuple[float | str, ...]
+) -> tuple[LoggedRequest, ...]:
+    """Return the requests that a condition of ours selects, with attempts and decision."""
+    rows = connection.execute(f"SELECT * FROM requests WHERE {condition}", values)  # noqa: S608
+    return tuple(_logged(connection, row) for row in rows.fetchall())
+
+
+def _logged(connection: sqlite3.Connection, row: sqlite3.Row) -> LoggedRequest:
+    request = (row["request"],)
+    attempts = connection.execute(
+        "SELECT * FROM attempts WHERE request = ? ORDER BY number", request
+    )
+    decision = connection.execute(
+        "SELECT body FROM decisions WHERE request = ?", request
+    ).fetchone()
+    values = dict(row) | {
+        "attempts": [_attempt(dict(attempt)) for attempt in attempts],
+        "decision": None,
+    }
+    logged = msgspec.convert(values, LoggedRequest, strict=False)
+    if decision is None:
+        return logged
+    return msgspec.structs.replace(logged, decision=msgspec.Raw(decision["body"]))
+
+
+def _attempt(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {
+        "metered": {"usage": row, "estimated": row["estimated"], "tier": row["tier"]},
+    }

@@ -1,0 +1,328 @@
+"""The ledger's thread: folds what was taken in into the database, in batches, and mends itself.
+
+Whatever is wrong with the folder or the database, it says so in one sentence, logs it once, and
+tries again at its next round. What the event loop does is in ``intake``; recovering what others
+left is in ``recovery``.
+"""
+
+import contextlib
+import logging
+import os
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from gatewayctl.core.errors import StorageFailed
+from gatewayctl.storage import journal, recovery, sqlite, tables
+from gatewayctl.storage.intake import Intake, Memory, Source, frames_of
+from gatewayctl.storage.journal import Chunk, Lock, Segment
+
+log = logging.getLogger("gatewayctl.ledger")
+
+Undecided = tuple[str, float, Callable[[], bytes]]
+"""A request, when it was decided on, and what renders the decision."""
+
+DECISIONS_KEPT: Final = 30 * 86400.0
+"""Seconds after which a decision is deleted."""
+_PRUNED_AT_ONCE: Final = 500
+_PRUNE_EVERY: Final = 3600.0
+_DECIDED_AT_ONCE: Final = 200
+_PAUSE: Final = 0.5
+"""Seconds between two rounds while records come in; they wait no longer for the database."""
+_IDLE: Final = 5.0
+"""Seconds between two rounds while none do: to see that the folder is still there."""
+_SEGMENT_BYTES: Final = 1024 * 1024
+
+
+class Keeper:
+    """Owns the database connection, the instance's lock and the segments' files."""
+
+    def __init__(
+        self,
+        folder: Path,
+        clock: Callable[[], float],
+        intake: Intake,
+        decisions: deque[Undecided],
+    ) -> None:
+        self.path = folder / tables.DATABASE
+        self.wake = threading.Event()
+        self.settled = 0
+        """How many records are in the tables or given up."""
+        self.lost = 0
+        self.bytes = 0
+        self.last_written: float | None = None
+        self._folder = folder
+        self._clock = clock
+        self._intake = intake
+        self._decisions = decisions
+        self._rendered: list[tuple[str, float, bytes]] = []
+        self._instance = journal.new_instance()
+        self._number = 0
+        self._lock: Lock | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._opened: os.stat_result | None = None
+        self._next_prune = 0.0
+        self._database_trouble: str | None = None
+        self._journal_trouble: str | None = None
+        self._aside: str | None = None
+        self._logged: str | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="gatewayctl-ledger", daemon=True)
+
+    @property
+    def degraded(self) -> str | None:
+        """What is wrong, in one sentence; None while all is well."""
+        return self._database_trouble or self._journal_trouble or self._aside
+
+    def start(self) -> None:
+        """Do a first round in the caller's thread, so that what can be ready is; then go on."""
+        self._round()
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # no more threads
+            self._database_trouble = f"the ledger in {self._folder} has no thread: {error}"
+            self._report()
+
+    def stop(self, patience: float) -> None:
+        """Fold what is left and end; blocks, at most about ``patience`` seconds."""
+        self._stopping.set()
+        self.wake.set()
+        if self._thread.is_alive():
+            self._thread.join(patience)
+        if self._thread.is_alive():
+            log.warning("the ledger did not end within %g s: its journal is kept", patience)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self.wake.wait(_PAUSE if self.degraded else _IDLE)
+            self.wake.clear()
+            self._round()
+            self._stopping.wait(_PAUSE)
+        self._round()
+        self._finish()
+
+    def _round(self) -> None:
+        try:
+            self._keep_journal()
+            self._keep_database()
+            self.bytes = sqlite.size(self.path) + sum(
+                source.written for source in self._intake.sources.copy()
+            )
+        except Exception:
+            # Records of money must not end with a mistake of ours; the next round may do better.
+            log.exception("the ledger failed in itself")
+            self._database_trouble = f"the ledger in {self._folder} failed in itself: see the log"
+        self._report()
+
+    def _report(self) -> None:
+        degraded = self.degraded
+        if degraded == self._logged:
+            return
+        if degraded:
+            log.error("ledger degraded: %s", degraded)
+        else:
+            lost = self.lost + self._intake.lost
+            log.info("ledger works again in %s; %d record(s) lost so far", self._folder, lost)
+        self._logged = degraded
+
+    def _keep_journal(self) -> None:
+        """Have a segment ready where the loop needs a new one."""
+        intake = self._intake
+        try:
+            if self._lock is not None and not self._lock.is_there():
+                self._lock.let_go(remove=False)
+                self._lock = None
+            if self._lock is None:
+                self._take_lock()
+            if intake.ready and not intake.ready[0].is_there():
+                with contextlib.suppress(IndexError):  # the loop took it
+                    intake.ready.popleft().close(remove=False)
+            if not intake.ready and _is_used_up(intake.sources[-1]):
+                self._number += 1
+                intake.ready.append(Segment(self._folder, self._instance, self._number))
+        except (OSError, StorageFailed) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            self._journal_trouble = (
+                f"cannot write the journal in {self._folder}: {reason}; a kill would lose records"
+            )
+        else:
+            self._journal_trouble = None
+
+    def _take_lock(self) -> None:
+        """Hold the instance's lock, under another name if somebody tidies up after this one."""
+        self._lock = journal.hold(self._folder, self._instance)
+        if self._lock is None:
+            raise StorageFailed(f"the lock of {self._instance} is held by another process")
+
+    def _keep_database(self) -> None:
+        """Open the database where it is not, and fold."""
+        try:
+            connection = self._connected()
+            self._fold(connection)
+            self._decide(connection)
+            self._prune(connection)
+        except (sqlite3.Error, OSError, StorageFailed) as error:
+            self._disconnect()
+            if sqlite.is_damage(error):
+                self._begin_anew(error)
+            else:
+                reason = str(error)
+                if str(self._folder) not in reason:
+                    reason = f"cannot write {self.path}: {reason}"
+                self._database_trouble = reason
+        else:
+            self._database_trouble = None
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._opened is not None and not self._is_there(self._opened):
+            self._disconnect()
+        if self._connection is None:
+            connection = recovery.open_database(self.path)
+            self._connection = connection
+            self._opened = self.path.stat()
+            _, lost = recovery.recover_into(connection, self._folder, own=self._instance)
+            self.lost += lost
+        return self._connection
+
+    def _is_there(self, opened: os.stat_result) -> bool:
+        """Tell whether the open database still has its name: else what is written is not kept."""
+        try:
+            return os.path.samestat(opened, self.path.stat())
+        except FileNotFoundError:
+            return False
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+        self._connection = self._opened = None
+
+    def _begin_anew(self, error: Exception) -> None:
+        """Set a damaged database aside; the next round makes a new one."""
+        self._database_trouble = f"cannot read {self.path}: {error}"
+        try:
+            aside = recovery.begin_anew(self.path, self._clock())
+        except (sqlite3.Error, OSError, StorageFailed) as failed:
+            self._database_trouble = f"cannot set the damaged {self.path} aside: {failed}"
+            return
+        if aside is not None:
+            self._aside = f"{self.path} was damaged ({error}): it is kept as {aside.name}"
+            log.error("%s; a new one is begun", self._aside)
+        self.wake.set()
+
+    def _fold(self, connection: sqlite3.Connection) -> None:
+        sources = self._intake.sources
+        while True:
+            source = sources[0]
+            # asked before it is read: nothing is added to a source that has a successor
+            finished = len(sources) > 1
+            contents, chunk = frames_of(source)
+            if contents:
+                self._fold_some(connection, source, contents, chunk)
+            elif finished:
+                sources.popleft()
+                self._retire(source)
+            else:
+                if isinstance(source, Segment) and chunk is not None:
+                    source.damaged = chunk.damaged
+                return
+
+    def _fold_some(
+        self,
+        connection: sqlite3.Connection,
+        source: Source,
+        contents: list[bytes],
+        chunk: Chunk | None,
+    ) -> None:
+        with recovery.transaction(connection):
+            count, lost = recovery.fold(connection, self._instance, contents)
+            if isinstance(source, Segment) and chunk is not None:
+                tables.set_folded(connection, self._instance, source.number, chunk.end)
+        self.last_written = self._clock()
+        self.settled += count
+        self.lost += lost
+        if isinstance(source, Memory):
+            self._intake.folded += sum(len(content) for content in contents)
+            source.drop()
+        elif chunk is not None:
+            self._intake.folded += chunk.end - source.position
+            source.position = chunk.end
+            source.folded += count
+
+    def _retire(self, source: Source) -> None:
+        """Remove a segment that is folded as far as it can be read."""
+        if isinstance(source, Memory):
+            return
+        unread = source.records - source.folded
+        if unread:
+            log.warning("%s is damaged: %d record(s) lost", source.path, unread)
+            self.lost += unread
+            self.settled += unread
+        self._intake.folded += source.written - source.position
+        with contextlib.suppress(OSError):  # the tables know that it is folded
+            source.close(remove=True)
+
+    def _decide(self, connection: sqlite3.Connection) -> None:
+        while self._decisions or self._rendered:
+            while self._decisions and len(self._rendered) < _DECIDED_AT_ONCE:
+                request, at, render = self._decisions.popleft()
+                try:
+                    self._rendered.append((request, at, render()))
+                except Exception:
+                    log.exception("the decision of %s cannot be rendered", request)
+            with recovery.transaction(connection):
+                for request, at, body in self._rendered:
+                    tables.decide(connection, request, at, body)
+            self._rendered = []
+
+    def _prune(self, connection: sqlite3.Connection) -> None:
+        now = self._clock()
+        if now < self._next_prune:
+            return
+        with recovery.transaction(connection):
+            before = now - DECISIONS_KEPT
+            pruned = tables.prune_decisions(connection, before, _PRUNED_AT_ONCE)
+        if pruned < _PRUNED_AT_ONCE:
+            self._next_prune = now + _PRUNE_EVERY
+
+    def _finish(self) -> None:
+        """Leave nothing behind but the database; what it did not take stays in the journal."""
+        sources = [*self._intake.sources, *self._intake.ready]
+        done = self._database_trouble is None and self._connection is not None
+        try:
+            if done and self._connection is not None:
+                for source in sources:
+                    self._retire(source)
+                with recovery.transaction(self._connection):
+                    tables.interrupt(self._connection, self._instance)
+                    tables.forget_folded(self._connection, self._instance)
+        except sqlite3.Error as error:
+            log.warning("the ledger's end is left to its next start: %s", error)
+            done = False
+        for source in sources:
+            self._leave(source, closed=done)
+        if self._lock is not None:
+            self._lock.let_go(remove=done)
+        self._disconnect()
+
+    def _leave(self, source: Source, *, closed: bool) -> None:
+        if isinstance(source, Memory):
+            frames = source.read()
+            while frames:
+                count = sum(records for _, records in frames)
+                self.lost += count
+                self.settled += count
+                source.drop()
+                frames = source.read()
+        elif not closed:
+            with contextlib.suppress(OSError):
+                source.close(remove=False)
+
+
+def _is_used_up(source: Source) -> bool:
+    if isinstance(source, Memory):
+        return True
+    return source.damaged or source.written > _SEGMENT_BYTES or not source.is_there()

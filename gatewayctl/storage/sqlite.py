@@ -1,0 +1,146 @@
+"""SQLite files of ours: opened with what we rely on, migrated, and told apart when broken.
+
+Everything here blocks. What the tables mean does not belong here: their owner hands in the
+migrations.
+"""
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from gatewayctl.core.errors import StorageFailed
+from gatewayctl.storage import files
+
+PATIENCE: Final = 2.0
+"""Seconds that a statement waits for another process's transaction."""
+
+Migration = tuple[str, ...]
+"""The statements that lead from one schema version to the next."""
+
+_BESIDE: Final = ("", "-wal", "-shm")
+"""What follows a database's name in the names of its files."""
+
+
+def open_writing(path: Path, migrations: Sequence[Migration]) -> sqlite3.Connection:
+    """Open a database, made and migrated where need be; its transactions are begun by hand.
+
+    The schema version, in ``user_version``, is how many migrations it has had. The connection may
+    be used in one thread after another. Raises ``sqlite3.Error``, and StorageFailed for a schema
+    newer than ours, of which nothing is touched, and for a file that cannot be made.
+    """
+    files.make_private(path)
+    connection = sqlite3.connect(
+        path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+    )
+    try:
+        version = known_version(connection, path, len(migrations))
+        if _value(connection, "PRAGMA journal_mode") != "wal":
+            connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        if version < len(migrations):
+            _migrate(connection, path, migrations)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_reading(path: Path, newest: int) -> sqlite3.Connection | None:
+    """Open a database to read alone, None where there is none or nothing was written to it.
+
+    ``newest`` is the newest schema version the caller can read. Raises ``sqlite3.Error`` and
+    StorageFailed as ``open_writing`` does.
+    """
+    if not path.exists():
+        return None
+    connection = _read_only(path)
+    try:
+        if known_version(connection, path, newest):
+            return connection
+    except BaseException:
+        connection.close()
+        raise
+    connection.close()
+    return None
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=PATIENCE, isolation_level=None
+    )
+    try:
+        _value(connection, "PRAGMA schema_version")
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
+            raise
+        # Reading beside a writer takes files of its own; where none can be made, nobody writes.
+        return sqlite3.connect(
+            f"{path.absolute().as_uri()}?immutable=1", uri=True, isolation_level=None
+        )
+    return connection
+
+
+def known_version(connection: sqlite3.Connection, path: Path, newest: int) -> int:
+    """Return the schema version; StorageFailed when it is newer than ``newest``."""
+    version = int(_value(connection, "PRAGMA user_version"))
+    if version > newest:
+        raise StorageFailed(
+            f"{path} was written by a newer gatewayctl (schema {version}, this one knows {newest})"
+        )
+    return version
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # another process may have migrated it while this one waited
+        version = known_version(connection, path, len(migrations))
+        for migration in migrations[version:]:
+            for statement in migration:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(migrations)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def is_damage(error: Exception) -> bool:
+    """Tell whether the file itself is broken, which no waiting mends."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def set_aside(path: Path, now: float) -> Path:
+    """Rename a damaged database, for a person to look at, and return its new path.
+
+    ``now`` is seconds since 1970 and becomes a part of the name. Raises ``OSError``.
+    """
+    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    target = path.with_name(f"{path.name}.damaged-{stamp}")
+    for end in _BESIDE:
+        beside = Path(f"{path}{end}")
+        if beside.exists():
+            beside.rename(f"{target}{end}")
+    return target
+
+
+def size(path: Path) -> int:
+    """Return how many bytes a database takes on the disk."""
+    total = 0
+    for end in _BESIDE:
+        try:
+            total += os.stat(f"{path}{end}").st_size  # noqa: PTH116 - no Path for each
+        except OSError:
+            continue
+    return total
+
+
+def _value(connection: sqlite3.Connection, query: str) -> str | int:
+    row: tuple[str | int] = connection.execute(query).fetchone()
+    return row[0]
