@@ -19,7 +19,7 @@ def candidates() -> tuple[Candidate, ...]:
 
 def play(kinds: list[FailureKind], *, each: float = 1.0) -> tuple[list[str], list[FailureKind]]:
     """Fail every attempt in turn; return what was tried and the failures given back."""
-    tried = []
+    tried: list[str] = []
     steps = attempt(candidates(), POLICY)
     step = next(steps)
     for number, kind in enumerate(kinds, 1):
@@ -37,7 +37,7 @@ def play(kinds: list[FailureKind], *, each: float = 1.0) -> tuple[list[str], lis
 
 def test_a_failing_server_is_followed_by_the_next_candidate() -> None:
     """Server errors and broken networks fall through, in order, to the end."""
-    kinds = [FailureKind.SERVER_ERROR, FailureKind.NETWORK, FailureKind.TIMEOUT]
+    kinds = [FailureKind.BAD_RESPONSE, FailureKind.OVERLOADED, FailureKind.TIMEOUT]
     assert play(kinds) == (["a/one", "b/two", "c/three"], kinds)
 
 

@@ -7,6 +7,7 @@ small makes the whole alloy unfit, unless ``partial_context`` lets it be dropped
 
 from typing import Final
 
+from gatewayctl.core.chance import drawn
 from gatewayctl.core.routing.decision import GREY, SAFE, UNCHECKED, UNFIT, Fit, SkipReason
 from gatewayctl.core.routing.graph import Alloy, AlloyScope, AlloyStrategy, FitMode
 from gatewayctl.core.routing.place import RoutePlace
@@ -22,8 +23,6 @@ from gatewayctl.core.routing.tree import (
     smallest,
     too_large,
 )
-
-_MASK = (1 << 64) - 1
 
 # See decision.SAFE: members are slow to look up.
 _ROUND_ROBIN: Final = AlloyStrategy.ROUND_ROBIN
@@ -169,23 +168,15 @@ def draw(weights: tuple[int, ...], able: list[int], state: int) -> list[int]:
     """
     left = list(able)
     total = sum([weights[index] for index in left])
-    drawn: list[int] = []
+    order: list[int] = []
     while len(left) > 1:
-        state, chance = _next(state)
+        state, chance = drawn(state)
         point = chance * total >> 64
         for index in left:
             point -= weights[index]
             if point < 0:
                 break
-        drawn.append(index)
+        order.append(index)
         left.remove(index)
         total -= weights[index]
-    return drawn + left
-
-
-def _next(state: int) -> tuple[int, int]:
-    """SplitMix64 (Steele, Lea, Flood 2014): the next state and 64 bits of chance."""
-    state = (state + 0x9E3779B97F4A7C15) & _MASK
-    mixed = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _MASK
-    return state, mixed ^ (mixed >> 31)
+    return order + left

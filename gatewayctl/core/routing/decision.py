@@ -55,7 +55,8 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 class SkipReason(StrEnum):
     """Why a model is not attempted, in the order in which the reasons are looked for.
 
-    ``pinned``: a sticky session keeps another target, which is too small by now.
+    ``pinned``: a sticky session keeps another target, which is too small by now. ``cooling``: it
+    failed lately, and so did all others; found after planning, of what would have been attempted.
     """
 
     NO_KEY = "no_key"
@@ -68,6 +69,7 @@ class SkipReason(StrEnum):
     UNKNOWN_WINDOW = "unknown_window"
     ALLOY_UNFIT = "alloy_unfit"
     PINNED = "pinned"
+    COOLING = "cooling"
 
 
 def why_it_fits(place: ModelPlace, estimate: Estimate, wanted: int) -> str:

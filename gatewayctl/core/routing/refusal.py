@@ -58,12 +58,25 @@ def nothing_left(decision: Decision, world: World, fits: Callable[[str], bool]) 
         # No window is known and none is taken on trust: a smaller request would fare no better.
         kind, blamed = ErrorKind.UNSUPPORTED, {SkipReason.UNKNOWN_WINDOW}
     told = [skipped for skipped in decision.skipped if skipped.reason in blamed]
-    said = "; ".join(f"{skipped.model}: {skipped.detail}" for skipped in told[:MAX_SUGGESTIONS])
     return ApiError(
         kind=kind,
-        message=f"{decision.requested} cannot take this request: {said}",
+        message=f"{decision.requested} cannot take this request: {_said(told)}",
         param="model" if kind is ErrorKind.UNSUPPORTED else None,
         should_retry=kind is ErrorKind.UNAVAILABLE,
+        details={"requested": decision.requested, "candidates": _candidates(decision)},
+    )
+
+
+def all_cooling(decision: Decision, soonest: float) -> ApiError:
+    """Refuse a request whose candidates all cool for longer than its deadline leaves.
+
+    ``soonest`` is in how many seconds the first of them is worth an attempt.
+    """
+    told = [each for each in decision.skipped if each.reason is SkipReason.COOLING]
+    return ApiError(
+        kind=ErrorKind.UNAVAILABLE,
+        message=f"{decision.requested} cannot take this request now: {_said(told)}",
+        retry_after=soonest,
         details={"requested": decision.requested, "candidates": _candidates(decision)},
     )
 
@@ -112,6 +125,10 @@ def _binding(decision: Decision, limit: int) -> Skipped:
         return skipped.reason is not SkipReason.PINNED, skipped.ceiling == limit, size
 
     return max(decision.skipped, key=rank)
+
+
+def _said(skipped: Sequence[Skipped]) -> str:
+    return "; ".join(f"{each.model}: {each.detail}" for each in skipped[:MAX_SUGGESTIONS])
 
 
 def _candidates(decision: Decision) -> list[dict[str, object]]:
