@@ -3,32 +3,28 @@
 Refusals before any attempt are ``core.routing.refusal``'s business.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import assert_never
 
 from gatewayctl.core.attempts import Failed
-from gatewayctl.core.errors import ApiError, ErrorKind, FailureKind
+from gatewayctl.core.errors import ApiError, ErrorKind, Failure, FailureKind
 
 
 def told(requested: str, failures: Sequence[Failed]) -> ApiError:
     """Return the error for a request whose attempts all failed; ``failures`` is not empty."""
-    first = failures[0]
+    first = first_cause(failures)
     kind = told_kind(first.failure.kind)
-    candidate = first.candidate
     tokens = limit = None
     if kind is ErrorKind.TOO_LARGE:
         tokens, limit = _overflow(failures)
-    message = f"{candidate.model}: {first.failure.message}"
-    if len(failures) > 1:
-        others = ", ".join(f"{it.candidate.model} ({it.failure.kind})" for it in failures[1:])
-        message += f"; then also failed: {others}"
+    last = {it.candidate.model: it for it in failures}.values()  # what each came to in the end
     return ApiError(
         kind=kind,
-        message=message,
+        message=_message(first, failures),
         tokens=tokens,
         limit=limit,
-        retry_after=_retry_after(failures),
-        should_retry=retry_may_help(first.failure.kind),
+        retry_after=_retry_after(last, failures[-1].elapsed),
+        should_retry=any(worth_repeating(it.failure) for it in last),
         details={
             "requested": requested,
             "attempts": [
@@ -36,16 +32,30 @@ def told(requested: str, failures: Sequence[Failed]) -> ApiError:
                     "model": failed.candidate.model,
                     "kind": failed.failure.kind.value,
                     "status": failed.failure.status,
+                    "retry": retry,
                     "message": failed.failure.message,
                 }
-                for failed in failures
+                for failed, retry in zip(failures, _retries(failures), strict=True)
             ],
         },
     )
 
 
+def first_cause(failures: Sequence[Failed]) -> Failed:
+    """Return the failure that tells why; a dead pooled connection is nobody's, if others follow."""
+    return next((it for it in failures if not it.failure.stale), failures[0])
+
+
+def worth_repeating(failure: Failure) -> bool:
+    """Tell whether the same request may fare better later, by what the upstream said itself."""
+    if failure.should_retry is False:
+        return False
+    named = failure.kind is FailureKind.QUOTA_EXHAUSTED and failure.retry_after is not None
+    return named or retry_may_help(failure.kind)
+
+
 def retry_may_help(kind: FailureKind) -> bool:
-    """Tell whether the same request may fare better later."""
+    """Tell whether the same request may fare better later, as far as the kind of failure shows."""
     return kind not in {
         FailureKind.AUTH,
         FailureKind.FORBIDDEN,
@@ -90,9 +100,28 @@ def _overflow(failures: Sequence[Failed]) -> tuple[int, int]:
     return max(largest.estimate.likely + largest.least_budget, limit + 1), limit
 
 
-def _retry_after(failures: Sequence[Failed]) -> float | None:
-    """Return the soonest time at which one of the candidates asked to be tried again."""
-    return min(
-        (it.failure.retry_after for it in failures if it.failure.retry_after is not None),
-        default=None,
-    )
+def _message(first: Failed, failures: Sequence[Failed]) -> str:
+    message = f"{first.candidate.model}: {first.failure.message}"
+    others = [
+        f"{it.candidate.model}{' again' if retry else ''} ({it.failure.kind})"
+        for it, retry in zip(failures, _retries(failures), strict=True)
+        if it is not first and not it.failure.stale
+    ]
+    return f"{message}; then also failed: {', '.join(others)}" if others else message
+
+
+def _retries(failures: Sequence[Failed]) -> list[bool]:
+    """Tell of each failure whether the attempt before was of the same candidate."""
+    models = [it.candidate.model for it in failures]
+    return [before == model for before, model in zip([None, *models], models, strict=False)]
+
+
+def _retry_after(last: Iterable[Failed], now: float) -> float | None:
+    """Return in how many seconds the first candidate that asked for time has had it.
+
+    ``now`` is on the clock of ``elapsed``: what they asked for a while ago is over the sooner.
+    """
+    asked = [
+        it.elapsed + it.failure.retry_after for it in last if it.failure.retry_after is not None
+    ]
+    return max(0.0, min(asked) - now) if asked else None
