@@ -6,14 +6,9 @@ from multidict import CIMultiDict
 
 from gatewayctl.core.errors import FailureKind
 from gatewayctl.core.model import WireProtocol
-from gatewayctl.upstream.failures import (
-    LONGEST_MESSAGE,
-    LONGEST_WAIT,
-    classify,
-    in_json,
-    in_reply,
-    in_stream,
-)
+from gatewayctl.protocols.told import Told
+from gatewayctl.upstream.failures import LONGEST_MESSAGE, classify, in_json, in_reply, in_stream
+from gatewayctl.upstream.waits import LONGEST_WAIT
 
 CHAT = WireProtocol.CHAT_COMPLETIONS
 MESSAGES = WireProtocol.MESSAGES
@@ -248,4 +243,5 @@ def test_success_that_is_none_is_recognised(
 )
 def test_error_event_is_classified_by_its_code(code: str | None, kind: str) -> None:
     """An error inside a stream has no status: its code or type decides."""
-    assert in_stream(code, "words").kind == kind
+    told = Told(message="words", codes=() if code is None else (code,))
+    assert in_stream(told).kind == kind
