@@ -1,0 +1,141 @@
+"""Every fault of an upstream × streamed or not × client protocol × kind of route."""
+
+import pytest
+from support import leaks, matrix, strict
+from support.asking import asking, cascade
+from support.dialects import PROTOCOLS
+from support.faultlist import ROWS
+from support.gateway import gateway
+from support.waiting import until
+
+from gatewayctl import simulator as simulators
+from gatewayctl.simulator.faults import FAULTS
+from gatewayctl.simulator.journal import Ending
+from gatewayctl.simulator.refusals import FLAPPING
+
+NOT_IN_THE_MATRIX = {"words", "tag"}
+WELL = "up/large!words=6"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_every_fault_is_rescued_or_told_as_the_policy_says(protocol: str) -> None:
+    """Attempts, their order and waits, what the client is told, the next request, and no leak."""
+    cells = matrix.cells(protocol)
+    simulator = await simulators.start()
+    before = leaks.held()
+    try:
+        async with gateway(matrix.config(simulator, cells)) as running:
+            at_rest = leaks.held()
+            told = await matrix.run(running, cells)
+            wrong = matrix.judged(cells, told, simulator)
+            assert not wrong, f"{len(wrong)} of {len(cells)} cells:\n" + "\n".join(wrong)
+            await leaks.only_pooled(running, simulator, at_rest)
+        await leaks.alone(simulator)
+        await leaks.back_to(before)
+    finally:
+        await simulator.close()
+
+
+def test_every_fault_is_in_the_matrix() -> None:
+    """A fault that the simulator learns has to be added to the table."""
+    told = {part.partition("=")[0] for row in ROWS for part in row.fault.split("!")}
+    names = {part.removesuffix("*1") for part in told}
+    assert names >= set(FAULTS) - NOT_IN_THE_MATRIX
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_prompt_that_is_too_long_never_moves_to_a_smaller_model(protocol: str) -> None:
+    """The next step is passed over, the one after it, which is larger, is not."""
+    first, smaller, larger = "up/small!overflow", "up/small!tag=1", "up/large!tag=2"
+    sizes = {first: 32_768, smaller: 16_384, larger: 262_144}
+
+    def config(url: str) -> str:
+        windows = "".join(
+            f'[[models]]\nid = "{model}"\ncontext_window = {size}\n'
+            for model, size in sizes.items()
+        )
+        routes = cascade("down", first, smaller) + cascade("up-again", first, smaller, larger)
+        return matrix.providers(url) + windows + routes
+
+    async with asking(config) as it:
+        for stream in (False, True):
+            down = await it.ask("down", protocol, stream=stream)
+            assert (down.status, down.attempts) == (400, 1)
+            rescued = await it.ask("up-again", protocol, stream=stream)
+            assert (rescued.status, rescued.attempts, rescued.model) == (200, 2, larger)
+        assert it.calls("small!tag=1") == 0
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_nothing_is_begun_after_the_deadline(protocol: str) -> None:
+    """Two silences of 0.6 s use a second up: the third step is not tried, nor a wait begun."""
+    silent = [f"brief/small!silence!tag={number}" for number in (1, 2, 3)]
+
+    def config(url: str) -> str:
+        routes = cascade("silent", *silent, deadline='"1s"')
+        routes += cascade("limited", "up/small!429=1!tag=4", deadline='"900ms"')
+        return matrix.providers(url) + routes
+
+    async with asking(config) as it:
+        told = await it.ask("silent", protocol, stream=True)
+        assert (told.status, told.attempts) == (504, 2)
+        assert it.calls("small!silence!tag=3") == 0
+        silent_calls = it.simulator.journal.calls()
+        await until(lambda: all(call.ending is Ending.ABANDONED for call in silent_calls))
+        limited = await it.ask("limited", protocol)
+        assert (limited.status, limited.attempts) == (429, 1)
+        assert limited.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_route_falls_back_on_what_it_says(protocol: str) -> None:
+    """``fallback_on`` replaces the usual list: a wrong key moves on, an overload does not."""
+
+    def config(url: str) -> str:
+        return matrix.providers(url) + "".join(
+            cascade(f"after-{fault}", f"up/small!{fault}", WELL, fallback_on='["auth"]')
+            for fault in ("401", "503")
+        )
+
+    async with asking(config) as it:
+        rescued = await it.ask("after-401", protocol)
+        assert (rescued.status, rescued.attempts, rescued.model) == (200, 2, WELL)
+        told = await it.ask("after-503", protocol)
+        # There is nobody to move on to, so it is retried once.
+        assert (told.status, told.attempts) == (503, 2)
+
+
+@pytest.mark.parametrize("fault", ["cut-tokens=2", "no-terminal", "malformed-tokens=2", "reset"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_buffered_stream_falls_back_even_after_its_content(
+    protocol: str, fault: str
+) -> None:
+    """With ``on_break = "buffer"`` nothing is released before the answer is whole."""
+
+    def config(url: str) -> str:
+        first = f"up/small!words=6!{fault}"
+        return matrix.providers(url) + cascade("whole", first, WELL, on_break='"buffer"')
+
+    async with asking(config) as it:
+        told = await it.ask("whole", protocol, stream=True)
+        assert (told.status, told.model) == (200, WELL)
+        assert strict.events(protocol, told.body)
+
+
+async def test_flapping_for_a_minute_is_rescued_all_along() -> None:
+    """Down, up, down, up on the upstream's clock: each request is answered, by whoever is up."""
+    first = "up/small!words=2!flap=10"
+    clock = [0.0]
+
+    def config(url: str) -> str:
+        return matrix.providers(url) + cascade("flapping", first, WELL)
+
+    async with asking(config, lambda: clock[0]) as it:
+        models = []
+        for turn in range(14):
+            clock[0] = 5.0 * turn
+            told = await it.ask("flapping", stream=turn % 3 == 0)
+            assert told.status == 200, told.body
+            models.append(told.model)
+    assert FLAPPING == 12 * 5
+    assert models == [WELL, first] * 6 + [first] * 2

@@ -1,0 +1,266 @@
+"""The fault matrix: cells of fault, route and protocol, run against one gateway, each by itself.
+
+Every cell has models and routes of its own, so that the breakers of one never touch another. What
+is expected of a cell comes from ``faultlist`` and ``policy`` alone.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+from support import policy, strict, verdicts
+from support.dialects import PATHS, encoded
+from support.faultlist import ROWS, Row
+from support.gateway import Gateway
+from support.policy import Ends, Fails, Place, Tried, course
+
+from gatewayctl.simulator import Simulator
+from gatewayctl.simulator.journal import Received, waits
+
+ROUTES: Final = ("direct", "alloy", "cascade", "dispatcher", "exhausted")
+"""``exhausted`` is a cascade both of whose steps have the fault."""
+
+DEADLINE: Final = 30.0
+SMALL, LARGE = 32_768, 262_144
+
+_ASKED_FOR: Final = "words=6"
+_TOLERANCE: Final = 0.05
+"""Seconds by which the simulator may note the end of its reply later than its caller does."""
+
+_PROVIDERS: Final = (
+    ("up", "25s", "25s", "25s"),
+    ("brief", "600ms", "25s", "600ms"),
+    ("idle", "25s", "600ms", "600ms"),
+)
+_PROVIDER: Final = """
+[providers.{name}]
+kind = "openai-compatible"
+base_url = "{url}/v1"
+auth = "none"
+protocols = ["chat_completions", "responses", "messages"]
+timeouts = {{ connect = "20s", first_token = "{first}", idle = "{idle}", total = "{total}" }}
+"""
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """One cell: ``name`` is what the client asks for, ``places`` are what stands behind it."""
+
+    number: int
+    row: Row
+    protocol: str
+    stream: bool
+    route: str
+    places: tuple[Place, ...]
+
+    @property
+    def name(self) -> str:
+        """The model or route that the client asks for."""
+        return self.places[0].model if self.route == "direct" else f"{self.route}-{self.number}"
+
+    @property
+    def title(self) -> str:
+        """What a failure is reported under."""
+        how = "stream" if self.stream else "whole"
+        return f"{self.row.fault} {how} {self.protocol} {self.route}"
+
+    def body(self) -> bytes:
+        """Return the request."""
+        return encoded(self.protocol, self.name, "Hello", stream=self.stream)
+
+    def config(self) -> str:
+        """Return the cell's models and routes as configuration."""
+        windows = "".join(
+            f'[[models]]\nid = "{place.model}"\ncontext_window = {place.ceiling}\n'
+            for place in self.places
+        )
+        return windows + self._route()
+
+    def _route(self) -> str:
+        models = [place.model for place in self.places]
+        match self.route:
+            case "direct":
+                return ""
+            case "alloy":
+                head = (
+                    f'[[alloys]]\nid = "{self.name}"\nname = "Alloy"\nstrategy = "round_robin"\n'
+                    'scope = "request"\n'
+                )
+                return head + "".join(
+                    f'[[alloys.constituents]]\nmodel = "{place.model}"\n'
+                    f"context_window = {place.ceiling}\n"
+                    for place in self.places
+                )
+            case "dispatcher":
+                targets = ", ".join(f'"{model}"' for model in models)
+                return f'[[dispatchers]]\nid = "{self.name}"\ntargets = [{targets}]\n'
+            case _:
+                steps = (f'[[cascades.steps]]\nmodel = "{model}"\n' for model in models)
+                return f'[[cascades]]\nid = "{self.name}"\n' + "".join(steps)
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """What the client was told, and with which status the next request was answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    next_status: int
+
+
+def cells(protocol: str) -> list[Cell]:
+    """Return the cells of a protocol: its faults behind every route, streamed and not.
+
+    Those that take long come first, so that others run in the meantime.
+    """
+    rows = sorted(ROWS, key=_longest, reverse=True)
+    found = (
+        (row, stream, route)
+        for row in rows
+        if protocol in row.protocols
+        for stream in (False, True)
+        for route in ROUTES
+    )
+    return [
+        _cell(number, row, protocol, stream, route)
+        for number, (row, stream, route) in enumerate(found)
+    ]
+
+
+def _longest(row: Row) -> float:
+    """Return for how many seconds a row's cells wait, at most."""
+    return row.stream.wait or 0.0 if isinstance(row.stream, Fails) else 0.0
+
+
+def _cell(number: int, row: Row, protocol: str, stream: bool, route: str) -> Cell:
+    def faulty(base: str, ceiling: int, place: int) -> Place:
+        tag = f"tag={number * 10 + place}"
+        return Place(
+            model=f"{row.provider}/{base}!{_ASKED_FOR}!{row.fault}!{tag}",
+            ceiling=ceiling,
+            end=row.end(protocol, stream=stream),
+            once=row.once,
+        )
+
+    first = faulty("small", SMALL, 1)
+    well = Place(
+        model=f"up/large!{_ASKED_FOR}!tag={number * 10 + 2}", ceiling=LARGE, end=Ends.WHOLE
+    )
+    match route:
+        case "direct":
+            places: tuple[Place, ...] = (first,)
+        case "exhausted":
+            places = (first, faulty("large", LARGE, 2))
+        case _:
+            places = (first, well)
+    return Cell(
+        number=number, row=row, protocol=protocol, stream=stream, route=route, places=places
+    )
+
+
+def providers(url: str) -> str:
+    """Return the providers of the matrix, all of them at a simulator."""
+    return "".join(
+        _PROVIDER.format(name=name, url=url, first=first, idle=idle, total=total)
+        for name, first, idle, total in _PROVIDERS
+    )
+
+
+def config(simulator: Simulator, found: Iterable[Cell]) -> str:
+    """Return the configuration of a gateway in which all these cells stand side by side."""
+    routing = f'[routing]\ndeadline = "{DEADLINE:g}s"\n'
+    return routing + providers(simulator.base_url) + "".join(cell.config() for cell in found)
+
+
+async def run(gateway: Gateway, found: Sequence[Cell], *, at_once: int = 100) -> list[Answered]:
+    """Run all cells, so many at a time; each is followed by a request that nothing ails."""
+    gate = asyncio.Semaphore(at_once)
+
+    async def one(cell: Cell) -> Answered:
+        async with gate, asyncio.timeout(DEADLINE):
+            status, headers, body = await _post(gateway, cell.protocol, cell.body())
+            after = encoded(cell.protocol, f"up/small!words=2!tag={cell.number * 10}", "Hello")
+            next_status, _, _ = await _post(gateway, cell.protocol, after)
+            return Answered(status=status, headers=headers, body=body, next_status=next_status)
+
+    return await asyncio.gather(*(one(cell) for cell in found))
+
+
+async def _post(
+    gateway: Gateway, protocol: str, body: bytes
+) -> tuple[int, Mapping[str, str], bytes]:
+    limit = aiohttp.ClientTimeout(total=None)
+    url = gateway.url + PATHS[protocol]
+    async with gateway.client.post(url, data=body, timeout=limit) as answer:
+        return answer.status, answer.headers, await answer.read()
+
+
+def judged(found: Sequence[Cell], told: Sequence[Answered], simulator: Simulator) -> list[str]:
+    """Return a line for each cell that is not as the policy says."""
+    calls: dict[str, list[Received]] = defaultdict(list)
+    for received in simulator.journal.calls():
+        calls[received.model].append(received)
+    wrong = []
+    for cell, answered in zip(found, told, strict=True):
+        mine = [call for place in cell.places for call in calls[_upstream(place.model)]]
+        try:
+            _judge(cell, answered, sorted(mine, key=lambda call: call.at))
+        except (AssertionError, ValueError) as error:
+            said = " ".join(str(error).split())[:300]
+            wrong.append(f"{cell.title}: {said or 'does not hold'}")
+    return wrong
+
+
+def _upstream(model: str) -> str:
+    return model.partition("/")[2]
+
+
+def _judge(cell: Cell, answered: Answered, calls: Sequence[Received]) -> None:
+    expected = course(cell.places)
+    models = [_upstream(tried.model) for tried in expected]
+    assert [call.model for call in calls] == models, (
+        f"{len(calls)} attempts, not {len(models)}: {[call.model for call in calls]}"
+    )
+    for tried, waited in zip(expected[1:], waits(calls), strict=True):
+        assert waited >= tried.after - _TOLERANCE, f"retried after {waited:.3f} s"
+    assert answered.next_status == 200, f"the next request got {answered.next_status}"
+    assert answered.headers["x-gatewayctl-attempts"] == str(len(expected))
+    last = expected[-1]
+    if isinstance(last.end, Fails):
+        _judge_refusal(cell, answered, expected)
+        return
+    assert answered.status == 200, f"status {answered.status}: {answered.body[:200]!r}"
+    assert answered.headers["x-gatewayctl-model"] == last.model
+    if last.end is Ends.BROKEN:
+        verdicts.broken(cell.protocol, answered.body)
+    else:
+        (strict.events if cell.stream else strict.reply)(cell.protocol, answered.body)
+
+
+def _judge_refusal(cell: Cell, answered: Answered, expected: Sequence[Tried]) -> None:
+    """Check that it names the first cause and all attempts, or is the upstream's own words."""
+    failures = [tried.end for tried in expected if isinstance(tried.end, Fails)]
+    first = failures[0]
+    error = verdicts.refused(cell.protocol, answered.status, answered.body)
+    own: dict[str, Any] | None = error.get("gatewayctl")
+    if own is None:
+        assert len({tried.model for tried in expected}) == 1, "one upstream's words for many"
+        assert first.kind not in ("auth", "forbidden"), "the gateway's own key is refused"
+        assert answered.status == first.status, f"status {answered.status}"
+    else:
+        assert own["kind"] == policy.TOLD_AS[first.kind][0], f"{first.kind} told as {own['kind']}"
+        kinds = [attempt["kind"] for attempt in own["attempts"]]
+        assert kinds == [failure.kind for failure in failures], f"attempts told: {kinds}"
+        status = policy.told_status(first.kind, cell.protocol)
+        assert answered.status == status, f"status {answered.status}, not {status}"
+    vain = first.kind in policy.VAIN or all(failure.vain for failure in failures)
+    said = answered.headers.get("x-should-retry")
+    assert said == ("false" if vain else None), f"x-should-retry: {said}"
+    known = [failure.wait for failure in failures if failure.wait is not None]
+    if known:
+        # What the first was told to wait may be over by the time that the last has failed.
+        least = min(known) if len({tried.model for tried in expected}) == 1 else 0.0
+        seconds = float(answered.headers["retry-after"])
+        assert least <= seconds <= min(known) + 1, f"retry-after: {seconds}"

@@ -1,0 +1,87 @@
+"""Whether a client was told what its protocol allows: a refusal, or a stream that broke off.
+
+Each function fails with what is wrong. Answers are ``strict``'s.
+"""
+
+import re
+from typing import Any, Final
+
+import msgspec
+from support import strict
+
+_ANTHROPIC: Final = {
+    400: {"invalid_request_error"},
+    401: {"authentication_error"},
+    403: {"permission_error"},
+    404: {"not_found_error"},
+    413: {"request_too_large", "invalid_request_error"},
+    429: {"rate_limit_error"},
+    500: {"api_error"},
+    502: {"api_error"},
+    503: {"api_error", "overloaded_error"},
+    504: {"api_error", "timeout_error"},
+    529: {"overloaded_error"},
+}
+_PING: Final = b'{"type":"ping"}'
+_COMPLETE: Final = {
+    "chat_completions": re.compile(rb"^data: \[DONE\]", re.MULTILINE),
+    "messages": re.compile(rb"^event: message_stop", re.MULTILINE),
+    "responses": re.compile(rb"^event: response\.(completed|incomplete)", re.MULTILINE),
+}
+
+
+def refused(protocol: str, status: int, body: bytes) -> dict[str, Any]:
+    """Return the error object of a refusal in the protocol's own form."""
+    decoded = msgspec.json.decode(body)
+    assert isinstance(decoded, dict), f"no object: {body[:200]!r}"
+    error = decoded.get("error")
+    assert isinstance(error, dict), f"no error object: {body[:200]!r}"
+    message = error.get("message")
+    assert isinstance(message, str), f"no message: {body[:200]!r}"
+    assert message, f"an empty message: {body[:200]!r}"
+    if protocol == "messages":
+        assert decoded.get("type") == "error", f"no error: {body[:200]!r}"
+        assert error.get("type") in _ANTHROPIC[status], f"{status} as {error.get('type')}"
+    else:
+        assert isinstance(error.get("type"), str | None), f"the type: {body[:200]!r}"
+        # vLLM, llama.cpp and others give the status as the code, and OpenAI's clients take it.
+        assert isinstance(error.get("code"), str | int | None), f"the code: {body[:200]!r}"
+    return error
+
+
+def broken(protocol: str, body: bytes) -> None:
+    """Check a stream that broke off after its first content: whole events, then a typed error."""
+    assert not _COMPLETE[protocol].search(body), "a broken stream looks complete"
+    assert body.endswith(b"\n\n"), "the stream ends inside an event"
+    *before, last = (block for block in body.split(b"\n\n") if block)
+    events = [_data(block) for block in before]
+    assert any(_has_content(protocol, data) for data in events), "broken before its content"
+    for data in events:
+        if data and data != _PING:
+            strict.event(protocol, data)
+    error = msgspec.json.decode(_data(last))
+    match protocol:
+        case "chat_completions":
+            assert error["error"]["message"]
+        case "messages":
+            assert (error["type"], bool(error["error"]["message"])) == ("error", True)
+        case _ if error["type"] == "error":
+            assert error["message"]
+        case _:
+            assert error["type"] == "response.failed"
+            assert strict.event(protocol, _data(last)).response.error.message
+
+
+def _data(block: bytes) -> bytes:
+    lines = (line for line in block.split(b"\n") if line.startswith(b"data: "))
+    return b"\n".join(line.removeprefix(b"data: ") for line in lines)
+
+
+def _has_content(protocol: str, data: bytes) -> bool:
+    match protocol:
+        case "chat_completions":
+            return bool(re.search(rb'"content":"[^"]', data))
+        case "messages":
+            return b'"text_delta"' in data
+        case _:
+            return b'"response.output_text.delta"' in data
