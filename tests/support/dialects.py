@@ -48,3 +48,16 @@ def tool(protocol: str, name: str, schema: dict[str, Any] = SCHEMA) -> dict[str,
             return {"type": "function", "name": name, "parameters": schema, "strict": False}
         case _:
             return {"type": "function", "function": {"name": name, "parameters": schema}}
+
+
+def text_in(line: bytes) -> str:
+    """Return the text that one line of a stream brings, in whatever dialect it is."""
+    if not line.startswith(b"data: {"):
+        return ""
+    event = msgspec.json.decode(line[6:])
+    delta = event.get("delta")
+    if event.get("choices"):
+        delta = event["choices"][0]["delta"].get("content")
+    elif isinstance(delta, dict):
+        delta = delta.get("text")
+    return delta if isinstance(delta, str) else ""
