@@ -72,7 +72,7 @@ class Egress:
                 context = ssl.create_default_context(cafile=path)
             except (OSError, ValueError) as error:
                 message = f"ca_bundle {path} cannot be used: {error}"
-                failure = Failure(kind=FailureKind.NETWORK, message=message)
+                failure = Failure(kind=FailureKind.NETWORK, message=message, connecting=True)
                 raise UpstreamFailed(failure) from error
             self._trusted[path] = context
         return context

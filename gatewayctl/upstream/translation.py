@@ -5,6 +5,7 @@ header. HTTP statuses are not exceptions here: see ``failures``.
 """
 
 import ssl
+from collections.abc import Iterator
 
 import aiohttp
 import msgspec
@@ -116,11 +117,18 @@ def _reason(error: aiohttp.ClientConnectorError) -> str:
 
 
 def _unreadable(error: Exception, origin: str) -> tuple[FailureKind, str]:
-    if isinstance(error.__cause__, ContentEncodingError):
+    if any(isinstance(cause, ContentEncodingError) for cause in _causes(error)):
         return FailureKind.BAD_RESPONSE, f"the reply of {origin} cannot be decompressed"
     if isinstance(error, aiohttp.ClientPayloadError):
         return FailureKind.NETWORK, f"{origin} broke off in the middle of its reply"
     return FailureKind.BAD_RESPONSE, f"the reply of {origin} is not valid HTTP"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def _lost(error: BaseException, origin: str) -> str:

@@ -67,17 +67,17 @@ class Pool(aiohttp.TCPConnector):
         traces: list["Trace"],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
     ) -> Connection:
-        """Return a connection; a fresh one, and no pooled one, where the exchange needs it."""
+        """Return a connection; a pooled one only if it kept silent and need not be new."""
         exchange = _current.get()
         while True:
             connection = await super().connect(req, traces, timeout)
             wire = connection.protocol
             if not isinstance(wire, Wire):
                 raise TypeError(f"unexpected connection {wire!r}")
-            if not (exchange.fresh and wire.uses):
+            if not wire.uses or not (exchange.fresh or wire.should_close):
                 exchange.use(wire)
                 return connection
-            connection.close()
+            connection.close()  # also what spoke unasked: that would pass for this call's reply
 
 
 class Exchange:

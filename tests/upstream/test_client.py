@@ -185,7 +185,7 @@ async def test_refused_connection_is_a_network_failure(
     async with FakeUpstream([[]]) as fake:
         dead = fake.base_url
     failure = await failure_of(client, call(f"{dead}/v1?key=sk-secret"))
-    assert failure.kind is FailureKind.NETWORK
+    assert (failure.kind, failure.connecting) == (FailureKind.NETWORK, True)
     assert dead in failure.message
     assert "secret" not in failure.message
 
@@ -207,7 +207,7 @@ async def test_malformed_header_is_told_as_a_failure(
     async with FakeUpstream([sized(b"{}")]) as fake:
         headers = (("x-team", "secret\r\nx-evil: 1"),)
         failure = await failure_of(client, call(fake.base_url, sent=headers))
-        assert failure.kind is FailureKind.NETWORK
+        assert (failure.kind, failure.connecting) == (FailureKind.NETWORK, False)
         assert "secret" not in failure.message
         assert fake.requests == []
 

@@ -174,6 +174,7 @@ async def test_ca_bundle_makes_a_private_authority_trusted(
     with pytest.raises(UpstreamFailed, match=r"certificate of .* is not accepted") as caught:
         await client.send(call(tls))
     assert caught.value.failure.kind is FailureKind.NETWORK
+    assert caught.value.failure.connecting
 
 
 async def test_unusable_ca_bundle_is_named(
@@ -187,6 +188,7 @@ async def test_unusable_ca_bundle_is_named(
         with pytest.raises(UpstreamFailed, match=path.name) as caught:
             await client.send(call("https://127.0.0.1:9", provider=settings))
         assert caught.value.failure.kind is FailureKind.NETWORK
+        assert caught.value.failure.connecting
 
 
 async def test_tls_to_a_server_without_it_is_a_network_failure(
@@ -205,6 +207,7 @@ async def test_tls_to_a_server_without_it_is_a_network_failure(
         with pytest.raises(UpstreamFailed, match=f"no TLS connection to {url}") as caught:
             await client.send(call(url))
         assert caught.value.failure.kind is FailureKind.NETWORK
+        assert caught.value.failure.connecting
 
 
 async def test_plain_http_goes_through_the_proxy(
@@ -257,7 +260,7 @@ async def test_refused_tunnel_is_a_network_failure(
         with pytest.raises(UpstreamFailed) as caught:
             await client.send(call("https://upstream.invalid/v1", provider=settings))
         failure = caught.value.failure
-        assert failure.kind is FailureKind.NETWORK
+        assert (failure.kind, failure.connecting) == (FailureKind.NETWORK, True)
         assert "the proxy refused a tunnel" in failure.message
         assert "status 403" in failure.message
         assert "pw" not in failure.message
