@@ -113,8 +113,8 @@ def request(folder: Path, given: str) -> LoggedRequest | Ambiguous | None:
     with _opened(folder) as connection:
         if found := _load(connection, "request = ?", (given,)):
             return found[0]
-        query = "substr(request, 1, ?) = ? ORDER BY at DESC LIMIT ?"
-        found = _load(connection, query, (len(given), given, _NAMED))
+        query = "request >= ? AND request < ? ORDER BY at DESC LIMIT ?"
+        found = _load(connection, query, (given, f"{given}\U0010ffff", _NAMED))
     if len(found) > 1:
         return Ambiguous(requests=tuple(each.request for each in found))
     return found[0] if found else None

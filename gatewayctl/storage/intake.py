@@ -8,7 +8,7 @@ grows. Folding and the database do not belong here.
 from collections import deque
 from typing import Final
 
-from gatewayctl.storage.journal import Chunk, Segment
+from gatewayctl.storage.journal import Chunk, Segment, content_of
 
 MOST_BYTES: Final = 64 * 1024 * 1024
 """How much may wait for the database, in bytes; what comes beyond is lost, and counted."""
@@ -40,10 +40,12 @@ class Memory:
             self._held.append(self._waiting.popleft())
         return self._held
 
-    def drop(self) -> None:
-        """Remove what ``read`` returned."""
-        self.removed += sum(len(frame) for frame, _ in self._held)
+    def drop(self) -> int:
+        """Remove what ``read`` returned, and return how many bytes it was."""
+        dropped = sum(len(frame) for frame, _ in self._held)
+        self.removed += dropped
         self._held = []
+        return dropped
 
 
 Source = Memory | Segment
@@ -56,8 +58,6 @@ class Intake:
         self.sources: deque[Source] = deque([Memory()])
         self.ready: deque[Segment] = deque()
         """A new segment, put there by the thread, which the loop goes on with."""
-        self.refused: OSError | None = None
-        """Why the last segment was given up."""
         self.closed = False
         self.records = 0
         self.lost = 0
@@ -75,8 +75,8 @@ class Intake:
         if isinstance(tail, Segment):
             try:
                 tail.append(frame, records)
-            except OSError as error:
-                self.refused = error
+            except OSError:
+                tail.finish()
                 tail = Memory()
                 self.sources.append(tail)
             else:
@@ -89,17 +89,23 @@ class Intake:
 
     def go_on(self) -> Source:
         """Go on with the segment that is ready, if one is; return the source that is open."""
+        tail = self.sources[-1]
         try:
-            self.sources.append(self.ready.popleft())
+            segment = self.ready.popleft()
         except IndexError:  # the thread took it back
-            return self.sources[-1]
-        self.refused = None
-        return self.sources[-1]
+            return tail
+        if isinstance(tail, Segment):
+            tail.finish()
+        self.sources.append(segment)
+        return segment
 
 
 def frames_of(source: Source) -> tuple[list[bytes], Chunk | None]:
-    """Return what of a source is to be folded next, and for a segment how far that leads."""
+    """Return what of a source is to be folded next, and for a segment how far that leads.
+
+    Raises OSError.
+    """
     if isinstance(source, Memory):
-        return [frame for frame, _ in source.read()], None
+        return [content_of(frame) for frame, _ in source.read()], None
     chunk = source.read()
     return list(chunk.contents), chunk

@@ -41,6 +41,11 @@ def framed(records: Sequence[Record]) -> bytes:
     return _HEAD.pack(len(content), zlib.crc32(content)) + content
 
 
+def content_of(frame: bytes) -> bytes:
+    """Return the content of a frame that ``framed`` made."""
+    return frame[_HEAD.size :]
+
+
 def unframed(content: bytes) -> tuple[Record, ...]:
     """Return the records of a frame's content; raises ``msgspec.MsgspecError``."""
     return _decode(content)
@@ -98,13 +103,17 @@ class Reader:
         os.lseek(self._handle, start, os.SEEK_SET)
         return os.read(self._handle, most)
 
+    def is_at(self, path: Path) -> bool:
+        """Tell whether a path leads to the file."""
+        return files.is_at(self._handle, path)
+
     def close(self) -> None:
         """Close the file."""
         os.close(self._handle)
 
 
 class Segment:
-    """A segment of one's own. ``append`` is the writer's, all else the thread's that folds it."""
+    """A segment of one's own: ``append`` and ``finish`` are the loop's, the rest the thread's."""
 
     def __init__(self, folder: Path, instance: str, number: int) -> None:
         """Make it, if there is room for more than a record; raises OSError."""
@@ -116,21 +125,30 @@ class Segment:
         self.position = len(FORMAT)
         self.damaged = False
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | _BINARY
-        self._handle = os.open(self.path, flags, files.FILE_MODE)
+        handle = os.open(self.path, flags, files.FILE_MODE)
         try:
-            _write(self._handle, FORMAT + bytes(_PROBE))
-            os.ftruncate(self._handle, len(FORMAT))
+            _write(handle, FORMAT + bytes(_PROBE))
+            os.ftruncate(handle, len(FORMAT))
             self._reader = Reader(self.path)
         except OSError:
-            os.close(self._handle)
+            os.close(handle)
             self.path.unlink(missing_ok=True)
             raise
+        self._handle: int | None = handle
 
     def append(self, frame: bytes, records: int) -> None:
         """Hand a frame to the kernel in one call; after an OSError nothing more may be added."""
+        if self._handle is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         _write(self._handle, frame)
         self.written += len(frame)
         self.records += records
+
+    def finish(self) -> None:
+        """Add nothing more."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
 
     def read(self) -> Chunk:
         """Return the frames that are not folded yet; raises OSError."""
@@ -138,12 +156,12 @@ class Segment:
 
     def is_there(self) -> bool:
         """Tell whether its name still leads to it."""
-        return files.is_at(self._handle, self.path)
+        return self._reader.is_at(self.path)
 
     def close(self, *, remove: bool) -> None:
         """Close it, and remove the file; raises OSError when it cannot be removed."""
         there = self.is_there()
-        os.close(self._handle)
+        self.finish()
         self._reader.close()
         if remove and there:
             self.path.unlink(missing_ok=True)

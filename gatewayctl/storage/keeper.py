@@ -67,7 +67,7 @@ class Keeper:
         self._next_prune = 0.0
         self._database_trouble: str | None = None
         self._journal_trouble: str | None = None
-        self._aside: str | None = None
+        self._lasting_trouble: str | None = None
         self._logged: str | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="gatewayctl-ledger", daemon=True)
@@ -75,7 +75,7 @@ class Keeper:
     @property
     def degraded(self) -> str | None:
         """What is wrong, in one sentence; None while all is well."""
-        return self._database_trouble or self._journal_trouble or self._aside
+        return self._database_trouble or self._journal_trouble or self._lasting_trouble
 
     def start(self) -> None:
         """Do a first round in the caller's thread, so that what can be ready is; then go on."""
@@ -90,14 +90,16 @@ class Keeper:
         """Fold what is left and end; blocks, at most about ``patience`` seconds."""
         self._stopping.set()
         self.wake.set()
-        if self._thread.is_alive():
-            self._thread.join(patience)
+        if not self._thread.is_alive():  # it never began
+            self._finish()
+            return
+        self._thread.join(patience)
         if self._thread.is_alive():
             log.warning("the ledger did not end within %g s: its journal is kept", patience)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self.wake.wait(_PAUSE if self.degraded else _IDLE)
+            self.wake.wait(_PAUSE if self._database_trouble or self._journal_trouble else _IDLE)
             self.wake.clear()
             self._round()
             self._stopping.wait(_PAUSE)
@@ -144,9 +146,9 @@ class Keeper:
                 self._number += 1
                 intake.ready.append(Segment(self._folder, self._instance, self._number))
         except (OSError, StorageFailed) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
             self._journal_trouble = (
-                f"cannot write the journal in {self._folder}: {reason}; a kill would lose records"
+                f"cannot write the journal in {self._folder}: {_reason(error)};"
+                " a kill would lose records"
             )
         else:
             self._journal_trouble = None
@@ -158,7 +160,11 @@ class Keeper:
             raise StorageFailed(f"the lock of {self._instance} is held by another process")
 
     def _keep_database(self) -> None:
-        """Open the database where it is not, and fold."""
+        """Open the database where it is not, and fold; a damaged one is set aside at once."""
+        self._database_trouble = self._serve(mend=True)
+
+    def _serve(self, *, mend: bool) -> str | None:
+        """Put into the database what waits for it; return what went wrong, in a sentence."""
         try:
             connection = self._connected()
             self._fold(connection)
@@ -166,15 +172,11 @@ class Keeper:
             self._prune(connection)
         except (sqlite3.Error, OSError, StorageFailed) as error:
             self._disconnect()
-            if sqlite.is_damage(error):
-                self._begin_anew(error)
-            else:
-                reason = str(error)
-                if str(self._folder) not in reason:
-                    reason = f"cannot write {self.path}: {reason}"
-                self._database_trouble = reason
-        else:
-            self._database_trouble = None
+            if mend and sqlite.is_damage(error):
+                return self._begin_anew(error) or self._serve(mend=False)
+            reason = _reason(error)
+            return reason if str(self.path) in reason else f"cannot write {self.path}: {reason}"
+        return None
 
     def _connected(self) -> sqlite3.Connection:
         if self._opened is not None and not self._is_there(self._opened):
@@ -183,8 +185,12 @@ class Keeper:
             connection = recovery.open_database(self.path)
             self._connection = connection
             self._opened = self.path.stat()
-            _, lost = recovery.recover_into(connection, self._folder, own=self._instance)
-            self.lost += lost
+            recovered = recovery.Recovered()
+            try:
+                recovery.recover_into(connection, self._folder, recovered, own=self._instance)
+            finally:
+                self.lost += recovered.lost
+            self._lasting_trouble = recovered.trouble or self._lasting_trouble
         return self._connection
 
     def _is_there(self, opened: os.stat_result) -> bool:
@@ -200,18 +206,17 @@ class Keeper:
                 self._connection.close()
         self._connection = self._opened = None
 
-    def _begin_anew(self, error: Exception) -> None:
-        """Set a damaged database aside; the next round makes a new one."""
-        self._database_trouble = f"cannot read {self.path}: {error}"
+    def _begin_anew(self, damage: Exception) -> str | None:
+        """Set a damaged database aside; return what went wrong with that."""
         try:
             aside = recovery.begin_anew(self.path, self._clock())
-        except (sqlite3.Error, OSError, StorageFailed) as failed:
-            self._database_trouble = f"cannot set the damaged {self.path} aside: {failed}"
-            return
+        except (sqlite3.Error, OSError, StorageFailed) as error:
+            return f"cannot set the damaged {self.path} aside: {_reason(error)}"
         if aside is not None:
-            self._aside = f"{self.path} was damaged ({error}): it is kept as {aside.name}"
-            log.error("%s; a new one is begun", self._aside)
-        self.wake.set()
+            self._lasting_trouble = (
+                f"{self.path} was damaged ({damage}): it is now {aside.name}, and a new one begun"
+            )
+        return None
 
     def _fold(self, connection: sqlite3.Connection) -> None:
         sources = self._intake.sources
@@ -237,7 +242,7 @@ class Keeper:
         contents: list[bytes],
         chunk: Chunk | None,
     ) -> None:
-        with recovery.transaction(connection):
+        with sqlite.transaction(connection):
             count, lost = recovery.fold(connection, self._instance, contents)
             if isinstance(source, Segment) and chunk is not None:
                 tables.set_folded(connection, self._instance, source.number, chunk.end)
@@ -245,8 +250,7 @@ class Keeper:
         self.settled += count
         self.lost += lost
         if isinstance(source, Memory):
-            self._intake.folded += sum(len(content) for content in contents)
-            source.drop()
+            self._intake.folded += source.drop()
         elif chunk is not None:
             self._intake.folded += chunk.end - source.position
             source.position = chunk.end
@@ -273,7 +277,7 @@ class Keeper:
                     self._rendered.append((request, at, render()))
                 except Exception:
                     log.exception("the decision of %s cannot be rendered", request)
-            with recovery.transaction(connection):
+            with sqlite.transaction(connection):
                 for request, at, body in self._rendered:
                     tables.decide(connection, request, at, body)
             self._rendered = []
@@ -282,7 +286,7 @@ class Keeper:
         now = self._clock()
         if now < self._next_prune:
             return
-        with recovery.transaction(connection):
+        with sqlite.transaction(connection):
             before = now - DECISIONS_KEPT
             pruned = tables.prune_decisions(connection, before, _PRUNED_AT_ONCE)
         if pruned < _PRUNED_AT_ONCE:
@@ -296,7 +300,7 @@ class Keeper:
             if done and self._connection is not None:
                 for source in sources:
                     self._retire(source)
-                with recovery.transaction(self._connection):
+                with sqlite.transaction(self._connection):
                     tables.interrupt(self._connection, self._instance)
                     tables.forget_folded(self._connection, self._instance)
         except sqlite3.Error as error:
@@ -326,3 +330,8 @@ def _is_used_up(source: Source) -> bool:
     if isinstance(source, Memory):
         return True
     return source.damaged or source.written > _SEGMENT_BYTES or not source.is_there()
+
+
+def _reason(error: Exception) -> str:
+    """Return what an error says, without the number that OSError puts before it."""
+    return str(getattr(error, "strerror", None) or error)

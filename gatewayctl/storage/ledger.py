@@ -122,5 +122,7 @@ class Ledger:
 
     async def close(self) -> None:
         """Fold what is left, and remove the journal; what is recorded afterwards is lost."""
+        if self._intake.closed:
+            return
         self._intake.closed = True
         await asyncio.to_thread(self._keeper.stop, _PATIENCE)

@@ -8,14 +8,13 @@ changes nothing: how far a journal is folded is noted in the transaction that fo
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from gatewayctl.core.errors import StorageFailed
-from gatewayctl.storage import files, journal, tables
-from gatewayctl.storage.sqlite import is_damage, open_writing, set_aside
+from gatewayctl.storage import files, journal, sqlite, tables
 
 log = logging.getLogger("gatewayctl.ledger")
 
@@ -35,16 +34,19 @@ def recover(folder: Path) -> int:
         if not journal.instances(folder) and not path.exists():
             return 0
         with contextlib.closing(open_database(path)) as connection:
-            count, _ = recover_into(connection, folder, own=None)
-            return count
+            recovered = Recovered()
+            recover_into(connection, folder, recovered, own=None)
     except (OSError, sqlite3.Error) as error:
         raise StorageFailed(f"cannot recover the ledger in {folder}: {error}") from error
+    if recovered.trouble:
+        raise StorageFailed(recovered.trouble)
+    return recovered.count
 
 
 def open_database(path: Path) -> sqlite3.Connection:
     """Open the ledger's database to write, one process at a time; raises as ``open_writing``."""
-    with files.locked(path.with_name(_OPENING)):
-        return open_writing(path, tables.MIGRATIONS)
+    with files.locked(path.with_name(_OPENING), timeout=sqlite.PATIENCE):
+        return sqlite.open_writing(path, tables.MIGRATIONS)
 
 
 def begin_anew(path: Path, now: float) -> Path | None:
@@ -52,81 +54,93 @@ def begin_anew(path: Path, now: float) -> Path | None:
 
     ``now`` is seconds since 1970. Raises OSError, ``sqlite3.Error`` and StorageFailed.
     """
-    with files.locked(path.with_name(_OPENING)):
+    with files.locked(path.with_name(_OPENING), timeout=sqlite.PATIENCE):
         # another process may have set it aside by now
         try:
-            with contextlib.closing(open_writing(path, tables.MIGRATIONS)) as connection:
+            with contextlib.closing(sqlite.open_writing(path, tables.MIGRATIONS)) as connection:
                 sound = connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",)
         except sqlite3.DatabaseError as error:
-            if not is_damage(error):
+            if not sqlite.is_damage(error):
                 raise
             sound = False
-        return None if sound else set_aside(path, now)
+        return None if sound else sqlite.set_aside(path, now)
+
+
+class Recovered(msgspec.Struct, kw_only=True):
+    """What was recovered: of how many instances, how many records are lost, what went wrong."""
+
+    count: int = 0
+    lost: int = 0
+    trouble: str | None = None
 
 
 def recover_into(
-    connection: sqlite3.Connection, folder: Path, *, own: str | None
-) -> tuple[int, int]:
-    """Recover all dead instances but one's own; return how many, and how many records are lost.
+    connection: sqlite3.Connection, folder: Path, recovered: Recovered, *, own: str | None
+) -> None:
+    """Recover all dead instances but one's own; what cannot be read or removed is left for later.
 
-    Raises ``sqlite3.Error``, OSError and StorageFailed.
+    ``recovered`` is told what was, also when it ends early. Raises ``sqlite3.Error``, and OSError
+    where the folder cannot be listed.
     """
-    count = lost = 0
     for instance in sorted(journal.instances(folder) | tables.open_instances(connection)):
-        lock = None if instance == own else journal.hold(folder, instance)
-        if lock is None:
+        if instance == own:
             continue
-        done = False
         try:
-            lost += _recover_one(connection, folder, instance)
-            done = not journal.segments(folder, instance)
-        finally:
-            lock.let_go(remove=done)
-        count += 1
-    if count:
-        log.info("recovered what %d ended daemon(s) left in %s", count, folder)
-    return count, lost
+            _recover_one(connection, folder, instance, recovered)
+        except (OSError, StorageFailed) as error:
+            reason = getattr(error, "strerror", None) or error
+            recovered.trouble = f"cannot recover the ended daemon {instance} in {folder}: {reason}"
+    if recovered.count:
+        log.info("recovered what %d ended daemon(s) left in %s", recovered.count, folder)
 
 
-def _recover_one(connection: sqlite3.Connection, folder: Path, instance: str) -> int:
-    """Fold a dead instance's segments and remove them; return how many records are lost."""
-    number, position = tables.folded(connection, instance)
-    lost = 0
-    removable = []
-    for found, path in journal.segments(folder, instance):
-        with contextlib.closing(journal.Reader(path)) as reader:
-            if not reader.known():
-                log.warning("%s is in a format of another gatewayctl: left where it is", path)
-                continue
-            removable.append(path)
+def _recover_one(
+    connection: sqlite3.Connection, folder: Path, instance: str, recovered: Recovered
+) -> None:
+    """Fold a dead instance's segments, close what it left open, and remove its files."""
+    lock = journal.hold(folder, instance)
+    if lock is None:  # it lives, or somebody else recovers it
+        return
+    done = False
+    try:
+        number, position = tables.folded(connection, instance)
+        left = journal.segments(folder, instance)
+        for found, path in left:
             if found >= number:
                 start = position if found == number else len(journal.FORMAT)
-                lost += _fold_segment(connection, instance, found, reader, start)
-    with transaction(connection):
-        tables.interrupt(connection, instance)
-    for path in removable:
-        path.unlink(missing_ok=True)
-    with transaction(connection):
-        tables.forget_folded(connection, instance)
-    return lost
+                recovered.lost += _fold_segment(connection, instance, found, path, start)
+        with sqlite.transaction(connection):
+            tables.interrupt(connection, instance)
+        for _, path in left:
+            path.unlink(missing_ok=True)
+        with sqlite.transaction(connection):
+            tables.forget_folded(connection, instance)
+        recovered.count += 1
+        done = True
+    finally:
+        lock.let_go(remove=done)
 
 
 def _fold_segment(
-    connection: sqlite3.Connection, instance: str, number: int, reader: journal.Reader, start: int
+    connection: sqlite3.Connection, instance: str, number: int, path: Path, start: int
 ) -> int:
+    """Fold a segment from a position on; return how many records of it are lost, at least."""
     lost = 0
-    while True:
-        chunk = reader.read(start)
-        if chunk.contents:
-            with transaction(connection):
-                lost += fold(connection, instance, chunk.contents)[1]
-                tables.set_folded(connection, instance, number, chunk.end)
-        if chunk.damaged:
-            log.warning("the journal of %s is damaged: the rest of it is lost", instance)
-            return lost + 1  # at least
-        if not chunk.contents:
-            return lost
-        start = chunk.end
+    with contextlib.closing(journal.Reader(path)) as reader:
+        if not reader.known():
+            raise StorageFailed(f"{path} is not a journal of this gatewayctl")
+        while True:
+            chunk = reader.read(start)
+            if chunk.contents:
+                with sqlite.transaction(connection):
+                    lost += fold(connection, instance, chunk.contents)[1]
+                    tables.set_folded(connection, instance, number, chunk.end)
+            if chunk.damaged:
+                log.warning("%s is damaged: the rest of it is lost", path)
+                return lost + 1
+            if not chunk.contents:
+                return lost
+            start = chunk.end
 
 
 def fold(
@@ -152,16 +166,3 @@ def fold(
             except (sqlite3.IntegrityError, sqlite3.ProgrammingError, OverflowError, ValueError):
                 lost += 1  # a value that no column holds: the other records go on
     return count, lost
-
-
-@contextlib.contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Write all of it or nothing; waits for other writers as long as the connection does."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise

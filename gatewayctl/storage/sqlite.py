@@ -4,9 +4,11 @@ Everything here blocks. What the tables mean does not belong here: their owner h
 migrations.
 """
 
+import contextlib
 import os
 import sqlite3
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -15,7 +17,12 @@ from gatewayctl.core.errors import StorageFailed
 from gatewayctl.storage import files
 
 PATIENCE: Final = 2.0
-"""Seconds that a statement waits for another process's transaction."""
+"""Seconds to wait for another process's transaction."""
+_POLL: Final = 10
+"""Milliseconds after which SQLite is asked again: by itself it would soon ask but ten times a
+second, and get nowhere beside a process that writes without a pause."""
+_COURTESY: Final = 0.002
+"""Seconds between two transactions of one process, in which another's may begin."""
 
 Migration = tuple[str, ...]
 """The statements that lead from one schema version to the next."""
@@ -42,6 +49,7 @@ def open_writing(path: Path, migrations: Sequence[Migration]) -> sqlite3.Connect
         connection.execute("PRAGMA synchronous = NORMAL")
         if version < len(migrations):
             _migrate(connection, path, migrations)
+        connection.execute(f"PRAGMA busy_timeout = {_POLL}")
     except BaseException:
         connection.close()
         raise
@@ -95,19 +103,40 @@ def known_version(connection: sqlite3.Connection, path: Path, newest: int) -> in
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         # another process may have migrated it while this one waited
         version = known_version(connection, path, len(migrations))
         for migration in migrations[version:]:
             for statement in migration:
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(migrations)}")
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Write all of it or nothing; others' transactions are waited for, for ``PATIENCE``."""
+    _begin(connection)
+    try:
+        yield
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+    time.sleep(_COURTESY)
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() >= deadline:
+                raise
+        else:
+            return
 
 
 def is_damage(error: Exception) -> bool:

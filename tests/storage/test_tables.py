@@ -1,0 +1,157 @@
+"""What records do to the tables, above all to counts that were seen once."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.recorded import came, ended, left, metered, seen, started
+
+from gatewayctl.core.events import Usage
+from gatewayctl.storage import history, tables
+from gatewayctl.storage.history import LoggedAttempt, LoggedRequest
+from gatewayctl.storage.records import Metered, Outcome, Record, Seen
+from gatewayctl.storage.sqlite import open_writing
+
+DIMENSIONS = Usage.__struct_fields__
+USAGES = st.builds(
+    Usage, **{name: st.none() | st.integers(min_value=0, max_value=3) for name in DIMENSIONS}
+)
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """Return a new ledger's database, in the test's own folder."""
+    opened = open_writing(tmp_path / tables.DATABASE, tables.MIGRATIONS)
+    with contextlib.closing(opened):
+        yield opened
+
+
+def _apply(connection: sqlite3.Connection, *records: Record) -> list[bool]:
+    return [tables.apply(connection, "here", record) for record in records]
+
+
+def _request(folder: Path, request: str = "a") -> LoggedRequest:
+    found = history.request(folder, request)
+    assert isinstance(found, LoggedRequest)
+    return found
+
+
+def _attempt(folder: Path) -> LoggedAttempt:
+    (attempt,) = _request(folder).attempts
+    return attempt
+
+
+def test_every_field_of_a_record_comes_back(connection: sqlite3.Connection, tmp_path: Path) -> None:
+    """Nothing is dropped, swapped or rounded between the records and the reader."""
+    records: tuple[Record, ...] = (
+        came("a", session="s", client="laptop", stream=False),
+        started("a", 1, retry=True),
+        ended(
+            "a",
+            outcome=Outcome.FAILED,
+            failure="rate_limited",
+            status=429,
+            said="slow down",
+            retry_after=2.5,
+            first_token=0.25,
+            metered=metered(
+                estimated=True, tier="flex", **{name: n for n, name in enumerate(DIMENSIONS, 1)}
+            ),
+        ),
+        started("a", 2),
+        left("a", outcome=Outcome.BROKEN, status=200, error="upstream_failed", attempts=2),
+    )
+    assert all(_apply(connection, *records))
+    found = _request(tmp_path)
+    shown = msgspec.to_builtins(found)
+    told = {**msgspec.to_builtins(records[0]), **msgspec.to_builtins(records[4])}
+    told |= {"at": 1000.0, "ended": 1002.0, "instance": "here", "decision": None}
+    del told["type"], told["attempts"]
+    assert {name: value for name, value in shown.items() if name != "attempts"} == told
+    first = {**msgspec.to_builtins(records[1]), **msgspec.to_builtins(records[2])}
+    del first["type"], first["request"]
+    assert shown["attempts"][0] == first
+    assert (found.attempts[1].number, found.attempts[1].outcome) == (2, None)
+
+
+@given(usages=st.lists(USAGES, max_size=5), last=USAGES)
+def test_a_checkpoint_replaces_and_nothing_never_does(
+    tmp_path_factory: pytest.TempPathFactory, usages: list[Usage], last: Usage
+) -> None:
+    """Per dimension the last count that is not 0 stays; else 0 if it was ever said; else None."""
+    folder = tmp_path_factory.mktemp("usage")
+    with contextlib.closing(
+        open_writing(folder / tables.DATABASE, tables.MIGRATIONS)
+    ) as connection:
+        _apply(connection, came("a"), started("a"))
+        for usage in usages:
+            _apply(connection, Seen(request="a", number=1, metered=Metered(usage=usage)))
+        _apply(connection, ended("a", metered=Metered(usage=last)))
+    found = _attempt(folder).metered.usage
+    for name in DIMENSIONS:
+        said = [getattr(usage, name) for usage in (*usages, last)]
+        known = [count for count in said if count is not None]
+        expected = next((count for count in reversed(known) if count), 0 if known else None)
+        assert getattr(found, name) == expected
+
+
+def test_a_mark_stays_with_the_counts_it_was_made_with(
+    connection: sqlite3.Connection, tmp_path: Path
+) -> None:
+    """An end without usage says nothing of it; neither does it forget the tier or the commit."""
+    checkpoint = Seen(
+        request="a",
+        number=1,
+        metered=metered(estimated=True, tier="priority", output=7),
+        first_token=0.5,
+    )
+    _apply(connection, came("a"), started("a"), checkpoint, ended("a"))
+    attempt = _attempt(tmp_path)
+    assert attempt.metered == metered(estimated=True, tier="priority", output=7)
+    assert attempt.first_token == 0.5
+    _apply(connection, ended("a", metered=metered(output=9)))
+    assert _attempt(tmp_path).metered == metered(tier="priority", output=9)
+
+
+def test_a_record_without_a_place_says_so(connection: sqlite3.Connection) -> None:
+    """So that it can be counted: the end of what never began, or a second beginning."""
+    assert _apply(connection, seen("a"), ended("a"), left("a")) == [False] * 3
+    assert _apply(connection, came("a"), came("a"), started("a"), started("a")) == [
+        True,
+        False,
+        True,
+        False,
+    ]
+
+
+def test_what_an_instance_left_open_is_interrupted(
+    connection: sqlite3.Connection, tmp_path: Path
+) -> None:
+    """Only its own, only what is open, and with what was seen last."""
+    _apply(connection, came("a"), started("a"), seen("a", input=10, output=3), came("b"))
+    _apply(connection, started("b"), ended("b"), left("b"))
+    tables.apply(connection, "elsewhere", came("c"))
+    assert tables.open_instances(connection) == {"here", "elsewhere"}
+    tables.interrupt(connection, "here")
+    assert tables.open_instances(connection) == {"elsewhere"}
+    assert _request(tmp_path).outcome is Outcome.INTERRUPTED
+    assert _attempt(tmp_path).outcome is Outcome.INTERRUPTED
+    assert _attempt(tmp_path).metered.usage == Usage(input=10, output=3)
+    assert _request(tmp_path, "b").outcome is Outcome.ANSWERED
+    assert _request(tmp_path, "c").outcome is None
+
+
+def test_the_order_of_ends_is_found_without_looking_through_all(
+    connection: sqlite3.Connection,
+) -> None:
+    """By an index: with a million requests it takes as long as with one."""
+    plan = connection.execute(
+        "EXPLAIN QUERY PLAN SELECT max(closed) FROM requests WHERE closed > 0"
+    ).fetchall()
+    assert len(plan) == 1
+    assert "INDEX requests_closed" in plan[0][3]
