@@ -205,7 +205,7 @@ class Simulator:
         self._flaky_calls += 1
         match self._flaky_calls % 4:
             case 1:
-                return (Fault(name="500"),)
+                return (Fault(name="503"),)
             case 3:
                 return (Fault(name="reset-before-content" if ask.stream else "reset"),)
             case _:

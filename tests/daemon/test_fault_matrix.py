@@ -1,5 +1,7 @@
 """Every fault of an upstream × streamed or not × client protocol × kind of route."""
 
+import asyncio
+
 import pytest
 from support import leaks, matrix, strict
 from support.asking import asking, cascade
@@ -66,25 +68,30 @@ async def test_a_prompt_that_is_too_long_never_moves_to_a_smaller_model(protocol
         assert it.calls("small!tag=1") == 0
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_nothing_is_begun_after_the_deadline(protocol: str) -> None:
-    """Two silences of 0.6 s use a second up: the third step is not tried, nor a wait begun."""
-    silent = [f"brief/small!silence!tag={number}" for number in (1, 2, 3)]
+async def test_nothing_is_begun_after_the_deadline() -> None:
+    """Two silences use the time up: the third step is not tried, nor a wait begun."""
+    deadline = f'"{matrix.PATIENCE + 1}s"'
 
     def config(url: str) -> str:
-        routes = cascade("silent", *silent, deadline='"1s"')
-        routes += cascade("limited", "up/small!429=1!tag=4", deadline='"900ms"')
+        routes = ""
+        for number, protocol in enumerate(PROTOCOLS):
+            silent = (f"brief/small!silence!tag={number}{place}" for place in range(3))
+            routes += cascade(protocol, *silent, deadline=deadline)
+            limited = f"up/small!429=1!tag={number}"
+            routes += cascade(f"{protocol}-limited", limited, deadline='"900ms"')
         return matrix.providers(url) + routes
 
     async with asking(config) as it:
-        told = await it.ask("silent", protocol, stream=True)
-        assert (told.status, told.attempts) == (504, 2)
-        assert it.calls("small!silence!tag=3") == 0
-        silent_calls = it.simulator.journal.calls()
-        await until(lambda: all(call.ending is Ending.ABANDONED for call in silent_calls))
-        limited = await it.ask("limited", protocol)
-        assert (limited.status, limited.attempts) == (429, 1)
-        assert limited.headers["retry-after"] == "1"
+        asked = (it.ask(protocol, protocol, stream=True) for protocol in PROTOCOLS)
+        for told in await asyncio.gather(*asked):
+            assert (told.status, told.attempts) == (504, 2)
+        calls = it.simulator.journal.calls()
+        assert {call.model[-1] for call in calls} == {"0", "1"}
+        await until(lambda: all(call.ending is Ending.ABANDONED for call in calls))
+        for protocol in PROTOCOLS:
+            told = await it.ask(f"{protocol}-limited", protocol)
+            assert (told.status, told.attempts) == (429, 1)
+            assert told.headers["retry-after"] == "1"
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -242,7 +242,7 @@ async def test_bodies_that_are_no_reply(simulator: Simulator, protocol: str, str
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_flaky_fails_every_other_call(http: aiohttp.ClientSession, stream: bool) -> None:
-    """A 500, an answer, a reset before any content, an answer; and so on."""
+    """A 503, an answer, a reset before any content, an answer; and so on."""
 
     async def once() -> str:
         body = encoded("chat_completions", "flaky", "hello", stream=stream)
@@ -254,5 +254,5 @@ async def test_flaky_fails_every_other_call(http: aiohttp.ClientSession, stream:
             return "reset"
 
     assert [await once() for _ in range(6)] == [
-        "500 error", "200", "reset", "200", "500 error", "200",
+        "503 error", "200", "reset", "200", "503 error", "200",
     ]  # fmt: skip

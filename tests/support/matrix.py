@@ -24,6 +24,9 @@ ROUTES: Final = ("direct", "alloy", "cascade", "dispatcher", "exhausted")
 """``exhausted`` is a cascade both of whose steps have the fault."""
 
 DEADLINE: Final = 30.0
+PATIENCE: Final = 2.5
+"""Seconds that ``brief`` and ``idle`` wait: enough for a busy machine to bring a call there."""
+
 SMALL, LARGE = 32_768, 262_144
 
 _ASKED_FOR: Final = "words=6"
@@ -32,8 +35,8 @@ _TOLERANCE: Final = 0.05
 
 _PROVIDERS: Final = (
     ("up", "25s", "25s", "25s"),
-    ("brief", "600ms", "25s", "600ms"),
-    ("idle", "25s", "600ms", "600ms"),
+    ("brief", f"{PATIENCE}s", "25s", f"{PATIENCE}s"),
+    ("idle", "25s", f"{PATIENCE}s", f"{PATIENCE}s"),
 )
 _PROVIDER: Final = """
 [providers.{name}]
@@ -130,7 +133,9 @@ def cells(protocol: str) -> list[Cell]:
 
 
 def _longest(row: Row) -> float:
-    """Return for how many seconds a row's cells wait, at most."""
+    """Return for how many seconds a row's cells wait, roughly."""
+    if row.provider != "up":
+        return PATIENCE
     return row.stream.wait or 0.0 if isinstance(row.stream, Fails) else 0.0
 
 
