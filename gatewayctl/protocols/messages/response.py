@@ -24,6 +24,8 @@ _USAGE: metering.Places = {
     "reasoning": (("output_tokens_details", "thinking_tokens"),),
 }
 
+_COMPACTION = "compaction."
+
 
 def read(body: bytes) -> ReplyFacts:
     """Read a whole reply; raise ``BadFrame`` when it is none."""
@@ -40,8 +42,14 @@ def read(body: bytes) -> ReplyFacts:
 
 
 def counted(usage: Any) -> dict[str, int]:
-    """Return the figures of a usage object."""
-    return metering.counts(_USAGE, usage)
+    """Return the figures of a usage object, and those of compactions, which it leaves out."""
+    counts = metering.counts(_USAGE, usage)
+    iterations = usage.get("iterations") if isinstance(usage, dict) else None
+    for each in iterations if isinstance(iterations, list) else ():
+        if isinstance(each, dict) and each.get("type") == "compaction":
+            for name, count in metering.counts(_USAGE, each).items():
+                counts[_COMPACTION + name] = counts.get(_COMPACTION + name, 0) + count
+    return counts
 
 
 def usage_of(counts: Mapping[str, int]) -> Usage:
@@ -49,17 +57,27 @@ def usage_of(counts: Mapping[str, int]) -> Usage:
 
     Where only the sum of the cache writes is told, they are of the usual, short kind.
     """
-    short, long = counts.get("short"), counts.get("long")
-    if (writes := counts.get("writes")) is not None:
+    own = _dimensions({name: it for name, it in counts.items() if name in _USAGE})
+    compaction = _dimensions({name: counts.get(_COMPACTION + name) for name in _USAGE})
+    summed = {
+        name: None if count is None and more is None else (count or 0) + (more or 0)
+        for name, count, more in zip(own, own.values(), compaction.values(), strict=True)
+    }
+    return Usage(**summed)
+
+
+def _dimensions(counts: Mapping[str, int | None]) -> dict[str, int | None]:
+    short, long, writes = counts.get("short"), counts.get("long"), counts.get("writes")
+    if writes is not None:
         short = max(short or 0, writes - (long or 0))
-    return Usage(
-        input=counts.get("input"),
-        input_cache_read=counts.get("cached"),
-        input_cache_write_5m=short,
-        input_cache_write_1h=long,
-        output=counts.get("output"),
-        reasoning_output=counts.get("reasoning"),
-    )
+    return {
+        "input": counts.get("input"),
+        "input_cache_read": counts.get("cached"),
+        "input_cache_write_5m": short,
+        "input_cache_write_1h": long,
+        "output": counts.get("output"),
+        "reasoning_output": counts.get("reasoning"),
+    }
 
 
 def tier(usage: Any) -> str | None:
