@@ -68,7 +68,10 @@ ENDS: Final = {
 
 
 class Leaver(msgspec.Struct, kw_only=True):
-    """One client: what it asks for, where and how it leaves, and how much it had read by then."""
+    """One client: what it asks for, where and how it leaves, and how much it had read by then.
+
+    ``wanted`` and ``read`` are bytes, ``text`` is characters.
+    """
 
     number: int
     protocol: str
@@ -76,7 +79,8 @@ class Leaver(msgspec.Struct, kw_only=True):
     reset: bool
     patience: float
     wanted: int
-    read: bytes = b""
+    read: int = 0
+    text: int = 0
 
     @property
     def model(self) -> str:
@@ -94,9 +98,9 @@ class Leaver(msgspec.Struct, kw_only=True):
             case Point.BEFORE_HEADERS | Point.BEFORE_COMMIT:
                 await asyncio.sleep(self.patience)
             case Point.SLOW | Point.FAST:
-                await self._read(reader, lambda: len(self.read) >= self.wanted)
+                await self._read(reader, lambda read: len(read) >= self.wanted)
             case Point.LAST_BYTE:
-                await self._read(reader, lambda: ENDS[self.protocol] in self.read)
+                await self._read(reader, lambda read: ENDS[self.protocol] in read)
         if self.reset:
             connection: socket.socket = writer.get_extra_info("socket")
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
@@ -104,11 +108,17 @@ class Leaver(msgspec.Struct, kw_only=True):
         else:
             writer.close()
 
-    async def _read(self, reader: asyncio.StreamReader, enough: Callable[[], bool]) -> None:
-        while not enough():
+    async def _read(
+        self, reader: asyncio.StreamReader, enough: Callable[[bytearray], bool]
+    ) -> None:
+        read = bytearray()
+        while not enough(read):
             piece = await reader.read(4096)
-            assert piece, f"the stream ended before its client left: {self.read[-200:]!r}"
-            self.read += piece
+            assert piece, f"the stream ended before its client left: {read[-200:]!r}"
+            read += piece
+        self.read = len(read)
+        lines = bytes(read).rpartition(b"\n")[0].split(b"\n")
+        self.text = sum(len(text_in(line)) for line in lines)
 
 
 class Footprint(msgspec.Struct, frozen=True, kw_only=True):
@@ -253,7 +263,5 @@ def _assert_metered(leaver: Leaver, attempt: LoggedAttempt) -> None:
         assert (usage.input, attempt.metered.estimated) == (METERED_INPUT, False)
         assert usage.output
     elif attempt.outcome is Outcome.ABANDONED:
-        lines = leaver.read.rpartition(b"\n")[0].split(b"\n")
-        text = sum(len(text_in(line)) for line in lines)
         assert usage.input
-        assert (usage.output or 0) >= text / CHARS_PER_TOKEN, (leaver.protocol, text, usage)
+        assert (usage.output or 0) >= leaver.text / CHARS_PER_TOKEN, (leaver, usage)

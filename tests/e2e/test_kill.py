@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import os
 import random
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -154,6 +155,10 @@ async def test_no_started_attempt_is_lost_when_the_daemon_is_killed(tmp_path: Pa
     assert called <= Counter(attempt.model for attempt in attempts)
     assert all(request.outcome is not None for request in logged)
     interrupted = {it.model: it for it in attempts if it.outcome is Outcome.INTERRUPTED}
+    sys.stdout.write(
+        f"\n{KILLS} kills: {called.total()} calls, {len(attempts)} attempts on record,"
+        f" {len(interrupted)} of them interrupted\n"
+    )
     assert len(interrupted) >= KILLS
     _assert_metered(load, killed, interrupted)
 
