@@ -132,7 +132,7 @@ GENERAL: Mapping[str, FailureKind] = {
 }
 """Types too general to overrule a status: they count where there is none, inside a 200."""
 
-IMAGES = re.compile(r"(?:[a-z]+_)*image(?:_[a-z0-9]+)*")
+IMAGES = re.compile(r"(?:[a-z0-9]+_)*image(?:_[a-z0-9]+)*")
 """OpenAI's many codes for an image that cannot be used: each is the request's fault."""
 
 MISSING = frozenset(

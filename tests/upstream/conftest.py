@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
+import msgspec
 import pytest
 from support.upstream import FakeUpstream
 
@@ -47,6 +48,16 @@ def _call(
         fresh=fresh,
         timeouts=Timeouts(**timeouts),  # type: ignore[arg-type]  # tests name real phases
     )
+
+
+def openai(message: str = "words", **fields: object) -> bytes:
+    """Return an error body as OpenAI writes it."""
+    return msgspec.json.encode({"error": {"message": message, "param": None, **fields}})
+
+
+def anthropic(kind: str, message: str = "words") -> bytes:
+    """Return an error body as Anthropic writes it."""
+    return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}})
 
 
 async def until(true: Callable[[], bool]) -> None:
