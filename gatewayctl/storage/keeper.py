@@ -10,8 +10,9 @@ import logging
 import os
 import sqlite3
 import threading
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +35,10 @@ _PAUSE: Final = 0.5
 """Seconds between two rounds while records come in; they wait no longer for the database."""
 _IDLE: Final = 5.0
 """Seconds between two rounds while none do: to see that the folder is still there."""
+_IN_A_ROW: Final = 8
+"""How many frames are folded without a breath."""
+_BREATH: Final = 0.00005
+"""Seconds for which the event loop may have the interpreter for itself."""
 _SEGMENT_BYTES: Final = 1024 * 1024
 
 
@@ -243,7 +248,7 @@ class Keeper:
         chunk: Chunk | None,
     ) -> None:
         with sqlite.transaction(connection):
-            count, lost = recovery.fold(connection, self._instance, contents)
+            count, lost = recovery.fold(connection, self._instance, _yielding(contents))
             if isinstance(source, Segment) and chunk is not None:
                 tables.set_folded(connection, self._instance, source.number, chunk.end)
         self.last_written = self._clock()
@@ -330,6 +335,18 @@ def _is_used_up(source: Source) -> bool:
     if isinstance(source, Memory):
         return True
     return source.damaged or source.written > _SEGMENT_BYTES or not source.is_there()
+
+
+def _yielding(contents: list[bytes]) -> Iterator[bytes]:
+    """Return the frames, and let the event loop run between some and the next.
+
+    SQLite gives the interpreter away at each statement and takes it back before the loop has woken
+    up to take it: only a sleep lets the loop in, which would else wait for milliseconds.
+    """
+    for number, content in enumerate(contents, 1):
+        yield content
+        if number % _IN_A_ROW == 0:
+            time.sleep(_BREATH)
 
 
 def _reason(error: Exception) -> str:

@@ -81,7 +81,7 @@ def _read_only(path: Path) -> sqlite3.Connection:
     )
     try:
         _value(connection, "PRAGMA schema_version")
-    except sqlite3.OperationalError as error:
+    except sqlite3.Error as error:
         connection.close()
         if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
             raise

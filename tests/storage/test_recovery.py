@@ -120,7 +120,7 @@ async def test_two_daemons_share_a_ledger(tmp_path: Path) -> None:
         await steady.recorded(1)
         for n in range(3):
             async with recording(tmp_path, f"killed{n}") as killed:
-                await killed.recorded(3000)
+                await killed.recorded(1000)
                 await killed.kill()
             runs.append(killed.lines)
         assert len(journal.instances(tmp_path)) == 2

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.recorded import came, ended, left, metered, seen, started
 
@@ -79,6 +79,7 @@ def test_every_field_of_a_record_comes_back(connection: sqlite3.Connection, tmp_
     assert (found.attempts[1].number, found.attempts[1].outcome) == (2, None)
 
 
+@settings(max_examples=30)
 @given(usages=st.lists(USAGES, max_size=5), last=USAGES)
 def test_a_checkpoint_replaces_and_nothing_never_does(
     tmp_path_factory: pytest.TempPathFactory, usages: list[Usage], last: Usage
