@@ -4,7 +4,7 @@
 function __gatewayctl_at --description 'whether the words before the cursor name this command'
     set -l command
     for word in (commandline -opc)[2..-1]
-        if contains -- (string join ' ' -- $command $word) 'serve' 'estimate' 'route-explain' 'config' 'config validate' 'config init' 'config show' 'config path' 'config schema' 'models' 'models list' 'models show' 'models refresh'
+        if contains -- (string join ' ' -- $command $word) 'serve' 'estimate' 'route-explain' 'log' 'status' 'config' 'config validate' 'config init' 'config show' 'config path' 'config schema' 'models' 'models list' 'models show' 'models refresh'
             set -a command $word
         end
     end
@@ -15,6 +15,8 @@ complete -c gatewayctl -f
 complete -c gatewayctl -n '__gatewayctl_at' -a serve -d 'Run the gateway until it is stopped'
 complete -c gatewayctl -n '__gatewayctl_at' -a estimate -d 'Estimate a request\'s input tokens, and whether it fits'
 complete -c gatewayctl -n '__gatewayctl_at' -a route-explain -d 'Explain how a request would be routed, and why'
+complete -c gatewayctl -n '__gatewayctl_at' -a log -d 'Show what was asked of the gateway, what it tried, and how that ended'
+complete -c gatewayctl -n '__gatewayctl_at' -a status -d 'Show how the running daemon fares'
 complete -c gatewayctl -n '__gatewayctl_at' -a config -d 'Check, write, show and find the config file'
 complete -c gatewayctl -n '__gatewayctl_at' -a models -d 'Show what is known about models, and refresh it'
 complete -c gatewayctl -n '__gatewayctl_at' -l version -d 'Print the version'
@@ -43,6 +45,16 @@ complete -c gatewayctl -n '__gatewayctl_at route-explain' -l config -r -F -d 'Th
 complete -c gatewayctl -n '__gatewayctl_at route-explain' -l json -d 'Print JSON'
 complete -c gatewayctl -n '__gatewayctl_at route-explain' -s h -l help -d 'Show this message and exit'
 complete -c gatewayctl -n '__gatewayctl_at route-explain' -F
+complete -c gatewayctl -n '__gatewayctl_at log' -s f -l follow -d 'Go on with requests as they end, until Ctrl-C'
+complete -c gatewayctl -n '__gatewayctl_at log' -l failed -d 'Only requests that were not answered'
+complete -c gatewayctl -n '__gatewayctl_at log' -s n -l limit -x -d 'So many of the newest'
+complete -c gatewayctl -n '__gatewayctl_at log' -l since -x -d 'Only what came in the last 30m, 2h, 7d'
+complete -c gatewayctl -n '__gatewayctl_at log' -l json -d 'Print JSON'
+complete -c gatewayctl -n '__gatewayctl_at log' -s h -l help -d 'Show this message and exit'
+complete -c gatewayctl -n '__gatewayctl_at status' -l url -x -d 'Ask the daemon at this address, not where the config says it is'
+complete -c gatewayctl -n '__gatewayctl_at status' -l config -r -F -d 'The config file, instead of the usual one'
+complete -c gatewayctl -n '__gatewayctl_at status' -l json -d 'Print JSON'
+complete -c gatewayctl -n '__gatewayctl_at status' -s h -l help -d 'Show this message and exit'
 complete -c gatewayctl -n '__gatewayctl_at config' -a validate -d 'Find every problem of a config file in one run'
 complete -c gatewayctl -n '__gatewayctl_at config' -a init -d 'Write a commented config file from what this machine has'
 complete -c gatewayctl -n '__gatewayctl_at config' -a show -d 'Print the config without its secrets'

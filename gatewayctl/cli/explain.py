@@ -146,6 +146,7 @@ def _by_daemon(
         told = live.found(url, config, "/api/route-explain", asked._asdict(), data)
     except live.DaemonRefused as error:
         raise Unreadable(f"the daemon says: {error}") from error
+    live.compare(told.config, config)
     return told.doc, f"planned by the daemon at {told.url} from {told.config or 'no config file'}"
 
 

@@ -47,15 +47,19 @@ def refreshed_json(status: SourceStatus, result: Refreshed | None) -> dict[str, 
 
 
 def print_sources(
-    statuses: Sequence[SourceStatus], parts: Sequence[TableSource], now: datetime
+    statuses: Sequence[SourceStatus], parts: Sequence[TableSource] | None, now: datetime
 ) -> None:
-    """Print one line per source: its state, how much it knows, how old that is."""
-    packaged = {part.name: part.fetched_at for part in parts}
+    """Print one line per source: its state, how much it knows, how old that is.
+
+    ``parts`` are those of the table in use, None where that is another process's.
+    """
+    usual = "never fetched" if parts is None else "nothing packaged"
+    packaged = {part.name: f"packaged, as of {part.fetched_at[:10]}" for part in parts or ()}
     width = max((len(status.name) for status in statuses), default=0)
     longest = max(map(len, Freshness))
     for each in statuses:
         state = render.styled(f"{each.status:<{longest}}", _COLOURS[each.status])
-        told = f"{each.models:,} models, {_since(each, packaged.get(each.name), now)}"
+        told = f"{each.models:,} models, {_since(each, packaged.get(each.name, usual), now)}"
         typer.echo(f"{each.name:<{width}}  {state}  {render.printable(told)}")
 
 
@@ -85,20 +89,18 @@ def print_refreshed(result: Refreshed) -> None:
     typer.echo(f"{result.source}: {state}: {result.models:,} models{change}{left_out}")
 
 
-def _since(status: SourceStatus, packaged: str | None, now: datetime) -> str:
+def _since(status: SourceStatus, unfetched: str, now: datetime) -> str:
+    told = unfetched
     if status.fetched_at is not None:
-        told = f"fetched {_old(status.fetched_at, now)}"
-    elif packaged is not None:
-        told = f"packaged, as of {packaged[:10]}"
-    else:
-        told = "nothing packaged"
+        told = f"fetched {old(status.fetched_at, now)}"
     if status.error is not None:
-        tried = f"tried {_old(status.attempted_at, now)}: " if status.attempted_at else ""
+        tried = f"tried {old(status.attempted_at, now)}: " if status.attempted_at else ""
         told += f"; {tried}{status.error}"
     return told
 
 
-def _old(since: str, now: datetime) -> str:
+def old(since: str, now: datetime) -> str:
+    """Return how long ago an ISO 8601 time was: "just now", "3 d ago"."""
     told = render.ago(age(since, now))
     return "just now" if told == "now" else f"{told} ago"
 

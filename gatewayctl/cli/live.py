@@ -68,24 +68,27 @@ def found(
 ) -> Told:
     """Ask the daemon at ``url``, or where the config says that it is, for a command.
 
-    Says so when it reads another config than the command. Raises ``DaemonRefused``, and what ends
-    the command where no daemon answers or ``url`` is out of form.
+    Raises ``DaemonRefused``, and what ends the command where no daemon answers or ``url`` is out
+    of form.
     """
     if url is None:
         url = address(offline.load_settings(config, os.environ, forgiving=True).server)
     try:
-        told = ask(url, path, query, body)
+        return ask(url, path, query, body)
     except ValueError as error:
         raise typer.BadParameter(f"{url} is no address of a daemon: {error}") from error
     except DaemonUnreachable as error:
         render.tell(str(error))
         raise typer.Exit(NO_DAEMON) from error
+
+
+def compare(theirs: str, config: Path | None) -> None:
+    """Say so when the daemon reads another config file than this command; "" is none."""
     file = find_config(config, os.environ)
     own = "" if file is None else str(file.absolute())
-    if told.config != own:
-        files = f"{told.config or 'no config file'}, and {own or 'there is none'}"
+    if theirs != own:
+        files = f"{theirs or 'no config file'}, and {own or 'there is none'}"
         render.tell(f"the daemon reads {files} here")
-    return told
 
 
 def ask(

@@ -16,7 +16,9 @@ from gatewayctl import __version__
 from gatewayctl.cli import config, models
 from gatewayctl.cli.estimate import estimate
 from gatewayctl.cli.explain import route_explain
+from gatewayctl.cli.log import log
 from gatewayctl.cli.serve import serve
+from gatewayctl.cli.status import status
 from gatewayctl.core.errors import ConfigUnreadable, GatewayctlError
 
 app = typer.Typer(
@@ -31,6 +33,8 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(estimate)
 app.command("route-explain")(route_explain)
+app.command()(log)
+app.command()(status)
 app.add_typer(config.app, name="config")
 app.add_typer(models.app, name="models")
 

@@ -23,6 +23,10 @@ _LEAST_NAME = 24
 _THOUSAND = 1000
 _MILLION = 1_000_000
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
+_HOUR = 3600
+_SECONDS_SHORT = 99.95
+"""Seconds from which tenths are left out."""
+
 _FIT_COLOURS = {"safe": "green", "grey": "yellow", "unfit": "red", "unchecked": "yellow"}
 _FIT_SIGNS = {"safe": "✓", "grey": "~", "unfit": "✗", "unchecked": "?"}
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -124,6 +128,16 @@ def ago(seconds: float) -> str:
         if seconds >= length:
             return f"{int(seconds // length)} {unit}"
     return "now"
+
+
+def lasted(seconds: float | None) -> str:
+    """Return a duration to two or three figures: "420 ms", "2.1 s", "125 s", "1.5 h"."""
+    if seconds is None:
+        return UNKNOWN
+    if seconds < _SECONDS_SHORT:
+        thousandths = round(seconds * 1000)
+        return f"{thousandths} ms" if thousandths < _THOUSAND else f"{seconds:.1f} s"
+    return f"{seconds:.0f} s" if seconds < _HOUR else f"{seconds / _HOUR:.1f} h"
 
 
 def fit(fitness: str) -> str:

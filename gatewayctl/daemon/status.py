@@ -9,34 +9,21 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
 from gatewayctl import __version__
 from gatewayctl.config.settings import ProviderSettings, Settings
+from gatewayctl.core.health import State
 from gatewayctl.core.model import Auth
 from gatewayctl.registry import told
 from gatewayctl.registry.freshness import SourceStatus
 from gatewayctl.registry.lookup import Registry
+from gatewayctl.storage.ledger import LedgerState
 
 SCHEMA_VERSION = 1
 OPEN = "open"
-
-
-class Breaker(msgspec.Struct, frozen=True, kw_only=True):
-    """A breaker that is not closed. ``cause`` says what ``name`` is; ``remaining`` is seconds.
-
-    ``state``: ``open`` while it cools, then ``half_open``, ``probing`` while one attempt tries it.
-    ``failures`` came in a row, the last of them of this ``kind``.
-    """
-
-    cause: str
-    name: str
-    state: str
-    remaining: float
-    failures: int
-    kind: str
 
 
 class LastError(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +39,7 @@ class Fared(msgspec.Struct, frozen=True, kw_only=True):
     """How one provider fared since the daemon started; ``origin`` is where it is reached."""
 
     origin: str
-    breakers: tuple[Breaker, ...] = ()
+    breakers: tuple[State, ...] = ()
     last_error: LastError | None = None
     calls: int = 0
     failures: int = 0
@@ -74,7 +61,7 @@ class ProviderStatus(msgspec.Struct, frozen=True, kw_only=True):
     origin: str
     auth: str
     has_key: bool | None
-    breakers: tuple[Breaker, ...]
+    breakers: tuple[State, ...]
     last_error: ToldError | None
     calls: int
     failures: int
@@ -84,6 +71,17 @@ class RegistryStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How fresh what is known of models is."""
 
     sources: tuple[SourceStatus, ...]
+
+
+class LedgerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """``LedgerState`` as it is told: ``last_written`` is ISO 8601 UTC."""
+
+    path: str
+    bytes: int
+    pending: int
+    lost: int
+    last_written: str | None
+    degraded: str | None
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +99,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int
     providers: tuple[ProviderStatus, ...]
     registry: RegistryStatus
-    ledger: dict[str, Any]
+    ledger: LedgerStatus
 
 
 class Board(Protocol):
@@ -124,7 +122,7 @@ class Degradable(Protocol):
 class Ledger(Degradable, Protocol):
     """What keeps the records, seen from outside."""
 
-    def state(self) -> msgspec.Struct:
+    def state(self) -> LedgerState:
         """Return how it fares."""
         ...
 
@@ -178,7 +176,7 @@ class Status:
                 for name, each in parts.settings.providers.items()
             ),
             registry=RegistryStatus(sources=sources),
-            ledger=msgspec.to_builtins(parts.ledger.state()),
+            ledger=_ledger(parts.ledger.state()),
         )
 
     def _keys(self) -> dict[str, bool]:
@@ -211,6 +209,18 @@ def _provider(settings: ProviderSettings, fared: Fared, *, has_key: bool) -> Pro
 
 def _told(error: LastError) -> ToldError:
     return ToldError(at=_iso(error.at), model=error.model, kind=error.kind, said=error.said)
+
+
+def _ledger(state: LedgerState) -> LedgerStatus:
+    written = None if state.last_written is None else _iso(state.last_written)
+    return LedgerStatus(
+        path=state.path,
+        bytes=state.bytes,
+        pending=state.pending,
+        lost=state.lost,
+        last_written=written,
+        degraded=state.degraded,
+    )
 
 
 def _iso(at: float) -> str:

@@ -1,0 +1,114 @@
+"""A logged request as JSON, and the figures that are made of its attempts."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from support.logged import LIMITED, attempt, failed, request
+
+from gatewayctl.cli import logged
+from gatewayctl.core.events import Usage
+from gatewayctl.storage.history import LoggedRequest
+from gatewayctl.storage.records import Metered, Outcome
+
+RESCUED = request(
+    attempt(1, "up/one", 0.01, **LIMITED),
+    attempt(2, "up/one", 2.31, retry=True, **{**LIMITED, "metered": Metered(usage=Usage(input=7))}),
+    attempt(
+        3, "up/two", 2.75, first_token=0.5, metered=Metered(usage=Usage(output=5), tier="flex")
+    ),
+)
+
+
+def as_json(found: LoggedRequest) -> dict[str, Any]:
+    """Return the JSON as a program reads it."""
+    told: dict[str, Any] = json.loads(msgspec.json.encode(logged.as_json(found)))
+    return told
+
+
+def test_times_are_iso_and_durations_seconds() -> None:
+    """No program has to know what a ledger's time counts from."""
+    told = as_json(RESCUED)
+    assert (told["at"], told["ended_at"]) == (
+        "2026-06-04T08:00:00.250Z",
+        "2026-06-04T08:00:02.350Z",
+    )
+    assert told["attempts"][2]["at"] == "2026-06-04T08:00:03.000Z"
+    assert told["duration"] == 2.1
+
+
+def test_the_first_cause_stands_at_the_request_even_when_it_was_rescued() -> None:
+    """What one looks for first; every attempt says its own besides."""
+    told = as_json(RESCUED)
+    assert told["outcome"] == "answered"
+    assert told["cause"] == {
+        "model": "up/one",
+        "failure": "rate_limited",
+        "status": 429,
+        "said": "HTTP 429: slow down",
+    }
+    assert [each["failure"] for each in told["attempts"]] == ["rate_limited", "rate_limited", None]
+
+
+def test_waits_are_counted_from_the_end_of_the_attempt_before() -> None:
+    """The first waited for nothing; what came after an interrupted one is unknown."""
+    assert [each["waited"] for each in as_json(RESCUED)["attempts"]] == [None, 2.0, 0.14]
+    broken = request(attempt(1, duration=None, outcome=Outcome.INTERRUPTED), attempt(2, after=1))
+    assert logged.waits(broken) == (None, None)
+
+
+def test_tokens_add_up_over_the_attempts_dimension_by_dimension() -> None:
+    """What is unknown stays unknown, and one estimate makes the sum one."""
+    tokens = as_json(RESCUED)["tokens"]
+    assert (tokens["input"], tokens["output"], tokens["input_cache_read"]) == (7, 5, None)
+    assert (tokens["estimated"], tokens["tier"]) == (False, "flex")
+    guessed = Metered(usage=Usage(input=1), estimated=True)
+    assert logged.whole(request(attempt(metered=guessed), attempt(2))).estimated
+
+
+def test_first_content_is_counted_from_the_requests_arrival() -> None:
+    """That is what a person waited for; the attempt's own figure stands at the attempt."""
+    told = as_json(RESCUED)
+    assert (told["first_token"], told["attempts"][2]["first_token"]) == (3.25, 0.5)
+    assert as_json(failed())["first_token"] is None
+
+
+def test_a_request_under_way_has_no_end() -> None:
+    """Nothing is made up for it."""
+    told = as_json(request(attempt(outcome=None), outcome=None, ended=None, duration=None))
+    assert (told["outcome"], told["ended_at"], told["duration"]) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        (None, "too_large"),
+        (b'{"error": {"message": "it is too much"}}', "too_large: it is too much"),
+        (b'{"error": null}', "too_large"),
+        (b'{"error": "odd"}', "too_large"),
+        (b"[]", "too_large"),
+        (b"{", "too_large"),
+    ],
+)
+def test_a_refusal_says_what_its_decision_says(kept: bytes | None, said: str) -> None:
+    """The kind alone where the decision is pruned, of another version, or damaged."""
+    refused = request(
+        outcome=Outcome.REFUSED,
+        error="too_large",
+        decision=None if kept is None else msgspec.Raw(kept),
+    )
+    assert logged.refusal(refused) == said
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (None, "bad_request"),
+        ("HTTP 400: bad_request", "HTTP 400: bad_request"),
+        ("no content", "bad_request: no content"),
+    ],
+)
+def test_a_kind_is_not_said_twice(said: str | None, told: str) -> None:
+    """Words that are not kept are replaced by the kind, which then stands in them already."""
+    assert logged.why(attempt(failure="bad_request", said=said)) == told
