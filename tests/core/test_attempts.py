@@ -156,6 +156,12 @@ def test_a_short_retry_after_is_waited_for_exactly_litellm_7669() -> None:
     ]
 
 
+def test_a_retry_after_in_the_past_is_no_wait() -> None:
+    """A date that is over by a clock that differs from ours."""
+    past = failure(FailureKind.RATE_LIMITED, retry_after=-3.0)
+    assert play([A], always(past)).short == ["a", "a!"]
+
+
 def test_a_longer_retry_after_goes_to_the_next_candidate() -> None:
     """The last one is waited for, up to fifteen seconds; a longer wait is the client's."""
     policy = Policy(deadline=100.0)
