@@ -25,6 +25,7 @@ _READ_BUFFER = 64 * 1024  # bytes; reading from the socket pauses at twice this
 _LINE_LIMIT = 64 * 1024  # bytes of one header line of a reply
 _LARGE_BODY = 1024 * 1024  # bytes from which a body is written in pieces, so the loop stays free
 _PIECE = 128 * 1024  # bytes that are written at once
+_ERROR_PAGE = 5.0  # seconds for the body of a reply whose status has said what happened
 _NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
@@ -66,8 +67,9 @@ class Reply(Protocol):
     async def read(self, limit: int) -> bytes:
         """Return the whole body, decompressed.
 
-        Beyond ``limit`` bytes a 2xx raises ``UpstreamFailed`` (bad_response), while the body of
-        any other status is cut there: an error page need not be whole to be understood.
+        Beyond ``limit`` bytes a 2xx raises ``UpstreamFailed`` (bad_response). The body of any other
+        status is cut there, and where it breaks off, stalls or cannot be decompressed: the status
+        and the headers say what happened, and an error page need not be whole to be understood.
         """
         ...
 
@@ -203,13 +205,18 @@ class AiohttpReply:
         """Return the whole body; see ``Reply.read``."""
         parts: list[bytes] = []
         size = 0
-        while chunk := await self._next(whole=True):
-            parts.append(chunk)
-            size += len(chunk)
-            if size > limit:
-                self.abort()
-                if self.status // 100 != 2:  # noqa: PLR2004 - the class of success
-                    break
+        refused = self.status // 100 != 2  # noqa: PLR2004 - the class of success
+        try:
+            async with asyncio.timeout(_ERROR_PAGE if refused else None):
+                while size <= limit and (chunk := await self._next(whole=True)):
+                    parts.append(chunk)
+                    size += len(chunk)
+        except (UpstreamFailed, TimeoutError):
+            if not refused:
+                raise
+        if size > limit:
+            self.abort()
+            if not refused:
                 message = f"the reply of {self._url.origin()} is larger than {limit} bytes"
                 raise UpstreamFailed(Failure(kind=FailureKind.BAD_RESPONSE, message=message))
         return b"".join(parts)[:limit]

@@ -181,10 +181,15 @@ WORDS: tuple[Words, ...] = (
         r"input token length too long",  # Moonshot
         r"exceeds the maximum number of tokens",  # Google
         r"reduce the length of the messages or completion",  # Groq, Cerebras
-        r"inputs` tokens \+ `max_new_tokens` must be",  # Together
         r"exceeded max context length",  # Ollama
         r"greater than the context length",  # LM Studio
         r"context length of only [0-9]",  # LM Studio
+    ),
+    _words(
+        _K.CONTEXT_OVERFLOW,
+        frozenset({400, 403, 422}),
+        r"inputs` tokens \+ `max_new_tokens` must be",  # Together, which documents 403 for it
+        r"input token count \+ max_tokens",  # Together
     ),
     _words(
         _K.CONTEXT_OVERFLOW,

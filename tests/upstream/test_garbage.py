@@ -4,7 +4,19 @@ import asyncio
 import gzip
 
 import pytest
-from support.upstream import JSON, SSE, FakeUpstream, Fin, Hold, Pause, Step, chunked, head, sized
+from support.upstream import (
+    JSON,
+    SSE,
+    FakeUpstream,
+    Fin,
+    Hold,
+    Pause,
+    Rst,
+    Step,
+    chunked,
+    head,
+    sized,
+)
 
 from gatewayctl.core.errors import Failure, UpstreamFailed
 from gatewayctl.core.events import Phase
@@ -114,6 +126,30 @@ async def test_a_whole_reply_that_is_none_is_one_failure(
         failure = await whole(client, call(fake.base_url))
         assert (failure and failure.kind) == kind
         assert words in (failure.message if failure else "")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        [Hold()],
+        [Fin()],
+        [b"5\r\nnever gzip", Hold()],
+        [b"5\r\nabc", Rst()],
+        [Pause(seconds=0.05), b"ZZ\r\n", Fin()],
+    ],
+)
+async def test_a_refusal_is_understood_although_its_page_never_comes_whole(
+    client: AiohttpUpstream, call: MakeCall, rest: list[Step], *, stream: bool
+) -> None:
+    """The status and the headers have said what happened; nobody waits long for the rest."""
+    limited = (*JSON, GZIP, ("retry-after", "7"))
+    reply: list[Step] = [head(429, limited, ("transfer-encoding", "chunked")), *rest]
+    async with FakeUpstream([reply]) as fake:
+        failure = await whole(client, call(fake.base_url, stream=stream, idle=0.2, total=0.3))
+        assert failure is not None
+        assert (failure.kind, failure.retry_after) == ("rate_limited", 7.0)
+        await gone(fake)
 
 
 @pytest.mark.parametrize(
