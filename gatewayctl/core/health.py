@@ -7,7 +7,7 @@ model. What one breaker does is ``core.breakers``' business, what an attempt doe
 ``core.attempts``'.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
 from typing import Final, NamedTuple, TypeAlias
 
@@ -185,13 +185,21 @@ def weathered(decision: Decision, cooling: Mapping[str, float], elapsed: float) 
     if len(cool) == len(attempts) and soonest > decision.policy.deadline - elapsed:
         return _refused(decision, cooling, soonest)
     order = (*[it for it in attempts if it.model not in cooling], *cool)
-    places = {each.model: index for index, each in enumerate(attempts)}
     notes = tuple(
         f"{each.model} {_cools(cooling[each.model])}: tried last"
-        for index, each in enumerate(order)
-        if index > places[each.model]
+        for each in _overtaken(attempts, order)
     )
     return msgspec.structs.replace(decision, attempts=order, notes=(*decision.notes, *notes))
+
+
+def _overtaken(before: Sequence[Candidate], after: Sequence[Candidate]) -> Iterator[Candidate]:
+    """Yield those that come after one that they came before."""
+    places = {each.model: index for index, each in enumerate(before)}
+    furthest = 0
+    for each in after:
+        if places[each.model] < furthest:
+            yield each
+        furthest = max(furthest, places[each.model])
 
 
 def _refused(decision: Decision, cooling: Mapping[str, float], soonest: float) -> Decision:
