@@ -120,8 +120,10 @@ class Keeper:
             )
         except Exception:
             # Records of money must not end with a mistake of ours; the next round may do better.
-            log.exception("the ledger failed in itself")
-            self._database_trouble = f"the ledger in {self._folder} failed in itself: see the log"
+            trouble = f"the ledger in {self._folder} failed in itself: see the log"
+            if self._database_trouble != trouble:
+                log.exception("the ledger failed in itself")
+            self._database_trouble = trouble
         self._report()
 
     def _report(self) -> None:
@@ -139,13 +141,9 @@ class Keeper:
         """Have a segment ready where the loop needs a new one."""
         intake = self._intake
         try:
-            if self._lock is not None and not self._lock.is_there():
-                self._lock.let_go(remove=False)
-                self._lock = None
-            if self._lock is None:
-                self._take_lock()
-            if intake.ready and not intake.ready[0].is_there():
-                with contextlib.suppress(IndexError):  # the loop took it
+            self._keep_lock()
+            with contextlib.suppress(IndexError):  # none is ready, or the loop took it just now
+                if not intake.ready[0].is_there():
                     intake.ready.popleft().close(remove=False)
             if not intake.ready and _is_used_up(intake.sources[-1]):
                 self._number += 1
@@ -158,11 +156,15 @@ class Keeper:
         else:
             self._journal_trouble = None
 
-    def _take_lock(self) -> None:
-        """Hold the instance's lock, under another name if somebody tidies up after this one."""
+    def _keep_lock(self) -> None:
+        """Hold the lock that says this instance lives; others may have removed it."""
+        if self._lock is not None and self._lock.is_there():
+            return
+        if self._lock is not None:
+            self._lock.let_go(remove=False)
         self._lock = journal.hold(self._folder, self._instance)
         if self._lock is None:
-            raise StorageFailed(f"the lock of {self._instance} is held by another process")
+            raise StorageFailed("another process holds the lock of this daemon")
 
     def _keep_database(self) -> None:
         """Open the database where it is not, and fold; a damaged one is set aside at once."""
@@ -248,7 +250,7 @@ class Keeper:
         chunk: Chunk | None,
     ) -> None:
         with sqlite.transaction(connection):
-            count, lost = recovery.fold(connection, self._instance, _yielding(contents))
+            count, lost = recovery.fold(connection, self._instance, self._yielding(contents))
             if isinstance(source, Segment) and chunk is not None:
                 tables.set_folded(connection, self._instance, source.number, chunk.end)
         self.last_written = self._clock()
@@ -260,6 +262,17 @@ class Keeper:
             self._intake.folded += chunk.end - source.position
             source.position = chunk.end
             source.folded += count
+
+    def _yielding(self, contents: list[bytes]) -> Iterator[bytes]:
+        """Return the frames, and let the event loop run between some and the next.
+
+        SQLite gives the interpreter away at each statement and takes it back before the loop has
+        woken up to take it: only a sleep lets the loop in, which would else wait for milliseconds.
+        """
+        for number, content in enumerate(contents, 1):
+            yield content
+            if number % _IN_A_ROW == 0 and not self._stopping.is_set():
+                time.sleep(_BREATH)
 
     def _retire(self, source: Source) -> None:
         """Remove a segment that is folded as far as it can be read."""
@@ -335,18 +348,6 @@ def _is_used_up(source: Source) -> bool:
     if isinstance(source, Memory):
         return True
     return source.damaged or source.written > _SEGMENT_BYTES or not source.is_there()
-
-
-def _yielding(contents: list[bytes]) -> Iterator[bytes]:
-    """Return the frames, and let the event loop run between some and the next.
-
-    SQLite gives the interpreter away at each statement and takes it back before the loop has woken
-    up to take it: only a sleep lets the loop in, which would else wait for milliseconds.
-    """
-    for number, content in enumerate(contents, 1):
-        yield content
-        if number % _IN_A_ROW == 0:
-            time.sleep(_BREATH)
 
 
 def _reason(error: Exception) -> str:

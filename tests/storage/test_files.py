@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import stat
+import sys
 import threading
 from pathlib import Path
 
@@ -11,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewayctl.core.errors import StorageFailed
-from gatewayctl.storage.files import locked, make_folder, read_bytes, write_atomic
+from gatewayctl.storage.files import (
+    locked,
+    make_folder,
+    read_bytes,
+    usual_state_folder,
+    write_atomic,
+)
 
 
 def _mode(path: Path) -> int:
@@ -78,6 +85,16 @@ def test_errors_name_the_file_and_the_reason(tmp_path: Path) -> None:
         read_bytes(blocker / "file")
     with pytest.raises(StorageFailed, match="cannot open the lock"), locked(tmp_path):
         pytest.fail("a folder was locked")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="XDG is POSIX's")
+def test_state_is_kept_where_xdg_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In a folder of our own, under the home folder where it says nothing."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert usual_state_folder() == tmp_path / "state" / "gatewayctl"
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert usual_state_folder() == tmp_path / ".local" / "state" / "gatewayctl"
 
 
 def test_a_missing_file_is_no_error(tmp_path: Path) -> None:

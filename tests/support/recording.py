@@ -13,11 +13,13 @@ import sys
 from pathlib import Path
 
 from support.recorded import came, ended, left, opened, seen, started
+from support.waiting import until
 
 from gatewayctl.storage.ledger import Ledger
 from gatewayctl.storage.records import Record
 
 _STDIN, _STDOUT = 0, 1
+_AHEAD = 20_000
 
 
 def _tell(ledger: Ledger, said: str, *records: Record) -> None:
@@ -30,6 +32,8 @@ async def _run(folder: Path, name: str) -> None:
     for n in itertools.count():
         if not n % 50 and select.select([_STDIN], [], [], 0)[0]:
             break
+        if ledger.state().pending > _AHEAD:  # so that closing it takes no minutes
+            await until(lambda: ledger.state().pending < _AHEAD // 2, seconds=60)
         request = f"{name}-{n}"
         _tell(
             ledger,
