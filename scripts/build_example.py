@@ -54,10 +54,12 @@ default_output_tokens = 4096   # the output budget of a request that names none
 log_level = "info"             # debug | info | warning | error
 log_format = "text"            # text | json
 
-[routing]                      # routes may override fit, fallback_on and deadline
+[routing]                      # routes may override fit, on_break, fallback_on and deadline
 fit = "guard"                  # guard | strict | off
 strict_unknown = false         # refuse models whose window nobody knows
 min_output = 4096              # the least room for an answer that is worth sending for
+on_break = "error"             # a stream that breaks after its first word ends in a typed error;
+                               # "buffer" releases it only whole, and falls back until then
 fallback_on = [
     "timeout", "network", "rate_limited", "quota_exhausted", "overloaded", "server_error",
     "bad_response", "model_not_found", "context_overflow",
@@ -182,6 +184,7 @@ scope = "turn"                 # turn (a model keeps its tool calls) | request |
 min_context_window = 200000    # without it: the smallest member's
 partial_context = false        # true: leave out members that cannot hold a request
 fit = "guard"
+on_break = "error"
 fallback_on = ["timeout", "network", "rate_limited", "overloaded", "server_error"]
 deadline = "2m"
 
@@ -203,6 +206,7 @@ tokenizer = { safety_margin = 1.05 }
 id = "kimi-with-fallback"
 name = "Kimi, then Claude"
 fit = "strict"
+on_break = "buffer"            # an answer arrives whole, by whichever step can finish it
 fallback_on = ["timeout", "network", "overloaded", "server_error"]
 deadline = "3m"
 
@@ -224,6 +228,7 @@ targets = ["local/qwen3.5-35b", "kimi-with-fallback"]
 order = "declared"             # declared | smallest | cheapest (for the request at hand)
 reevaluate = "per_turn"        # per_turn | sticky | sticky_escalate | worst_case
 fit = "guard"
+on_break = "error"
 fallback_on = ["timeout", "network", "overloaded", "server_error", "context_overflow"]
 deadline = "5m"
 

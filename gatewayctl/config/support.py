@@ -12,7 +12,6 @@ import msgspec
 from gatewayctl.config.positions import Path
 from gatewayctl.config.problems import Report
 from gatewayctl.core.model import Auth, EstimatorKind, WireProtocol
-from gatewayctl.core.routing.graph import OnBreak
 
 ANY = "*"
 
@@ -39,10 +38,6 @@ def _is_not(default: object) -> Callable[[object], bool]:
     return lambda value: value != default
 
 
-def _buffers(value: object) -> bool:
-    return value is OnBreak.BUFFER
-
-
 def _several(value: object) -> bool:
     return isinstance(value, tuple) and len(value) > 1
 
@@ -62,7 +57,6 @@ def _whole(key: str, default: object) -> Unsupported:
 UNSUPPORTED: tuple[Unsupported, ...] = (
     _whole("server.keys", ()),
     _whole("server.cors_origins", ()),
-    _whole("routing.on_break", OnBreak.ERROR),
     _at("tokenizer.kind", _from_a_file),
     _at("model_defaults.tokenizer", _from_a_file),
     _whole("model_defaults.tokenizer_file", None),
@@ -74,11 +68,8 @@ UNSUPPORTED: tuple[Unsupported, ...] = (
     _at("providers.*.protocols", _speaks_gemini),
     _at("models.*.tokenizer", _from_a_file),
     _whole("models.*.tokenizer_file", None),
-    Unsupported(key=("alloys", ANY, "on_break"), when=_buffers, whole=True),
     _at("alloys.*.constituents.*.tokenizer.kind", _from_a_file),
-    Unsupported(key=("cascades", ANY, "on_break"), when=_buffers, whole=True),
     _at("cascades.*.steps.*.tokenizer.kind", _from_a_file),
-    Unsupported(key=("dispatchers", ANY, "on_break"), when=_buffers, whole=True),
     _whole("dispatchers.*.rules.*.when.client", None),
 )
 

@@ -23,6 +23,7 @@ from gatewayctl.daemon.listing import Listing
 from gatewayctl.daemon.pipeline import Pipeline, wants_decision
 from gatewayctl.daemon.planning import Planner
 from gatewayctl.daemon.replies import error_reply, json_reply, new_request_id, own_headers
+from gatewayctl.daemon.status import Status
 from gatewayctl.protocols.catalog import CODECS
 from gatewayctl.protocols.codec import Codec
 from gatewayctl.registry.directory import Directory
@@ -42,7 +43,8 @@ class App:
     """Answers every HTTP request of the daemon.
 
     ``worlds`` are what is configured, and that with every built-in provider besides.
-    ``unready`` says why ``/readyz`` is not to be ready, None when the daemon is.
+    ``unready`` says why ``/readyz`` is not to be ready, None when the daemon is; ``url`` is where
+    it listens.
     """
 
     def __init__(
@@ -51,11 +53,13 @@ class App:
         registry: Registry,
         planner: Planner,
         pipeline: Pipeline,
+        status: Status,
         worlds: tuple[Directory, Directory],
     ) -> None:
         self._settings = settings
         self._planner = planner
         self._pipeline = pipeline
+        self._told = status
         self._listing = Listing(worlds[0])
         admin = Admin(settings, registry, planner, worlds, self._body)
         self._hosts = _LOOPBACK_NAMES | {
@@ -64,6 +68,7 @@ class App:
         }
         self._origins = {None, *settings.server.cors_origins}
         self.unready: str | None = None
+        self.url = ""
         chat = CODECS[WireProtocol.CHAT_COMPLETIONS]
         messages = CODECS[WireProtocol.MESSAGES]
         self._chat = chat
@@ -77,6 +82,7 @@ class App:
             "/api/route-explain": (chat, {"POST": admin.route_explain}),
             "/api/estimate": (chat, {"POST": admin.estimate}),
             "/api/models": (chat, {"GET": admin.models}),
+            "/api/status": (chat, {"GET": self._status}),
             "/healthz": (chat, {"GET": self._healthz}),
             "/readyz": (chat, {"GET": self._readyz}),
             "/": (chat, {"GET": self._root}),
@@ -252,11 +258,20 @@ class App:
         headers = own_headers(request_id)
         if self.unready is not None:
             return json_reply(503, {"status": "not ready", "reason": self.unready}, headers)
-        degraded = self._planner.degraded
+        degraded = self._pipeline.degraded
         told = (
             {"status": "ready"} if degraded is None else {"status": "ready", "degraded": degraded}
         )
         return json_reply(200, told, headers)
+
+    async def _status(
+        self, request: web.BaseRequest, codec: Codec, request_id: str
+    ) -> web.StreamResponse:
+        _ = request, codec
+        document = await self._told.document(
+            self.url, unready=self.unready, in_flight=self._pipeline.in_flight
+        )
+        return json_reply(200, document, own_headers(request_id))
 
     async def _root(
         self, request: web.BaseRequest, codec: Codec, request_id: str

@@ -5,12 +5,17 @@ import contextlib
 import os
 import secrets
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 from gatewayctl.config.every import with_every_provider
 from gatewayctl.config.settings import ServerSettings, Settings
-from gatewayctl.daemon import demo, lifecycle, memory
+from gatewayctl.daemon import demo, lifecycle, memory, status
 from gatewayctl.daemon.app import App
+from gatewayctl.daemon.attempting import Parts
+from gatewayctl.daemon.health import Board
+from gatewayctl.daemon.outlet import SILENCE
 from gatewayctl.daemon.pipeline import Pipeline
 from gatewayctl.daemon.planning import Planner
 from gatewayctl.daemon.sessions import Sessions
@@ -18,6 +23,8 @@ from gatewayctl.daemon.trying import Tries
 from gatewayctl.registry.directory import Directory
 from gatewayctl.registry.lookup import Registry
 from gatewayctl.simulator.server import start as start_simulator
+from gatewayctl.storage.files import usual_state_folder
+from gatewayctl.storage.ledger import Ledger
 from gatewayctl.tokenizers.counter import Counter
 from gatewayctl.upstream.client import AiohttpUpstream
 from gatewayctl.upstream.credentials import Credentials
@@ -58,31 +65,61 @@ def run_demo(
 
 
 @contextlib.asynccontextmanager
-async def composed(settings: Settings, registry: Registry) -> AsyncIterator[App]:
-    """Wire a daemon inside a running loop; its upstream connections end with the context."""
+async def composed(
+    settings: Settings, registry: Registry, state: Path, *, silence: float = SILENCE
+) -> AsyncIterator[App]:
+    """Wire a daemon inside a running loop; its upstream connections end with the context.
+
+    ``state`` is the folder of the ledger; ``silence`` seconds pass before a keepalive.
+    """
+    ledger = await asyncio.to_thread(Ledger.open, state, time.time)
     credentials = Credentials(os.environ)
     directory = Directory(settings, registry, credentials.available)
     upstream = AiohttpUpstream(os.environ)
     counter = Counter()
     clock = asyncio.get_running_loop().time
     sessions = Sessions(settings.session_ttl, secrets.token_bytes(16), clock)
+    board = Board(settings, secrets.token_bytes(16), clock, time.time)
     try:
-        planner = Planner(directory, counter, sessions, chance=lambda: secrets.randbits(64))
-        pipeline = Pipeline(settings, planner, Tries(settings, upstream, credentials))
+        planner = Planner(directory, counter, sessions, board, chance=_chance)
+        parts = Parts(
+            settings=settings,
+            planner=planner,
+            tries=Tries(settings, upstream, credentials),
+            board=board,
+            ledger=ledger,
+            chance=_chance,
+            silence=silence,
+        )
+        pipeline = Pipeline(parts, time.time)
+        looked_at = status.Parts(
+            settings=settings,
+            registry=registry,
+            planner=planner,
+            board=board,
+            ledger=ledger,
+            has_key=credentials.available,
+        )
+        told = status.Status(looked_at, clock, time.time)
         everyone = Directory(
             with_every_provider(settings, os.environ), registry, credentials.available
         )
-        yield App(settings, registry, planner, pipeline, (directory, everyone))
+        yield App(settings, registry, planner, pipeline, told, (directory, everyone))
     finally:
         await counter.close()
         await upstream.close()
         await credentials.close()
+        await ledger.close()
+
+
+def _chance() -> int:
+    return secrets.randbits(64)
 
 
 async def _serve(settings: Settings, registry: Registry, say: Callable[[str], None]) -> None:
     memory.give_back()
     sockets = lifecycle.bind(settings.server.host, settings.server.port)
-    async with composed(settings, registry) as app:
+    async with composed(settings, registry, usual_state_folder()) as app:
         await lifecycle.serve(app, sockets, lambda url: say(f"gatewayctl listening on {url}"))
 
 

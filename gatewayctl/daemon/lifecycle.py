@@ -82,6 +82,7 @@ async def start(app: App, sockets: list[socket.socket]) -> web.ServerRunner:
         max_field_size=_MAX_FIELD,
         keepalive_timeout=KEEPALIVE,
     )
+    app.url = url(sockets[0])
     runner = web.ServerRunner(server, shutdown_timeout=DRAIN)
     await runner.setup()
     for sock in sockets:
@@ -95,7 +96,7 @@ async def serve(app: App, sockets: list[socket.socket], announce: Callable[[str]
     ``announce`` is called with the URL as soon as requests are accepted.
     """
     runner = await start(app, sockets)
-    announce(url(sockets[0]))
+    announce(app.url)
     stop = asyncio.Event()
     with _signals(stop):
         await stop.wait()

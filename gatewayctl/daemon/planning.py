@@ -13,8 +13,9 @@ from typing import TypeVar
 import msgspec
 
 from gatewayctl.core.errors import CountUnavailable
+from gatewayctl.core.health import weathered
 from gatewayctl.core.routing.affinity import remembers
-from gatewayctl.core.routing.decision import Candidate
+from gatewayctl.core.routing.decision import Candidate, Decision
 from gatewayctl.core.routing.estimates import Estimates, estimates
 from gatewayctl.core.routing.explained import explained
 from gatewayctl.core.routing.render import Json
@@ -22,6 +23,7 @@ from gatewayctl.core.routing.session import Session
 from gatewayctl.core.routing.staged import Answer, Count, Measure, Sized, Step, decide
 from gatewayctl.core.routing.world import Request, World
 from gatewayctl.core.shape import Measured
+from gatewayctl.daemon.health import Board
 from gatewayctl.daemon.sessions import Sessions
 from gatewayctl.protocols.codec import Reader
 from gatewayctl.protocols.reading import Reading, read, read_whole
@@ -80,9 +82,15 @@ class Planner:
     """Plans requests. Holds the round-robin counters and what sessions remember."""
 
     def __init__(
-        self, world: World, counter: Counter, sessions: Sessions, chance: Callable[[], int]
+        self,
+        world: World,
+        counter: Counter,
+        sessions: Sessions,
+        board: Board,
+        chance: Callable[[], int],
     ) -> None:
         self._world = world
+        self._board = board
         self._counter = counter
         self._sessions = sessions
         self._chance = chance
@@ -118,7 +126,12 @@ class Planner:
         session = self._session(question)
         request = msgspec.structs.replace(self._request(question), session=session)
         steps = decide(question.name, request, self._world, coarse=coarse, exact=exact)
-        return Planned(sized=await self._driven(question, steps), session=session)
+        sized = await self._driven(question, steps)
+        cooling = self._board.cooling(sized.decision.attempts, question.headers)
+        if cooling:
+            decision = weathered(sized.decision, cooling, 0.0)
+            sized = msgspec.structs.replace(sized, decision=decision)
+        return Planned(sized=sized, session=session)
 
     async def estimate(
         self, names: Sequence[str], question: Question, world: World, *, exact: bool
@@ -137,12 +150,26 @@ class Planner:
         Synchronous, and called before an attempt is awaited: so two requests at once never take
         the same turn. ``moved`` are the counters that this request advanced before.
         """
+        self._advance(candidate, moved)
+        if planned.session is not None and candidate.picks:
+            self._sessions.remember(planned.session.key, candidate.picks)
+
+    def passed_over(
+        self, decision: Decision, cooling: Mapping[str, float], moved: set[str]
+    ) -> None:
+        """Advance the counters whose head is not attempted because it cools.
+
+        The next request would begin with it once more, and all of its turns go to one model.
+        """
+        for candidate in decision.attempts:
+            if candidate.model in cooling and candidate is not decision.attempts[0]:
+                self._advance(candidate, moved)
+
+    def _advance(self, candidate: Candidate, moved: set[str]) -> None:
         for alloy in candidate.turns:
             if alloy not in moved:
                 moved.add(alloy)
                 self._counters[alloy] = self._counters.get(alloy, 0) + 1
-        if planned.session is not None and candidate.picks:
-            self._sessions.remember(planned.session.key, candidate.picks)
 
     def _request(self, question: Question) -> Request:
         return Request(

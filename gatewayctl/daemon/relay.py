@@ -1,18 +1,17 @@
 """A streamed reply, held until it commits, then brought to the client event by event.
 
-Before the commit nothing has been sent, so a failure is an ``UpstreamFailed`` that the pipeline
-can answer with another candidate. After it, whatever the upstream does, the client's stream ends
-with its protocol's terminal frame or with its typed error event. Only whole events are released.
+Before the commit nothing of it has been sent, so a failure is an ``UpstreamFailed`` that another
+candidate can make good. After it, whatever the upstream does, the client's stream ends with its
+protocol's terminal frame or with its typed error event. Only whole events are released.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
-from aiohttp import web
-
 from gatewayctl.core.errors import ApiError, ErrorKind, Failure, FailureKind, UpstreamFailed
 from gatewayctl.core.events import Phase
 from gatewayctl.core.exhausted import told_kind
+from gatewayctl.daemon.outlet import Outlet
 from gatewayctl.protocols.codec import BadFrame, Codec, StreamWatcher
 from gatewayctl.protocols.sse import SseEvent, SseParser
 from gatewayctl.upstream.client import Reply
@@ -20,29 +19,45 @@ from gatewayctl.upstream.failures import in_json, in_stream
 from gatewayctl.upstream.scrub import Scrub
 
 MAX_EVENT = 16 * 1024 * 1024
-"""Bytes of one event, and of all that is held before the commit."""
+"""Bytes of one event, and of all that is held before the first content."""
 
-CLIENT_STALL = 600.0
-"""Seconds after which a client that does not read its stream is given up on."""
+MAX_BUFFERED = 64 * 1024 * 1024
+"""Bytes that are held of an answer that is released only whole."""
 
 TRAILER = 2.0
 """Seconds to wait for an upstream to end its body after the terminal frame."""
 
 
 class Stream:
-    """One upstream stream on its way to one client."""
+    """One upstream stream on its way to one client.
 
-    def __init__(
-        self, reply: Reply, codec: Codec, secrets: Callable[[], Scrub], *, usage_requested: bool
+    ``buffer``: nothing is released until the answer is whole, so it commits with its last frame.
+    ``first`` is called at the first content, ``progress`` whenever events went to the client.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a collaborator
+        self,
+        reply: Reply,
+        codec: Codec,
+        secrets: Callable[[], Scrub],
+        *,
+        usage_requested: bool,
+        buffer: bool,
+        first: Callable[[], None],
+        progress: Callable[[], None],
     ) -> None:
         self._reply = reply
         self._secrets = secrets
         self._codec = codec
+        self._buffer = buffer
+        self._first = first
+        self._progress = progress
         self._parser = SseParser(MAX_EVENT)
         self._chunks = reply.chunks()
         self._held = bytearray()
         self._pending: list[SseEvent] = []
         self.watcher: StreamWatcher = codec.watcher(usage_requested=usage_requested)
+        self.begun = False
         self.ended: Phase | None = None
 
     async def commit(self) -> None:
@@ -55,47 +70,56 @@ class Stream:
                     raise UpstreamFailed(self._told())
                 self._held += self.watcher.release(event)
                 size += len(event.raw)
-                if phase is not Phase.LIFECYCLE:
+                if phase is not Phase.LIFECYCLE and not self.begun:
+                    self.begun = True
+                    self._first()
+                if phase is Phase.TERMINAL or (self.begun and not self._buffer):
                     self.ended = phase if phase is Phase.TERMINAL else None
                     self._pending = events[position + 1 :]
                     return
-                if size > MAX_EVENT:
-                    raise _bad(f"more than {MAX_EVENT} bytes came before any content")
+                self._check_held(size)
         if (
             failure := in_json(self._codec.protocol, self._reply.headers, self._parser.tail)
-        ) is None:
-            raise _bad("the stream ended before its first content")
-        raise UpstreamFailed(failure)
+        ) is not None:
+            raise UpstreamFailed(failure)
+        missing = "terminal frame" if self.begun else "first content"
+        raise _bad(f"the stream ended before its {missing}")
 
-    async def forward(self, response: web.StreamResponse, request_id: str) -> Failure | None:
+    def _check_held(self, size: int) -> None:
+        if not self.begun and size > MAX_EVENT:
+            raise _bad(f"more than {MAX_EVENT} bytes came before any content")
+        if size > MAX_BUFFERED:
+            raise _bad(f'with on_break = "buffer" an answer has at most {MAX_BUFFERED} bytes')
+
+    async def forward(self, outlet: Outlet, request_id: str) -> Failure | None:
         """Send what was held and all that follows; return how the upstream broke, if it did."""
         failure = None
+        outlet.watcher = self.watcher
         try:
-            await self._write(response, bytes(self._held))
+            await outlet.write(bytes(self._held))
             self._held.clear()
             if self.ended is None:
-                await self._follow(response)
+                await self._follow(outlet)
         except UpstreamFailed as error:
             failure = error.failure
         if failure is None and self.ended is None:
             failure = _bad("the stream ended without its terminal frame").failure
         if failure is not None:
-            await self._write(
-                response,
-                self._codec.stream_error(_broken(failure, request_id), seen=self.watcher),
-            )
+            broken = broken_off(failure, request_id)
+            await outlet.write(self._codec.stream_error(broken, seen=self.watcher))
         elif self.ended is Phase.ERROR:
             failure = self._told()
         return failure
 
-    async def _follow(self, response: web.StreamResponse) -> None:
-        if self._pending and await self._send(response, self._pending):
+    async def _follow(self, outlet: Outlet) -> None:
+        if self._pending and await self._send(outlet, self._pending):
             return
         async for events in self._events():
-            if await self._send(response, events):
+            if await self._send(outlet, events):
                 return
+            self._progress()
 
-    async def _send(self, response: web.StreamResponse, events: list[SseEvent]) -> bool:
+    async def _send(self, outlet: Outlet, events: list[SseEvent]) -> bool:
         """Forward some events in one write; True when the stream has ended with one of them."""
         out: list[bytes] = []
         try:
@@ -111,7 +135,7 @@ class Stream:
             return False
         finally:
             if out:
-                await self._write(response, b"".join(out))
+                await outlet.write(b"".join(out))
 
     async def _events(self) -> AsyncIterator[list[SseEvent]]:
         async for chunk in self._chunks:
@@ -124,7 +148,7 @@ class Stream:
 
     def _told(self) -> Failure:
         """Return what the upstream's own error event says."""
-        told = in_stream(self.watcher.error_code, self.watcher.error or "stream error")
+        told = in_stream(self.watcher.told, self._reply.headers)
         return self._secrets().failure(told)
 
     def _see(self, event: SseEvent) -> Phase:
@@ -132,11 +156,6 @@ class Stream:
             return self.watcher.see(event)
         except BadFrame as error:
             raise _bad(str(error)) from error
-
-    async def _write(self, response: web.StreamResponse, data: bytes) -> None:
-        if data:
-            async with asyncio.timeout(CLIENT_STALL):
-                await response.write(data)
 
     async def drain(self) -> None:
         """Read the end of a body whose stream is whole, so that its connection can serve again."""
@@ -154,7 +173,7 @@ def _bad(message: str) -> UpstreamFailed:
     return UpstreamFailed(Failure(kind=FailureKind.BAD_RESPONSE, message=message))
 
 
-def _broken(failure: Failure, request_id: str) -> ApiError:
+def broken_off(failure: Failure, request_id: str) -> ApiError:
     """Return the error that ends a stream which broke after its commit."""
     kind = told_kind(failure.kind)
     return ApiError(

@@ -70,16 +70,20 @@ def own_headers(
     request_id: str,
     decision: Decision | None = None,
     candidate: Candidate | None = None,
-    attempts: int = 0,
+    attempts: int | None = 0,
     *,
     degraded: str | None = None,
 ) -> dict[str, str]:
-    """Return the ``x-gatewayctl-*`` headers of a reply; ``degraded`` is what fell short."""
+    """Return the ``x-gatewayctl-*`` headers of a reply; ``degraded`` is what fell short.
+
+    ``attempts`` None says that they are not over, so that nothing can be said of them.
+    """
     headers = {"server": "gatewayctl", "x-gatewayctl-request-id": request_id}
     if degraded is not None:
         headers["x-gatewayctl-degraded"] = header(degraded)
     if decision is not None:
-        headers["x-gatewayctl-attempts"] = str(attempts)
+        if attempts is not None:
+            headers["x-gatewayctl-attempts"] = str(attempts)
         if decision.route is not None:
             headers["x-gatewayctl-route"] = header(decision.route)
     if candidate is not None:

@@ -200,7 +200,10 @@ def _provider(settings: ProviderSettings, fared: Fared, *, has_key: bool) -> Pro
         origin=fared.origin,
         auth=settings.provider.auth.value,
         has_key=has_key if settings.provider.auth is Auth.KEY else None,
-        breakers=fared.breakers,
+        breakers=tuple(
+            msgspec.structs.replace(each, remaining=round(each.remaining, 3))
+            for each in fared.breakers
+        ),
         last_error=None if fared.last_error is None else _told(fared.last_error),
         calls=fared.calls,
         failures=fared.failures,

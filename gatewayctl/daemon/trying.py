@@ -12,11 +12,12 @@ import msgspec
 from aiohttp import web
 
 from gatewayctl.config.settings import ModelOverride, ProviderSettings, Settings, Timeouts
-from gatewayctl.core.attempts import Failed
+from gatewayctl.core.attempts import Try
 from gatewayctl.core.errors import Failure, FailureKind, UpstreamFailed
 from gatewayctl.core.model import Auth
 from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.daemon.asked import Asked
+from gatewayctl.daemon.books import Entry
 from gatewayctl.daemon.offload import offloaded
 from gatewayctl.daemon.relay import Stream
 from gatewayctl.protocols.codec import BadFrame, Changes
@@ -60,8 +61,13 @@ class Tries:
         self._upstream = upstream
         self._credentials = credentials
 
-    async def one(self, asked: Asked, candidate: Candidate, left: float) -> Got:
-        """Attempt a candidate within ``left`` seconds; raise ``UpstreamFailed``."""
+    async def one(self, asked: Asked, step: Try, entry: Entry, *, left: float, buffer: bool) -> Got:
+        """Attempt a candidate within ``left`` seconds; raise ``UpstreamFailed``.
+
+        ``buffer``: a stream is held until it is whole; the time limits end with its first content
+        all the same.
+        """
+        candidate = step.candidate
         settings = self._settings.providers[candidate.provider]
         override = self._settings.model(candidate.model)
         timeouts = _timeouts(settings.timeouts, override)
@@ -69,34 +75,34 @@ class Tries:
         headers = asked.request.headers
         secrets = partial(scrub, settings, None, headers)
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(limit) as timer:
                 credential = None
                 if settings.provider.auth is Auth.KEY:
                     credential = await self._credentials.get(settings)
                 secrets = partial(scrub, settings, credential, headers)
-                call = await _call(asked, candidate, settings, override, credential, timeouts)
+                call = await _call(asked, step, settings, override, credential, timeouts)
                 reply = await self._upstream.send(call)
-                return await self._committed(asked, candidate, reply, secrets)
+                held = _Held(entry=entry, secrets=secrets, timer=timer, buffer=buffer)
+                return await self._committed(asked, candidate, reply, held)
         except TimeoutError as error:
             message = f"no content from {candidate.model} within {limit:g} s"
             raise UpstreamFailed(Failure(kind=FailureKind.TIMEOUT, message=message)) from error
         except UpstreamFailed as error:
             raise UpstreamFailed(secrets().failure(error.failure)) from error
 
-    def passes(self, failed: Failed) -> bool:
+    def passes(self, provider: str, failure: Failure) -> bool:
         """Tell whether an upstream's refusal is the client's to see as it came.
 
         A refusal of the gateway's own credential is not; one of a forwarded credential is.
         """
-        failure = failed.failure
         if failure.status is None or not failure.body:
             return False
-        forwards = self._settings.providers[failed.candidate.provider].provider.auth is Auth.FORWARD
+        forwards = self._settings.providers[provider].provider.auth is Auth.FORWARD
         own = failure.kind in {FailureKind.AUTH, FailureKind.FORBIDDEN} and not forwards
         return not own and failure.status // 100 in _ERRORS
 
     async def _committed(
-        self, asked: Asked, candidate: Candidate, reply: Reply, secrets: Callable[[], Scrub]
+        self, asked: Asked, candidate: Candidate, reply: Reply, held: "_Held"
     ) -> Got:
         """Read a reply up to its commit; its connection is closed if there is none."""
         got: Got | None = None
@@ -107,18 +113,18 @@ class Tries:
                     classify(candidate.protocol, reply.status, reply.headers, body)
                 )
             if asked.shape.stream and reply.content_type in {"text/event-stream", ""}:
-                requested = asked.codec.usage_requested(asked.body, asked.reading.layout)
-                stream = Stream(reply, asked.codec, secrets, usage_requested=requested)
+                stream = _stream(asked, reply, held)
                 await stream.commit()
                 got = Streamed(reply=reply, stream=stream)
             else:
-                got = Whole(reply=reply, body=await self._whole(asked, candidate, reply))
+                body = await self._whole(asked, candidate, reply, held.entry)
+                got = Whole(reply=reply, body=body)
             return got
         finally:
             if got is None:
                 reply.abort()
 
-    async def _whole(self, asked: Asked, candidate: Candidate, reply: Reply) -> bytes:
+    async def _whole(self, asked: Asked, candidate: Candidate, reply: Reply, entry: Entry) -> bytes:
         body = await reply.read(REPLY_LIMIT)
         if (failure := of_type(reply.headers)) is not None:
             raise UpstreamFailed(failure)
@@ -126,6 +132,7 @@ class Tries:
         try:
             facts = await offloaded(len(body), asked.codec.read_reply, body)
             wrong = facts.error
+            entry.facts = facts
         except BadFrame as error:
             wrong = str(error)
         if wrong is None and asked.shape.stream:
@@ -138,9 +145,37 @@ class Tries:
         return body
 
 
+class _Held(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reply is read with until it commits."""
+
+    entry: Entry
+    secrets: Callable[[], Scrub]
+    timer: asyncio.Timeout
+    buffer: bool
+
+    def first(self) -> None:
+        """Lift the time limit to the commit: content has come."""
+        self.timer.reschedule(None)
+        self.entry.first()
+
+
+def _stream(asked: Asked, reply: Reply, held: _Held) -> Stream:
+    stream = Stream(
+        reply,
+        asked.codec,
+        held.secrets,
+        usage_requested=asked.codec.usage_requested(asked.body, asked.reading.layout),
+        buffer=held.buffer,
+        first=held.first,
+        progress=held.entry.progress,
+    )
+    held.entry.watcher = stream.watcher
+    return stream
+
+
 async def _call(
     asked: Asked,
-    candidate: Candidate,
+    step: Try,
     settings: ProviderSettings,
     override: ModelOverride,
     credential: str | None,
@@ -148,6 +183,7 @@ async def _call(
 ) -> Call:
     if not serves(settings, asked.request.headers.get("User-Agent", "")):
         raise UpstreamFailed(_not_served(settings))
+    candidate = step.candidate
     changes = _changes(asked, candidate, settings, override)
     return Call(
         provider=settings,
@@ -158,6 +194,7 @@ async def _call(
         ),
         stream=asked.shape.stream,
         timeouts=timeouts,
+        fresh=step.retry,
     )
 
 

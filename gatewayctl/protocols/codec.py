@@ -177,9 +177,6 @@ class Codec(Reader, Protocol):
         """Render an error after the headers: the dialect's typed error frame, whole."""
         ...
 
-    def keepalive(self, *, seen: StreamWatcher | None, first: bool) -> bytes:
-        """Return whole frames that say "still here" and that no client takes for content.
-
-        ``first``: nothing else has been sent on this stream.
-        """
+    def keepalive(self, *, seen: StreamWatcher | None) -> bytes:
+        """Return a whole frame that says "still here" and that no client takes for content."""
         ...

@@ -182,6 +182,8 @@ auth = "none"
     attempts = error["gatewayctl"]["attempts"]
     assert [(each["model"], each["kind"]) for each in attempts] == [
         ("up/m", "server_error"),
+        ("up/m", "server_error"),
+        ("dead/m", "network"),
         ("dead/m", "network"),
     ]
 

@@ -122,8 +122,9 @@ def test_headers_say_when_to_come_back_and_never_that_a_retry_is_wanted(codec: C
 def test_an_error_frame_is_an_error_to_our_own_watcher(codec: Codec, kind: ErrorKind) -> None:
     """What ends a broken stream can never be taken for its proper end."""
     error = ApiError(kind=kind, message="broke off", details={"request_id": "r1"})
-    event = one_event(codec.stream_error(error, seen=None))
+    *before, event = SseParser(1 << 20).feed(codec.stream_error(error, seen=None))
     watcher = codec.watcher(usage_requested=True)
+    assert all(watcher.see(each) is Phase.LIFECYCLE for each in before)
     assert watcher.see(event) is Phase.ERROR
     assert watcher.error == "broke off"
     assert b'"gatewayctl":{' in event.data
@@ -159,15 +160,17 @@ def test_a_failed_response_goes_on_from_what_the_stream_had() -> None:
 
 
 def test_a_failed_response_is_valid_where_nothing_was_seen() -> None:
-    """Even before the first event, a strict client can read what failed."""
+    """Before the first event a response is created and fails: a stream that accumulators take."""
     error = ApiError(
         kind=ErrorKind.RATE_LIMITED, message="m", details={"request_id": "r1", "requested": "a"}
     )
-    event = one_event(RESPONSES.stream_error(error, seen=None))
-    parsed = strict.event("responses", event.data)
-    assert parsed.response.model == "a"
-    assert (parsed.sequence_number, parsed.response.id) == (0, "resp_r1")
-    told = decoded(RESPONSES.stream_error(TOO_LARGE, seen=None).split(b"data: ")[1])
+    events = SseParser(1 << 20).feed(RESPONSES.stream_error(error, seen=None))
+    created, failed = (strict.event("responses", event.data) for event in events)
+    assert (created.type, failed.type) == ("response.created", "response.failed")
+    assert (created.response.id, failed.response.id) == ("resp_r1", "resp_r1")
+    assert (created.sequence_number, failed.sequence_number) == (0, 1)
+    assert failed.response.model == "a"
+    told = decoded(RESPONSES.stream_error(TOO_LARGE, seen=None).rpartition(b"data: ")[2])
     assert told["response"]["error"]["code"] == "context_length_exceeded"
     assert told["response"]["error"]["gatewayctl"]["ceiling"] == 32_768
 
@@ -175,18 +178,20 @@ def test_a_failed_response_is_valid_where_nothing_was_seen() -> None:
 @every_codec
 def test_a_keepalive_is_a_whole_frame_without_content(codec: Codec) -> None:
     """Each dialect's own sign of life, which commits nothing and ends nothing."""
-    event = one_event(codec.keepalive(seen=None, first=False))
+    event = one_event(codec.keepalive(seen=None))
     assert codec.watcher(usage_requested=True).see(event) is Phase.LIFECYCLE
-    if codec.protocol is WireProtocol.RESPONSES:
-        assert strict.event("responses", event.data).type == "response.in_progress"
-    elif codec.protocol is WireProtocol.MESSAGES:
+    if codec.protocol is WireProtocol.MESSAGES:
         assert (event.event, event.data) == ("ping", b'{"type":"ping"}')
     else:
         assert event.raw == b": keepalive\n\n"
 
 
-def test_the_first_keepalive_of_responses_opens_the_stream_for_openais_accumulator() -> None:
-    """OpenAI's SDK raises at an ``in_progress`` that no ``created`` came before."""
-    events = SseParser(1 << 20).feed(RESPONSES.keepalive(seen=None, first=True))
-    told = [strict.event("responses", event.data).type for event in events]
-    assert told == ["response.created", "response.in_progress"]
+def test_a_keepalive_of_responses_goes_on_from_the_response_that_began() -> None:
+    """Codex counts events alone; OpenAI's accumulator wants the id that it knows."""
+    watcher = RESPONSES.watcher(usage_requested=True)
+    response = {"id": "resp_7", "created_at": 1, "model": "m"}
+    created = {"type": "response.created", "sequence_number": 0, "response": response}
+    watcher.see(SseEvent(raw=b"", data=msgspec.json.encode(created)))
+    event = one_event(RESPONSES.keepalive(seen=watcher))
+    told = strict.event("responses", event.data)
+    assert (told.type, told.response.id) == ("response.in_progress", "resp_7")

@@ -1,7 +1,9 @@
 """A whole gateway on a real port inside the test's loop, in front of whatever upstream it names."""
 
 import contextlib
+import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import msgspec
@@ -12,6 +14,7 @@ from gatewayctl.config.settings import Settings
 from gatewayctl.daemon import lifecycle
 from gatewayctl.daemon.app import App
 from gatewayctl.daemon.composition import composed
+from gatewayctl.daemon.outlet import SILENCE
 from gatewayctl.registry import snapshot
 from gatewayctl.registry.lookup import Registry
 from gatewayctl.simulator.demo import demo_config
@@ -20,11 +23,15 @@ from gatewayctl.simulator.server import start as start_simulator
 
 
 class Gateway(msgspec.Struct, frozen=True, kw_only=True):
-    """A running gateway: where it is, its parts, and a client session for raw requests."""
+    """A running gateway: where it is, its parts, and a client session for raw requests.
+
+    ``state`` is the folder of its ledger.
+    """
 
     url: str
     app: App
     client: aiohttp.ClientSession
+    state: Path
 
 
 def settings_of(config: str) -> Settings:
@@ -35,30 +42,33 @@ def settings_of(config: str) -> Settings:
 
 
 @contextlib.asynccontextmanager
-async def gateway(config: str) -> AsyncIterator[Gateway]:
-    """Run a gateway with this config on a free port."""
+async def gateway(config: str, silence: float = SILENCE) -> AsyncIterator[Gateway]:
+    """Run a gateway with this config on a free port, with a ledger of its own."""
     settings = settings_of(config)
     registry = Registry(
         snapshot.load(),
         overrides={name: it.facts for name, it in settings.models.items()},
         usual=settings.model_defaults.facts,
     )
-    async with composed(settings, registry) as app:
+    async with contextlib.AsyncExitStack() as stack:
+        state = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        app = await stack.enter_async_context(composed(settings, registry, state, silence=silence))
         sockets = lifecycle.bind("127.0.0.1", 0)
         runner = await lifecycle.start(app, sockets)
-        try:
-            async with aiohttp.ClientSession(auto_decompress=False) as client:
-                yield Gateway(url=lifecycle.url(sockets[0]), app=app, client=client)
-        finally:
-            await runner.cleanup()
+        stack.push_async_callback(runner.cleanup)
+        client = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
+        yield Gateway(url=lifecycle.url(sockets[0]), app=app, client=client, state=state)
 
 
 @contextlib.asynccontextmanager
-async def demo(extra: str = "") -> AsyncIterator[tuple[Gateway, Simulator]]:
+async def demo(
+    extra: str = "", silence: float = SILENCE
+) -> AsyncIterator[tuple[Gateway, Simulator]]:
     """Run the demo: a gateway in front of the simulator, ``extra`` added to its config."""
     simulator = await start_simulator()
     try:
-        async with gateway(f"{extra}\n{demo_config(simulator.base_url)}") as running:
+        config = f"{extra}\n{demo_config(simulator.base_url)}"
+        async with gateway(config, silence=silence) as running:
             yield running, simulator
     finally:
         await simulator.close()

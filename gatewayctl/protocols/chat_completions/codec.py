@@ -62,6 +62,6 @@ class ChatCompletionsCodec:
         """Render an error event."""
         return errors.frame(error)
 
-    def keepalive(self, *, seen: StreamWatcher | None, first: bool) -> bytes:  # noqa: ARG002
+    def keepalive(self, *, seen: StreamWatcher | None) -> bytes:  # noqa: ARG002
         """Return a comment."""
         return b": keepalive\n\n"

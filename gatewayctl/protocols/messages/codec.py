@@ -64,6 +64,6 @@ class MessagesCodec:
         """Render an error event."""
         return errors.frame(error)
 
-    def keepalive(self, *, seen: StreamWatcher | None, first: bool) -> bytes:  # noqa: ARG002
+    def keepalive(self, *, seen: StreamWatcher | None) -> bytes:  # noqa: ARG002
         """Return a ping."""
         return _PING

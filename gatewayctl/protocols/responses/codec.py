@@ -59,16 +59,21 @@ class ResponsesCodec:
         return errors.whole(error, too_large_status)
 
     def stream_error(self, error: ApiError, *, seen: StreamWatcher | None) -> bytes:
-        """Render ``response.failed``, going on from the id and number the stream had."""
-        watcher = seen if isinstance(seen, ResponsesWatcher) else ResponsesWatcher()
-        return errors.failed(error, watcher.response, watcher.sequence_number + 1)
+        """Render ``response.failed``, going on from the id and number the stream had.
 
-    def keepalive(self, *, seen: StreamWatcher | None, first: bool) -> bytes:
+        Where nothing was sent before, a ``response.created`` comes first: without one OpenAI's own
+        accumulator takes nothing.
+        """
+        if not isinstance(seen, ResponsesWatcher):
+            return errors.failed_at_once(error)
+        return errors.failed(error, seen.response, seen.sequence_number + 1)
+
+    def keepalive(self, *, seen: StreamWatcher | None) -> bytes:
         """Return ``response.in_progress`` under the last number, so that none is used up.
 
-        As the ``first`` it comes after a ``response.created``, without which OpenAI's own
-        accumulator takes nothing; the upstream's later one changes nothing for it.
+        Before the upstream has named its response it is a comment, which Codex does not count as
+        life: OpenAI's own accumulator gives up when a response's id changes.
         """
-        watcher = seen if isinstance(seen, ResponsesWatcher) else ResponsesWatcher()
-        frame = errors.in_progress(watcher.response, max(0, watcher.sequence_number))
-        return errors.created(watcher.response) + frame if first else frame
+        if not isinstance(seen, ResponsesWatcher) or seen.response.id is None:
+            return errors.COMMENT
+        return errors.in_progress(seen.response, max(0, seen.sequence_number))

@@ -13,6 +13,7 @@ from gatewayctl.protocols import errors, sse
 from gatewayctl.protocols.codec import WireError
 from gatewayctl.protocols.responses import wire
 
+COMMENT = b": keepalive\n\n"
 _BAD_REQUEST = 400
 
 
@@ -34,25 +35,33 @@ def failed(error: ApiError, response: wire.Response, sequence_number: int) -> by
         "message": error.message,
         "gatewayctl": errors.details(error),
     }
-    if response.model is None:
-        requested = error.details.get("requested")
-        response = msgspec.structs.replace(response, model=requested and str(requested))
-    named = response.id or f"resp_{error.details.get('request_id', 'unknown')}"
-    return _event("response.failed", sequence_number, _snapshot(response, named, "failed", told))
+    response = _named(response, error)
+    return _event(
+        "response.failed", sequence_number, _snapshot(response, response.id or "", "failed", told)
+    )
+
+
+def _named(response: wire.Response, error: ApiError) -> wire.Response:
+    """Return the response with an id and a model, where the upstream has not said them."""
+    asked = error.details.get("requested")
+    return msgspec.structs.replace(
+        response,
+        id=response.id or f"resp_{error.details.get('request_id', 'unknown')}",
+        model=response.model or (None if asked is None else str(asked)),
+    )
+
+
+def failed_at_once(error: ApiError) -> bytes:
+    """Render a response that is created and has failed: a whole stream."""
+    begun = _named(wire.Response(), error)
+    created = _snapshot(begun, begun.id or "", "in_progress", None)
+    return _event("response.created", 0, created) + failed(error, begun, 1)
 
 
 def in_progress(response: wire.Response, sequence_number: int) -> bytes:
     """Render a frame that says "still here": Codex does not count comments as life."""
-    return _event("response.in_progress", sequence_number, _pending(response))
-
-
-def created(response: wire.Response) -> bytes:
-    """Render the frame that has to come first, before an upstream has sent its own."""
-    return _event("response.created", 0, _pending(response))
-
-
-def _pending(response: wire.Response) -> dict[str, object]:
-    return _snapshot(response, response.id or "resp_pending", "in_progress", None)
+    snapshot = _snapshot(response, response.id or "resp_pending", "in_progress", None)
+    return _event("response.in_progress", sequence_number, snapshot)
 
 
 def _event(name: str, sequence_number: int, response: dict[str, object]) -> bytes:

@@ -1,0 +1,242 @@
+"""One accepted request on its way through its attempts, from the first try to the last byte.
+
+What to try next is ``core.attempts``' business, one try ``trying``'s, how a stream is brought to
+the client ``relay``'s and ``outlet``'s. Here they meet, with the breakers and the books.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+from aiohttp import web
+
+from gatewayctl.config.settings import Settings
+from gatewayctl.core.attempts import Failed, Outcome, Step, Try, Wait, Waited, attempt
+from gatewayctl.core.errors import ErrorKind, Failure, UpstreamFailed
+from gatewayctl.core.exhausted import retry_may_help, told, told_kind
+from gatewayctl.core.routing.decision import Candidate
+from gatewayctl.core.routing.graph import OnBreak
+from gatewayctl.daemon.asked import Asked
+from gatewayctl.daemon.books import Book, Ledger
+from gatewayctl.daemon.health import Board
+from gatewayctl.daemon.outlet import SILENCE, Outlet
+from gatewayctl.daemon.planning import Planned, Planner
+from gatewayctl.daemon.replies import error_reply, own_headers
+from gatewayctl.daemon.trying import Got, Streamed, Tries, Whole
+from gatewayctl.storage import records
+from gatewayctl.upstream.headers import about_limits, reply_headers
+
+log = logging.getLogger("gatewayctl.requests")
+
+_RETRY = "x-should-retry"
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What every request is attempted with. ``chance`` returns 64 random bits."""
+
+    settings: Settings
+    planner: Planner
+    tries: Tries
+    board: Board
+    ledger: Ledger
+    chance: Callable[[], int]
+    silence: float = SILENCE
+
+    def degraded(self, planned: Planned) -> str | None:
+        """Say what falls short in answering a request, None when nothing does."""
+        short = [each for each in (planned.degraded, self.ledger.degraded) if each is not None]
+        return "; ".join(short) or None
+
+
+class Run:
+    """One accepted request; ``reply`` is called once."""
+
+    def __init__(self, parts: Parts, asked: Asked, planned: Planned, book: Book) -> None:
+        self._parts = parts
+        self._asked = asked
+        self._planned = planned
+        self._decision = planned.sized.decision
+        self._book = book
+        self._clock = asyncio.get_running_loop().time
+        self._moved: set[str] = set()
+        self._tried = 0
+        self._outlet: Outlet | None = None
+
+    async def reply(self) -> web.StreamResponse:
+        """Return the reply, already sent if it is a stream."""
+        if self._asked.shape.stream:
+            self._outlet = Outlet(
+                self._asked.request, self._asked.codec, self._headers(), self._parts.silence
+            )
+        try:
+            return await self._attempts()
+        finally:
+            if self._outlet is not None:
+                await self._outlet.close()
+
+    async def _attempts(self) -> web.StreamResponse:
+        """Try the candidates in turn; no await stands between planning and the first of them."""
+        decision = self._decision
+        cooling = self._cooling()
+        steps = attempt(
+            decision.attempts, decision.policy, cooling=cooling, seed=self._parts.chance()
+        )
+        self._parts.planner.passed_over(decision, cooling, self._moved)
+        step: Step = next(steps)
+        while True:
+            outcome: Outcome
+            match step:
+                case Wait():
+                    await asyncio.sleep(step.seconds)
+                    outcome = Waited(elapsed=self._elapsed(), cooling=self._cooling())
+                case Try():
+                    came = await self._try(step)
+                    if isinstance(came, web.StreamResponse):
+                        steps.close()
+                        return came
+                    outcome = Failed(
+                        candidate=step.candidate,
+                        failure=came,
+                        elapsed=self._elapsed(),
+                        cooling=self._cooling(),
+                    )
+            try:
+                step = steps.send(outcome)
+            except StopIteration as stop:
+                return await self._gave_up(stop.value)
+
+    async def _try(self, step: Try) -> web.StreamResponse | Failure:
+        """Make one attempt; return the delivered reply, or how it failed before its commit."""
+        parts, candidate = self._parts, step.candidate
+        self._tried = step.number
+        parts.planner.attempted(self._planned, candidate, self._moved)
+        call = parts.board.begun(candidate, self._asked.request.headers)
+        entry = self._book.started(step)
+        try:
+            got = await parts.tries.one(
+                self._asked,
+                step,
+                entry,
+                left=self._decision.policy.deadline - self._elapsed(),
+                buffer=self._decision.policy.on_break is OnBreak.BUFFER,
+            )
+            parts.board.succeeded(call)
+            self._book.model = candidate.model
+            broken, response = await self._deliver(step, got)
+        except UpstreamFailed as error:
+            parts.board.failed(call, error.failure)
+            self._book.ended(records.Outcome.FAILED, error.failure)
+            self._note(step, error.failure)
+            return error.failure
+        finally:
+            parts.board.over(call)
+        if broken is not None:
+            parts.board.failed(call, broken)
+        return response
+
+    async def _deliver(self, step: Try, got: Got) -> tuple[Failure | None, web.StreamResponse]:
+        """Return how the upstream broke after its commit, if it did, and the reply."""
+        headers = self._headers(step.candidate)
+        self._book.status = got.reply.status
+        match got:
+            case Whole():
+                response = web.Response(status=got.reply.status, body=got.body)
+                response.headers.extend((*reply_headers(got.reply.headers), *headers.items()))
+                self._book.outcome = records.Outcome.ANSWERED
+                self._book.ended(records.Outcome.ANSWERED, status=got.reply.status)
+                log.info("%s answered by %s", self._asked.request_id, step.candidate.model)
+                return None, response
+            case Streamed():
+                return await self._stream(step.candidate, got, headers)
+
+    async def _stream(
+        self, candidate: Candidate, got: Streamed, headers: Mapping[str, str]
+    ) -> tuple[Failure | None, web.StreamResponse]:
+        """Bring a stream to the client; whatever happens, the server finds nothing left to do."""
+        outlet, book, failure = self._outlet, self._book, None
+        if outlet is None:
+            raise RuntimeError("a stream came that nobody had asked for")
+        outcome = "was left by the client while answered"
+        try:
+            await outlet.open(got.reply.status, reply_headers(got.reply.headers), headers)
+            failure = await got.stream.forward(outlet, self._asked.request_id)
+            await outlet.end()
+            await got.stream.drain()
+            if failure is None:
+                outcome, book.outcome = "answered", records.Outcome.ANSWERED
+            else:
+                outcome = f"broke off ({failure.said}) while answered"
+                book.outcome, book.error = records.Outcome.BROKEN, told_kind(failure.kind)
+        except ConnectionError:
+            outlet.cut()
+        except TimeoutError:
+            outcome = "was given up, since the client read no more, while answered"
+            outlet.cut()
+        except Exception:
+            # Headers are out: no error reply can follow, so the connection says that it failed.
+            outcome = "was cut off by the gateway while answered"
+            book.outcome, book.error = records.Outcome.FAILED, ErrorKind.INTERNAL
+            log.exception("%s failed in the gateway itself", self._asked.request_id)
+            outlet.cut()
+        finally:
+            got.reply.abort()
+            book.ended(book.outcome, failure, got.reply.status)
+            log.info("%s %s by %s", self._asked.request_id, outcome, candidate.model)
+        return failure, outlet.response or web.StreamResponse()
+
+    async def _gave_up(self, failures: tuple[Failed, ...]) -> web.StreamResponse:
+        """Answer with the first cause; what one upstream alone refused is passed on as it came."""
+        error = told(self._asked.name, failures)
+        self._book.outcome, self._book.error = records.Outcome.FAILED, error.kind
+        if self._outlet is not None and await self._outlet.told(error):
+            self._book.status = 200
+            return self._outlet.response or web.StreamResponse()
+        passed = self._own_refusal(failures)
+        if passed is None:
+            headers = self._headers(failures[0].candidate)
+            overflow = self._parts.settings.server.overflow_status
+            passed = error_reply(self._asked.codec, error, headers, overflow)
+            if len({failed.candidate.provider for failed in failures}) == 1:
+                passed.headers.extend(about_limits(failures[-1].failure.headers))
+        self._book.status = passed.status
+        return passed
+
+    def _own_refusal(self, failures: Sequence[Failed]) -> web.Response | None:
+        """Return an upstream's own words where it alone was asked and always said the same."""
+        last = failures[-1]
+        asked = {(failed.candidate.model, failed.failure.kind) for failed in failures}
+        if len(asked) > 1 or not self._parts.tries.passes(last.candidate.provider, last.failure):
+            return None
+        response = web.Response(status=last.failure.status or 502, body=last.failure.body)
+        headers = self._headers(last.candidate)
+        response.headers.extend((*last.failure.headers, *headers.items()))
+        response.headers.popall(_RETRY, None)
+        if not retry_may_help(last.failure.kind) or last.failure.should_retry is False:
+            response.headers[_RETRY] = "false"
+        return response
+
+    def _headers(self, candidate: Candidate | None = None) -> dict[str, str]:
+        return own_headers(
+            self._asked.request_id,
+            self._decision,
+            candidate,
+            self._tried or None,
+            degraded=self._parts.degraded(self._planned),
+        )
+
+    def _cooling(self) -> Mapping[str, float]:
+        return self._parts.board.cooling(self._decision.attempts, self._asked.request.headers)
+
+    def _elapsed(self) -> float:
+        return self._clock() - self._asked.started
+
+    def _note(self, step: Try, failure: Failure) -> None:
+        log.info(
+            "%s attempt %d, %s, failed: %s (%s)",
+            self._asked.request_id,
+            step.number,
+            step.candidate.model,
+            failure.kind,
+            failure.said,
+        )

@@ -1,0 +1,210 @@
+"""What is written down of every request and every attempt: times, outcomes, tokens, no words.
+
+Here the pipeline's happenings become the ledger's records; how they are kept is ``storage``'s
+business, how they are shown the command line's.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from gatewayctl.core.attempts import Try
+from gatewayctl.core.errors import ErrorKind, Failure
+from gatewayctl.core.events import Usage
+from gatewayctl.core.routing.decision import Candidate
+from gatewayctl.core.routing.explained import explained
+from gatewayctl.daemon.asked import Asked
+from gatewayctl.daemon.planning import Planned
+from gatewayctl.daemon.replies import as_json
+from gatewayctl.protocols.codec import ReplyFacts, StreamWatcher
+from gatewayctl.storage.records import Came, Ended, Left, Metered, Outcome, Record, Seen, Started
+
+CHECKPOINT = 1.0
+"""Seconds between two checkpoints of a stream under way."""
+
+_OUTPUT_CHARS = 3.5  # characters a token, where an upstream does not meter what it wrote
+
+
+class Ledger(Protocol):
+    """Where records go: never an error, never a wait worth speaking of."""
+
+    @property
+    def degraded(self) -> str | None:
+        """Say what is not being recorded and why, None when all is."""
+        ...
+
+    def record(self, *records: Record) -> None:
+        """Take records that outlive this process from now on."""
+        ...
+
+    def decided(self, request: str, render: Callable[[], bytes]) -> None:
+        """Take the decision on a request, as JSON that is made when there is time."""
+        ...
+
+
+class Entry:
+    """One attempt in the books, from its start to its end."""
+
+    def __init__(self, ledger: Ledger, asked: Asked, step: Try, started: Started) -> None:
+        self.watcher: StreamWatcher | None = None
+        self.facts: ReplyFacts | None = None
+        self._ledger = ledger
+        self._request = asked.request_id
+        self._step = step
+        self._clock = asyncio.get_running_loop().time
+        self._began = self._clock()
+        self._next = 0.0
+        self._first: float | None = None
+        self._told = Metered()
+        self._closed = False
+        self.started = started
+
+    def first(self) -> None:
+        """Note the first content."""
+        now = self._clock()
+        self._first = now - self._began
+        self._next = now
+        self.progress()
+
+    def progress(self) -> None:
+        """Write a checkpoint when the last one is old and something was metered since."""
+        now = self._clock()
+        if now < self._next:
+            return
+        self._next = now + CHECKPOINT
+        metered = self._metered()
+        if metered != self._told:
+            self._told = metered
+            seen = Seen(
+                request=self._request,
+                number=self._step.number,
+                metered=metered,
+                first_token=self._first,
+            )
+            self._ledger.record(seen)
+
+    def ended(self, outcome: Outcome, failure: Failure | None, status: int | None) -> Ended | None:
+        """Return the record of its end, None when it was returned before."""
+        if self._closed:
+            return None
+        self._closed = True
+        return Ended(
+            request=self._request,
+            number=self._step.number,
+            outcome=outcome,
+            duration=self._clock() - self._began,
+            failure=None if failure is None else failure.kind.value,
+            status=failure.status if failure is not None else status,
+            said=None if failure is None else failure.said,
+            retry_after=None if failure is None else failure.retry_after,
+            metered=self._metered(),
+            first_token=self._first,
+        )
+
+    def _metered(self) -> Metered:
+        source = self.watcher or self.facts
+        if source is None:
+            return Metered()
+        usage, written = source.usage, source.written
+        if not written and usage == Usage():
+            return Metered(tier=source.tier)
+        guess, estimated = _completed(usage, self._step.candidate, written)
+        return Metered(usage=guess, estimated=estimated, tier=source.tier)
+
+
+class Book:
+    """One request in the books. ``outcome``, ``status`` and ``error`` are what it comes to."""
+
+    def __init__(self, ledger: Ledger, asked: Asked, planned: Planned, at: float) -> None:
+        self.outcome = Outcome.ABANDONED
+        self.status: int | None = None
+        self.error: ErrorKind | None = None
+        self.model: str | None = None
+        self._ledger = ledger
+        self._asked = asked
+        self._at = at
+        self._attempts = 0
+        self._entry: Entry | None = None
+        decision, session = planned.sized.decision, planned.session
+        self._came: Came | None = Came(
+            request=asked.request_id,
+            at=at,
+            protocol=asked.codec.protocol.value,
+            asked=asked.name,
+            route=decision.route,
+            route_kind=decision.route_kind,
+            stream=asked.shape.stream,
+            session=None if session is None else session.key,
+        )
+        self._render = lambda: as_json(explained(decision, session))
+
+    def started(self, step: Try) -> Entry:
+        """Write down that an attempt begins: before its first byte goes out."""
+        candidate, estimate = step.candidate, step.candidate.estimate
+        self._attempts = step.number
+        started = Started(
+            request=self._asked.request_id,
+            number=step.number,
+            at=self._at + self._elapsed(),
+            model=candidate.model,
+            provider=candidate.provider,
+            protocol_in=self._asked.codec.protocol.value,
+            protocol_out=candidate.protocol.value,
+            retry=step.retry,
+            estimate_low=estimate.low,
+            estimate_likely=estimate.likely,
+            estimate_high=estimate.high,
+            estimate_method=estimate.method.value,
+            output_budget=candidate.output_budget,
+        )
+        self._write(started)
+        self._entry = Entry(self._ledger, self._asked, step, started)
+        return self._entry
+
+    def ended(
+        self, outcome: Outcome, failure: Failure | None = None, status: int | None = None
+    ) -> None:
+        """Write down how the attempt under way ended."""
+        if self._entry is not None:
+            ended = self._entry.ended(outcome, failure, status)
+            if ended is not None:
+                self._ledger.record(ended)
+
+    def closed(self) -> None:
+        """Write down how the request ended, and the attempt that was still under way with it."""
+        last = self._entry and self._entry.ended(self.outcome, None, self.status)
+        elapsed = self._elapsed()
+        left = Left(
+            request=self._asked.request_id,
+            at=self._at + elapsed,
+            outcome=self.outcome,
+            attempts=self._attempts,
+            duration=elapsed,
+            status=self.status,
+            error=None if self.error is None else self.error.value,
+            model=self.model,
+        )
+        self._write(*((left,) if last is None else (last, left)))
+
+    def _write(self, *records: Record) -> None:
+        """Write records, the request's own before its first."""
+        if self._came is not None:
+            records = (self._came, *records)
+            self._came = None
+            self._ledger.decided(self._asked.request_id, self._render)
+        self._ledger.record(*records)
+
+    def _elapsed(self) -> float:
+        return asyncio.get_running_loop().time() - self._asked.started
+
+
+def _completed(usage: Usage, candidate: Candidate, written: int) -> tuple[Usage, bool]:
+    """Return usage with estimates in the place of what was not metered, and whether there are."""
+    guessed: dict[str, int] = {}
+    if usage.input is None and usage.input_cache_read is None:
+        guessed["input"] = candidate.estimate.likely
+    if usage.output is None:
+        guessed["output"] = -int(-written // _OUTPUT_CHARS)
+    return (msgspec.structs.replace(usage, **guessed), True) if guessed else (usage, False)

@@ -1,0 +1,153 @@
+"""How the upstreams fare: one snapshot of breakers, moved on by what attempts come to.
+
+What opens and closes a breaker is ``core.health``'s business; here are the snapshot that everyone
+shares, who is meant by an attempt, and what is told of it. No await stands anywhere.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import blake2b
+
+import msgspec
+from yarl import URL
+
+from gatewayctl.config.settings import ProviderSettings, Settings
+from gatewayctl.core import health
+from gatewayctl.core.errors import Failure
+from gatewayctl.core.health import Health, Parties
+from gatewayctl.core.model import Auth
+from gatewayctl.core.routing.decision import Candidate
+from gatewayctl.daemon.status import Fared, LastError
+
+log = logging.getLogger("gatewayctl.health")
+
+_CREDENTIAL_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt as the breakers see it: whom it involves, what it probes, when it began."""
+
+    candidate: Candidate
+    parties: Parties
+    probed: health.Keys
+    began: float
+
+
+class _Tally(msgspec.Struct, kw_only=True):
+    """What became of the calls to one provider since the daemon started."""
+
+    calls: int = 0
+    failures: int = 0
+    last_error: LastError | None = None
+
+
+class Board:
+    """The breakers of all providers. ``clock`` is monotonic, ``wall`` is seconds since 1970."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        secret: bytes,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+    ) -> None:
+        self._providers = settings.providers
+        self._secret = secret
+        self._clock = clock
+        self._wall = wall
+        self._origins: dict[str, str] = {}
+        self.health = Health()
+        self._tallies = {name: _Tally() for name in settings.providers}
+
+    def parties(self, candidate: Candidate, headers: Mapping[str, str]) -> Parties:
+        """Return whom a call of this candidate for a client with these headers involves."""
+        provider = self._providers[candidate.provider]
+        return Parties(
+            origin=self.origin(provider),
+            credential=self._credential(provider, headers),
+            model=candidate.model,
+        )
+
+    def origin(self, provider: ProviderSettings) -> str:
+        """Return the scheme, host and port that a provider is reached at."""
+        name = provider.provider.name
+        found = self._origins.get(name)
+        if found is None:
+            found = self._origins[name] = str(URL(provider.base_url).origin())
+        return found
+
+    def cooling(
+        self, candidates: Iterable[Candidate], headers: Mapping[str, str]
+    ) -> Mapping[str, float]:
+        """Return by model for how many seconds those that cool will do so."""
+        if not self.health.breakers:
+            return {}
+        now = self._clock()
+        found = {}
+        for candidate in candidates:
+            left = health.remaining(self.health, self.parties(candidate, headers), now)
+            if left is not None:
+                found[candidate.model] = left
+        return found
+
+    def begun(self, candidate: Candidate, headers: Mapping[str, str]) -> Call:
+        """Note that an attempt begins; give what is returned to ``over`` when it is."""
+        self._tallies[candidate.provider].calls += 1
+        parties, now = self.parties(candidate, headers), self._clock()
+        self.health, probed = health.claimed(self.health, parties, now)
+        return Call(candidate=candidate, parties=parties, probed=probed, began=now)
+
+    def succeeded(self, call: Call) -> None:
+        """Note that an upstream answered."""
+        after = health.succeeded(self.health, call.parties, self._clock(), call.began)
+        self._moved(after, call.parties)
+
+    def failed(self, call: Call, failure: Failure) -> None:
+        """Note that an attempt failed."""
+        tally = self._tallies[call.candidate.provider]
+        tally.failures += 1
+        tally.last_error = LastError(
+            at=self._wall(), model=call.candidate.model, kind=failure.kind.value, said=failure.said
+        )
+        after = health.failed(self.health, call.parties, failure, self._clock())
+        self._moved(after, call.parties)
+
+    def over(self, call: Call) -> None:
+        """Let others probe what an attempt probed and came to no verdict on."""
+        if call.probed:
+            self.health = health.released(self.health, call.probed)
+
+    def rendered(self, now: float) -> Mapping[str, Fared]:
+        """Return by provider how its calls went, and which of its breakers are not closed."""
+        states = health.states(self.health, now)
+        fared = {}
+        for name, tally in self._tallies.items():
+            origin = self.origin(self._providers[name])
+            own = (it for it in states if it.name == origin or it.name.startswith(f"{name}/"))
+            fared[name] = Fared(
+                origin=origin,
+                breakers=tuple(own),
+                last_error=tally.last_error,
+                calls=tally.calls,
+                failures=tally.failures,
+            )
+        return fared
+
+    def _moved(self, after: Health, parties: Parties) -> None:
+        before, self.health = self.health, after
+        if after is before:
+            return
+        now = self._clock()
+        was, now_is = health.remaining(before, parties, now), health.remaining(after, parties, now)
+        if (was is None) != (now_is is None):
+            state = "closed" if now_is is None else f"open for {now_is:.1f} s"
+            log.info("breaker_changed model=%s state=%s", parties.model, state)
+
+    def _credential(self, provider: ProviderSettings, headers: Mapping[str, str]) -> str:
+        """Return a label for a credential that says nothing of it."""
+        name = provider.provider.name
+        if provider.provider.auth is not Auth.FORWARD:
+            return name
+        told = "\0".join(headers.get(each, "") for each in _CREDENTIAL_HEADERS)
+        digest = blake2b(told.encode(errors="surrogateescape"), key=self._secret, digest_size=8)
+        return f"{name}/{digest.hexdigest()}"

@@ -1,0 +1,129 @@
+"""The client's side of a streamed reply: headers once, whole frames, and signs of life in silence.
+
+Headers go out with the first frame, or by themselves after ``silence`` seconds in which nothing
+could be sent: a client's own wait for them may be as short as a minute. What is sent is ``relay``'s
+business; here is only when, and what happens to a client that does not read.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Mapping
+
+from aiohttp import web
+
+from gatewayctl.core.errors import ApiError
+from gatewayctl.protocols.codec import Codec, StreamWatcher
+
+SILENCE = 15.0
+"""Seconds of silence after which a client is told that its answer is still being made."""
+
+CLIENT_STALL = 600.0
+"""Seconds after which a client that does not read its stream is given up on."""
+
+_STREAM = (("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-store"))
+
+
+class Outlet:
+    """One streamed reply to one client.
+
+    ``headers`` are the gateway's own, which go out with whatever comes first. ``watcher`` is what
+    a keepalive goes on from: the stream under way, None while there is none.
+    """
+
+    def __init__(
+        self, request: web.BaseRequest, codec: Codec, headers: Mapping[str, str], silence: float
+    ) -> None:
+        self.watcher: StreamWatcher | None = None
+        self.response: web.StreamResponse | None = None
+        self._request = request
+        self._codec = codec
+        self._headers = headers
+        self._silence = silence
+        self._loop = asyncio.get_running_loop()
+        self._last = self._loop.time()
+        self._timer = self._loop.call_at(self._last + silence, self._look)
+        self._beating: asyncio.Task[None] | None = None
+        self._writing = False
+
+    async def open(
+        self, status: int, upstream: Iterable[tuple[str, str]], own: Mapping[str, str]
+    ) -> web.StreamResponse:
+        """Send status and headers unless some went out already; return the reply."""
+        if self._beating is not None:
+            await asyncio.wait({self._beating})
+        if self.response is None:
+            response = web.StreamResponse(status=status)
+            response.headers.extend((*upstream, *own.items()))
+            self.response = response
+            await response.prepare(self._request)
+        return self.response
+
+    async def write(self, data: bytes) -> None:
+        """Send whole frames; raise ``TimeoutError`` when the client does not take them."""
+        if not data or self.response is None:
+            return
+        self._last = self._loop.time()
+        self._writing = True
+        try:
+            async with asyncio.timeout(CLIENT_STALL):
+                await self.response.write(data)
+        finally:
+            self._writing = False
+            self._last = self._loop.time()
+
+    async def told(self, error: ApiError) -> bool:
+        """End a stream that is open with an error; False, and nothing sent, when none is."""
+        if self._beating is not None:
+            await asyncio.wait({self._beating})
+        if self.response is None:
+            self._timer.cancel()
+            return False
+        await self.write(self._codec.stream_error(error, seen=None))
+        await self.end()
+        return True
+
+    async def end(self) -> None:
+        """End the body properly: nothing follows."""
+        self._timer.cancel()
+        if self.response is not None:
+            await self.response.write_eof()
+
+    def cut(self) -> None:
+        """Break the connection off without the final chunk, so that nothing looks complete."""
+        if self._request.transport is not None:
+            self._request.transport.abort()
+
+    async def close(self) -> None:
+        """Stop the signs of life."""
+        self._timer.cancel()
+        if self._beating is not None:
+            self._beating.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._beating
+
+    def _look(self) -> None:
+        """See whether it was silent for long enough, and look again when that may be."""
+        now = self._loop.time()
+        due = self._last + self._silence
+        if now >= due and not self._writing and self._beating is None:
+            self._beating = self._loop.create_task(self._beat())
+            self._last = now
+        self._timer = self._loop.call_at(max(due, now) + self._silence * (now >= due), self._look)
+
+    async def _beat(self) -> None:
+        try:
+            if self.response is None:
+                await self._open_early()
+            await self.write(self._codec.keepalive(seen=self.watcher))
+        except (ConnectionError, TimeoutError):
+            # Nobody is there, or nobody reads: the server cancels whoever answers this request.
+            self.cut()
+        finally:
+            self._beating = None
+
+    async def _open_early(self) -> None:
+        """Send the headers before it is known who answers."""
+        response = web.StreamResponse(status=200)
+        response.headers.extend((*_STREAM, *self._headers.items()))
+        self.response = response
+        await response.prepare(self._request)

@@ -1,0 +1,144 @@
+"""The ledger as the daemon keeps it: one row an attempt, whatever becomes of the request."""
+
+import asyncio
+import json
+
+import pytest
+from support.books import logged
+from support.dialects import PATHS, PROTOCOLS, encoded
+from support.gateway import Gateway, demo, gateway, upstream_config
+from support.upstream import FakeUpstream, Hold, chunked
+from support.waiting import until
+
+from gatewayctl.storage import history
+from gatewayctl.storage.history import LoggedRequest
+from gatewayctl.storage.records import Outcome
+
+CASCADE = """
+[[cascades]]
+id = "both"
+steps = [{ model = "demo/small!500" }, { model = "demo/large" }]
+"""
+
+
+async def ask(running: Gateway, protocol: str, body: bytes) -> LoggedRequest:
+    """Return what the ledger says of a request, once it was answered and written down."""
+    async with running.client.post(running.url + PATHS[protocol], data=body) as answer:
+        await answer.read()
+        request_id = answer.headers["x-gatewayctl-request-id"]
+    return await logged(running.state, request_id)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_an_answer_is_recorded_with_what_was_metered(protocol: str, *, stream: bool) -> None:
+    """Tokens, estimate, times and protocol stand in the row; the decision beside it."""
+    body = encoded(protocol, "demo/large", "Hi", stream=stream)
+    async with demo() as (running, _):
+        found = await ask(running, protocol, body)
+    assert (found.outcome, found.status, found.model) == (Outcome.ANSWERED, 200, "demo/large")
+    assert (found.asked, found.protocol, found.stream) == ("demo/large", protocol, stream)
+    (attempt,) = found.attempts
+    assert attempt.outcome is Outcome.ANSWERED
+    assert (attempt.metered.usage.input or 0) > 0
+    assert (attempt.metered.usage.output or 0) > 0
+    assert attempt.estimate_low <= attempt.estimate_likely <= attempt.estimate_high
+    assert not attempt.metered.estimated or (protocol == "chat_completions" and stream)
+    assert (attempt.first_token is not None) is stream
+    assert found.duration is not None
+    assert found.duration >= (attempt.duration or 0)
+    assert found.decision is not None
+    assert json.loads(bytes(found.decision))["chosen"] == "demo/large"
+
+
+async def test_a_rescued_request_has_a_row_for_every_attempt() -> None:
+    """The 500, its retry and the answer of the second step, in order."""
+    body = encoded("chat_completions", "both", "Hi")
+    async with demo(CASCADE) as (running, simulator):
+        found = await ask(running, "chat_completions", body)
+        assert len(simulator.journal.calls()) == 3
+    told = [(each.model, each.retry, each.outcome, each.failure) for each in found.attempts]
+    assert told == [
+        ("demo/small!500", False, Outcome.FAILED, "server_error"),
+        ("demo/small!500", True, Outcome.FAILED, "server_error"),
+        ("demo/large", False, Outcome.ANSWERED, None),
+    ]
+    assert (found.outcome, found.model, found.route) == (Outcome.ANSWERED, "demo/large", "both")
+
+
+async def test_a_refusal_is_recorded_without_an_attempt() -> None:
+    """What no model can hold never left, and its decision says why."""
+    body = encoded("chat_completions", "demo/small", "word " * 40_000)
+    async with demo() as (running, _):
+        found = await ask(running, "chat_completions", body)
+    assert (found.outcome, found.status, found.error) == (Outcome.REFUSED, 413, "too_large")
+    assert found.attempts == ()
+    assert found.decision is not None
+    assert json.loads(bytes(found.decision))["skipped"]
+
+
+async def test_a_failure_is_recorded_with_its_kind_and_no_word_of_the_prompt() -> None:
+    """Providers quote requests in their refusals; the ledger keeps the kind alone."""
+    body = encoded("chat_completions", "demo/small!400", "secret words")
+    async with demo() as (running, _):
+        found = await ask(running, "chat_completions", body)
+    assert (found.outcome, found.status) == (Outcome.FAILED, 400)
+    assert found.attempts[0].said == "HTTP 400: bad_request"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_stream_that_breaks_is_recorded_with_the_usage_so_far(protocol: str) -> None:
+    """The spend of a broken stream is not lost, litellm_36426."""
+    body = encoded(protocol, "demo/large!cut-events=6", "Hi", stream=True)
+    async with demo() as (running, _):
+        found = await ask(running, protocol, body)
+    assert found.outcome is Outcome.BROKEN
+    (attempt,) = found.attempts
+    assert (attempt.outcome, attempt.failure) == (Outcome.BROKEN, "network")
+    assert (attempt.metered.usage.input or 0) > 0
+    assert (attempt.metered.usage.output or 0) > 0
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_client_that_leaves_is_recorded_with_the_usage_so_far_litellm_13245(
+    protocol: str,
+) -> None:
+    """Spend is not lost when the client disconnects in the middle of its answer."""
+    async with demo() as (running, simulator):
+        plain = encoded(protocol, "large", "Hi", stream=True)
+        url = simulator.base_url + PATHS[protocol]
+        async with running.client.post(url, data=plain) as answer:
+            whole = await answer.read()
+    begun = chunked([whole[: len(whole) * 2 // 3]])
+    body = encoded(protocol, "up/m", "Hi", stream=True)
+    async with (
+        FakeUpstream([[*begun[:-1], Hold()]]) as upstream,
+        gateway(upstream_config(upstream.base_url)) as it,
+    ):
+        answer = await it.client.post(it.url + PATHS[protocol], data=body)
+        await answer.content.readany()
+        answer.close()
+        found = await logged(it.state, answer.headers["x-gatewayctl-request-id"])
+        await until(lambda: upstream.requests[0].abandoned)
+    assert found.outcome is Outcome.ABANDONED
+    (attempt,) = found.attempts
+    assert attempt.outcome is Outcome.ABANDONED
+    assert (attempt.metered.usage.input or 0) > 0
+    assert (attempt.metered.usage.output or 0) > 0
+
+
+async def test_what_runs_is_in_the_ledger_while_it_runs() -> None:
+    """The row of an attempt is there before its reply."""
+    body = encoded("chat_completions", "demo/large!slow=1.5", "Hi")
+    async with demo() as (running, _):
+        asking = asyncio.ensure_future(
+            running.client.post(running.url + PATHS["chat_completions"], data=body)
+        )
+
+        def under_way() -> bool:
+            found = history.requests(running.state, limit=1)
+            return bool(found and found[0].outcome is None and found[0].attempts)
+
+        await until(under_way)
+        assert not asking.done()
+        (await asking).close()
