@@ -60,7 +60,7 @@ def print_sources(
     for each in statuses:
         state = render.styled(f"{each.status:<{longest}}", _COLOURS[each.status])
         told = f"{each.models:,} models, {_since(each, packaged.get(each.name, usual), now)}"
-        typer.echo(f"{each.name:<{width}}  {state}  {render.printable(told)}")
+        typer.echo(f"{render.printable(each.name):<{width}}  {state}  {render.printable(told)}")
 
 
 def print_models(entries: Sequence[Entry], now: datetime) -> None:

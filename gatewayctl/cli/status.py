@@ -76,6 +76,8 @@ def _print(status: "Document", told: "Told") -> None:
                 typer.echo(line)
     _print_title("registry")
     facts.print_sources(status.registry.sources, None, now)
+    if not status.registry.sources:
+        typer.echo("every source is turned off")
     _print_title("ledger")
     for line in _ledger(status, now):
         typer.echo(line)
@@ -93,7 +95,7 @@ def _headlines(status: "Document", told: "Told") -> "Iterator[str]":
     yield f"{sign}  gatewayctl {version} at {render.printable(told.url)}"
     up = render.ago(status.uptime)
     yield render.printable(
-        f"pid {status.pid} · {'just started' if up == 'now' else f'up for {up}'} · "
+        f"pid {status.pid} · up for {render.lasted(status.uptime) if up == 'now' else up} · "
         f"{status.in_flight} under way · {status.config or 'no config file'}"
     )
     for each in status.degraded:
@@ -145,7 +147,8 @@ def _breakers(status: "Document") -> "Iterator[str]":
 
     breakers = dict.fromkeys(it for each in status.providers for it in each.breakers)
     for it in breakers:
-        state = render.styled(it.state.replace("_", " "), _STATES.get(it.state, "yellow"))
+        word = render.printable(it.state.replace("_", " "))
+        state = render.styled(word, _STATES.get(it.state, "yellow"))
         left = f" for {render.lasted(it.remaining)} more" if it.state == "open" else ""
         said = f"{it.kind}, {it.failures} in a row"
         yield f"{render.printable(it.name)}: {state}{left} ({render.printable(said)})"
@@ -174,5 +177,5 @@ def _ledger(status: "Document", now: "datetime") -> "Iterator[str]":
         written = f"last written {old(ledger.last_written, now)}"
     yield render.printable(f"{ledger.path}, {size}B, {written}")
     lost = f"{ledger.lost:,} lost" if ledger.lost else "none lost"
-    said = f"{ledger.pending:,} records on their way to it, {lost}"
+    said = f"{ledger.pending:,} records pending, {lost}"
     yield render.styled(said, "red" if ledger.lost else None)

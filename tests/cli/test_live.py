@@ -2,13 +2,12 @@
 
 import json
 import socket
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from support.standin import StandIn, standing_in
 from support.terminal import Ran, gatewayctl
 
 ANSWER = {
@@ -33,53 +32,15 @@ ANSWER = {
 }
 
 
-class Daemon(ThreadingHTTPServer):
-    """What listens where a daemon should: answers as it is told, remembers what it was asked."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.status = 200
-        self.body = json.dumps(ANSWER).encode()
-        self.name = "gatewayctl"
-        self.asked: list[tuple[str, bytes]] = []
-
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Daemon
-
-    def do_POST(self) -> None:
-        """Answer as told."""
-        length = int(self.headers["content-length"])
-        self.server.asked.append((self.path, self.rfile.read(length)))
-        self.send_response_only(self.server.status)
-        self.send_header("server", self.server.name)
-        self.send_header("x-gatewayctl-config", "/etc/gatewayctl.toml")
-        self.send_header("content-length", str(len(self.server.body)))
-        self.end_headers()
-        self.wfile.write(self.server.body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
-def daemon() -> Iterator[Daemon]:
+def daemon() -> Iterator[StandIn]:
     """Run something where the daemon should be."""
-    with Daemon() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
+    with standing_in(json.dumps(ANSWER).encode()) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
-def config(tmp_path: Path, daemon: Daemon) -> Path:
+def config(tmp_path: Path, daemon: StandIn) -> Path:
     """Write the config of a client, which says where the daemon is."""
     path = tmp_path / "config.toml"
     path.write_text(f"[server]\nport = {daemon.server_port}\n")
@@ -91,7 +52,7 @@ def explain(*argv: str, stdin: bytes = b"Hi") -> Ran:
     return gatewayctl("route-explain", "coding", *argv, stdin=stdin)
 
 
-def test_the_daemon_of_the_config_is_asked_with_every_option(daemon: Daemon, config: Path) -> None:
+def test_the_daemon_of_the_config_is_asked_with_every_option(daemon: StandIn, config: Path) -> None:
     """The body goes as it is; what is not said is not in the query."""
     ran = explain(
         *("--live", "--config", str(config), "--json", "--session", "a b", "--seed", "7"),
@@ -111,21 +72,21 @@ def test_the_daemon_of_the_config_is_asked_with_every_option(daemon: Daemon, con
     }
 
 
-def test_a_url_is_asked_in_place_of_the_configs(daemon: Daemon) -> None:
+def test_a_url_is_asked_in_place_of_the_configs(daemon: StandIn) -> None:
     """No config is needed for that."""
     ran = explain("--url", f"{daemon.url}/", "--json")
     assert ran.status == 0
     assert daemon.asked[0][0] == "/api/route-explain?model=coding"
 
 
-def test_whose_config_decided_is_said(daemon: Daemon, config: Path) -> None:
+def test_whose_config_decided_is_said(daemon: StandIn, config: Path) -> None:
     """The daemon may read another file than the command line does."""
     ran = explain("--live", "--config", str(config))
     assert f"planned by the daemon at {daemon.url} from /etc/gatewayctl.toml" in ran.out
     assert ran.err == (f"gatewayctl: the daemon reads /etc/gatewayctl.toml, and {config} here\n")
 
 
-def test_what_sessions_keep_is_shown_and_cannot_steer_the_terminal(daemon: Daemon) -> None:
+def test_what_sessions_keep_is_shown_and_cannot_steer_the_terminal(daemon: StandIn) -> None:
     """The daemon's words are foreign text like any other."""
     ran = explain("--url", daemon.url)
     assert "turn 2; coding keeps up/large" in ran.out
@@ -156,7 +117,7 @@ def test_without_a_daemon_it_exits_4(tmp_path: Path) -> None:
     ],
 )
 def test_an_answer_that_is_none_is_told_from_an_unreadable_request(
-    daemon: Daemon, name: str, status: int, body: bytes, expected: int, said: str
+    daemon: StandIn, name: str, status: int, body: bytes, expected: int, said: str
 ) -> None:
     """2 when the daemon cannot read the request, 4 when it cannot be asked."""
     daemon.name, daemon.status, daemon.body = name, status, body
