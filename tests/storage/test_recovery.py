@@ -40,6 +40,7 @@ class Recording:
         """Kill it, and read the rest of what it printed."""
         self._process.kill()
         await self._reading
+        await self._process.wait()
 
     async def end(self) -> None:
         """Close its standard input, and see it end well."""
@@ -70,7 +71,6 @@ async def recording(folder: Path, name: str) -> AsyncIterator[Recording]:
     finally:
         if process.returncode is None:
             await run.kill()
-        await process.wait()
 
 
 def _check(folder: Path, *runs: list[str]) -> None:
