@@ -248,7 +248,7 @@ def _cause(failure: Failure) -> Cause | None:
 
 def _is_reply(failure: Failure) -> bool:
     """Tell whether the upstream was reached and answered."""
-    if failure.stale or failure.connecting:
+    if failure.connecting:
         return False
     return failure.status is not None or failure.kind not in _OF_SILENCE
 

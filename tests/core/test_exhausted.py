@@ -98,6 +98,13 @@ def test_the_soonest_wait_is_told() -> None:
     """Whoever is free first."""
     assert told("c", failed(FailureKind.OVERLOADED, retry_after=7)).retry_after == 7
     assert told("c", failed(FailureKind.OVERLOADED)).retry_after is None
+    busy = failure(FailureKind.OVERLOADED, retry_after=3)
+    both = [
+        *failed(FailureKind.OVERLOADED, retry_after=7),
+        Failed(candidate=TWO, failure=busy, elapsed=1.0),
+    ]
+    assert told("c", both).retry_after == 3
+    assert told("c", both[::-1]).retry_after == 3
 
 
 def test_a_wait_is_told_as_of_now() -> None:

@@ -151,6 +151,14 @@ def test_the_longest_cooldown_of_all_causes_counts() -> None:
     assert remaining(health, ONE, 0.0) == 5
 
 
+def test_a_probe_of_the_one_does_not_hide_that_the_other_cools() -> None:
+    """A limit on the rate that runs outlasts a probe of the server."""
+    health = failed(after(BUSY), OTHER_KEY, LIMITED, 5.0)
+    health, _ = claimed(health, ONE, 10.0)
+    assert remaining(health, ONE, 10.0) == 0.0
+    assert remaining(health, OTHER_KEY, 10.0) == 5.0
+
+
 def test_recooling_keeps_the_longer_deadline_litellm_40130() -> None:
     """A parallel 429 with a shorter Retry-After, or with none, does not bring it back sooner."""
     health = after(failure(FailureKind.RATE_LIMITED, retry_after=120))
@@ -208,6 +216,7 @@ def test_a_probe_without_a_verdict_lets_the_next_one_probe() -> None:
     health = failed(health, ONE, failure(FailureKind.BAD_REQUEST, status=400), 11.0)
     assert remaining(health, ONE, 11.0) == 0.0
     health = released(health, keys)
+    assert released(health, keys) is health
     assert remaining(health, ONE, 11.0) is None
     assert claimed(health, ONE, 11.0)[1]
 
@@ -242,12 +251,12 @@ def test_what_still_cools_is_not_probed() -> None:
 
 
 def test_the_number_of_breakers_is_bounded() -> None:
-    """What has not opened goes first, the oldest of it; a running cooldown stays."""
+    """What has not opened goes first, the oldest of it."""
     kept = {
         Key(Cause.SERVER, f"a/{number}"): Breaker(
             kind=FailureKind.SERVER_ERROR,
             since=number,
-            until=100.0 if number == 0 else None,
+            until=0.5 if number == 0 else None,
         )
         for number in range(MAX_BREAKERS)
     }
