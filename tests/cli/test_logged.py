@@ -1,6 +1,8 @@
 """A logged request as JSON, and the figures that are made of its attempts."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -9,6 +11,9 @@ from support.logged import LIMITED, attempt, failed, request
 
 from gatewayctl.cli import logged
 from gatewayctl.core.events import Usage
+from gatewayctl.core.health import State
+from gatewayctl.daemon.status import Document, LedgerStatus, ProviderStatus, ToldError
+from gatewayctl.registry.freshness import SourceStatus
 from gatewayctl.storage.history import LoggedRequest
 from gatewayctl.storage.records import Metered, Outcome
 
@@ -112,3 +117,14 @@ def test_a_refusal_says_what_its_decision_says(kept: bytes | None, said: str) ->
 def test_a_kind_is_not_said_twice(said: str | None, told: str) -> None:
     """Words that are not kept are replaced by the kind, which then stands in them already."""
     assert logged.why(attempt(failure="bad_request", said=said)) == told
+
+
+def test_every_field_is_documented() -> None:
+    """What a program may rely on is said where people look: no field without a word there."""
+    text = (Path(__file__).parents[2] / "docs" / "attempts.md").read_text(encoding="utf-8")
+    known = set(re.findall(r"\w+", text.partition("## As JSON")[2].partition("## Exit codes")[0]))
+    told = as_json(RESCUED)
+    fields = {*told, *told["cause"], *told["attempts"][0], *told["tokens"]}
+    documents = (Document, ProviderStatus, State, ToldError, SourceStatus, LedgerStatus)
+    fields |= {name for each in documents for name in each.__struct_fields__}
+    assert fields - known == set()
