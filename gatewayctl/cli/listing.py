@@ -119,15 +119,16 @@ def ending(request: LoggedRequest) -> str:
     """Say how a request ended that was not answered."""
     word = _WORDS.get(request.outcome) or str(request.outcome)
     failed = logged.cause(request)
+    said = request.error or ""
     match request.outcome:
         case Outcome.REFUSED:
             said = logged.refusal(request)
-        case Outcome.FAILED | Outcome.BROKEN if failed is not None:
-            said = logged.why(failed)
-            if failed.model not in names(request):
-                said += f" ({failed.model})"
-        case _:
-            said = request.error or ""
+        case Outcome.FAILED if failed is not None:
+            where = "" if failed.model in names(request) else f" ({failed.model})"
+            said = f"{logged.why(failed)}{where}"
+        case Outcome.BROKEN if request.attempts:
+            # what failed before it was made good: this was not
+            said = logged.why(request.attempts[-1]) or said
     return f"{word}: {said}" if said else word
 
 

@@ -11,7 +11,7 @@ from typer.main import get_command
 
 from gatewayctl.cli.main import app
 
-HEAVY = frozenset({"aiohttp", "pydantic", "rich", "ssl", "tiktoken", "uvloop"})
+HEAVY = frozenset({"aiohttp", "pydantic", "rich", "sqlite3", "ssl", "tiktoken", "uvloop"})
 HEAVY_PARTS = tuple(
     f"gatewayctl.{part}" for part in ("daemon", "registry", "simulator", "tokenizers", "upstream")
 )

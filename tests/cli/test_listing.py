@@ -68,6 +68,13 @@ def test_what_was_not_answered_says_why() -> None:
     ]
 
 
+def test_a_broken_stream_is_told_by_what_broke_it() -> None:
+    """Not by what had failed before it, which the fallback made good."""
+    broken = attempt(2, "up/two", outcome=Outcome.BROKEN, failure="network", said="it broke off")
+    (line,) = lines(request(attempt(**LIMITED), broken, outcome=Outcome.BROKEN))[1:]
+    assert line.endswith("coding → up/two broken: network: it broke off")
+
+
 def test_a_model_asked_for_by_its_name_is_named_once() -> None:
     """No arrow leads from a model to itself."""
     answered, refused = lines(
