@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -5,7 +7,8 @@ from multidict import CIMultiDict
 
 from gatewayctl.core.errors import FailureKind
 from gatewayctl.core.model import WireProtocol
-from gatewayctl.upstream.failures import LONGEST_MESSAGE, classify
+from gatewayctl.upstream.failures import LONGEST_MESSAGE, classify, in_reply
+from gatewayctl.upstream.waits import LONGEST_WAIT
 
 from .conftest import anthropic, openai
 
@@ -170,3 +173,73 @@ def test_messages_are_one_bounded_printable_line(words: str, status: int) -> Non
 def test_any_body_is_classified(body: bytes, status: int) -> None:
     """No body of a failed reply makes the classification itself fail."""
     assert classify(MESSAGES, status, NONE, body).status == status
+
+
+VALUES = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(max_size=20),
+        st.sampled_from(["0", "429", "error", "7s", "x" * 3000, "sk-" + "a1" * 20]),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(
+                [
+                    "error",
+                    "message",
+                    "code",
+                    "type",
+                    "status",
+                    "detail",
+                    "details",
+                    "metadata",
+                    "reason",
+                    "violations",
+                    "quotaId",
+                    "retryDelay",
+                    "headers",
+                    "raw",
+                    "error_type",
+                    "retry_after_seconds",
+                    "choices",
+                    "finish_reason",
+                    "response",
+                    "msg",
+                ]
+            ),
+            inner,
+            max_size=5,
+        ),
+    ),
+    max_leaves=15,
+)
+
+
+@given(VALUES, st.sampled_from([200, 400, 403, 404, 413, 422, 429, 500, 529]))
+@example({"error": {"metadata": {"headers": {"Retry-After": "7", "date": "never"}}}}, 429)
+@example({"error": {"details": [{"violations": [{"quotaId": 7}]}, 3], "code": True}}, 429)
+def test_any_error_object_is_classified(value: object, status: int) -> None:
+    """Members of any form are read or left out, in a refusal as in a success."""
+    body = json.dumps(value).encode()
+    for protocol in WireProtocol:
+        refused = classify(protocol, status, JSON, body)
+        inside = in_reply(protocol, JSON, body)
+        for failure in (refused, inside):
+            if failure is not None:
+                assert len(failure.message) <= LONGEST_MESSAGE + 40
+                assert failure.message.isprintable()
+                assert failure.retry_after is None or 0 <= failure.retry_after <= LONGEST_WAIT
+                assert "a1a1a1a1" not in failure.message
+
+
+@pytest.mark.parametrize("depth", [10, 500, 990, 20_000])
+def test_no_depth_of_nesting_breaks_the_classification(depth: int) -> None:
+    """An error may be nested as deep as it likes: it is read, or it says nothing."""
+    for opening, closing in ((b"[", b"]"), (b'{"error":', b"}"), (b'{"details":[', b"]}")):
+        body = opening * depth + b"1" + closing * depth
+        assert classify(CHAT, 500, JSON, body).kind == "server_error"
+        in_reply(CHAT, JSON, body)
