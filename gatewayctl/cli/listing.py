@@ -67,7 +67,7 @@ class Listing:
         for each in found:
             head = self._line([column.cell(each) for column in self._columns])
             sign, colour = SIGNS[each.outcome]
-            yield f"{render.styled(sign, colour)}{head[1:]}{self._tail(each)}"
+            yield f"{render.styled(sign, colour)}{head[1:]}{self._tail(each, len(head))}"
 
     def _laid_out(self, found: list[LoggedRequest]) -> None:
         """Decide on the columns and their widths by what there is to show at first."""
@@ -93,13 +93,13 @@ class Listing:
             for column, width, cell in zip(self._columns, self._widths, cells, strict=True)
         )
 
-    def _tail(self, request: LoggedRequest) -> str:
+    def _tail(self, request: LoggedRequest, used: int) -> str:
         """Return what was asked, who answered, and else why not, as far as there is room."""
         asked, model = names(request)
         name = render.printable(asked if model in {None, asked} else f"{asked} → {model}")
         said = "" if request.outcome is Outcome.ANSWERED else render.printable(ending(request))
         if self._room is not None:
-            room = max(_LEAST_NAME, self._room - sum(self._widths) - 2 * len(self._widths))
+            room = max(_LEAST_NAME, self._room - used)
             if said and cell_len(f"{name} {said}") > room:
                 name = render.printable(asked)  # why it failed says more than where
             name = _cut(name, room)
@@ -171,7 +171,7 @@ _COLUMNS = (
     ),
     _Column(title="http", cell=lambda it: str(it.status or render.UNKNOWN), least=4),
     _Column(title="tries", cell=lambda it: str(len(it.attempts)), least=5, spare=1),
-    _Column(title="in", cell=_in, least=5),
+    _Column(title="in", cell=_in, least=6),
     _Column(title="out", cell=_out, least=5),
     _Column(title="first", cell=lambda it: render.lasted(logged.first_token(it)), least=6, spare=2),
     _Column(title="took", cell=lambda it: render.lasted(it.duration), least=6),

@@ -132,6 +132,16 @@ def test_what_follows_stays_below_its_titles() -> None:
     assert list(listing.lines(())) == []
 
 
+def test_what_outgrows_its_column_is_cut_to_the_terminal_too(terminal: pytest.MonkeyPatch) -> None:
+    """A figure that is wider than what was kept free for it takes the room of the words."""
+    terminal.setenv("COLUMNS", "80")
+    listing = Listing(following=True)
+    list(listing.lines(MANY[:1]))
+    large = Metered(usage=Usage(input=123_456_789_000, output=123_456_789_000), estimated=True)
+    (later,) = listing.lines([failed(attempt(**{**LIMITED, "metered": large}))])
+    assert len(later) == 80
+
+
 def test_todays_requests_have_a_time_and_others_a_day_too() -> None:
     """What is read most is short."""
     now = datetime.now().astimezone().timestamp()
