@@ -83,12 +83,7 @@ _REFUSALS: Final = (
     _says("529", "overloaded", 529),
     _says("529*1", "overloaded", 529),
     _says("flap=1000", "overloaded", 503),
-    # Anthropic has no code for it, only words.
-    _same(
-        "content-filter",
-        Fails(kind="content_filter", status=400),
-        messages=Fails(kind="bad_request", status=400),
-    ),
+    _says("content-filter", "content_filter", 400),
 )
 _SPOKEN: Final[Mapping[str, tuple[str, ...]]] = {
     "openai": ("chat_completions", "responses"),
