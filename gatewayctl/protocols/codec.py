@@ -100,7 +100,7 @@ class StreamWatcher(Protocol):
         ...
 
     def release(self, event: SseEvent) -> bytes:
-        """Return the bytes the client gets for this event: ``event.raw``, or none at all."""
+        """Return the bytes a client gets of the event just seen: ``event.raw``, or none at all."""
         ...
 
 

@@ -71,13 +71,16 @@ def counted(reply: wire.Reply) -> dict[str, int]:
         usage = reply.x_groq.get("usage")
     if usage is None and reply.choices:
         usage = reply.choices[-1].usage
-    counts = metering.counts(_USAGE, usage)
-    if not counts and reply.timings is not None:
-        timings = metering.counts(_TIMINGS, reply.timings)
-        if (given := timings.pop("read", None)) is not None:
-            timings["total"] = given + timings.get("cached", 0)
-        return timings
-    return _with_hidden_reasoning(counts)
+    if usage is not None:
+        return _with_hidden_reasoning(metering.counts(_USAGE, usage))
+    return {} if reply.timings is None else _timed(reply.timings)
+
+
+def _timed(timings: Any) -> dict[str, int]:
+    counts = metering.counts(_TIMINGS, timings)
+    if (given := counts.pop("read", None)) is not None:
+        counts["total"] = given + counts.get("cached", 0)
+    return counts
 
 
 def _with_hidden_reasoning(counts: dict[str, int]) -> dict[str, int]:
@@ -95,11 +98,19 @@ def length(delta: wire.Delta | None) -> int:
     """Return the characters of text, reasoning, refusal and tool arguments."""
     if delta is None:
         return 0
+    if isinstance(delta.content, str) and _says_no_more(delta):
+        return len(delta.content)
     # Some servers tell the reasoning twice, by its old name and by its new one.
     reasoning = map(metering.characters, (delta.reasoning_content, delta.reasoning))
     texts = metering.characters(delta.content) + metering.characters(delta.refusal)
     calls = [*listed(delta.tool_calls), delta.function_call]
     return texts + max(reasoning) + sum(map(_arguments, calls))
+
+
+def _says_no_more(delta: wire.Delta) -> bool:
+    """Tell whether a delta has nothing but its content, as nearly all have."""
+    reasons = delta.reasoning_content or delta.reasoning or delta.refusal
+    return not (reasons or delta.tool_calls or delta.function_call)
 
 
 def listed(value: Any) -> list[Any]:

@@ -25,6 +25,7 @@ class ChatCompletionsWatcher(Watching):
         super().__init__()
         self._usage_requested = usage_requested
         self._counts: dict[str, int] = {}
+        self._withheld: SseEvent | None = None  # the last event, if it tells the usage alone
 
     def see(self, event: SseEvent) -> Phase:
         """Return what the event means; raise ``BadFrame`` when it is no chunk."""
@@ -33,28 +34,28 @@ class ChatCompletionsWatcher(Watching):
         if event.data == b"[DONE]" or event.data.strip() == b"[DONE]":
             return Phase.TERMINAL
         chunk = _read(event.data)
-        self.tier = metering.tier(chunk.service_tier, self.tier)
+        if chunk.service_tier is not None and chunk.service_tier != self.tier:
+            self.tier = metering.tier(chunk.service_tier, self.tier)
         if counts := response.counted(chunk):
             self._counts = metering.newer(self._counts, counts)
             self.usage = metering.inclusive(self._counts)
+        error = response.error_of(chunk)
+        if chunk.usage is not None and not chunk.choices and error is None:
+            self._withheld = event
         says = False
         for choice in chunk.choices or ():
             if choice.delta is not None and _has_content(choice.delta):
                 self.written += response.length(choice.delta)
                 says = True
-        if (error := response.error_of(chunk)) is not None:
+        if error is not None:
             return self._fails(error)
         if event.event == "error":
             return self._fails(frame.read(_ANY, event.data, "an error event"))
         return Phase.CONTENT if says else Phase.LIFECYCLE
 
     def release(self, event: SseEvent) -> bytes:
-        """Return the event's bytes; none for a usage chunk the client did not ask for."""
-        if self._usage_requested or b'"usage"' not in event.data:
-            return event.raw
-        chunk = _read(event.data)
-        alone = not chunk.choices and response.error_of(chunk) is None
-        return b"" if chunk.usage is not None and alone else event.raw
+        """Return the bytes of the event seen last; none of a usage chunk nobody asked for."""
+        return b"" if event is self._withheld and not self._usage_requested else event.raw
 
 
 def _read(data: bytes) -> wire.Reply:

@@ -90,6 +90,8 @@ def tier(usage: Any) -> str | None:
 
 def length(block: wire.ContentBlock | wire.Delta) -> int:
     """Return the characters of text, thinking and tool input that a block or a delta says."""
+    if isinstance(block.text, str) and isinstance(block, wire.Delta):
+        return len(block.text)  # as nearly all deltas are
     texts = metering.characters(block.text) + metering.characters(block.thinking)
     if isinstance(block, wire.Delta):
         return texts + metering.arguments(block.partial_json) + metering.characters(block.content)
