@@ -1,7 +1,9 @@
 """Logged requests a line each: aligned, cut to the terminal, never steering it."""
 
+import re
 import sys
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from support.logged import CAME, LIMITED, attempt, failed, request
@@ -148,3 +150,51 @@ def test_todays_requests_have_a_time_and_others_a_day_too() -> None:
     today, other = lines(request(attempt(), at=now), request(attempt(), at=CAME))[1:]
     assert today.split()[1].count(":") == 2
     assert other.split()[1].count("-") == 1
+
+
+def _at(minute: int, second: int) -> float:
+    today = datetime.now().astimezone()
+    return today.replace(hour=9, minute=minute, second=second, microsecond=0).timestamp()
+
+
+CHAT = {"protocol": "chat_completions"}
+LOCAL, HAIKU, GPT = "local/qwen3.5-35b", "anthropic/claude-haiku-4-5", "openai/gpt-5.4"
+PICTURED = (
+    request(
+        attempt(1, LOCAL, first_token=0.424, at=_at(14, 2)), name="6b86b273", at=_at(14, 2), **CHAT
+    ),
+    request(
+        attempt(1, GPT, **LIMITED),
+        attempt(2, GPT, **LIMITED),
+        attempt(3, HAIKU, metered=GUESS, first_token=0.9, at=_at(14, 31) + 2.7),
+        name="d4735e3a",
+        at=_at(14, 31),
+        duration=4.2,
+    ),
+    failed(
+        attempt(1, GPT, **LIMITED),
+        asked=GPT,
+        name="4e074085",
+        at=_at(15, 10),
+        duration=0.4,
+        **CHAT,
+    ),
+    request(
+        name="4b227777",
+        at=_at(16, 45),
+        outcome=Outcome.REFUSED,
+        status=413,
+        error="too_large",
+        duration=0.012,
+        **CHAT,
+    ),
+)
+
+
+@pytest.mark.parametrize(("page", "rows"), [("README.md", 3), ("docs/attempts.md", 4)])
+def test_pictures_show_what_the_program_prints(page: str, rows: int) -> None:
+    """Line by line."""
+    text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+    found = re.search(r"\$ gatewayctl log\n(.*?)```", text, re.DOTALL)
+    assert found is not None
+    assert found[1].splitlines() == lines(*PICTURED[:rows])

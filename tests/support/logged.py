@@ -24,8 +24,9 @@ LIMITED: dict[str, Any] = {
 def attempt(
     number: int = 1, model: str = "up/one", after: float = 0.0, **more: Any
 ) -> LoggedAttempt:
-    """Return an attempt, answered unless told otherwise, so many seconds after its request."""
+    """Return an attempt, answered unless told otherwise, ``after`` seconds after ``CAME``."""
     usual = {
+        "at": CAME + after,
         "provider": model.partition("/")[0],
         "protocol_in": "messages",
         "protocol_out": "messages",
@@ -39,7 +40,7 @@ def attempt(
         "duration": 1.2,
         "metered": Metered(usage=Usage(input=1204, output=345)),
     }
-    return LoggedAttempt(number=number, model=model, at=CAME + after, **{**usual, **more})
+    return LoggedAttempt(number=number, model=model, **{**usual, **more})
 
 
 def request(*attempts: LoggedAttempt, name: str = "5d1c9a3b", **more: Any) -> LoggedRequest:
