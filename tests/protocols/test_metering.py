@@ -347,3 +347,40 @@ def test_no_usage_whatever_breaks_an_answer(usage: Any) -> None:
     for read in (chat(usage), responses(usage), messages(usage)):
         figures = [getattr(read, name) for name in read.__struct_fields__]
         assert all(figure is None or 0 <= figure < 2**63 for figure in figures)
+
+
+@pytest.mark.parametrize(
+    ("codec", "events", "read"),
+    [
+        (
+            CHAT,
+            [
+                {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 1}},
+                {"choices": [{"delta": {"content": "cut"}}]},
+            ],
+            Usage(input=9, output=1),
+        ),
+        (
+            MESSAGES,
+            [
+                {"type": "message_start", "message": {"usage": {"input_tokens": 9}}},
+                {"type": "content_block_delta", "delta": {"text": "cut"}},
+            ],
+            Usage(input=9),
+        ),
+        (
+            RESPONSES,
+            [
+                {"type": "response.in_progress", "response": {"usage": {"input_tokens": 9}}},
+                {"type": "response.output_text.delta", "delta": "cut"},
+            ],
+            Usage(input=9),
+        ),
+    ],
+)
+def test_what_was_metered_before_a_break_is_kept_litellm_13245(
+    codec: Codec, events: list[Any], read: Usage
+) -> None:
+    """Bug row 14: a stream that breaks has cost what it told so far, and says how much it wrote."""
+    watcher = seen(codec, *events)
+    assert (watcher.usage, watcher.written) == (read, 3)

@@ -90,7 +90,7 @@ def test_every_built_in_kind_has_its_shapes() -> None:
 @pytest.mark.parametrize(
     "each", [(shapes, refusal) for shapes in SHAPES for refusal in shapes.refusals], ids=_named
 )
-def test_a_refusal_is_classified(each: tuple[Shapes, Refusal]) -> None:
+def test_a_refusal_is_classified_litellm_10793(each: tuple[Shapes, Refusal]) -> None:
     """The kind, the wait and the advice about retries are read of what the provider really sends.
 
     Bug row 4: an overflow is recognised by code or type wherever there is one.

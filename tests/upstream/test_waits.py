@@ -40,8 +40,10 @@ JSON = CIMultiDict({"Content-Type": "application/json"})
         ({}, None),
     ],
 )
-def test_retry_after_is_read_in_both_forms(headers: dict[str, str], seconds: float | None) -> None:
-    """Seconds and dates are understood, bounded to a day, and nonsense is no wait at all."""
+def test_retry_after_is_read_in_both_forms_litellm_7669(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    """Bug row 11: seconds and dates are understood, up to a day, and nonsense is no wait."""
     assert classify(CHAT, 429, CIMultiDict(headers), b"").retry_after == seconds
 
 
