@@ -16,6 +16,8 @@ from gatewayctl.core.events import Phase
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.protocols.catalog import CODECS
 from gatewayctl.protocols.sse import SseEvent
+from gatewayctl.simulator.overflows import PROVIDERS, overflow
+from gatewayctl.simulator.problems import Vendor
 from gatewayctl.upstream.failures import classify, in_reply, in_stream
 
 _FOLDER = Path(__file__).parents[1] / "fixtures" / "failures"
@@ -127,3 +129,20 @@ def test_an_error_in_a_success_is_classified(each: tuple[Shapes, Replied]) -> No
     shapes, replied = each
     failure = in_reply(shapes.protocol, CIMultiDict(_JSON), msgspec.json.encode(replied.body))
     assert (failure and failure.kind) == replied.kind
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize(
+    ("protocol", "vendor"),
+    [
+        (WireProtocol.CHAT_COMPLETIONS, Vendor.OPENAI),
+        (WireProtocol.RESPONSES, Vendor.OPENAI),
+        (WireProtocol.MESSAGES, Vendor.ANTHROPIC),
+    ],
+)
+def test_every_overflow_of_the_simulator_is_one(
+    provider: str, protocol: WireProtocol, vendor: Vendor
+) -> None:
+    """Its words were gathered apart from those that are recognised here."""
+    body = overflow(provider, vendor)
+    assert classify(protocol, 400, CIMultiDict(_JSON), body).kind == "context_overflow"
