@@ -1,7 +1,8 @@
 """What each built-in kind's own errors mean, against tests/fixtures/failures/<kind>.json.
 
-The shapes are those of the providers' documentation, of their servers' source and of reports by
-people who met them; each file names where. Bodies that are text stand for replies without JSON.
+The shapes follow the providers' documentation, their servers' source and reports by people who met
+them; each file names the pages to compare it with. Messages are examples, but for the words that
+``meanings`` looks for. Bodies that are text stand for replies without JSON.
 """
 
 from pathlib import Path
