@@ -22,7 +22,7 @@ WELL = "up/large!words=6"
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 async def test_every_fault_is_rescued_or_told_as_the_policy_says(protocol: str) -> None:
-    """Attempts, their order and waits, what the client is told, the next request, and no leak."""
+    """Attempts, order and waits, what the client is told, the ledger, the next request, no leak."""
     await hold(matrix.cells(protocol))
 
 
@@ -41,6 +41,7 @@ async def hold(cells: Sequence[matrix.Cell]) -> None:
             at_rest = leaks.held()
             told = await matrix.run(running, cells)
             wrong = matrix.judged(cells, told, simulator)
+            wrong += await matrix.booked(cells, told, running.state)
             assert not wrong, f"{len(wrong)} of {len(cells)} cells:\n" + "\n".join(wrong)
             await leaks.only_pooled(running, simulator, at_rest)
         await leaks.alone(simulator)

@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
@@ -17,9 +18,12 @@ from support.dialects import PATHS, encoded
 from support.faultlist import ROWS, Row
 from support.gateway import Gateway
 from support.policy import Ends, Fails, Place, Tried, course
+from support.waiting import until
 
 from gatewayctl.simulator import Simulator
 from gatewayctl.simulator.journal import Received, waits
+from gatewayctl.storage import history
+from gatewayctl.storage.history import LoggedRequest
 
 ROUTES: Final = ("direct", "alloy", "cascade", "dispatcher", "exhausted")
 """``exhausted`` is a cascade both of whose steps have the fault."""
@@ -265,6 +269,49 @@ def judged(found: Sequence[Cell], told: Sequence[Answered], simulator: Simulator
             said = " ".join(str(error).split())[:300]
             wrong.append(f"{cell.title}: {said or 'does not hold'}")
     return wrong
+
+
+async def booked(found: Sequence[Cell], told: Sequence[Answered], state: Path) -> list[str]:
+    """Return a line for each cell of which the ledger says something else than happened."""
+    expected = 2 * len(found)  # each cell is followed by a request that nothing ails
+    rows: dict[str, LoggedRequest] = {}
+
+    def are_written() -> bool:
+        read = history.requests(state, limit=2 * expected)
+        rows.update({row.request: row for row in read if row.outcome is not None})
+        return len(rows) == expected
+
+    await until(are_written)
+    return [
+        f"{cell.title}: on record as {said}"
+        for cell, answered in zip(found, told, strict=True)
+        if (said := _on_record(rows[answered.headers["x-gatewayctl-request-id"]]))
+        != _to_record(course(cell.places))
+    ]
+
+
+def _to_record(expected: Sequence[Tried]) -> tuple[object, ...]:
+    attempts: list[tuple[object, ...]] = []
+    for before, tried in zip((None, *expected), expected, strict=False):
+        retry = before is not None and before.model == tried.model
+        match tried.end:
+            case Ends.WHOLE:
+                attempts.append((tried.model, retry, "answered", None, 200))
+            case Ends.BROKEN:
+                attempts.append((tried.model, retry, "broken"))
+            case Fails(kind=kind, status=status):
+                attempts.append((tried.model, retry, "failed", kind, status))
+    return (attempts[-1][2], *attempts)
+
+
+def _on_record(row: LoggedRequest) -> tuple[object, ...]:
+    """Return what a row says; of what broke off after its commit, only that it did."""
+    attempts: list[tuple[object, ...]] = []
+    for each in row.attempts:
+        said: tuple[object, ...] = (each.model, each.retry, str(each.outcome))
+        is_broken = each.outcome == "broken" and each.failure is not None
+        attempts.append(said if is_broken else (*said, each.failure, each.status))
+    return (str(row.outcome), *attempts)
 
 
 def _upstream(model: str) -> str:
