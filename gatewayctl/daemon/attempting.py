@@ -14,7 +14,7 @@ from aiohttp import web
 from gatewayctl.config.settings import Settings
 from gatewayctl.core.attempts import Failed, Outcome, Step, Try, Wait, Waited, attempt
 from gatewayctl.core.errors import ErrorKind, Failure, UpstreamFailed
-from gatewayctl.core.exhausted import retry_may_help, told, told_kind
+from gatewayctl.core.exhausted import told, told_kind, worth_repeating
 from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.core.routing.graph import OnBreak
 from gatewayctl.daemon.asked import Asked
@@ -212,7 +212,7 @@ class Run:
         headers = self._headers(last.candidate)
         response.headers.extend((*last.failure.headers, *headers.items()))
         response.headers.popall(_RETRY, None)
-        if not retry_may_help(last.failure.kind) or last.failure.should_retry is False:
+        if not worth_repeating(last.failure):
             response.headers[_RETRY] = "false"
         return response
 
