@@ -27,7 +27,7 @@ from gatewayctl.storage.history import LoggedAttempt
 from gatewayctl.storage.records import Outcome
 
 KILLS: Final = 20 if "GATEWAYCTL_SOAK" in os.environ else 3
-CLIENTS: Final = 12
+CLIENTS: Final = 32
 UNSEEN: Final = 2.5
 """Seconds of a stream that a kill may take from the ledger: a checkpoint and a batch are one each,
 and this test's own clock is half of one behind."""
@@ -84,7 +84,7 @@ class Load:
     async def _one(self, session: aiohttp.ClientSession) -> None:
         protocol = self._chance.choice(PROTOCOLS)
         stream = self._chance.random() < 0.7
-        words = self._chance.choice((5, 50, 500)) if stream else 20
+        words = self._chance.choice((5, 5, 50, 500)) if stream else 20
         model = f"up/large!words={words}!pace=0.01{next(self._numbers):06d}"
         read = Read(protocol=protocol)
         if stream:
