@@ -4,6 +4,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +13,17 @@ HERE = Path(__file__).parent
 
 @contextlib.contextmanager
 def server(core: int | None, *argv: str) -> Iterator[int]:
-    """Run a server, on a core if one is named; yield the port that it prints first."""
+    """Run a server, on a core if one is named; yield the port that it prints first.
+
+    Its ledger is in a folder of its own.
+    """
+    state = tempfile.TemporaryDirectory()
     process = subprocess.Popen(
-        [sys.executable, *argv], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, *argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "XDG_STATE_HOME": state.name},
     )
     try:
         assert process.stdout is not None
@@ -27,6 +36,7 @@ def server(core: int | None, *argv: str) -> Iterator[int]:
         process.wait(10)
         if process.stdout is not None:
             process.stdout.close()
+        state.cleanup()
 
 
 def pin(process: int, core: int | None) -> None:
