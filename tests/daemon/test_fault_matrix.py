@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from support import leaks, matrix, strict
+from support import judging, leaks, matrix, strict
 from support.asking import asking, cascade
 from support.dialects import PROTOCOLS
 from support.faultlist import ROWS
@@ -12,6 +12,7 @@ from support.gateway import gateway
 from support.waiting import until
 
 from gatewayctl import simulator as simulators
+from gatewayctl.daemon.outlet import SILENCE
 from gatewayctl.simulator.faults import FAULTS
 from gatewayctl.simulator.journal import Ending
 from gatewayctl.simulator.refusals import FLAPPING
@@ -32,16 +33,23 @@ async def test_faults_in_any_order_are_held_to_the_policy_too(protocol: str) -> 
     await hold(matrix.drawn(protocol, count=150, seed=4))
 
 
-async def hold(cells: Sequence[matrix.Cell]) -> None:
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_faults_after_early_headers_are_held_to_it_as_well(protocol: str) -> None:
+    """The headers went out and nothing with them: the same attempts, and errors in the stream."""
+    cells = matrix.drawn(protocol, count=150, seed=15)
+    await hold([cell for cell in cells if cell.stream], silence=0.05)
+
+
+async def hold(cells: Sequence[matrix.Cell], silence: float = SILENCE) -> None:
     """Run cells on a gateway of their own; fail with a line for each that is not as expected."""
     simulator = await simulators.start()
     before = leaks.held()
     try:
-        async with gateway(matrix.config(simulator, cells)) as running:
+        async with gateway(matrix.config(simulator, cells), silence=silence) as running:
             at_rest = leaks.held()
             told = await matrix.run(running, cells)
-            wrong = matrix.judged(cells, told, simulator)
-            wrong += await matrix.booked(cells, told, running.state)
+            wrong = judging.judged(cells, told, simulator)
+            wrong += await judging.booked(cells, told, running.state)
             assert not wrong, f"{len(wrong)} of {len(cells)} cells:\n" + "\n".join(wrong)
             await leaks.only_pooled(running, simulator, at_rest)
         await leaks.alone(simulator)

@@ -1,29 +1,22 @@
 """The fault matrix: cells of fault, route and protocol, run against one gateway, each by itself.
 
 Every cell has models and routes of its own, so that the breakers of one never touch another. What
-is expected of a cell comes from ``faultlist`` and ``policy`` alone.
+is expected of a cell comes from ``faultlist`` and ``policy`` alone; ``judging`` compares.
 """
 
 import asyncio
 import random
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 import msgspec
-from support import policy, strict, verdicts
 from support.dialects import PATHS, encoded
 from support.faultlist import ROWS, Row
 from support.gateway import Gateway
-from support.policy import Ends, Fails, Place, Tried, course
-from support.waiting import until
+from support.policy import Ends, Fails, Place
 
 from gatewayctl.simulator import Simulator
-from gatewayctl.simulator.journal import Received, waits
-from gatewayctl.storage import history
-from gatewayctl.storage.history import LoggedRequest
 
 ROUTES: Final = ("direct", "alloy", "cascade", "dispatcher", "exhausted")
 """``exhausted`` is a cascade both of whose steps have the fault."""
@@ -36,9 +29,6 @@ SMALL, LARGE = 32_768, 262_144
 _SIZES: Final = {SMALL: "small", LARGE: "large"}
 
 _ASKED_FOR: Final = "words=6"
-_TOLERANCE: Final = 0.05
-"""Seconds by which the simulator may note the end of its reply later than its caller does."""
-
 _PROVIDERS: Final = (
     ("up", "25s", "25s", "25s"),
     ("brief", f"{PATIENCE}s", "25s", f"{PATIENCE}s"),
@@ -253,115 +243,3 @@ async def _post(
     url = gateway.url + PATHS[protocol]
     async with gateway.client.post(url, data=body, timeout=limit) as answer:
         return answer.status, answer.headers, await answer.read()
-
-
-def judged(found: Sequence[Cell], told: Sequence[Answered], simulator: Simulator) -> list[str]:
-    """Return a line for each cell that is not as the policy says."""
-    calls: dict[str, list[Received]] = defaultdict(list)
-    for received in simulator.journal.calls():
-        calls[received.model].append(received)
-    wrong = []
-    for cell, answered in zip(found, told, strict=True):
-        mine = [call for place in cell.places for call in calls[_upstream(place.model)]]
-        try:
-            _judge(cell, answered, sorted(mine, key=lambda call: call.at))
-        except (AssertionError, ValueError) as error:
-            said = " ".join(str(error).split())[:300]
-            wrong.append(f"{cell.title}: {said or 'does not hold'}")
-    return wrong
-
-
-async def booked(found: Sequence[Cell], told: Sequence[Answered], state: Path) -> list[str]:
-    """Return a line for each cell of which the ledger says something else than happened."""
-    expected = 2 * len(found)  # each cell is followed by a request that nothing ails
-    rows: dict[str, LoggedRequest] = {}
-
-    def are_written() -> bool:
-        read = history.requests(state, limit=2 * expected)
-        rows.update({row.request: row for row in read if row.outcome is not None})
-        return len(rows) == expected
-
-    await until(are_written)
-    return [
-        f"{cell.title}: on record as {said}"
-        for cell, answered in zip(found, told, strict=True)
-        if (said := _on_record(rows[answered.headers["x-gatewayctl-request-id"]]))
-        != _to_record(course(cell.places))
-    ]
-
-
-def _to_record(expected: Sequence[Tried]) -> tuple[object, ...]:
-    attempts: list[tuple[object, ...]] = []
-    for before, tried in zip((None, *expected), expected, strict=False):
-        retry = before is not None and before.model == tried.model
-        match tried.end:
-            case Ends.WHOLE:
-                attempts.append((tried.model, retry, "answered", None, 200))
-            case Ends.BROKEN:
-                attempts.append((tried.model, retry, "broken"))
-            case Fails(kind=kind, status=status):
-                attempts.append((tried.model, retry, "failed", kind, status))
-    return (attempts[-1][2], *attempts)
-
-
-def _on_record(row: LoggedRequest) -> tuple[object, ...]:
-    """Return what a row says; of what broke off after its commit, only that it did."""
-    attempts: list[tuple[object, ...]] = []
-    for each in row.attempts:
-        said: tuple[object, ...] = (each.model, each.retry, str(each.outcome))
-        is_broken = each.outcome == "broken" and each.failure is not None
-        attempts.append(said if is_broken else (*said, each.failure, each.status))
-    return (str(row.outcome), *attempts)
-
-
-def _upstream(model: str) -> str:
-    return model.partition("/")[2]
-
-
-def _judge(cell: Cell, answered: Answered, calls: Sequence[Received]) -> None:
-    expected = course(cell.places)
-    models = [_upstream(tried.model) for tried in expected]
-    assert [call.model for call in calls] == models, (
-        f"{len(calls)} attempts, not {len(models)}: {[call.model for call in calls]}"
-    )
-    for tried, waited in zip(expected[1:], waits(calls), strict=True):
-        assert waited >= tried.after - _TOLERANCE, f"retried after {waited:.3f} s"
-    assert answered.next_status == 200, f"the next request got {answered.next_status}"
-    assert answered.headers["x-gatewayctl-attempts"] == str(len(expected))
-    last = expected[-1]
-    if isinstance(last.end, Fails):
-        _judge_refusal(cell, answered, expected)
-        return
-    assert answered.status == 200, f"status {answered.status}: {answered.body[:200]!r}"
-    assert answered.headers["x-gatewayctl-model"] == last.model
-    if last.end is Ends.BROKEN:
-        verdicts.broken(cell.protocol, answered.body)
-    else:
-        (strict.events if cell.stream else strict.reply)(cell.protocol, answered.body)
-
-
-def _judge_refusal(cell: Cell, answered: Answered, expected: Sequence[Tried]) -> None:
-    """Check that it names the first cause and all attempts, or is the upstream's own words."""
-    failures = [tried.end for tried in expected if isinstance(tried.end, Fails)]
-    first = failures[0]
-    error = verdicts.refused(cell.protocol, answered.status, answered.body)
-    own: dict[str, Any] | None = error.get("gatewayctl")
-    if own is None:
-        assert len({tried.model for tried in expected}) == 1, "one upstream's words for many"
-        assert first.kind not in ("auth", "forbidden"), "the gateway's own key is refused"
-        assert answered.status == first.status, f"status {answered.status}"
-    else:
-        assert own["kind"] == policy.TOLD_AS[first.kind][0], f"{first.kind} told as {own['kind']}"
-        kinds = [attempt["kind"] for attempt in own["attempts"]]
-        assert kinds == [failure.kind for failure in failures], f"attempts told: {kinds}"
-        status = policy.told_status(first.kind, cell.protocol)
-        assert answered.status == status, f"status {answered.status}, not {status}"
-    vain = all(failure.vain or failure.kind in policy.VAIN for failure in failures)
-    said = answered.headers.get("x-should-retry")
-    assert said == ("false" if vain else None), f"x-should-retry: {said}"
-    known = [failure.wait for failure in failures if failure.wait is not None]
-    if known:
-        # What the first was told to wait may be over by the time that the last has failed.
-        least = min(known) if len({tried.model for tried in expected}) == 1 else 0.0
-        seconds = float(answered.headers["retry-after"])
-        assert least <= seconds <= min(known) + 1, f"retry-after: {seconds}"

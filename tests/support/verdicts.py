@@ -72,6 +72,29 @@ def broken(protocol: str, body: bytes) -> None:
             assert strict.event(protocol, _data(last)).response.error.message
 
 
+def answered_late(protocol: str, body: bytes) -> None:
+    """Check a whole stream whose headers went out early: signs of life may stand in it."""
+    assert _COMPLETE[protocol].search(body), "the stream is not complete"
+    assert body.endswith(b"\n\n"), "the stream ends inside an event"
+    events = [data for block in body.split(b"\n\n") if (data := _data(block))]
+    assert any(_has_content(protocol, data) for data in events), "nothing is said"
+    for data in events:
+        if data not in (_PING, b"[DONE]"):
+            strict.event(protocol, data)
+
+
+def refused_late(protocol: str, body: bytes) -> dict[str, Any]:
+    """Return the error object that ends a stream of which no more than its headers went out."""
+    assert not _COMPLETE[protocol].search(body), "a refused stream looks complete"
+    assert body.endswith(b"\n\n"), "the stream ends inside an event"
+    *before, last = (data for block in body.split(b"\n\n") if (data := _data(block)))
+    assert not any(_has_content(protocol, data) for data in before), "content before a refusal"
+    told = msgspec.json.decode(last)
+    error: dict[str, Any] = (told["response"] if protocol == "responses" else told)["error"]
+    assert error["message"], "an error without words"
+    return error
+
+
 def _data(block: bytes) -> bytes:
     lines = (line for line in block.split(b"\n") if line.startswith(b"data: "))
     return b"\n".join(line.removeprefix(b"data: ") for line in lines)
