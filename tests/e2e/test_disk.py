@@ -114,6 +114,7 @@ async def test_a_file_in_place_of_the_state_folder_costs_the_ledger_alone(
     assert state(tmp_path).read_text(encoding="utf-8") == "not a folder"
 
 
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits another process, as Linux can")
 async def test_a_disk_that_fills_up_loses_records_and_no_answer(
     config: Path, tmp_path: Path
 ) -> None:
