@@ -5,6 +5,7 @@ bounded by their attempts times the gateway's policy. Both are told to retry twi
 runs are short: by themselves they would do so up to ten times, with growing waits.
 """
 
+import asyncio
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -57,9 +58,11 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
         return self.done.status == 0 and "You wrote" in self.said
 
 
-async def claude_run(claude: Path, folder: Path, faults: Sequence[str]) -> Ran:
+async def claude_run(
+    claude: Path, folder: Path, faults: Sequence[str], more: str = IMPATIENT
+) -> Ran:
     """Run Claude Code with one prompt; ``faults`` befall the first calls at the upstream."""
-    async with forwarding("anthropic-compatible", "messages", SONNET, folder, IMPATIENT) as setting:
+    async with forwarding("anthropic-compatible", "messages", SONNET, folder, more) as setting:
         env = setting.env(
             ANTHROPIC_BASE_URL=setting.tap.url,
             ANTHROPIC_API_KEY="sk-ant-test-0001",
@@ -70,9 +73,9 @@ async def claude_run(claude: Path, folder: Path, faults: Sequence[str]) -> Ran:
         return await _ran(setting, command, env, faults, "/v1/messages")
 
 
-async def codex_run(codex: Path, folder: Path, faults: Sequence[str]) -> Ran:
+async def codex_run(codex: Path, folder: Path, faults: Sequence[str], more: str = IMPATIENT) -> Ran:
     """Run Codex with one prompt; ``faults`` befall the first calls at the upstream."""
-    async with forwarding("openai-compatible", "responses", GPT, folder, IMPATIENT) as setting:
+    async with forwarding("openai-compatible", "responses", GPT, folder, more) as setting:
         (setting.home / ".codex").mkdir()
         (setting.home / ".codex" / "config.toml").write_text(
             f"""
@@ -129,6 +132,22 @@ async def test_what_one_retry_mends_codex_never_hears_of(
     ran = await codex_run(codex, tmp_path, [fault])
     assert ran.answered, ran.said
     assert (ran.sent, len(ran.arrived)) == (1, 2)
+
+
+async def test_both_wait_for_a_model_that_thinks_for_long(
+    claude: Path, codex: Path, tmp_path: Path
+) -> None:
+    """After 15 seconds of silence headers and keepalives go out, in events that each knows."""
+    folders = [tmp_path / "claude", tmp_path / "codex"]
+    for folder in folders:
+        folder.mkdir()
+    both = await asyncio.gather(
+        claude_run(claude, folders[0], ["slow=17"], more=""),
+        codex_run(codex, folders[1], ["slow=17"], more=""),
+    )
+    for ran in both:
+        assert ran.answered, ran.said
+        assert (ran.sent, len(ran.arrived)) == (1, 1)
 
 
 TWICE: Final = {
