@@ -81,6 +81,23 @@ def failed(health: Health, parties: Parties, failure: Failure, now: float) -> He
     return health if breakers is health.breakers else Health(breakers=breakers)
 
 
+def relapsed(
+    health: Health, before: Health, parties: Parties, failure: Failure, now: float
+) -> Health:
+    """Count a failure of what had counted as a success when its answer began.
+
+    ``before`` is the snapshot from ahead of that success. What it had wiped out counts again, so
+    that an upstream whose answers all break off fails in a row.
+    """
+    cause = _cause(failure)
+    key = None if cause is None else _key(cause, parties)
+    wiped = None if key is None else before.breakers.get(key)
+    if key is not None and wiped is not None and key not in health.breakers:
+        row = msgspec.structs.replace(wiped, until=None, probing=False)
+        health = Health(breakers=_bounded(health.breakers, key) | {key: row})
+    return failed(health, parties, failure, now)
+
+
 def succeeded(health: Health, parties: Parties, now: float, began: float | None = None) -> Health:
     """Close what a success disproves.
 

@@ -121,7 +121,7 @@ class Run:
                 left=self._decision.policy.deadline - self._elapsed(),
                 buffer=self._decision.policy.on_break is OnBreak.BUFFER,
             )
-            parts.board.succeeded(call)
+            before = parts.board.succeeded(call)
             self._book.model = candidate.model
             broken, response = await self._deliver(step, got)
         except UpstreamFailed as error:
@@ -132,7 +132,7 @@ class Run:
         finally:
             parts.board.over(call)
         if broken is not None:
-            parts.board.failed(call, broken)
+            parts.board.failed(call, broken, before)
         return response
 
     async def _deliver(self, step: Try, got: Got) -> tuple[Failure | None, web.StreamResponse]:

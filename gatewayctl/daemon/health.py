@@ -97,19 +97,25 @@ class Board:
         self.health, probed = health.claimed(self.health, parties, now)
         return Call(candidate=candidate, parties=parties, probed=probed, began=now)
 
-    def succeeded(self, call: Call) -> None:
-        """Note that an upstream answered."""
-        after = health.succeeded(self.health, call.parties, self._clock(), call.began)
+    def succeeded(self, call: Call) -> Health:
+        """Note that an upstream answers; return what ``failed`` needs if its answer breaks off."""
+        before = self.health
+        after = health.succeeded(before, call.parties, self._clock(), call.began)
         self._moved(after, call.parties)
+        return before
 
-    def failed(self, call: Call, failure: Failure) -> None:
-        """Note that an attempt failed."""
+    def failed(self, call: Call, failure: Failure, before: Health | None = None) -> None:
+        """Note that an attempt failed, ``before`` being what ``succeeded`` returned of it."""
         tally = self._tallies[call.candidate.provider]
         tally.failures += 1
         tally.last_error = LastError(
             at=self._wall(), model=call.candidate.model, kind=failure.kind.value, said=failure.said
         )
-        after = health.failed(self.health, call.parties, failure, self._clock())
+        now = self._clock()
+        if before is None:
+            after = health.failed(self.health, call.parties, failure, now)
+        else:
+            after = health.relapsed(self.health, before, call.parties, failure, now)
         self._moved(after, call.parties)
 
     def over(self, call: Call) -> None:

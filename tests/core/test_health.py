@@ -14,6 +14,7 @@ from gatewayctl.core.health import (
     Parties,
     claimed,
     failed,
+    relapsed,
     released,
     remaining,
     states,
@@ -107,6 +108,19 @@ def test_what_is_wrong_with_the_request_opens_nothing(kind: FailureKind) -> None
     health = Health()
     for _ in range(5):
         assert failed(health, ONE, failure(kind, status=400, retry_after=9), 0.0) is health
+
+
+def test_answers_that_break_off_are_failures_in_a_row() -> None:
+    """Each of them began well, and what that wiped out counts again when it breaks."""
+    health = Health()
+    for now in (0.0, 1.0, 2.0):
+        begun = succeeded(health, ONE, now)
+        assert cooling(begun, now) == [None] * 4
+        health = relapsed(begun, health, ONE, BROKEN, now)
+    assert cooling(health, 2.0) == [5, None, 5, None]
+    begun = succeeded(health, ONE, 8.0)
+    assert cooling(relapsed(begun, health, ONE, BROKEN, 8.0), 8.0) == [10, None, 10, None]
+    assert relapsed(begun, Health(), ONE, LIMITED, 9.0) == failed(begun, ONE, LIMITED, 9.0)
 
 
 def test_a_dead_pooled_connection_says_nothing() -> None:

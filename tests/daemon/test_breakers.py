@@ -192,6 +192,15 @@ async def test_an_address_that_nobody_answers_at_cools_for_all_its_models() -> N
             assert (await it.ask("other")).attempts == 1
 
 
+async def test_a_model_whose_streams_all_break_off_cools_too() -> None:
+    """They began well, but the third in a row that breaks opens: the others are whole again."""
+    async with first_then_well("small!cut=900") as it:
+        told = [await it.ask("both", stream=True) for _ in range(TRIES)]
+        assert [each.model for each in told] == ["up/small!cut=900"] * 3 + [WELL] * 7
+        assert all(b"[DONE]" not in each.body for each in told[:3])
+        assert all(each.body.endswith(b"data: [DONE]\n\n") for each in told[3:])
+
+
 async def test_one_model_that_fails_does_not_cool_another_at_the_same_address() -> None:
     """Server errors count for the model at its provider, and limits for it and its credential."""
     failing, limited = "up/small!503", "up/small!429=100"
