@@ -195,8 +195,8 @@ class App:
     async def _asked(
         self, request: web.BaseRequest, codec: Codec, request_id: str, *, counting: bool
     ) -> Asked:
-        started = asyncio.get_running_loop().time()
         data = await self._body(request)
+        started = asyncio.get_running_loop().time()
         return Asked(
             request=request,
             codec=codec,

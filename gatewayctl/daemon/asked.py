@@ -13,7 +13,8 @@ from gatewayctl.protocols.reading import Reading
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A request that was read and understood: its bytes, what they say, and when it came.
 
-    ``started`` is the loop's time in seconds.
+    ``started`` is the loop's time in seconds when all of it was there: how long a client takes to
+    send its body is neither a deadline's business nor an upstream's fault.
     """
 
     request: web.BaseRequest

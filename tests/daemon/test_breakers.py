@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import json
 import socket
+from collections.abc import AsyncIterator
 
 import pytest
 from support.asking import Setting, asking, cascade
-from support.dialects import PROTOCOLS
+from support.dialects import PATHS, PROTOCOLS, encoded
 
 from gatewayctl.simulator.journal import waits
 
@@ -199,6 +200,24 @@ async def test_a_model_whose_streams_all_break_off_cools_too() -> None:
         assert [each.model for each in told] == ["up/small!cut=900"] * 3 + [WELL] * 7
         assert all(b"[DONE]" not in each.body for each in told[:3])
         assert all(each.body.endswith(b"data: [DONE]\n\n") for each in told[3:])
+
+
+async def test_the_time_that_a_client_takes_to_send_its_body_is_not_the_upstreams() -> None:
+    """It neither uses up the deadline nor counts as a failure of whoever would have answered."""
+    body = encoded("chat_completions", "slowly", "Hello", stream=True)
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield body[:10]
+        await asyncio.sleep(0.7)
+        yield body[10:]
+
+    route = cascade("slowly", WELL, deadline='"500ms"')
+    async with asking(lambda url: PROVIDERS.format(url=url) + route) as it:
+        url = it.gateway.url + PATHS["chat_completions"]
+        async with it.gateway.client.post(url, data=slowly()) as answer:
+            assert answer.status == 200
+            assert (await answer.read()).endswith(b"data: [DONE]\n\n")
+        assert it.calls("large!words=2") == 1
 
 
 async def test_one_model_that_fails_does_not_cool_another_at_the_same_address() -> None:
