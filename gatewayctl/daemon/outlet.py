@@ -44,6 +44,7 @@ class Outlet:
         self._timer = self._loop.call_at(self._last + silence, self._look)
         self._beating: asyncio.Task[None] | None = None
         self._writing = False
+        self._over = False
 
     async def open(
         self, status: int, upstream: Iterable[tuple[str, str]], own: Mapping[str, str]
@@ -83,10 +84,12 @@ class Outlet:
         return True
 
     async def end(self) -> None:
-        """End the body properly: nothing follows."""
+        """End the body properly: nothing follows. Raise ``TimeoutError`` as ``write`` does."""
         self._timer.cancel()
+        self._over = True
         if self.response is not None:
-            await self.response.write_eof()
+            async with asyncio.timeout(CLIENT_STALL):
+                await self.response.write_eof()
 
     def cut(self) -> None:
         """Break the connection off without the final chunk, so that nothing looks complete."""
@@ -112,6 +115,8 @@ class Outlet:
 
     async def _beat(self) -> None:
         try:
+            if self._over or self._writing:
+                return  # what ended the silence came between the look at the clock and this
             if self.response is None:
                 await self._open_early()
             await self.write(self._codec.keepalive(seen=self.watcher))

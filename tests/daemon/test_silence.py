@@ -1,16 +1,23 @@
 """Signs of life: what a client of a stream hears while its answer is still being made."""
 
 import asyncio
+import gc
 import json
 import re
 
 import anthropic
 import openai
 import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import RawTestServer
 from anthropic.types import MessageParam
 from support.dialects import PATHS, PROTOCOLS, encoded
 from support.gateway import demo, gateway, upstream_config
 from support.upstream import SSE, FakeUpstream, Fin, Hold, Pause, Step, chunked, head, sized
+
+from gatewayctl.core.model import WireProtocol
+from gatewayctl.daemon.outlet import Outlet
+from gatewayctl.protocols.catalog import CODECS
 
 ALIVE = {
     "chat_completions": rb"^: keepalive\n\n",
@@ -153,6 +160,31 @@ async def test_a_fast_answer_gets_no_keepalive() -> None:
         running.client.post(running.url + PATHS["chat_completions"], data=body) as answer,
     ):
         assert b"keepalive" not in await answer.read()
+
+
+async def test_an_end_that_comes_in_the_instant_of_a_keepalive_is_the_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Whichever of the two is a step ahead, nothing follows the end, and nothing fails."""
+    codec = CODECS[WireProtocol.CHAT_COMPLETIONS]
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        outlet = Outlet(request, codec, {}, silence=0.0)
+        response = await outlet.open(200, (), {})
+        for _ in range(int(request.path.strip("/"))):
+            await asyncio.sleep(0)
+        await outlet.write(b"data: [DONE]\n\n")
+        await outlet.end()
+        await asyncio.sleep(0.01)
+        await outlet.close()
+        return response
+
+    async with RawTestServer(answer) as server, ClientSession() as client:
+        for steps in range(12):
+            async with client.get(server.make_url(f"/{steps}")) as reply:
+                assert (await reply.read()).endswith(b"data: [DONE]\n\n")
+    gc.collect()  # what a task raised in vain is told when it goes
+    assert not caplog.records
 
 
 async def test_a_client_that_leaves_during_the_early_headers_ends_its_attempt() -> None:
