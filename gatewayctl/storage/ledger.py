@@ -21,7 +21,8 @@ from gatewayctl.storage.records import Record
 
 _PATIENCE: Final = 10.0
 """Seconds that closing may take."""
-_MOST_DECISIONS: Final = 4096
+_MOST_DECISIONS: Final = 200
+"""How many decisions wait to be rendered: there are two rounds a second, and each takes a while."""
 
 
 class LedgerState(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ import msgspec
 
 from gatewayctl.core.errors import StorageFailed
 from gatewayctl.storage import files, journal, sqlite, tables
+from gatewayctl.storage.folding import Batch
 
 log = logging.getLogger("gatewayctl.ledger")
 
@@ -152,6 +153,7 @@ def fold(
     ``sqlite3.Error``.
     """
     count = lost = 0
+    batch = Batch()
     for content in contents:
         try:
             records = journal.unframed(content)
@@ -162,7 +164,12 @@ def fold(
         for record in records:
             count += 1
             try:
-                lost += not tables.apply(connection, instance, record)
-            except (sqlite3.IntegrityError, sqlite3.ProgrammingError, OverflowError, ValueError):
-                lost += 1  # a value that no column holds: the other records go on
-    return count, lost
+                if batch.add(record):
+                    continue
+            except OverflowError:  # the other records go on
+                lost += 1
+                continue
+            lost += batch.write(connection, instance)
+            batch = Batch()
+            batch.add(record)
+    return count, lost + batch.write(connection, instance)

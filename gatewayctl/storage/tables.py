@@ -1,16 +1,13 @@
-"""The ledger's tables, and what each record does to them.
+"""The ledger's tables, and what is done to them besides writing records.
 
-A usage checkpoint replaces what was seen before, it is never added to it; and a count that was
-seen is never overwritten by a 0 or by nothing, dimension by dimension. Whose transaction it is,
-and when, does not belong here.
+How records get into them is ``folding``'s business; whose transaction it is, and when, does not
+belong here either.
 """
 
 import sqlite3
-from typing import Any, Final, assert_never
+from typing import Final
 
-import msgspec
-
-from gatewayctl.storage.records import Came, Ended, Left, Outcome, Record, Seen, Started
+from gatewayctl.storage.records import Outcome
 from gatewayctl.storage.sqlite import Migration
 
 DATABASE: Final = "ledger.db"
@@ -92,90 +89,11 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     ),
 )
 
-_CAME: Final = """
-    INSERT OR IGNORE INTO requests
-        (request, instance, at, protocol, asked, route, route_kind, stream, session, client)
-    VALUES (:request, :instance, :at, :protocol, :asked, :route, :route_kind, :stream, :session,
-        :client)
-"""
-_STARTED: Final = """
-    INSERT OR IGNORE INTO attempts
-        (request, number, instance, at, model, provider, protocol_in, protocol_out, retry,
-         estimate_low, estimate_likely, estimate_high, estimate_method, output_budget)
-    VALUES (:request, :number, :instance, :at, :model, :provider, :protocol_in, :protocol_out,
-         :retry, :estimate_low, :estimate_likely, :estimate_high, :estimate_method, :output_budget)
-"""
-_METERED: Final = """
-    input = coalesce(nullif(:input, 0), input, :input),
-    input_cache_read = coalesce(nullif(:input_cache_read, 0), input_cache_read, :input_cache_read),
-    input_cache_write_5m =
-        coalesce(nullif(:input_cache_write_5m, 0), input_cache_write_5m, :input_cache_write_5m),
-    input_cache_write_1h =
-        coalesce(nullif(:input_cache_write_1h, 0), input_cache_write_1h, :input_cache_write_1h),
-    output = coalesce(nullif(:output, 0), output, :output),
-    reasoning_output = coalesce(nullif(:reasoning_output, 0), reasoning_output, :reasoning_output),
-    image = coalesce(nullif(:image, 0), image, :image),
-    audio = coalesce(nullif(:audio, 0), audio, :audio),
-    estimated = coalesce(:estimated, estimated),
-    tier = coalesce(:tier, tier),
-    first_token = coalesce(:first_token, first_token)
-"""
-_SEEN: Final = f"UPDATE attempts SET {_METERED} WHERE request = :request AND number = :number"  # noqa: S608 - ours
-_ENDED: Final = f"""
-    UPDATE attempts SET {_METERED},
-        outcome = :outcome, duration = :duration, failure = :failure, status = :status,
-        said = :said, retry_after = :retry_after
-    WHERE request = :request AND number = :number
-"""  # noqa: S608 - ours
 _CLOSED: Final = """
     closed = coalesce(
         closed, (SELECT coalesce(max(closed), 0) + 1 FROM requests WHERE closed > 0)
     )
 """
-_LEFT: Final = f"""
-    UPDATE requests SET
-        outcome = :outcome, ended = :at, attempts = :attempts, duration = :duration,
-        status = :status, error = :error, model = :model, {_CLOSED}
-    WHERE request = :request
-"""  # noqa: S608 - ours
-
-
-def apply(connection: sqlite3.Connection, instance: str, record: Record) -> bool:
-    """Write one record of an instance; False when there is no row for it, or one already.
-
-    Raises ``sqlite3.Error``, and OverflowError or ValueError for a value that no column can hold.
-    """
-    values: dict[str, Any] = msgspec.structs.asdict(record)
-    match record:
-        case Came():
-            values["instance"] = instance
-            statement = _CAME
-        case Started():
-            values["instance"] = instance
-            statement = _STARTED
-        case Seen():
-            _spell_out(values, record)
-            statement = _SEEN
-        case Ended():
-            _spell_out(values, record)
-            statement = _ENDED
-        case Left():
-            statement = _LEFT
-        case _:
-            assert_never(record)
-    return connection.execute(statement, values).rowcount > 0
-
-
-def _spell_out(values: dict[str, Any], record: Seen | Ended) -> None:
-    """Put the usage among the values; ``estimated`` is None where there is nothing it is said of.
-
-    So a mark stays with the counts that it was made with.
-    """
-    del values["metered"]
-    usage = msgspec.structs.asdict(record.metered.usage)
-    values.update(usage)
-    values["estimated"] = record.metered.estimated if any(usage.values()) else None
-    values["tier"] = record.metered.tier
 
 
 def interrupt(connection: sqlite3.Connection, instance: str) -> None:
@@ -230,10 +148,15 @@ def decide(connection: sqlite3.Connection, request: str, at: float, body: bytes)
     connection.execute("INSERT OR REPLACE INTO decisions VALUES (?, ?, ?)", (request, at, body))
 
 
-def prune_decisions(connection: sqlite3.Connection, before: float, most: int) -> int:
-    """Delete the oldest decisions made before a time, at most so many; return how many."""
+def prune_decisions(connection: sqlite3.Connection, before: float, newest: int, most: int) -> int:
+    """Delete the oldest decisions, those made before a time and all but the newest so many.
+
+    At most ``most`` are deleted of each; returns how many were.
+    """
     return connection.execute(
         "DELETE FROM decisions WHERE rowid IN"
-        " (SELECT rowid FROM decisions WHERE at < ? ORDER BY at LIMIT ?)",
-        (before, most),
+        " (SELECT rowid FROM decisions WHERE at < ?1 ORDER BY at LIMIT ?3) OR rowid IN"
+        " (SELECT rowid FROM decisions WHERE rowid <= (SELECT max(rowid) FROM decisions) - ?2"
+        " ORDER BY rowid LIMIT ?3)",
+        (before, newest, most),
     ).rowcount

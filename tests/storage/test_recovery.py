@@ -12,6 +12,7 @@ from support.recorded import came, ended, left, opened, seen, started, whole
 
 from gatewayctl.core.errors import StorageFailed
 from gatewayctl.storage import history, journal, recovery, sqlite, tables
+from gatewayctl.storage.folding import Batch
 from gatewayctl.storage.history import LoggedRequest
 from gatewayctl.storage.journal import Segment, framed
 from gatewayctl.storage.records import Outcome, Record
@@ -177,7 +178,9 @@ async def test_what_a_daemon_left_is_there_when_the_next_one_opens(tmp_path: Pat
 async def test_rows_without_any_file_are_closed_too(tmp_path: Path) -> None:
     """Somebody tidied up the folder; the daemon that left them open is as dead."""
     with contextlib.closing(recovery.open_database(tmp_path / tables.DATABASE)) as connection:
-        tables.apply(connection, INSTANCE, came("a"))
+        batch = Batch()
+        batch.add(came("a"))
+        assert batch.write(connection, INSTANCE) == 0
     assert recover(tmp_path) == 1
     assert _found(tmp_path, "a").outcome is Outcome.INTERRUPTED
 

@@ -13,6 +13,7 @@ from support.recorded import came, ended, left, metered, seen, started
 
 from gatewayctl.core.events import Usage
 from gatewayctl.storage import history, tables
+from gatewayctl.storage.folding import Batch
 from gatewayctl.storage.history import LoggedAttempt, LoggedRequest
 from gatewayctl.storage.records import Metered, Outcome, Record, Seen
 from gatewayctl.storage.sqlite import open_writing
@@ -32,7 +33,13 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _apply(connection: sqlite3.Connection, *records: Record) -> list[bool]:
-    return [tables.apply(connection, "here", record) for record in records]
+    return [_apply_one(connection, "here", record) for record in records]
+
+
+def _apply_one(connection: sqlite3.Connection, instance: str, record: Record) -> bool:
+    batch = Batch()
+    assert batch.add(record)
+    return not batch.write(connection, instance)
 
 
 def _request(folder: Path, request: str = "a") -> LoggedRequest:
@@ -136,7 +143,7 @@ def test_what_an_instance_left_open_is_interrupted(
     """Only its own, only what is open, and with what was seen last."""
     _apply(connection, came("a"), started("a"), seen("a", input=10, output=3), came("b"))
     _apply(connection, started("b"), ended("b"), left("b"))
-    tables.apply(connection, "elsewhere", came("c"))
+    _apply_one(connection, "elsewhere", came("c"))
     assert tables.open_instances(connection) == {"here", "elsewhere"}
     tables.interrupt(connection, "here")
     assert tables.open_instances(connection) == {"elsewhere"}
@@ -156,3 +163,43 @@ def test_the_order_of_ends_is_found_without_looking_through_all(
     ).fetchall()
     assert len(plan) == 1
     assert "INDEX requests_closed" in plan[0][3]
+
+
+def test_the_newest_decisions_are_kept_and_no_more_than_so_many(
+    connection: sqlite3.Connection,
+) -> None:
+    """However young they are, the oldest go once there are too many, some at a time."""
+    for number in range(12):
+        tables.decide(connection, f"r{number}", 1000.0, b"{}")
+    assert tables.prune_decisions(connection, 0.0, newest=5, most=4) == 4
+    assert tables.prune_decisions(connection, 0.0, newest=5, most=4) == 3
+    assert tables.prune_decisions(connection, 0.0, newest=5, most=4) == 0
+    kept = [name for (name,) in connection.execute("SELECT request FROM decisions")]
+    assert sorted(kept) == ["r10", "r11", "r7", "r8", "r9"]
+
+
+def test_many_rows_are_written_as_one_by_one(
+    connection: sqlite3.Connection, tmp_path: Path
+) -> None:
+    """Whole requests, ends of earlier ones, and what has no place, all in one batch."""
+    assert all(_apply(connection, came("twice"), left("twice")))
+    assert all(_apply(connection, *(came(f"e{n}") for n in range(100))))
+    assert all(_apply(connection, *(started(f"e{n}") for n in range(100))))
+    batch = Batch()
+    for n in range(100):
+        for record in (ended(f"e{n}", metered=metered(output=n + 1)), left(f"e{n}")):
+            assert batch.add(record)
+        for record in (came(f"n{n}"), started(f"n{n}"), seen(f"n{n}", input=n + 1)):
+            assert batch.add(record)
+        assert batch.add(ended(f"n{n}", metered=metered(output=7)))
+    assert batch.add(came("twice"))
+    assert batch.add(left("twice"))
+    assert batch.add(ended("nowhere"))
+    assert batch.write(connection, "here") == 3
+    found = history.requests(tmp_path, limit=300)
+    assert len(found) == 201
+    by_name = {each.request: each for each in found}
+    assert by_name["e42"].attempts[0].metered.usage == Usage(output=43)
+    assert by_name["n42"].attempts[0].metered.usage == Usage(input=43, output=7)
+    closed = connection.execute("SELECT closed FROM requests WHERE closed > 0").fetchall()
+    assert len(set(closed)) == len(closed)

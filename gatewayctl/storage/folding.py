@@ -1,0 +1,243 @@
+"""Writes many records into the tables at once: few statements, whatever their number.
+
+A statement for each record would cost the daemon as much again as all else that it does for a
+request, since the interpreter changes hands at every one. So what was recorded of a request or of
+an attempt is made one row first, and many rows are one statement. The tables, and what is done
+with them besides, are in ``tables``.
+"""
+
+import itertools
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from gatewayctl.core.events import Usage
+from gatewayctl.storage.records import Came, Ended, Left, Metered, Record, Seen, Started
+
+_Row = tuple[Any, ...]
+
+_Rows = list[tuple[int, _Row]]
+"""Rows, each with the number of records that it is made of."""
+
+_ROWS: Final = 64
+"""How many rows a statement writes; what is left over is written one by one."""
+
+_LARGEST: Final = 2**63
+_COUNTS: Final = Usage.__struct_fields__
+_LAST_CLOSED: Final = "SELECT coalesce(max(closed), 0) FROM requests WHERE closed > 0"
+
+_BEGUN: Final = (*Started.__struct_fields__, "instance")
+_METERED: Final = (*_COUNTS, "estimated", "tier", "first_token")
+_OVER: Final = ("outcome", "duration", "failure", "status", "said", "retry_after")
+_CAME: Final = (*Came.__struct_fields__, "instance")
+_LEFT: Final = ("outcome", "ended", "attempts", "duration", "status", "error", "model", "closed")
+
+
+class _Table(msgspec.Struct, frozen=True, kw_only=True):
+    """How rows get into a table: ``first`` begins them, the ``rest`` may come with it or later.
+
+    ``kept`` says by column what becomes of it in an update, where that is not simply the new value.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    first: tuple[str, ...]
+    rest: tuple[str, ...]
+    kept: Mapping[str, str] = {}
+
+    def insert(self, rows: int) -> str:
+        """Return the statement that begins so many rows."""
+        names = (*self.first, *self.rest)
+        return f"INSERT OR IGNORE INTO {self.name} ({', '.join(names)}) {_values(names, rows)}"
+
+    def update(self, rows: int) -> str:
+        """Return the statement that goes on with so many rows."""
+        names = (*self.key, *self.rest)
+        new = {name: f"new.column{place}" for place, name in enumerate(names, 1)}
+        values = {
+            name: self.kept.get(name, "{new}").format(old=f"{self.name}.{name}", new=new[name])
+            for name in self.rest
+        }
+        changes = ", ".join(f"{name} = {value}" for name, value in values.items())
+        where = " AND ".join(f"{self.name}.{name} = {new[name]}" for name in self.key)
+        return (
+            f"UPDATE {self.name} SET {changes} FROM ({_values(names, rows)}) AS new WHERE {where}"  # noqa: S608 - names of ours
+        )
+
+
+def _values(names: Sequence[str], rows: int) -> str:
+    row = f"({', '.join('?' * len(names))})"
+    return f"VALUES {', '.join([row] * rows)}"
+
+
+_REQUESTS: Final = _Table(
+    name="requests",
+    key=("request",),
+    first=_CAME,
+    rest=_LEFT,
+    kept={"closed": "coalesce({old}, {new})"},
+)
+_ATTEMPTS: Final = _Table(
+    name="attempts",
+    key=("request", "number"),
+    first=_BEGUN,
+    rest=(*_METERED, *_OVER),
+    kept={
+        # neither a 0 nor nothing replaces a count
+        **dict.fromkeys(_COUNTS, "coalesce(nullif({new}, 0), {old}, {new})"),
+        **dict.fromkeys(("estimated", "tier", "first_token"), "coalesce({new}, {old})"),
+        # a checkpoint comes before the end, so what it leaves out is not there yet
+        **dict.fromkeys(_OVER, "coalesce({new}, {old})"),
+    },
+)
+
+
+class Batch:
+    """Records of one instance, to be written together."""
+
+    def __init__(self) -> None:
+        self._requests: dict[str, tuple[Came | None, Left | None]] = {}
+        self._attempts: dict[tuple[str, int], tuple[Started | None, Seen | None, Ended | None]] = {}
+
+    def add(self, record: Record) -> bool:
+        """Take a record; False when it has to wait for the next batch.
+
+        That is when the batch holds one of its kind, or a later one, of the same request or
+        attempt. Raises OverflowError for a number that no column holds.
+        """
+        match record:
+            case Came():
+                return self._requests.setdefault(record.request, (record, None))[0] is record
+            case Left():
+                came, left = self._requests.get(record.request, (None, None))
+                self._requests[record.request] = (came, left or record)
+                return left is None
+            case Started():
+                _check(record.number, record.estimate_low, record.estimate_likely)
+                _check(record.estimate_high, record.output_budget)
+                key = (record.request, record.number)
+                return self._attempts.setdefault(key, (record, None, None))[0] is record
+            case Seen():
+                _check(record.number, *_numbers(record.metered))
+                key = (record.request, record.number)
+                started, seen, ended = self._attempts.get(key, (None, None, None))
+                if seen is None and ended is None:
+                    self._attempts[key] = (started, record, None)
+                    return True
+                return False
+            case Ended():
+                _check(record.number, *_numbers(record.metered))
+                key = (record.request, record.number)
+                started, seen, ended = self._attempts.get(key, (None, None, None))
+                self._attempts[key] = (started, seen, ended or record)
+                return ended is None
+
+    def write(self, connection: sqlite3.Connection, instance: str) -> int:
+        """Write them all, in the caller's transaction; return how many found no place.
+
+        Those are the end of what never began, and a second beginning. Raises ``sqlite3.Error``.
+        """
+        (last,) = connection.execute(_LAST_CLOSED).fetchone()
+        ends = itertools.count(last + 1)
+        begun: _Rows = []
+        going: _Rows = []
+        for request, (came, left) in self._requests.items():
+            rest = _left(left, ends)
+            if came is not None:
+                row = (*msgspec.structs.astuple(came), instance, *rest)
+                begun.append((1 + (left is not None), row))
+            else:
+                going.append((1, (request, *rest)))
+        lost = _put(connection, _INTO_REQUESTS, begun) + _put(connection, _REQUESTS_ON, going)
+        begun, going = [], []
+        for key, (started, seen, ended) in self._attempts.items():
+            records = (seen is not None) + (ended is not None)
+            rest = (*_metered(seen, ended, begins=started is not None), *_over(ended))
+            if started is not None:
+                begun.append((1 + records, (*msgspec.structs.astuple(started), instance, *rest)))
+            else:
+                going.append((records, (*key, *rest)))
+        return (
+            lost + _put(connection, _INTO_ATTEMPTS, begun) + _put(connection, _ATTEMPTS_ON, going)
+        )
+
+
+def _left(left: Left | None, ends: Iterator[int]) -> _Row:
+    if left is None:
+        return (None,) * len(_LEFT)
+    times = (left.outcome, left.at, left.attempts, left.duration)
+    return (*times, left.status, left.error, left.model, next(ends))
+
+
+def _over(ended: Ended | None) -> _Row:
+    if ended is None:
+        return (None,) * len(_OVER)
+    why = (ended.failure, ended.status, ended.said, ended.retry_after)
+    return (ended.outcome, ended.duration, *why)
+
+
+def _metered(seen: Seen | None, ended: Ended | None, *, begins: bool) -> _Row:
+    """Return counts, mark, tier and commit, as the checkpoint and then the end have them.
+
+    A later count replaces, it is never added; but neither a 0 nor nothing replaces one. The mark
+    stays with the counts that it was made with.
+    """
+    counts, mark, tier, first = _counted(ended if seen is None else seen)
+    if seen is not None and ended is not None:
+        after, last_mark, last_tier, last_first = _counted(ended)
+        both = zip(counts, after, strict=True)
+        counts = tuple(new or old or (new if old is None else old) for old, new in both)
+        mark = mark if last_mark is None else last_mark
+        tier, first = last_tier or tier, first if last_first is None else last_first
+    return (*counts, bool(mark) if begins else mark, tier, first)
+
+
+def _counted(record: Seen | Ended | None) -> tuple[_Row, bool | None, str | None, float | None]:
+    """Return what a record says of usage; the mark is None where there is nothing it is said of."""
+    if record is None:
+        return _NOTHING
+    metered = record.metered
+    counts = msgspec.structs.astuple(metered.usage)
+    mark = metered.estimated if any(counts) else None
+    return counts, mark, metered.tier, record.first_token
+
+
+_NOTHING: Final = ((None,) * len(_COUNTS), None, None, None)
+
+
+_INTO_REQUESTS: Final = (_REQUESTS.insert(_ROWS), _REQUESTS.insert(1))
+_REQUESTS_ON: Final = (_REQUESTS.update(_ROWS), _REQUESTS.update(1))
+_INTO_ATTEMPTS: Final = (_ATTEMPTS.insert(_ROWS), _ATTEMPTS.insert(1))
+_ATTEMPTS_ON: Final = (_ATTEMPTS.update(_ROWS), _ATTEMPTS.update(1))
+
+
+def _put(connection: sqlite3.Connection, statements: tuple[str, str], rows: _Rows) -> int:
+    """Write rows; return how many records found no place."""
+    starts = range(0, len(rows), _ROWS)
+    return sum(_write(connection, statements, rows[at : at + _ROWS]) for at in starts)
+
+
+def _write(connection: sqlite3.Connection, statements: tuple[str, str], rows: _Rows) -> int:
+    """Write at most ``_ROWS`` rows: all at once, or one by one where that is not to be."""
+    many, one = statements
+    if len(rows) == _ROWS:
+        connection.execute("SAVEPOINT rows")
+        values = tuple(itertools.chain.from_iterable(row for _, row in rows))
+        written = connection.execute(many, values).rowcount
+        if written < _ROWS:  # some found no place: which ones shows when each is written alone
+            connection.execute("ROLLBACK TO rows")
+        connection.execute("RELEASE rows")
+        if written == _ROWS:
+            return 0
+    return sum(count for count, row in rows if not connection.execute(one, row).rowcount)
+
+
+def _numbers(metered: Metered) -> Iterable[int]:
+    return (count for count in msgspec.structs.astuple(metered.usage) if count is not None)
+
+
+def _check(*numbers: int) -> None:
+    if max(numbers) >= _LARGEST or min(numbers) < -_LARGEST:
+        raise OverflowError("a number is beyond 64 bits")
