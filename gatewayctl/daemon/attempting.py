@@ -13,7 +13,7 @@ from aiohttp import web
 
 from gatewayctl.config.settings import Settings
 from gatewayctl.core.attempts import Failed, Outcome, Step, Try, Wait, Waited, attempt
-from gatewayctl.core.errors import ErrorKind, Failure, UpstreamFailed
+from gatewayctl.core.errors import ErrorKind, Failure, FailureKind, UpstreamFailed
 from gatewayctl.core.exhausted import told, told_kind, worth_repeating
 from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.core.routing.graph import OnBreak
@@ -208,6 +208,9 @@ class Run:
         asked = {(failed.candidate.model, failed.failure.kind) for failed in failures}
         if len(asked) > 1 or not self._parts.tries.passes(last.candidate.provider, last.failure):
             return None
+        overflow = last.failure.kind is FailureKind.CONTEXT_OVERFLOW
+        if overflow and not self._asked.codec.tells_overflow(last.failure.body):
+            return None  # an agent would not see that it has to compact
         response = web.Response(status=last.failure.status or 502, body=last.failure.body)
         headers = self._headers(last.candidate)
         response.headers.extend((*last.failure.headers, *headers.items()))

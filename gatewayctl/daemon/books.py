@@ -13,7 +13,7 @@ import msgspec
 from gatewayctl.core.attempts import Try
 from gatewayctl.core.errors import ErrorKind, Failure
 from gatewayctl.core.events import Usage
-from gatewayctl.core.routing.decision import Candidate
+from gatewayctl.core.routing.decision import Candidate, Method
 from gatewayctl.core.routing.explained import explained
 from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.planning import Planned
@@ -25,6 +25,7 @@ CHECKPOINT = 1.0
 """Seconds between two checkpoints of a stream under way."""
 
 _OUTPUT_CHARS = 3.5  # characters a token, where an upstream does not meter what it wrote
+_INPUT_BYTES = 4.0  # bytes of a body a token, where it does not meter what it read
 
 
 class Ledger(Protocol):
@@ -47,7 +48,7 @@ class Ledger(Protocol):
 class Entry:
     """One attempt in the books, from its start to its end."""
 
-    def __init__(self, ledger: Ledger, asked: Asked, step: Try, started: Started) -> None:
+    def __init__(self, ledger: Ledger, asked: Asked, step: Try) -> None:
         self.watcher: StreamWatcher | None = None
         self.facts: ReplyFacts | None = None
         self._ledger = ledger
@@ -59,7 +60,7 @@ class Entry:
         self._first: float | None = None
         self._told = Metered()
         self._closed = False
-        self.started = started
+        self._input = _likely_input(asked, step.candidate)
 
     def first(self) -> None:
         """Note the first content."""
@@ -96,22 +97,31 @@ class Entry:
             outcome=outcome,
             duration=self._clock() - self._began,
             failure=None if failure is None else failure.kind.value,
-            status=failure.status if failure is not None else status,
+            status=status if failure is None or failure.status is None else failure.status,
             said=None if failure is None else failure.said,
             retry_after=None if failure is None else failure.retry_after,
-            metered=self._metered(),
+            metered=self._metered(whole=outcome is Outcome.ANSWERED),
             first_token=self._first,
         )
 
-    def _metered(self) -> Metered:
+    def _metered(self, *, whole: bool = False) -> Metered:
+        """Return what was metered, and in the place of what was not (yet) an estimate."""
         source = self.watcher or self.facts
         if source is None:
             return Metered()
         usage, written = source.usage, source.written
         if not written and usage == Usage():
             return Metered(tier=source.tier)
-        guess, estimated = _completed(usage, self._step.candidate, written)
-        return Metered(usage=guess, estimated=estimated, tier=source.tier)
+        guessed: dict[str, int] = {}
+        if usage.input is None and usage.input_cache_read is None:
+            guessed["input"] = self._input
+        # Before its end a stream may have metered less than it wrote: message_start says 1.
+        output = -int(-written // _OUTPUT_CHARS)
+        if usage.output is None or (not whole and usage.output < output):
+            guessed["output"] = output
+        if guessed:
+            usage = msgspec.structs.replace(usage, **guessed)
+        return Metered(usage=usage, estimated=bool(guessed), tier=source.tier)
 
 
 class Book:
@@ -160,7 +170,7 @@ class Book:
             output_budget=candidate.output_budget,
         )
         self._write(started)
-        self._entry = Entry(self._ledger, self._asked, step, started)
+        self._entry = Entry(self._ledger, self._asked, step)
         return self._entry
 
     def ended(
@@ -200,11 +210,11 @@ class Book:
         return asyncio.get_running_loop().time() - self._asked.started
 
 
-def _completed(usage: Usage, candidate: Candidate, written: int) -> tuple[Usage, bool]:
-    """Return usage with estimates in the place of what was not metered, and whether there are."""
-    guessed: dict[str, int] = {}
-    if usage.input is None and usage.input_cache_read is None:
-        guessed["input"] = candidate.estimate.likely
-    if usage.output is None:
-        guessed["output"] = -int(-written // _OUTPUT_CHARS)
-    return (msgspec.structs.replace(usage, **guessed), True) if guessed else (usage, False)
+def _likely_input(asked: Asked, candidate: Candidate) -> int:
+    """Return the tokens of the input, for upstreams that meter none.
+
+    Where planning needed no more than a bound, the body's length says more than the bound does.
+    """
+    if candidate.estimate.method is Method.BOUND:
+        return min(candidate.estimate.likely, -int(-len(asked.body) // _INPUT_BYTES))
+    return candidate.estimate.likely

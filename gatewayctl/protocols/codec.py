@@ -173,6 +173,10 @@ class Codec(Reader, Protocol):
         """
         ...
 
+    def tells_overflow(self, body: bytes) -> bool:
+        """Tell whether clients of this dialect see in an upstream's refusal that it is by size."""
+        ...
+
     def stream_error(self, error: ApiError, *, seen: StreamWatcher | None) -> bytes:
         """Render an error after the headers: the dialect's typed error frame, whole."""
         ...

@@ -76,6 +76,14 @@ def in_body(value: Any) -> Told:
     return told(inner if isinstance(inner, dict) else value)
 
 
+def error_in(body: bytes) -> Told:
+    """Read the error that a body's bytes are; one that is no JSON says nothing."""
+    try:
+        return in_body(msgspec.json.decode(body))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Told()
+
+
 def _names(*values: Any) -> tuple[str, ...]:
     """Return what can be a code: short text and whole numbers, each once."""
     found = (

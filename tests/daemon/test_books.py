@@ -7,7 +7,7 @@ import pytest
 from support.books import logged
 from support.dialects import PATHS, PROTOCOLS, encoded
 from support.gateway import Gateway, demo, gateway, upstream_config
-from support.upstream import FakeUpstream, Hold, chunked
+from support.upstream import FakeUpstream, Fin, Hold, chunked
 from support.waiting import until
 
 from gatewayctl.storage import history
@@ -142,3 +142,23 @@ async def test_what_runs_is_in_the_ledger_while_it_runs() -> None:
         await until(under_way)
         assert not asking.done()
         (await asking).close()
+
+
+async def test_input_that_nobody_metered_is_guessed_from_the_length_of_the_body() -> None:
+    """A bound that was enough to plan by is no estimate: it may be many times the truth."""
+    async with demo() as (running, simulator):
+        plain = encoded("chat_completions", "large", "Hi", stream=True)
+        url = simulator.base_url + PATHS["chat_completions"]
+        async with running.client.post(url, data=plain) as answer:
+            whole = await answer.read()
+    body = encoded("chat_completions", "up/m", "word " * 400, stream=True)
+    async with (
+        FakeUpstream([[*chunked([whole[: len(whole) // 2]])[:-1], Fin()]]) as upstream,
+        gateway(upstream_config(upstream.base_url)) as it,
+    ):
+        found = await ask(it, "chat_completions", body)
+    (attempt,) = found.attempts
+    assert (attempt.outcome, attempt.status, attempt.metered.estimated) == (
+        Outcome.BROKEN, 200, True,
+    )  # fmt: skip
+    assert 400 < (attempt.metered.usage.input or 0) < 600

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from collections.abc import Sequence
 
 import aiohttp
 import pytest
@@ -14,6 +15,7 @@ from support.upstream import (
     Fin,
     Hold,
     Pause,
+    RawRequest,
     Rst,
     Step,
     chunked,
@@ -68,27 +70,35 @@ async def test_a_stream_cut_at_any_byte_never_looks_complete_portkey_1797(protoc
     whole = await golden(protocol)
     full = COMPLETE[protocol].search(whole)
     assert full is not None
-    body = encoded(protocol, "up/m", "Hi", stream=True)
-    seen = set()
-    async with FakeUpstream([[]]) as upstream, gateway(upstream_config(upstream.base_url)) as it:
-        for offset in range(len(whole)):
-            # odd offsets end the body with the connection, even ones break its chunked framing
-            if offset % 2:
-                upstream.replies = [delimited(whole[:offset])]
-            else:
-                pieces: list[Step] = chunked([whole[:offset]])
-                upstream.replies = [[*pieces[:-1], Fin()]]
-            async with it.client.post(it.url + PATHS[protocol], data=body) as answer:
-                told = await answer.read()
-                seen.add(answer.status)
-                if answer.status == 200:
-                    assert not COMPLETE[protocol].search(told), offset
-                    assert TYPED[protocol].search(told), (offset, told[-300:])
-                else:
-                    assert answer.status == 502, offset
-                    assert json.loads(told)["error"], offset
-        upstream.replies = [delimited(whole)]
-        async with it.client.post(it.url + PATHS[protocol], data=body) as answer:
+    seen: set[int] = set()
+
+    def cut_short(request: RawRequest) -> Sequence[Step]:
+        offset = int(re.findall(rb"cut at (\d+)", request.body)[-1])
+        # odd offsets end the body with the connection, even ones break its chunked framing
+        if offset % 2:
+            return delimited(whole[:offset])
+        return [*chunked([whole[:offset]])[:-1], Fin()]
+
+    async def ask(offset: int) -> None:
+        body = encoded(protocol, "up/m", f"cut at {offset}", stream=True)
+        async with at_once, it.client.post(it.url + PATHS[protocol], data=body) as answer:
+            told = await answer.read()
+        seen.add(answer.status)
+        if answer.status == 200:
+            assert not COMPLETE[protocol].search(told), offset
+            assert TYPED[protocol].search(told), (offset, told[-300:])
+        else:
+            assert answer.status == 502, offset
+            assert json.loads(told)["error"], offset
+
+    at_once = asyncio.Semaphore(64)
+    async with (
+        FakeUpstream(choose=cut_short) as upstream,
+        gateway(upstream_config(upstream.base_url)) as it,
+    ):
+        await asyncio.gather(*map(ask, range(len(whole))))
+        full_body = encoded(protocol, "up/m", f"cut at {len(whole) | 1}", stream=True)
+        async with it.client.post(it.url + PATHS[protocol], data=full_body) as answer:
             assert await answer.read() == whole
     assert seen == {200, 502}
 

@@ -187,11 +187,10 @@ def test_many_rows_are_written_as_one_by_one(
     assert all(_apply(connection, *(started(f"e{n}") for n in range(100))))
     batch = Batch()
     for n in range(100):
-        for record in (ended(f"e{n}", metered=metered(output=n + 1)), left(f"e{n}")):
+        ends: tuple[Record, ...] = (ended(f"e{n}", metered=metered(output=n + 1)), left(f"e{n}"))
+        begins: tuple[Record, ...] = (came(f"n{n}"), started(f"n{n}"), seen(f"n{n}", input=n + 1))
+        for record in (*ends, *begins, ended(f"n{n}", metered=metered(output=7))):
             assert batch.add(record)
-        for record in (came(f"n{n}"), started(f"n{n}"), seen(f"n{n}", input=n + 1)):
-            assert batch.add(record)
-        assert batch.add(ended(f"n{n}", metered=metered(output=7)))
     assert batch.add(came("twice"))
     assert batch.add(left("twice"))
     assert batch.add(ended("nowhere"))

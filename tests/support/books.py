@@ -9,7 +9,7 @@ from gatewayctl.storage.history import LoggedRequest
 
 
 async def logged(state: Path, request_id: str) -> LoggedRequest:
-    """Return a request of the ledger in the folder ``state`` when it has ended and its decision is there."""
+    """Return a request of the ledger in ``state``, once it and its decision are written down."""
     found: list[LoggedRequest] = []
 
     def ended() -> bool:

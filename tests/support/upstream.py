@@ -11,7 +11,7 @@ of a provider, use ``gatewayctl.simulator``. A reply is a list of steps::
 import asyncio
 import socket
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -118,12 +118,19 @@ class FakeUpstream(Listener):
     """An HTTP/1.1 server that plays ``replies`` in turn, one per request; the last one repeats.
 
     ``written`` counts the bytes that were taken off its hands; ``replies`` may be replaced while
-    it runs. Used with ``async with``; on exit every connection is broken off.
+    it runs, and ``choose`` decides in their place where the request says which reply it wants.
+    Used with ``async with``; on exit every connection is broken off.
     """
 
-    def __init__(self, replies: Sequence[Sequence[Step]]) -> None:
+    def __init__(
+        self,
+        replies: Sequence[Sequence[Step]] = (),
+        *,
+        choose: Callable[[RawRequest], Sequence[Step]] | None = None,
+    ) -> None:
         super().__init__()
         self.replies = list(replies)
+        self._choose = choose or self._next
         self.requests: list[RawRequest] = []
         self.written = 0
 
@@ -139,14 +146,16 @@ class FakeUpstream(Listener):
         try:
             while (request := await read_request(reader, connection)) is not None:
                 self.requests.append(request)
-                reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
-                if not await self._play(reply, reader, writer, request):
+                if not await self._play(self._choose(request), reader, writer, request):
                     break
         except ConnectionError:
             # The caller broke off: what it had sent is recorded, and there is nobody to tell.
             writer.transport.abort()
         finally:
             writer.close()
+
+    def _next(self, _request: RawRequest) -> Sequence[Step]:
+        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
     async def _play(
         self,

@@ -10,6 +10,7 @@ from gatewayctl.protocols.codec import Changes, ReplyFacts, StreamWatcher, WireE
 from gatewayctl.protocols.measure import measured_by
 from gatewayctl.protocols.patch import Layout
 from gatewayctl.protocols.sink import Sink
+from gatewayctl.protocols.told import error_in
 
 
 class ChatCompletionsCodec:
@@ -57,6 +58,11 @@ class ChatCompletionsCodec:
     def error(self, error: ApiError, *, too_large_status: int | None = None) -> WireError:
         """Render an error reply."""
         return errors.whole(error, too_large_status)
+
+    def tells_overflow(self, body: bytes) -> bool:
+        """Tell whether a refusal has the code that agents look for."""
+        told = error_in(body)
+        return "context_length_exceeded" in told.codes
 
     def stream_error(self, error: ApiError, *, seen: StreamWatcher | None) -> bytes:  # noqa: ARG002
         """Render an error event."""

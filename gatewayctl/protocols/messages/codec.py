@@ -10,6 +10,7 @@ from gatewayctl.protocols.messages import conversation, errors, measured, reques
 from gatewayctl.protocols.messages.stream import MessagesWatcher
 from gatewayctl.protocols.patch import Layout
 from gatewayctl.protocols.sink import Sink
+from gatewayctl.protocols.told import error_in
 
 _PING = sse.write("ping", b'{"type":"ping"}')
 
@@ -59,6 +60,11 @@ class MessagesCodec:
     def error(self, error: ApiError, *, too_large_status: int | None = None) -> WireError:
         """Render an error reply."""
         return errors.whole(error, too_large_status)
+
+    def tells_overflow(self, body: bytes) -> bool:
+        """Tell whether a refusal has the words that Claude Code compacts at."""
+        told = error_in(body)
+        return told.message.startswith("prompt is too long")
 
     def stream_error(self, error: ApiError, *, seen: StreamWatcher | None) -> bytes:  # noqa: ARG002
         """Render an error event."""

@@ -10,6 +10,7 @@ from gatewayctl.protocols.patch import Layout
 from gatewayctl.protocols.responses import conversation, errors, measured, request, response
 from gatewayctl.protocols.responses.stream import ResponsesWatcher
 from gatewayctl.protocols.sink import Sink
+from gatewayctl.protocols.told import error_in
 
 
 class ResponsesCodec:
@@ -57,6 +58,11 @@ class ResponsesCodec:
     def error(self, error: ApiError, *, too_large_status: int | None = None) -> WireError:
         """Render an error reply."""
         return errors.whole(error, too_large_status)
+
+    def tells_overflow(self, body: bytes) -> bool:
+        """Tell whether a refusal has the code that agents look for."""
+        told = error_in(body)
+        return "context_length_exceeded" in told.codes
 
     def stream_error(self, error: ApiError, *, seen: StreamWatcher | None) -> bytes:
         """Render ``response.failed``, going on from the id and number the stream had.
