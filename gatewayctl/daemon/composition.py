@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gatewayctl.config.every import with_every_provider
 from gatewayctl.config.settings import ServerSettings, Settings
-from gatewayctl.daemon import demo, lifecycle, memory, status
+from gatewayctl.daemon import chance, demo, lifecycle, memory, status
 from gatewayctl.daemon.app import App
 from gatewayctl.daemon.attempting import Parts
 from gatewayctl.daemon.health import Board
@@ -81,14 +81,14 @@ async def composed(
     sessions = Sessions(settings.session_ttl, secrets.token_bytes(16), clock)
     board = Board(settings, secrets.token_bytes(16), clock, time.time)
     try:
-        planner = Planner(directory, counter, sessions, board, chance=_chance)
+        planner = Planner(directory, counter, sessions, board, chance=chance.seed)
         parts = Parts(
             settings=settings,
             planner=planner,
             tries=Tries(settings, upstream, credentials),
             board=board,
             ledger=ledger,
-            chance=_chance,
+            chance=chance.seed,
             silence=silence,
         )
         pipeline = Pipeline(parts, time.time)
@@ -112,15 +112,14 @@ async def composed(
         await ledger.close()
 
 
-def _chance() -> int:
-    return secrets.randbits(64)
-
-
 async def _serve(settings: Settings, registry: Registry, say: Callable[[str], None]) -> None:
     memory.give_back()
     sockets = lifecycle.bind(settings.server.host, settings.server.port)
-    async with composed(settings, registry, usual_state_folder()) as app:
-        await lifecycle.serve(app, sockets, lambda url: say(f"gatewayctl listening on {url}"))
+    with lifecycle.signals() as stop:
+        async with composed(settings, registry, usual_state_folder()) as app:
+            await lifecycle.serve(
+                app, sockets, lambda url: say(f"gatewayctl listening on {url}"), stop
+            )
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -90,30 +90,30 @@ async def start(app: App, sockets: list[socket.socket]) -> web.ServerRunner:
     return runner
 
 
-async def serve(app: App, sockets: list[socket.socket], announce: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then drain; a second signal ends at once.
+async def serve(
+    app: App, sockets: list[socket.socket], announce: Callable[[str], None], stop: asyncio.Event
+) -> None:
+    """Serve until ``stop`` is set, then drain; set for a second time it ends this at once.
 
     ``announce`` is called with the URL as soon as requests are accepted.
     """
     runner = await start(app, sockets)
     announce(app.url)
-    stop = asyncio.Event()
-    with _signals(stop):
-        await stop.wait()
-        app.unready = "draining: the daemon is stopping"
-        log.info("draining: up to %.0f s for requests under way", DRAIN)
-        stop.clear()
-        ending = asyncio.ensure_future(runner.cleanup())
-        forced = asyncio.ensure_future(stop.wait())
-        await asyncio.wait({ending, forced}, return_when=asyncio.FIRST_COMPLETED)
-        if not ending.done():
-            log.info("second signal: requests under way are cut off")
-            ending.cancel()
-            if runner.server is not None:
-                await runner.server.shutdown(0)
-        forced.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await ending
+    await stop.wait()
+    app.unready = "draining: the daemon is stopping"
+    log.info("draining: up to %.0f s for requests under way", DRAIN)
+    stop.clear()
+    ending = asyncio.ensure_future(runner.cleanup())
+    forced = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({ending, forced}, return_when=asyncio.FIRST_COMPLETED)
+    if not ending.done():
+        log.info("second signal: requests under way are cut off")
+        ending.cancel()
+        if runner.server is not None:
+            await runner.server.shutdown(0)
+    forced.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await ending
 
 
 def url(sock: socket.socket) -> str:
@@ -123,9 +123,13 @@ def url(sock: socket.socket) -> str:
 
 
 @contextlib.contextmanager
-def _signals(stop: asyncio.Event) -> Iterator[None]:
-    """Set ``stop`` on SIGTERM and SIGINT while inside."""
+def signals() -> Iterator[asyncio.Event]:
+    """Give an event that SIGTERM and SIGINT set while inside; after it the process ignores both.
+
+    What is left by then is its end, which a signal more must neither spoil nor fail.
+    """
     loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
     caught = (signal.SIGTERM, signal.SIGINT)
     for each in caught:
         try:
@@ -133,8 +137,9 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
         except NotImplementedError:  # Windows has no loop signal handlers
             signal.signal(each, lambda *_: loop.call_soon_threadsafe(stop.set))
     try:
-        yield
+        yield stop
     finally:
         for each in caught:
             with contextlib.suppress(NotImplementedError):
                 loop.remove_signal_handler(each)
+            signal.signal(each, signal.SIG_IGN)

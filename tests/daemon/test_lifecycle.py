@@ -164,6 +164,18 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
             upstream.close()
 
 
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_signals_in_quick_succession_end_it_like_one(tmp_path: Path, how: int) -> None:
+    """Whatever it is closing when the next one comes, the exit status stays 0."""
+    with daemon("--demo", env=environment(tmp_path)) as running:
+        wait_for(running, "Ctrl-C")
+        while running.process.poll() is None:
+            running.process.send_signal(how)
+            time.sleep(0.01)
+        assert running.process.returncode == 0
+    assert "Traceback" not in "".join(running.log)
+
+
 def test_a_port_in_use_is_said_in_one_line(tmp_path: Path) -> None:
     """Exit 1, what happened and what to do, no traceback."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
