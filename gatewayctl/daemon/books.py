@@ -40,6 +40,10 @@ class Ledger(Protocol):
         """Take records that outlive this process from now on."""
         ...
 
+    def note(self, *records: Record) -> None:
+        """Take records that do so as soon as the loop has done what it is at."""
+        ...
+
     def decided(self, request: str, render: Callable[[], bytes]) -> None:
         """Take the decision on a request, as JSON that is made when there is time."""
         ...
@@ -84,7 +88,7 @@ class Entry:
                 metered=metered,
                 first_token=self._first,
             )
-            self._ledger.record(seen)
+            self._ledger.note(seen)
 
     def ended(self, outcome: Outcome, failure: Failure | None, status: int | None) -> Ended | None:
         """Return the record of its end, None when it was returned before."""
@@ -169,7 +173,7 @@ class Book:
             estimate_method=estimate.method.value,
             output_budget=candidate.output_budget,
         )
-        self._write(started)
+        self._ledger.record(*self._after_arrival(started))
         self._entry = Entry(self._ledger, self._asked, step)
         return self._entry
 
@@ -180,7 +184,7 @@ class Book:
         if self._entry is not None:
             ended = self._entry.ended(outcome, failure, status)
             if ended is not None:
-                self._ledger.record(ended)
+                self._ledger.note(ended)
 
     def closed(self) -> None:
         """Write down how the request ended, and the attempt that was still under way with it."""
@@ -196,15 +200,15 @@ class Book:
             error=None if self.error is None else self.error.value,
             model=self.model,
         )
-        self._write(*((left,) if last is None else (last, left)))
+        self._ledger.note(*self._after_arrival(*((left,) if last is None else (last, left))))
 
-    def _write(self, *records: Record) -> None:
-        """Write records, the request's own before its first."""
+    def _after_arrival(self, *records: Record) -> tuple[Record, ...]:
+        """Return records, the request's own before its first."""
         if self._came is not None:
             records = (self._came, *records)
             self._came = None
             self._ledger.decided(self._asked.request_id, self._render)
-        self._ledger.record(*records)
+        return records
 
     def _elapsed(self) -> float:
         return asyncio.get_running_loop().time() - self._asked.started

@@ -1,6 +1,5 @@
 """Replies of the daemon's own: errors in the client's dialect, JSON, and the gateway's headers."""
 
-import secrets
 from collections.abc import Mapping
 from urllib.parse import quote
 
@@ -10,6 +9,7 @@ from aiohttp import web
 from gatewayctl.config.settings import OverflowStatus
 from gatewayctl.core.errors import ApiError, ErrorKind
 from gatewayctl.core.routing.decision import Candidate, Decision
+from gatewayctl.daemon import chance
 from gatewayctl.protocols.codec import Codec, WireError
 
 _JSON = msgspec.json.Encoder(decimal_format="number")
@@ -18,7 +18,7 @@ _VISIBLE = "!#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ "
 
 def new_request_id() -> str:
     """Return an id for one request, which nobody can guess."""
-    return f"req_{secrets.token_hex(12)}"
+    return f"req_{chance.token()}"
 
 
 def header(value: str) -> str:

@@ -25,11 +25,13 @@ _LONGEST_TIER = 64
 
 def counts(places: Places, usage: Any) -> dict[str, int]:
     """Return the figures that can be read of a usage object of any form."""
-    found = {}
+    found: dict[str, int] = {}
     for name, paths in places.items():
-        told = (_count(_at(usage, path)) for path in paths)
-        if (figure := next((it for it in told if it is not None), None)) is not None:
-            found[name] = figure
+        for path in paths:
+            figure = _count(_at(usage, path))
+            if figure is not None:
+                found[name] = figure
+                break
     return found
 
 
@@ -104,6 +106,8 @@ def _at(value: Any, path: Sequence[str]) -> Any:
 
 
 def _count(value: Any) -> int | None:
+    if value is None or (type(value) is int and 0 <= value <= _MOST):
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST:
         return None
     return int(value) if value == int(value) else None

@@ -1,5 +1,6 @@
 """The ledger of a healthy folder: what is recorded is there, and nothing else is left behind."""
 
+import asyncio
 import logging
 import sqlite3
 import threading
@@ -175,3 +176,25 @@ async def test_a_newer_schema_is_refused_and_its_journal_kept(tmp_path: Path) ->
         connection.execute(f"PRAGMA user_version = {version}")
     await opened(tmp_path).close()
     assert [each.request for each in history.requests(tmp_path, limit=10)] == ["a"]
+
+
+async def test_what_is_noted_is_written_before_what_is_recorded_next(tmp_path: Path) -> None:
+    """In one write with it, or by itself as soon as the loop is free; in order, once."""
+    ledger = opened(tmp_path)
+    ledger.record(came("a"), started("a"))
+    ledger.note(ended("a"))
+    ledger.note(left("a"))
+    ledger.record(came("b"), started("b"))
+    ledger.note(ended("b"), left("b"))
+    noted = ledger.state().pending
+    await asyncio.sleep(0)  # the loop's turn
+    assert ledger.state().pending == noted + 2
+    ledger.note(came("c"))
+    await ledger.close()
+    found = {each.request: each.outcome for each in history.requests(tmp_path, limit=10)}
+    assert found == {
+        "a": Outcome.ANSWERED,
+        "b": Outcome.ANSWERED,
+        "c": Outcome.INTERRUPTED,
+    }
+    assert ledger.lost == 0
