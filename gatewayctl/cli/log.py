@@ -24,6 +24,9 @@ _USUAL = 20
 _MOST = 10_000
 _POLL = 0.5
 """Seconds between two looks at the ledger, which is written at least once a second."""
+_PATIENCE = 1.5
+"""Seconds to wait for what a daemon has in its journal, and not in the database yet."""
+_STEP = 0.05
 
 IdArgument = Annotated[
     str | None,
@@ -174,7 +177,7 @@ def _tell_none(folder: "Path", *, filtered: bool) -> None:
 
 
 def _folder() -> "Path":
-    """Return where the ledger is, with all in it that daemons which died had not brought there."""
+    """Return where the ledger is, with all in it that daemons have written down by now."""
     from gatewayctl.cli import render
     from gatewayctl.core.errors import StorageFailed
     from gatewayctl.storage import history
@@ -187,7 +190,21 @@ def _folder() -> "Path":
     except StorageFailed as error:
         history.latest(folder)  # where it cannot be read either, that is what is said
         render.tell(str(error))
+    else:
+        _catch_up(folder)
     return folder
+
+
+def _catch_up(folder: "Path") -> None:
+    """Let daemons that live bring in what they have: a reply's request is asked for at once."""
+    import time
+
+    from gatewayctl.storage import lag
+
+    ends = lag.written(folder)
+    until = time.monotonic() + _PATIENCE
+    while lag.is_behind(folder, ends) and time.monotonic() < until:
+        time.sleep(_STEP)
 
 
 def _left(seconds: float) -> bool:

@@ -167,6 +167,17 @@ def test_requests_are_listed_the_newest_last(write: Write) -> None:
     assert [each["id"] for each in listed("-n", "1")] == ["req_a2"]
 
 
+def test_a_request_is_there_as_soon_as_it_is_written_down(folder: Path) -> None:
+    """Beside a living daemon, which brings its journal into the database about once a second."""
+    ledger = Ledger.open(folder, time.time)
+    try:
+        for number, name in enumerate(("a1", "a2"), 1):
+            ledger.record(*well(name))
+            assert (listed(name)[0]["outcome"], len(listed())) == ("answered", number)
+    finally:
+        asyncio.run(ledger.close())
+
+
 def test_failed_are_those_that_were_not_answered(write: Write) -> None:
     """A rescued request was answered; its first cause is in it all the same."""
     write(*well("a1"), *RESCUED, *FAILED)
