@@ -86,7 +86,7 @@ def log(
     except KeyboardInterrupt:
         raise typer.Exit from None
     except BrokenPipeError:
-        _nobody_reads()
+        render.discard_output()
 
 
 def _after(since: str) -> float:
@@ -222,13 +222,3 @@ def _left(seconds: float) -> bool:
     poll = select.poll()
     poll.register(sys.stdout, 0)  # a reader that is gone is told without being asked for
     return bool(poll.poll(seconds * 1000))
-
-
-def _nobody_reads() -> None:
-    """Let the interpreter end without a word about output that nobody takes."""
-    import os
-    import sys
-
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)

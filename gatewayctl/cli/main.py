@@ -67,8 +67,11 @@ def main() -> None:
         typer.echo(f"gatewayctl: {error}", err=True)
         sys.exit(1)
     except OSError as error:
+        from gatewayctl.cli import render
+
         # what is read is read with a message of its own: this is where the output goes
         typer.echo(f"gatewayctl: cannot go on: {error.strerror or error}", err=True)
+        render.discard_output()
         sys.exit(1)
 
 

@@ -1,5 +1,6 @@
 """What becomes of output and input that are closed, full, or of another encoding."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -7,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.recorded import whole
+
+from gatewayctl.storage.ledger import Ledger
 
 BROKEN = '[aliases]\n"日本" = "nosuch"\n'
 CLOSING = "import os, sys; os.close(int(sys.argv[1])); os.execv(sys.argv[2], sys.argv[2:])"
@@ -63,6 +67,22 @@ def test_a_full_disk_is_a_line_and_no_traceback(broken: Path, form: str) -> None
     """Output that cannot be written says why, and the exit status is an error's."""
     with Path("/dev/full").open("wb") as full:
         done = run("config", "validate", "--format", form, broken, stdout=full.fileno())
+    assert done.returncode == 1
+    assert done.stderr == b"gatewayctl: cannot go on: No space left on device\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("argv", [("log",), ("log", "--json"), ("log", "-f"), ("log", "a")])
+def test_the_ledger_on_a_full_disk_is_a_line_and_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...]
+) -> None:
+    """Also where lines are handed on one by one, and some are still to be when the first fails."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    ledger = Ledger.open(tmp_path / "gatewayctl", lambda: 1.0)
+    ledger.record(*whole("req_a"))
+    asyncio.run(ledger.close())
+    with Path("/dev/full").open("wb") as full:
+        done = run(*argv, stdout=full.fileno())
     assert done.returncode == 1
     assert done.stderr == b"gatewayctl: cannot go on: No space left on device\n"
 
