@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import TypeVar
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from gatewayctl.core.errors import CountUnavailable
 from gatewayctl.core.health import weathered
 from gatewayctl.core.routing.affinity import remembers
-from gatewayctl.core.routing.decision import Candidate, Decision
+from gatewayctl.core.routing.decision import Candidate, Decision, Node
 from gatewayctl.core.routing.estimates import Estimates, estimates
 from gatewayctl.core.routing.explained import explained
 from gatewayctl.core.routing.render import Json
@@ -159,17 +160,23 @@ class Planner:
     ) -> None:
         """Advance the counters whose head is not attempted because it cools.
 
-        The next request would begin with it once more, and all of its turns go to one model.
+        They go past whoever takes its turn, too: else that one would begin the next request as
+        well, and have two turns for each of the others' one.
         """
         for candidate in decision.attempts:
             if candidate.model in cooling and candidate is not decision.attempts[0]:
-                self._advance(candidate, moved)
+                for alloy in candidate.turns:
+                    cold = _leading(decision.tree, alloy, cooling)
+                    self._move(alloy, moved, cold + 1)
 
     def _advance(self, candidate: Candidate, moved: set[str]) -> None:
         for alloy in candidate.turns:
-            if alloy not in moved:
-                moved.add(alloy)
-                self._counters[alloy] = self._counters.get(alloy, 0) + 1
+            self._move(alloy, moved, 1)
+
+    def _move(self, alloy: str, moved: set[str], turns: int) -> None:
+        if alloy not in moved:
+            moved.add(alloy)
+            self._counters[alloy] = self._counters.get(alloy, 0) + turns
 
     def _request(self, question: Question) -> Request:
         return Request(
@@ -228,6 +235,16 @@ class Planner:
                 del self._remembers[next(iter(self._remembers))]
             self._remembers[name] = known = remembers(name, self._world)
         return known
+
+
+def _leading(node: Node | None, alloy: str, cooling: Mapping[str, float]) -> int:
+    """Return how many of an alloy's constituents cool ahead of the first that does not."""
+    if node is None:
+        return 0
+    if node.id == alloy:
+        cold = takewhile(lambda each: each.kind == "model" and each.id in cooling, node.children)
+        return len(list(cold))
+    return max((_leading(each, alloy, cooling) for each in node.children), default=0)
 
 
 def _takes_long(body: bytes) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
@@ -200,6 +201,21 @@ async def test_a_model_whose_streams_all_break_off_cools_too() -> None:
         assert [each.model for each in told] == ["up/small!cut=900"] * 3 + [WELL] * 7
         assert all(b"[DONE]" not in each.body for each in told[:3])
         assert all(each.body.endswith(b"data: [DONE]\n\n") for each in told[3:])
+
+
+async def test_the_turns_of_a_constituent_that_cools_go_to_the_others_in_equal_parts() -> None:
+    """Not all to the one that comes next in the round."""
+    names = ["small!503=100", "small!words=2", "large!words=2"]
+    alloy = '[[alloys]]\nid = "robin"\nname = "In turn"\nstrategy = "round_robin"\n'
+    for name in names:
+        alloy += f'[[alloys.constituents]]\nmodel = "up/{name}"\ncontext_window = 32768\n'
+    async with asking(lambda url: PROVIDERS.format(url=url) + alloy) as it:
+        assert (await it.ask("robin")).model == "up/small!words=2"
+        answers = [(await it.ask("robin")).model for _ in range(10)]
+        together = await asyncio.gather(*(it.ask("robin") for _ in range(10)))
+        assert it.calls(names[0]) == 1
+        for models in (answers, [each.model for each in together]):
+            assert Counter(models) == {f"up/{name}": 5 for name in names[1:]}
 
 
 async def test_the_time_that_a_client_takes_to_send_its_body_is_not_the_upstreams() -> None:
