@@ -102,10 +102,11 @@ def _overflow(failures: Sequence[Failed]) -> tuple[int, int]:
 
 def _message(first: Failed, failures: Sequence[Failed]) -> str:
     message = f"{first.candidate.model}: {first.failure.message}"
+    named = [it for it in failures if it is first or not it.failure.stale]
     others = [
         f"{it.candidate.model}{' again' if retry else ''} ({it.failure.kind})"
-        for it, retry in zip(failures, _retries(failures), strict=True)
-        if it is not first and not it.failure.stale
+        for it, retry in zip(named, _retries(named), strict=True)
+        if it is not first
     ]
     return f"{message}; then also failed: {', '.join(others)}" if others else message
 

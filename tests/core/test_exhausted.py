@@ -75,6 +75,9 @@ def test_a_dead_pooled_connection_is_not_the_cause() -> None:
     assert (error.kind, error.message) == (ErrorKind.UNAVAILABLE, "a/one: busy")
     assert [each["kind"] for each in attempts(error)] == ["network", "overloaded"]
     assert first_cause([stale]) is stale
+    lost = Failed(candidate=TWO, failure=failure(FailureKind.NETWORK, stale=True), elapsed=1)
+    late = Failed(candidate=TWO, failure=failure(FailureKind.NETWORK), elapsed=2)
+    assert told("c", [busy, lost, late]).message.endswith("also failed: b/two (network)")
 
 
 def test_an_overflow_everywhere_is_told_with_the_largest_candidates_limit() -> None:
