@@ -10,17 +10,21 @@ cool is ``core.health``'s business.
 - Where there is nobody to move on to, ``overloaded`` and a longer Retry-After are worth a retry.
 - Candidates that cool come last, the soonest first; the last one is tried even so.
 - Nothing is begun that would begin at the deadline or after it.
+- A route inside another has its own say: between two candidates the innermost route that holds both
+  decides whether one follows the other. One that does not go on, or whose time is up, has failed as
+  a whole, with its last failure, and the route around it decides what comes of that.
 """
 
 from collections.abc import Generator, Mapping, Sequence
 from typing import Final, assert_never
 
 import msgspec
+from msgspec.structs import replace
 
 from gatewayctl.core.chance import drawn
 from gatewayctl.core.errors import Failure, FailureKind
 from gatewayctl.core.routing.decision import Candidate
-from gatewayctl.core.routing.graph import Policy
+from gatewayctl.core.routing.graph import OnBreak, Policy
 
 BACKOFF: Final = 0.5
 """The longest backoff before a retry, in seconds; it is drawn between nothing and this."""
@@ -41,11 +45,15 @@ _APART: Final = 0x6A09E667F3BCC908
 class Try(msgspec.Struct, frozen=True, kw_only=True):
     """Attempt this candidate now; ``number`` counts from 1.
 
+    ``deadline`` is how many seconds after the request came in it must have committed, the tightest
+    of all routes that the candidate stands in, ``on_break`` that of the innermost of them.
     ``retry``: it is the candidate that was attempted just before.
     """
 
     candidate: Candidate
     number: int
+    deadline: float
+    on_break: OnBreak
     retry: bool = False
 
 
@@ -85,34 +93,89 @@ def attempt(
     *,
     cooling: Mapping[str, float] = {},
     seed: int = 0,
+    elapsed: float = 0.0,
 ) -> Generator[Step, Outcome, tuple[Failed, ...]]:
     """Yield what to do until the caller stops sending outcomes; return all failures, in order.
 
     A Try is answered with Failed, a Wait with Waited; a caller whose attempt has committed closes
-    the generator. ``candidates`` are in plan order, ``cooling`` is as in Failed, for the first
-    choice; ``seed`` is 64 bits of chance for the backoff.
+    the generator. ``candidates`` are in plan order, ``policy`` is that of what was asked for;
+    ``cooling`` and ``elapsed`` are as in Failed, for the first choice; ``seed`` is 64 bits of
+    chance for the backoff.
     """
-    left = list(candidates)
+    routes = _Routes(policy)
+    left = others = list(candidates)
     failures: list[Failed] = []
     state = seed ^ _APART
-    while left:
-        candidate = left.pop(_next(left, cooling))
-        failed = _failed((yield Try(candidate=candidate, number=len(failures) + 1)))
+    while others:
+        candidate = others[_next(others, cooling)]
+        left = [other for other in left if other is not candidate]
+        begun = routes.begun(candidate, len(failures) + 1, elapsed)
+        failed = _failed((yield begun))
+        newest: Outcome = failed
         failures.append(failed)
         state, chance = drawn(state)
-        others = _onward(left, failed, policy)
+        _, others = routes.onward(left, failed, failed.elapsed)
         wait = _before_retry(failed.failure, BACKOFF * chance / (1 << 64), others)
-        if wait is not None and failed.elapsed + wait < policy.deadline:
-            if wait and (yield Wait(seconds=wait, candidate=candidate)).elapsed >= policy.deadline:
-                break
-            again = Try(candidate=candidate, number=len(failures) + 1, retry=True)
-            failed = _failed((yield again))
-            failures.append(failed)
-            others = _onward(left, failed, policy)
-        if failed.elapsed >= policy.deadline:
-            break
-        left, cooling = others, failed.cooling
+        if wait is not None and failed.elapsed + wait < begun.deadline:
+            if wait:
+                newest = yield Wait(seconds=wait, candidate=candidate)
+            if newest.elapsed < begun.deadline:
+                again = replace(begun, number=len(failures) + 1, retry=True)
+                newest = failed = _failed((yield again))
+                failures.append(failed)
+        elapsed, cooling = newest.elapsed, newest.cooling
+        left, others = routes.onward(left, failed, elapsed)
     return tuple(failures)
+
+
+class _Routes:
+    """The routes that a request goes through: what they fall back on, and when their time is up."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._ends: dict[tuple[str, ...], float] = {}
+
+    def begun(self, candidate: Candidate, number: int, elapsed: float) -> Try:
+        """Return the attempt that begins now; so does the time of the routes it is the first of."""
+        for route in candidate.nested:
+            self._ends.setdefault(route.path, elapsed + route.policy.deadline)
+        nearest = candidate.nested[-1].policy if candidate.nested else self._policy
+        return Try(
+            candidate=candidate,
+            number=number,
+            deadline=self._deadline(candidate),
+            on_break=nearest.on_break,
+        )
+
+    def onward(
+        self, left: Sequence[Candidate], failed: Failed, elapsed: float
+    ) -> tuple[list[Candidate], list[Candidate]]:
+        """Return whom a failure leaves, and to which of them it may move on.
+
+        What it rules out stays ruled out. Whom it leaves but may not move on to waits for another
+        failure of the route that goes on without them: there is always one such route where
+        anybody is left.
+        """
+        kind, candidate = failed.failure.kind, failed.candidate
+        kept = [it for it in left if elapsed < self._deadline(it) and _can_hold(it, failed)]
+        for route in reversed(candidate.nested):
+            inside = [it for it in kept if route in it.nested]
+            if inside and kind in route.policy.fallback_on:
+                break
+            kept = [it for it in kept if route not in it.nested]
+        else:
+            return (kept, kept) if kind in self._policy.fallback_on else ([], [])
+        return kept, [it for it in kept if kind in self._between(candidate, it).fallback_on]
+
+    def _between(self, one: Candidate, other: Candidate) -> Policy:
+        """Return the policy of the innermost route that holds both."""
+        shared = [route.policy for route in one.nested if route in other.nested]
+        return shared[-1] if shared else self._policy
+
+    def _deadline(self, candidate: Candidate) -> float:
+        """Return when the time of the first of a candidate's routes is up, as known so far."""
+        ends = [self._ends[it.path] for it in candidate.nested if it.path in self._ends]
+        return min([self._policy.deadline, *ends])
 
 
 def _next(left: Sequence[Candidate], cooling: Mapping[str, float]) -> int:
@@ -127,18 +190,16 @@ def _next(left: Sequence[Candidate], cooling: Mapping[str, float]) -> int:
     return least
 
 
-def _onward(left: list[Candidate], failed: Failed, policy: Policy) -> list[Candidate]:
-    """Return those to whom this failure may move on; what it rules out stays ruled out.
+def _can_hold(other: Candidate, failed: Failed) -> bool:
+    """Tell whether a candidate may hold what another failed with: after an overflow, a larger one.
 
-    An overflow leaves those with a larger ceiling. An unknown ceiling counts as larger, and an
-    overflow of a candidate whose own is unknown tells nothing of the others.
+    An unknown ceiling counts as larger, and an overflow of a candidate whose own is unknown tells
+    nothing of the others.
     """
-    kind, ceiling = failed.failure.kind, failed.candidate.ceiling
-    if kind not in policy.fallback_on:
-        return []
-    if kind is not FailureKind.CONTEXT_OVERFLOW or ceiling is None:
-        return left
-    return [other for other in left if other.ceiling is None or other.ceiling > ceiling]
+    ceiling = failed.candidate.ceiling
+    if failed.failure.kind is not FailureKind.CONTEXT_OVERFLOW or ceiling is None:
+        return True
+    return other.ceiling is None or other.ceiling > ceiling
 
 
 def _before_retry(  # noqa: PLR0911 - one line a kind

@@ -13,7 +13,7 @@ import msgspec
 from gatewayctl.core.errors import ApiError
 from gatewayctl.core.model import EstimatorSettings, WireProtocol
 from gatewayctl.core.routing.graph import Policy
-from gatewayctl.core.routing.place import ModelPlace
+from gatewayctl.core.routing.place import ModelPlace, Nested
 from gatewayctl.core.routing.session import Pick
 from gatewayctl.core.shape import RequestShape
 
@@ -160,6 +160,11 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.place.timeout
 
     @property
+    def nested(self) -> tuple[Nested, ...]:
+        """The routes that it stands in, outermost first, without the one that was asked for."""
+        return self.place.nested
+
+    @property
     def reason(self) -> str:
         """Why it may be attempted, for a person."""
         return self.note or why_it_fits(self.place, self.estimate, self.output_budget)
@@ -232,6 +237,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     ``route_kind`` is alloy, cascade, dispatcher or model; ``error`` is set when ``attempts`` is
     empty. ``ceiling`` is what the name as a whole can hold, in tokens, None when unknown.
     ``notes`` are remarks a person should read (how a bare name was resolved, say).
+    ``policy`` is that of the route asked for; candidates in a nested route have that one's as well.
     ``needs_sizes``: a rule, an order by price or a place that does not show depended on the
     request's size, in a way that a finer estimate might change.
     """

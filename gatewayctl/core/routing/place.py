@@ -24,13 +24,24 @@ class Ceilings(msgspec.Struct, frozen=True, kw_only=True):
     input: int | None = None
 
 
+class Nested(msgspec.Struct, frozen=True, kw_only=True):
+    """A route inside the one that was asked for, at one place there.
+
+    ``path`` is its id after those of the nested routes around it, outermost first.
+    """
+
+    path: tuple[str, ...]
+    policy: Policy
+
+
 class ModelPlace(msgspec.Struct, frozen=True, kw_only=True):
     """One model at one place: whatever is known of it there before a request comes.
 
     ``model`` is the full id, ``upstream_model`` what the provider is sent. ``at`` is None for a
     name that was known when the config was loaded and no longer is. ``direct``: asked for by its
-    own name, not through a route. ``denied`` are the capabilities it is known to lack; ``timeout``
-    is in seconds to the commit.
+    own name, not through a route. ``policy`` is that of the innermost route around it; ``nested``
+    are the routes around it, outermost first, without the one that was asked for. ``denied`` are
+    the capabilities it is known to lack; ``timeout`` is in seconds to the commit.
     """
 
     model: str
@@ -48,6 +59,7 @@ class ModelPlace(msgspec.Struct, frozen=True, kw_only=True):
     denied: frozenset[Capability] = frozenset()
     retires_at: Sourced[str] | None = None
     timeout: float | None = None
+    nested: tuple[Nested, ...] = ()
     facts: ModelFacts | None = None
 
     @property

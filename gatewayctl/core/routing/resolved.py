@@ -21,6 +21,7 @@ from gatewayctl.core.routing.place import (
     AliasPlace,
     Ceilings,
     ModelPlace,
+    Nested,
     Resolved,
     Root,
     RoutePlace,
@@ -74,6 +75,7 @@ class _Around(msgspec.Struct, frozen=True, kw_only=True):
     most: int | None = None
     timeout: float | None = None
     estimator: EstimatorSettings | None = None
+    nested: tuple[Nested, ...] = ()
 
 
 class _Resolver:
@@ -137,6 +139,7 @@ class _Resolver:
             most=_least(place.context_window, around.most),
             timeout=_least(place.timeout, around.timeout),
             estimator=place.estimator or around.estimator,
+            nested=() if around.direct else _deeper(around.nested, route),
         )
 
         def under(each: Place) -> Resolved:
@@ -195,6 +198,7 @@ class _Resolver:
             denied=denied,
             retires_at=None if facts is None else facts.retires_at,
             timeout=_least(place.timeout, around.timeout),
+            nested=around.nested,
             facts=facts,
         )
 
@@ -213,6 +217,12 @@ class _Resolver:
             capacity_fraction=self._world.settings(place.model).capacity_fraction,
             limits=Ceilings(),
         )
+
+
+def _deeper(around: tuple[Nested, ...], route: Route) -> tuple[Nested, ...]:
+    """Return the nested routes around a place inside one more; its places share the tuple."""
+    above = around[-1].path if around else ()
+    return (*around, Nested(path=(*above, route.id), policy=route.policy))
 
 
 def _estimator(own: EstimatorSettings | None, of_model: EstimatorSettings) -> EstimatorSettings:
