@@ -64,6 +64,14 @@ class Intake:
         self.written = 0
         self.folded = 0
         """How many of the bytes written are folded or given up; the thread's to count."""
+        self.to_memory = 0
+        self.from_memory = 0
+        """How many records went to memory for want of a journal, and how many are out of it."""
+
+    @property
+    def in_memory(self) -> int:
+        """How many records wait in memory alone: gone with the process."""
+        return max(0, self.to_memory - self.from_memory)
 
     def add(self, frame: bytes, records: int) -> None:
         """Take one frame; what there is no room for is counted as lost. Never raises."""
@@ -84,6 +92,7 @@ class Intake:
                 return
         if tail.append(frame, records):
             self.written += len(frame)
+            self.to_memory += records
         else:
             self.lost += records
 

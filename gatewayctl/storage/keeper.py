@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from gatewayctl.core.errors import StorageFailed
-from gatewayctl.storage import journal, recovery, sqlite, tables
+from gatewayctl.storage import journal, losses, recovery, sqlite, tables
 from gatewayctl.storage.intake import Intake, Memory, Source, frames_of
 from gatewayctl.storage.journal import Chunk, Lock, Segment
 
@@ -81,7 +81,18 @@ class Keeper:
 
     @property
     def degraded(self) -> str | None:
-        """What is wrong, in one sentence; None while all is well."""
+        """What is wrong, and about how many records it may cost; None while all is well."""
+        trouble = self._trouble
+        return trouble and losses.shown(trouble, self._intake.in_memory, self.all_lost)
+
+    @property
+    def all_lost(self) -> int:
+        """How many records will never be in the database, since the daemon started."""
+        return self.lost + self._intake.lost
+
+    @property
+    def _trouble(self) -> str | None:
+        """What is wrong, in words that stay the same while it is."""
         return self._database_trouble or self._journal_trouble or self._lasting_trouble
 
     def start(self) -> None:
@@ -102,7 +113,12 @@ class Keeper:
             return
         self._thread.join(patience)
         if self._thread.is_alive():
-            log.warning("the ledger did not end within %g s: its journal is kept", patience)
+            log.error(
+                "the ledger did not end within %g s: its journal is kept,"
+                " and up to %d record(s) in memory are lost",
+                patience,
+                self._intake.in_memory,
+            )
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -129,15 +145,15 @@ class Keeper:
         self._report()
 
     def _report(self) -> None:
-        degraded = self.degraded
-        if degraded == self._logged:
+        trouble = self._trouble
+        if trouble == self._logged:
             return
-        if degraded:
-            log.error("ledger degraded: %s", degraded)
+        if trouble:
+            log.error("ledger degraded: %s", trouble)
         else:
-            lost = self.lost + self._intake.lost
+            lost = self.all_lost
             log.info("ledger works again in %s; %d record(s) lost so far", self._folder, lost)
-        self._logged = degraded
+        self._logged = trouble
 
     def _keep_journal(self) -> None:
         """Have a segment ready where the loop needs a new one."""
@@ -259,6 +275,7 @@ class Keeper:
         self.settled += count
         self.lost += lost
         if isinstance(source, Memory):
+            self._intake.from_memory += count
             self._intake.folded += source.drop()
         elif chunk is not None:
             self._intake.folded += chunk.end - source.position
@@ -282,8 +299,7 @@ class Keeper:
         unread = source.records - source.folded
         if unread:
             log.warning("%s is damaged: %d record(s) lost", source.path, unread)
-            self.lost += unread
-            self.settled += unread
+            self._give_up(unread)
         self._intake.folded += source.written - source.position
         with contextlib.suppress(OSError):  # the tables know that it is folded
             source.close(remove=True)
@@ -319,30 +335,47 @@ class Keeper:
             if done and self._connection is not None:
                 for source in sources:
                     self._retire(source)
+                sources = []
                 with sqlite.transaction(self._connection):
                     tables.interrupt(self._connection, self._instance)
                     tables.forget_folded(self._connection, self._instance)
         except sqlite3.Error as error:
+            self._database_trouble = f"cannot write {self.path}: {_reason(error)}"
             log.warning("the ledger's end is left to its next start: %s", error)
             done = False
+        before, kept = self.all_lost, 0
         for source in sources:
-            self._leave(source, closed=done)
+            kept += self._leave(source)
         if self._lock is not None:
             self._lock.let_go(remove=done)
         self._disconnect()
+        self._report_end(before, kept)
 
-    def _leave(self, source: Source, *, closed: bool) -> None:
+    def _leave(self, source: Source) -> int:
+        """Let go of a source; return how many records of it the next start will find."""
         if isinstance(source, Memory):
-            frames = source.read()
-            while frames:
-                count = sum(records for _, records in frames)
-                self.lost += count
-                self.settled += count
+            while frames := source.read():
+                self._give_up(sum(records for _, records in frames))
                 source.drop()
-                frames = source.read()
-        elif not closed:
-            with contextlib.suppress(OSError):
-                source.close(remove=False)
+            return 0
+        left = source.records - source.folded
+        there = source.is_there()
+        with contextlib.suppress(OSError):
+            source.close(remove=False)
+        if not there:
+            self._give_up(left)
+        return left if there else 0
+
+    def _give_up(self, records: int) -> None:
+        self.lost += records
+        self.settled += records
+
+    def _report_end(self, before: int, kept: int) -> None:
+        """Log what is lost, of which so much was ``before`` the end, and what is ``kept``."""
+        if self.all_lost or kept:
+            level = logging.ERROR if self.all_lost else logging.WARNING
+            now, trouble = self.all_lost - before, self._trouble
+            log.log(level, "%s", losses.at_the_end(self._folder, trouble, now, before, kept))
 
 
 def _is_used_up(source: Source) -> bool:

@@ -30,7 +30,7 @@ class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
 
     ``bytes``: of its files, as of its last round. ``pending``: records not in the database yet.
     ``lost``: records that will never be, since the daemon started. ``last_written``: seconds since
-    1970. ``degraded``: what is wrong, in one sentence.
+    1970. ``degraded``: what is wrong, and what that costs.
     """
 
     path: str
@@ -119,13 +119,16 @@ class Ledger:
 
     @property
     def degraded(self) -> str | None:
-        """What is wrong, in one sentence that names the file; None while all is well."""
+        """What is wrong, in one line that names the file and says what that costs so far.
+
+        None while all is well. Counts in it are rounded; exact ones are in ``state()``.
+        """
         return self._keeper.degraded
 
     @property
     def lost(self) -> int:
         """How many records will never be in the database, since the daemon started."""
-        return self._intake.lost + self._keeper.lost
+        return self._keeper.all_lost
 
     def state(self) -> LedgerState:
         """Return how it fares, without looking at the disk."""

@@ -110,7 +110,9 @@ async def test_a_file_in_place_of_the_state_folder_costs_the_ledger_alone(
             ledger = await client.ledger()
             assert ledger["degraded"]
             assert ledger["pending"] + ledger["lost"] >= 5 * 4, "what a request writes, five times"
+            assert "records or more in memory only" in ledger["degraded"]
         await stopped(running)
+    assert " records lost; " in running.log[-1], "the last word is what it cost"
     assert state(tmp_path).read_text(encoding="utf-8") == "not a folder"
 
 

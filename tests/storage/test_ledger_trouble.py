@@ -19,6 +19,7 @@ from support.waiting import until
 from gatewayctl.storage import history, intake, journal, tables
 from gatewayctl.storage.history import LoggedRequest
 from gatewayctl.storage.records import Outcome
+from gatewayctl.storage.recovery import recover
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,6 +49,7 @@ async def test_a_folder_that_cannot_be_made_is_tried_again(
         ledger.record(*whole(f"r{n}"))
     assert ledger.degraded is not None
     assert str(folder) in ledger.degraded
+    assert "; 200 records or more in memory only, lost if the daemon ends" in ledger.degraded
     assert (ledger.state().pending, ledger.lost) == (200, 0)
     folder.unlink()
     await until(lambda: ledger.degraded is None)
@@ -58,8 +60,10 @@ async def test_a_folder_that_cannot_be_made_is_tried_again(
     assert len(_said(caplog)) == 2
 
 
-async def test_a_folder_that_never_comes_costs_exactly_what_was_recorded(tmp_path: Path) -> None:
-    """Memory is bounded, and what is in it is lost at the end."""
+async def test_a_folder_that_never_comes_costs_exactly_what_was_recorded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Memory is bounded, and what is in it is lost at the end, which the log's last line says."""
     folder = tmp_path / "state"
     folder.write_bytes(b"")
     ledger = opened(folder)
@@ -69,8 +73,55 @@ async def test_a_folder_that_never_comes_costs_exactly_what_was_recorded(tmp_pat
     state = ledger.state()
     assert state.lost + state.pending == 2 * intake.MOST_IN_MEMORY // 1000
     assert 0 < state.pending < state.lost
+    assert state.degraded is not None
+    assert " records or more lost already" in state.degraded
     await ledger.close()
     assert ledger.lost == 2 * intake.MOST_IN_MEMORY // 1000
+    begun, end = _said(caplog)
+    assert "record" not in begun.rpartition(";")[0]
+    assert end.startswith(f"the ledger in {folder} ends with {ledger.lost:,} records lost; ")
+    assert f"{state.lost:,} of them while the daemon ran; cannot " in end
+    assert caplog.records[-1].levelno == logging.ERROR
+
+
+async def test_an_end_without_a_loss_says_where_the_journal_stays(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The database takes nothing, the journal everything: nothing is lost, but not all is done."""
+    (tmp_path / tables.DATABASE).mkdir()
+    ledger = opened(tmp_path)
+    ledger.record(*whole("a"))
+    assert ledger.degraded is not None
+    assert "memory" not in ledger.degraded
+    await ledger.close()
+    said = _said(caplog)[-1]
+    assert said.startswith(f"the ledger in {tmp_path} ends with no record lost; ")
+    assert said.endswith("; 4 records stay in the journal there, for the next start to bring in")
+    assert caplog.records[-1].levelno == logging.WARNING
+
+
+async def test_a_journal_that_was_deleted_is_not_said_to_stay(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Records in a file without a name are lost at the end, and the count says so."""
+    (tmp_path / tables.DATABASE).mkdir()
+    ledger = opened(tmp_path)
+    ledger.record(*whole("a"))
+    for _, path in journal.segments(tmp_path, *journal.instances(tmp_path)):
+        path.unlink()
+    await ledger.close()
+    assert (ledger.lost, ledger.state().pending) == (4, 0)
+    assert "ends with 4 records lost; " in _said(caplog)[-1]
+
+
+async def test_an_end_with_everything_in_the_database_says_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log is for what a person has to know."""
+    ledger = opened(tmp_path)
+    ledger.record(*whole("a"))
+    await ledger.close()
+    assert _said(caplog) == []
 
 
 @pytest.mark.parametrize("name", [tables.DATABASE, "ledger.lock"])
@@ -203,12 +254,33 @@ async def main():
 asyncio.run(main())
 """
 
+ENDS_FULL = """
+import asyncio, logging, resource, sys
+from pathlib import Path
+from support.recorded import opened, whole
+from support.waiting import until
 
-@pytest.mark.skipif(sys.platform == "win32", reason="RLIMIT_FSIZE is POSIX's")
-def test_a_full_disk_costs_nothing_once_there_is_room_again(tmp_path: Path) -> None:
-    """No file may grow for a while: neither the journal nor the database takes anything."""
+async def main():
+    logging.basicConfig(format="%(levelname)s %(name)s %(message)s")
+    ledger = opened(Path(sys.argv[1]))
+    ledger.record(*whole("before"))
+    await until(lambda: ledger.state().pending == 0)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY))
+    for n in range(300):
+        ledger.record(*whole(f"r{n}"))
+    await until(lambda: ledger.degraded is not None)
+    print(ledger.degraded)
+    await ledger.close()
+    print(ledger.lost)
+
+asyncio.run(main())
+"""
+
+
+def _ran(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a script of ours in a process of its own, which has to end well."""
     run = subprocess.run(
-        [sys.executable, "-c", FULL, str(tmp_path)],
+        [sys.executable, "-c", script, str(folder)],
         cwd=ROOT,
         env={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
         capture_output=True,
@@ -217,6 +289,31 @@ def test_a_full_disk_costs_nothing_once_there_is_room_again(tmp_path: Path) -> N
         check=False,
     )
     assert run.returncode == 0, run.stderr
+    return run
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="RLIMIT_FSIZE is POSIX's")
+def test_a_daemon_that_ends_while_its_disk_is_full_says_what_is_lost(tmp_path: Path) -> None:
+    """The count is exact: all that is neither in the database then nor brought in by the next."""
+    run = _ran(ENDS_FULL, tmp_path)
+    degraded, lost = run.stdout.splitlines()
+    assert " records or more in memory only, lost if the daemon ends now" in degraded
+    assert len(_ids(tmp_path)) == 1
+    last = run.stderr.splitlines()[-1]
+    assert last.startswith(
+        f"ERROR gatewayctl.ledger the ledger in {tmp_path} ends with {int(lost):,} records lost; "
+    )
+    kept = int(last.rpartition(" records stay in the journal there")[0].rpartition(" ")[2])
+    assert kept > 0
+    assert int(lost) + kept == 4 * 300
+    assert recover(tmp_path) == 1
+    assert len(_ids(tmp_path)) == 1 + -(-kept // 4)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="RLIMIT_FSIZE is POSIX's")
+def test_a_full_disk_costs_nothing_once_there_is_room_again(tmp_path: Path) -> None:
+    """No file may grow for a while: neither the journal nor the database takes anything."""
+    run = _ran(FULL, tmp_path)
     lost, _, degraded = run.stdout.partition(" ")
     assert (int(lost), str(tmp_path) in degraded) == (0, True)
     assert _ids(tmp_path) == {"before", "after", *(f"r{n}" for n in range(300))}
