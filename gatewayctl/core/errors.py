@@ -85,6 +85,9 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     came about, so that whatever else is at that origin fails as well. ``stale``: a pooled
     connection was dead before a byte of the reply, which says nothing of the upstream.
     ``should_retry`` is what the upstream's own ``x-should-retry`` says, None where it says nothing.
+    ``quotes``: the message holds the upstream's words, of which ``code`` is the machine-readable
+    part. ``window`` is the limit in tokens that a refusal by size names. ``cut_short``: the time
+    that ran out was what the deadline left, not what the upstream may take.
     """
 
     kind: FailureKind
@@ -94,22 +97,21 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     connecting: bool = False
     stale: bool = False
     should_retry: bool | None = None
+    quotes: bool = False
+    code: str | None = None
+    window: int | None = None
+    cut_short: bool = False
     body: bytes = b""
     content_type: str = ""
     headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def said(self) -> str:
-        """What happened, in words that can be kept: none that may repeat what the request says."""
-        if self.kind not in _ABOUT_THE_REQUEST:
+        """What happened, in words that can be kept: our own, since others' may repeat a prompt."""
+        if not self.quotes:
             return self.message
-        return str(self.kind) if self.status is None else f"HTTP {self.status}: {self.kind}"
-
-
-_ABOUT_THE_REQUEST = frozenset(
-    {FailureKind.BAD_REQUEST, FailureKind.CONTENT_FILTER, FailureKind.CONTEXT_OVERFLOW}
-)
-"""Failures whose words providers make of the request's own."""
+        told = str(self.kind) if self.status is None else f"HTTP {self.status}: {self.kind}"
+        return told if self.code in {None, self.kind} else f"{told} ({self.code})"
 
 
 class GatewayctlError(Exception):

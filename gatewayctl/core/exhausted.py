@@ -8,6 +8,7 @@ from typing import assert_never
 
 from gatewayctl.core.attempts import Failed
 from gatewayctl.core.errors import ApiError, ErrorKind, Failure, FailureKind
+from gatewayctl.core.routing.decision import Candidate
 
 
 def told(requested: str, failures: Sequence[Failed]) -> ApiError:
@@ -27,18 +28,39 @@ def told(requested: str, failures: Sequence[Failed]) -> ApiError:
         should_retry=any(worth_repeating(it.failure) for it in last),
         details={
             "requested": requested,
-            "attempts": [
-                {
-                    "model": failed.candidate.model,
-                    "kind": failed.failure.kind.value,
-                    "status": failed.failure.status,
-                    "retry": retry,
-                    "message": failed.failure.message,
-                }
-                for failed, retry in zip(failures, _retries(failures), strict=True)
-            ],
+            **(_sizes(failures, tokens, limit) if tokens and limit else {}),
+            "attempts": in_order(failures),
         },
     )
+
+
+def broke_off(requested: str, failures: Sequence[Failed]) -> ApiError:
+    """Return the error that ends a stream which broke after its commit: by the last failure."""
+    last = failures[-1].failure
+    kind = told_kind(last.kind)
+    return ApiError(
+        kind=ErrorKind.UPSTREAM_FAILED if kind is ErrorKind.MALFORMED else kind,
+        message=f"{failures[-1].candidate.model}: the reply broke off: {last.message}",
+        details={
+            "requested": requested,
+            "failure": last.kind.value,
+            "attempts": in_order(failures),
+        },
+    )
+
+
+def in_order(failures: Sequence[Failed]) -> list[dict[str, object]]:
+    """Return all attempts in order, as a client is told of them."""
+    return [
+        {
+            "model": failed.candidate.model,
+            "kind": failed.failure.kind.value,
+            "status": failed.failure.status,
+            "retry": retry,
+            "message": failed.failure.message,
+        }
+        for failed, retry in zip(failures, _retries(failures), strict=True)
+    ]
 
 
 def first_cause(failures: Sequence[Failed]) -> Failed:
@@ -92,11 +114,55 @@ def told_kind(kind: FailureKind) -> ErrorKind:  # noqa: PLR0911 - one line a kin
             assert_never(kind)
 
 
+def _largest(failures: Sequence[Failed]) -> tuple[Candidate, int | None]:
+    """Return the largest candidate that said it was too small, and its limit where known.
+
+    A window that the upstream itself names is nearer the truth than ours.
+    """
+    overflown = [it for it in failures if it.failure.kind is FailureKind.CONTEXT_OVERFLOW]
+
+    def limit(failed: Failed) -> int | None:
+        known = (failed.candidate.ceiling, failed.failure.window)
+        return min((each for each in known if each is not None), default=None)
+
+    largest = max(overflown, key=lambda it: limit(it) or 0)
+    return largest.candidate, limit(largest)
+
+
+def _sizes(failures: Sequence[Failed], tokens: int, limit: int) -> dict[str, object]:
+    """Return what a refusal by size says besides: figures of the largest, and each one's own."""
+    largest, _ = _largest(failures)
+    tried = {failed.candidate.model: failed for failed in failures}
+    return {
+        "context_window": largest.context_window,
+        "ceiling": limit,
+        "estimated_input_tokens": tokens - largest.least_budget,
+        "output_budget": largest.output_budget,
+        "safety_margin": float(largest.estimator.safety_margin),
+        "candidates": [_sized(failed) for failed in tried.values()],
+        "would_fit": [],
+    }
+
+
+def _sized(failed: Failed) -> dict[str, object]:
+    it = failed.candidate
+    told: dict[str, object] = {
+        "model": it.model,
+        "reason": failed.failure.kind.value,
+        "detail": failed.failure.message,
+        "estimate": it.estimate.likely,
+        "output_budget": it.output_budget,
+    }
+    if it.ceiling is not None:
+        told["ceiling"] = it.ceiling
+        told["shortfall"] = max(1, it.estimate.likely + it.least_budget - it.ceiling)
+    return told
+
+
 def _overflow(failures: Sequence[Failed]) -> tuple[int, int]:
     """Return N and M of the largest candidate that said it was too small."""
-    overflown = [it for it in failures if it.failure.kind is FailureKind.CONTEXT_OVERFLOW]
-    largest = max((it.candidate for it in overflown), key=lambda it: it.ceiling or 0)
-    limit = largest.ceiling or largest.estimate.likely
+    largest, known = _largest(failures)
+    limit = known or largest.estimate.likely
     return max(largest.estimate.likely + largest.least_budget, limit + 1), limit
 
 

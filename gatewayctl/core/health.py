@@ -254,7 +254,7 @@ def _key(cause: Cause, parties: Parties) -> Key:
 
 def _cause(failure: Failure) -> Cause | None:
     """Return what a failure counts as; None for one that says nothing of how things fare."""
-    if failure.stale:
+    if failure.stale or failure.cut_short:
         return None
     if failure.connecting:
         return Cause.CONNECT

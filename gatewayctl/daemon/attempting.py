@@ -7,27 +7,34 @@ the client ``relay``'s and ``outlet``'s. Here they meet, with the breakers and t
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import msgspec
 from aiohttp import web
 
 from gatewayctl.config.settings import Settings
 from gatewayctl.core.attempts import Failed, Outcome, Step, Try, Wait, Waited, attempt
-from gatewayctl.core.errors import ErrorKind, Failure, FailureKind, UpstreamFailed
-from gatewayctl.core.exhausted import told, told_kind, worth_repeating
+from gatewayctl.core.errors import ApiError, ErrorKind, Failure, FailureKind, UpstreamFailed
+from gatewayctl.core.exhausted import broke_off, first_cause, told, told_kind, worth_repeating
 from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.core.routing.graph import OnBreak
 from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.books import Book, Ledger
 from gatewayctl.daemon.health import Board
-from gatewayctl.daemon.outlet import SILENCE, Outlet
+from gatewayctl.daemon.outlet import SILENCE, Outlet, sent
 from gatewayctl.daemon.planning import Planned, Planner
-from gatewayctl.daemon.replies import error_reply, own_headers
+from gatewayctl.daemon.replies import error_reply, identified, own_headers
 from gatewayctl.daemon.trying import Got, Streamed, Tries, Whole
 from gatewayctl.storage import records
 from gatewayctl.upstream.headers import about_limits, reply_headers
 
 log = logging.getLogger("gatewayctl.requests")
+
+LARGE = 64 * 1024
+"""Bytes of a whole reply from which its client may be too slow to take it at once."""
+
+UNASKED = 5.0
+"""Seconds after which a client may try again where no upstream has said when."""
 
 _RETRY = "x-should-retry"
 
@@ -60,6 +67,7 @@ class Run:
         self._book = book
         self._clock = asyncio.get_running_loop().time
         self._moved: set[str] = set()
+        self._failures: list[Failed] = []
         self._tried = 0
         self._outlet: Outlet | None = None
 
@@ -95,16 +103,20 @@ class Run:
                     if isinstance(came, web.StreamResponse):
                         steps.close()
                         return came
-                    outcome = Failed(
-                        candidate=step.candidate,
-                        failure=came,
-                        elapsed=self._elapsed(),
-                        cooling=self._cooling(),
-                    )
+                    outcome = self._failed(step.candidate, came)
+                    self._failures.append(outcome)
             try:
                 step = steps.send(outcome)
             except StopIteration as stop:
                 return await self._gave_up(stop.value)
+
+    def _failed(self, candidate: Candidate, failure: Failure) -> Failed:
+        return Failed(
+            candidate=candidate,
+            failure=failure,
+            elapsed=self._elapsed(),
+            cooling=self._cooling(),
+        )
 
     async def _try(self, step: Try) -> web.StreamResponse | Failure:
         """Make one attempt; return the delivered reply, or how it failed before its commit."""
@@ -146,6 +158,8 @@ class Run:
                 self._book.outcome = records.Outcome.ANSWERED
                 self._book.ended(records.Outcome.ANSWERED, status=got.reply.status)
                 log.info("%s answered by %s", self._asked.request_id, step.candidate.model)
+                if len(got.body) > LARGE:
+                    await sent(response, self._asked.request)
                 return None, response
             case Streamed():
                 return await self._stream(step.candidate, got, headers)
@@ -160,7 +174,7 @@ class Run:
         outcome = "was left by the client while answered"
         try:
             await outlet.open(got.reply.status, reply_headers(got.reply.headers), headers)
-            failure = await got.stream.forward(outlet, self._asked.request_id)
+            failure = await got.stream.forward(outlet, partial(self._broke_off, candidate))
             await outlet.end()
             await got.stream.drain()
             if failure is None:
@@ -185,11 +199,32 @@ class Run:
             log.info("%s %s by %s", self._asked.request_id, outcome, candidate.model)
         return failure, outlet.response or web.StreamResponse()
 
+    def _broke_off(self, candidate: Candidate, failure: Failure) -> ApiError:
+        """Return what a client is told whose stream breaks now."""
+        failures = (*self._failures, self._failed(candidate, failure))
+        return identified(broke_off(self._asked.name, failures), self._asked.request_id)
+
+    def _told(self, failures: tuple[Failed, ...]) -> ApiError:
+        """Return what a client is told when nothing more is tried."""
+        error = told(self._asked.name, failures)
+        provider = first_cause(failures).candidate.provider
+        if error.kind is ErrorKind.UPSTREAM_AUTH:
+            hint = self._parts.settings.providers[provider].provider.key_hint
+            advice = f"; it is the gateway's own credential for {provider} that was refused"
+            message = error.message + advice + (f": {hint}" if hint else "")
+            return msgspec.structs.replace(error, message=message)
+        if error.kind is ErrorKind.UNAVAILABLE and error.retry_after is None:
+            soonest = min(self._cooling().values(), default=UNASKED)
+            return msgspec.structs.replace(error, retry_after=soonest)
+        return error
+
     async def _gave_up(self, failures: tuple[Failed, ...]) -> web.StreamResponse:
         """Answer with the first cause; what one upstream alone refused is passed on as it came."""
-        error = told(self._asked.name, failures)
+        error = self._told(failures)
         self._book.outcome, self._book.error = records.Outcome.FAILED, error.kind
-        if self._outlet is not None and await self._outlet.told(error):
+        log.info("%s failed: %s", self._asked.request_id, error.kind)
+        told_in_stream = identified(error, self._asked.request_id)
+        if self._outlet is not None and await self._outlet.told(told_in_stream):
             self._book.status = 200
             return self._outlet.response or web.StreamResponse()
         passed = self._own_refusal(failures)
@@ -197,8 +232,7 @@ class Run:
             headers = self._headers(failures[0].candidate)
             overflow = self._parts.settings.server.overflow_status
             passed = error_reply(self._asked.codec, error, headers, overflow)
-            if len({failed.candidate.provider for failed in failures}) == 1:
-                passed.headers.extend(about_limits(failures[-1].failure.headers))
+            passed.headers.extend(about_limits(first_cause(failures).failure.headers))
         self._book.status = passed.status
         return passed
 

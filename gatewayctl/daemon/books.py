@@ -15,9 +15,11 @@ from gatewayctl.core.errors import ErrorKind, Failure
 from gatewayctl.core.events import Usage
 from gatewayctl.core.routing.decision import Candidate, Method
 from gatewayctl.core.routing.explained import explained
+from gatewayctl.core.routing.session import Session
 from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.planning import Planned
 from gatewayctl.daemon.replies import as_json
+from gatewayctl.daemon.sessions import named_in
 from gatewayctl.protocols.codec import ReplyFacts, StreamWatcher
 from gatewayctl.storage.records import Came, Ended, Left, Metered, Outcome, Record, Seen, Started
 
@@ -25,6 +27,7 @@ CHECKPOINT = 1.0
 """Seconds between two checkpoints of a stream under way."""
 
 _OUTPUT_CHARS = 3.5  # characters a token, where an upstream does not meter what it wrote
+_LONGEST_SESSION = 200
 _INPUT_BYTES = 4.0  # bytes of a body a token, where it does not meter what it read
 
 
@@ -104,18 +107,20 @@ class Entry:
             status=status if failure is None or failure.status is None else failure.status,
             said=None if failure is None else failure.said,
             retry_after=None if failure is None else failure.retry_after,
-            metered=self._metered(whole=outcome is Outcome.ANSWERED),
+            metered=self._metered(outcome),
             first_token=self._first,
         )
 
-    def _metered(self, *, whole: bool = False) -> Metered:
+    def _metered(self, outcome: Outcome | None = None) -> Metered:
         """Return what was metered, and in the place of what was not (yet) an estimate."""
         source = self.watcher or self.facts
         if source is None:
             return Metered()
         usage, written = source.usage, source.written
-        if not written and usage == Usage():
+        # Whoever leaves a stream that has begun may be billed for it; one that failed is not.
+        if not written and usage == Usage() and outcome is not Outcome.ABANDONED:
             return Metered(tier=source.tier)
+        whole = outcome is Outcome.ANSWERED
         guessed: dict[str, int] = {}
         if usage.input is None and usage.input_cache_read is None:
             guessed["input"] = self._input
@@ -150,7 +155,7 @@ class Book:
             route=decision.route,
             route_kind=decision.route_kind,
             stream=asked.shape.stream,
-            session=None if session is None else session.key,
+            session=_session(asked, session),
         )
         self._render = lambda: as_json(explained(decision, session))
 
@@ -212,6 +217,14 @@ class Book:
 
     def _elapsed(self) -> float:
         return asyncio.get_running_loop().time() - self._asked.started
+
+
+def _session(asked: Asked, session: Session | None) -> str | None:
+    """Return what tells a session from others: as its client names it, else as it was inferred."""
+    named = named_in(asked.request.headers)
+    if named is not None:
+        return named[:_LONGEST_SESSION]
+    return None if session is None else session.key
 
 
 def _likely_input(asked: Asked, candidate: Candidate) -> int:

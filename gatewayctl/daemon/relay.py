@@ -8,9 +8,8 @@ protocol's terminal frame or with its typed error event. Only whole events are r
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
-from gatewayctl.core.errors import ApiError, ErrorKind, Failure, FailureKind, UpstreamFailed
+from gatewayctl.core.errors import ApiError, Failure, FailureKind, UpstreamFailed
 from gatewayctl.core.events import Phase
-from gatewayctl.core.exhausted import told_kind
 from gatewayctl.daemon.outlet import Outlet
 from gatewayctl.protocols.codec import BadFrame, Codec, StreamWatcher
 from gatewayctl.protocols.sse import SseEvent, SseParser
@@ -91,8 +90,11 @@ class Stream:
         if size > MAX_BUFFERED:
             raise _bad(f'with on_break = "buffer" an answer has at most {MAX_BUFFERED} bytes')
 
-    async def forward(self, outlet: Outlet, request_id: str) -> Failure | None:
-        """Send what was held and all that follows; return how the upstream broke, if it did."""
+    async def forward(self, outlet: Outlet, tell: Callable[[Failure], ApiError]) -> Failure | None:
+        """Send what was held and all that follows; return how the upstream broke, if it did.
+
+        ``tell`` makes of a failure the error that ends the stream.
+        """
         failure = None
         outlet.watcher = self.watcher
         try:
@@ -105,8 +107,7 @@ class Stream:
         if failure is None and self.ended is None:
             failure = _bad("the stream ended without its terminal frame").failure
         if failure is not None:
-            broken = broken_off(failure, request_id)
-            await outlet.write(self._codec.stream_error(broken, seen=self.watcher))
+            await outlet.write(self._codec.stream_error(tell(failure), seen=self.watcher))
         elif self.ended is Phase.ERROR:
             failure = self._told()
         return failure
@@ -171,13 +172,3 @@ class Stream:
 
 def _bad(message: str) -> UpstreamFailed:
     return UpstreamFailed(Failure(kind=FailureKind.BAD_RESPONSE, message=message))
-
-
-def broken_off(failure: Failure, request_id: str) -> ApiError:
-    """Return the error that ends a stream which broke after its commit."""
-    kind = told_kind(failure.kind)
-    return ApiError(
-        kind=ErrorKind.UPSTREAM_FAILED if kind is ErrorKind.MALFORMED else kind,
-        message=f"the reply broke off: {failure.message}",
-        details={"request_id": request_id, "failure": failure.kind.value},
-    )

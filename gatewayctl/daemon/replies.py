@@ -43,11 +43,16 @@ def json_reply(
     )
 
 
+def identified(error: ApiError, request_id: str) -> ApiError:
+    """Return an error with the request id among its details."""
+    return msgspec.structs.replace(error, details={"request_id": request_id, **error.details})
+
+
 def wire_error(
     codec: Codec, error: ApiError, request_id: str, overflow: OverflowStatus
 ) -> WireError:
     """Return an error in the codec's dialect, the request id among its details."""
-    told = msgspec.structs.replace(error, details={"request_id": request_id, **error.details})
+    told = identified(error, request_id)
     forced = None
     if error.kind is ErrorKind.TOO_LARGE and overflow is not OverflowStatus.AUTO:
         forced = int(overflow.value)

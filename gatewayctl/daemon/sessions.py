@@ -107,3 +107,9 @@ def _told(headers: Mapping[str, str], conversation: Conversation) -> str | None:
     if conversation.session:
         return conversation.session
     return next((value for name in _CODEX_HEADERS if (value := headers.get(name))), None)
+
+
+def named_in(headers: Mapping[str, str]) -> str | None:
+    """Return the session that headers alone name, without a look at the body."""
+    names = (OWN_HEADER, _CLAUDE_HEADER, *_CODEX_HEADERS)
+    return next((value for name in names if (value := headers.get(name))), None)

@@ -85,8 +85,12 @@ class Tries:
                 held = _Held(entry=entry, secrets=secrets, timer=timer, buffer=buffer)
                 return await self._committed(asked, candidate, reply, held)
         except TimeoutError as error:
-            message = f"no content from {candidate.model} within {limit:g} s"
-            raise UpstreamFailed(Failure(kind=FailureKind.TIMEOUT, message=message)) from error
+            failure = Failure(
+                kind=FailureKind.TIMEOUT,
+                message=f"no content from {candidate.model} within {limit or 0:.4g} s",
+                cut_short=asked.shape.stream and limit == max(left, 0.0),
+            )
+            raise UpstreamFailed(failure) from error
         except UpstreamFailed as error:
             raise UpstreamFailed(secrets().failure(error.failure)) from error
 
@@ -140,7 +144,9 @@ class Tries:
         if wrong is not None:
             # Only what is no answer is read a second time, for the kind of its error.
             failure = in_reply(candidate.protocol, reply.headers, body)
-            bad = Failure(kind=FailureKind.BAD_RESPONSE, message=wrong)
+            bad = Failure(
+                kind=FailureKind.BAD_RESPONSE, message=wrong, quotes=entry.facts is not None
+            )
             raise UpstreamFailed(failure or bad)
         return body
 

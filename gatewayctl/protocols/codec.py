@@ -181,6 +181,16 @@ class Codec(Reader, Protocol):
         """Render an error after the headers: the dialect's typed error frame, whole."""
         ...
 
-    def keepalive(self, *, seen: StreamWatcher | None) -> bytes:
-        """Return a whole frame that says "still here" and that no client takes for content."""
+    def opening(self, unsent: str | None) -> bytes:
+        """Return what a stream begins with whose headers go out before its upstream's.
+
+        ``unsent`` is the request id, None for a client that checks that a response keeps its id.
+        """
+        ...
+
+    def keepalive(self, *, seen: StreamWatcher | None, unsent: str | None) -> bytes:
+        """Return a whole frame that says "still here" and that no client takes for content.
+
+        ``unsent`` as in ``opening``, for as long as nothing of an upstream's was seen.
+        """
         ...

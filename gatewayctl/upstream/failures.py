@@ -49,6 +49,17 @@ _SECRETS = re.compile(
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _OPAQUE = re.compile(r"[\w-]{20,}")
 _DIGIT = re.compile(r"\d")
+_LIMITS = (
+    re.compile(r"[0-9](?: tokens)? ?> ?([0-9][0-9,]{2,10})"),
+    re.compile(r"n_ctx[^0-9]{1,4}([0-9]{3,10})"),
+    re.compile(r"with ([0-9]{3,10}) maximum context"),
+    re.compile(
+        r"(?i)(?:maximum|limit|window|context (?:length|size))[^0-9.]{0,60}([0-9][0-9,]{2,10})"
+    ),
+)
+"""Where providers name their limit, the plainest form first."""
+
+_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 
 class _Reply(msgspec.Struct, frozen=True):
@@ -76,6 +87,9 @@ def classify(
         retry_after=wait_of(kind, headers, told),
         connecting=status == _PROXY,
         should_retry=_should_retry(status, kind, headers),
+        quotes=bool(told.message),
+        code=_code(told),
+        window=_window(kind, told),
         body=body if _says_error(protocol, decoded) else b"",
         content_type=headers.get("Content-Type", ""),
         headers=reply_headers(headers),
@@ -126,7 +140,27 @@ def _of_told(
     """Return what an error object means that has no status but perhaps one inside."""
     kind = _kind_without_status(told) or otherwise
     words = _words(told.message or told.code or "", kind) or "no error message"
-    return Failure(kind=kind, message=f"{where}: {words}", retry_after=wait_of(kind, headers, told))
+    return Failure(
+        kind=kind,
+        message=f"{where}: {words}",
+        retry_after=wait_of(kind, headers, told),
+        quotes=True,
+        code=_code(told),
+        window=_window(kind, told),
+    )
+
+
+def _window(kind: FailureKind, told: Told) -> int | None:
+    """Return the limit that a refusal by size names in words; for what a client is told alone."""
+    if kind is not _K.CONTEXT_OVERFLOW:
+        return None
+    found = (limit.search(told.message) for limit in _LIMITS)
+    return next((int(each[1].replace(",", "")) for each in found if each is not None), None)
+
+
+def _code(told: Told) -> str | None:
+    """Return the first code that is one: an identifier, and no sentence."""
+    return next((code for code in told.codes if _IDENTIFIER.fullmatch(code)), None)
 
 
 def _in_dialect(protocol: WireProtocol, body: bytes) -> Told | None:

@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+import logging
 
 import pytest
 from support.books import logged
 from support.dialects import PATHS, PROTOCOLS, encoded
 from support.gateway import Gateway, demo, gateway, upstream_config
-from support.upstream import FakeUpstream, Fin, Hold, chunked
+from support.upstream import FakeUpstream, Fin, Hold, chunked, sized
 from support.waiting import until
 
 from gatewayctl.storage import history
@@ -83,7 +84,7 @@ async def test_a_failure_is_recorded_with_its_kind_and_no_word_of_the_prompt() -
     async with demo() as (running, _):
         found = await ask(running, "chat_completions", body)
     assert (found.outcome, found.status) == (Outcome.FAILED, 400)
-    assert found.attempts[0].said == "HTTP 400: bad_request"
+    assert found.attempts[0].said == "HTTP 400: bad_request (invalid_request_error)"
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -162,3 +163,50 @@ async def test_input_that_nobody_metered_is_guessed_from_the_length_of_the_body(
         Outcome.BROKEN, 200, True,
     )  # fmt: skip
     assert 400 < (attempt.metered.usage.input or 0) < 600
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])
+async def test_no_words_of_an_upstream_are_kept_anywhere(
+    caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    """Any provider may quote the request in any refusal: codes are kept, and our own words."""
+    caplog.set_level(logging.DEBUG)
+    error = {"message": "no: my secret plan", "type": "some_error", "code": "some_code"}
+    reply = sized(json.dumps({"error": error}).encode(), status)
+    body = encoded("chat_completions", "up/m", "my secret plan")
+    async with FakeUpstream([reply]) as upstream, gateway(upstream_config(upstream.base_url)) as it:
+        found = await ask(it, "chat_completions", body)
+        async with it.client.get(f"{it.url}/api/status") as answer:
+            told = await answer.text()
+        kept = b"".join(path.read_bytes() for path in it.state.iterdir())
+    assert "some_code" in (found.attempts[0].said or "")
+    assert "some_code" in told
+    for text in (told, caplog.text, kept.decode(errors="replace")):
+        assert "secret plan" not in text
+
+
+@pytest.mark.parametrize(
+    "header", ["x-gatewayctl-session", "x-claude-code-session-id", "session-id"]
+)
+async def test_a_session_that_the_client_names_is_recorded_whatever_the_route(header: str) -> None:
+    """Also where routing needs none, so that usage can be grouped by it."""
+    body = encoded("chat_completions", "demo/large", "Hi")
+    async with demo() as (running, _):
+        url = running.url + PATHS["chat_completions"]
+        async with running.client.post(url, data=body, headers={header: "mine"}) as answer:
+            await answer.read()
+        found = await logged(running.state, answer.headers["x-gatewayctl-request-id"])
+    assert found.session == "mine"
+
+
+async def test_what_the_deadline_cut_short_is_not_held_against_the_model() -> None:
+    """An attempt that was given next to no time says nothing of how its model fares."""
+    config = '[routing]\ndeadline = "150ms"\n'
+    body = encoded("chat_completions", "demo/large!slow=5", "Hi", stream=True)
+    async with demo(config) as (running, _):
+        for _ in range(4):
+            found = await ask(running, "chat_completions", body)
+            assert found.attempts[0].failure == "timeout"
+        async with running.client.get(f"{running.url}/api/status") as answer:
+            providers = json.loads(await answer.text())["providers"]
+    assert not [breaker for each in providers for breaker in each["breakers"]]

@@ -66,4 +66,4 @@ async def test_an_upstreams_own_error_in_a_stream_is_not_logged_as_an_answer(
         await until(lambda: bool(caplog.records))
     last = json.loads(text.rstrip().rpartition("data: ")[2])
     assert "The simulator is overloaded." in json.dumps(last)
-    assert "broke off (an error in the stream" in caplog.records[-1].getMessage()
+    assert "broke off (" in caplog.records[-1].getMessage()

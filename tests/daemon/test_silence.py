@@ -22,8 +22,7 @@ from gatewayctl.protocols.catalog import CODECS
 ALIVE = {
     "chat_completions": rb"^: keepalive\n\n",
     "messages": rb'^event: ping\ndata: \{"type":"ping"\}\n\n',
-    # a comment until the upstream has named its response, then an event, since Codex counts those
-    "responses": rb"^(?:: keepalive\n\n|event: response\.in_progress\n)",
+    "responses": rb"^event: response\.in_progress\n",
 }
 ENDED = {
     "chat_completions": rb"^data: \[DONE\]\n\n\Z",

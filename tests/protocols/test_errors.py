@@ -178,7 +178,7 @@ def test_a_failed_response_is_valid_where_nothing_was_seen() -> None:
 @every_codec
 def test_a_keepalive_is_a_whole_frame_without_content(codec: Codec) -> None:
     """Each dialect's own sign of life, which commits nothing and ends nothing."""
-    event = one_event(codec.keepalive(seen=None))
+    event = one_event(codec.keepalive(seen=None, unsent=None))
     assert codec.watcher(usage_requested=True).see(event) is Phase.LIFECYCLE
     if codec.protocol is WireProtocol.MESSAGES:
         assert (event.event, event.data) == ("ping", b'{"type":"ping"}')
@@ -192,6 +192,19 @@ def test_a_keepalive_of_responses_goes_on_from_the_response_that_began() -> None
     response = {"id": "resp_7", "created_at": 1, "model": "m"}
     created = {"type": "response.created", "sequence_number": 0, "response": response}
     watcher.see(SseEvent(raw=b"", data=msgspec.json.encode(created)))
-    event = one_event(RESPONSES.keepalive(seen=watcher))
+    event = one_event(RESPONSES.keepalive(seen=watcher, unsent="r1"))
     told = strict.event("responses", event.data)
     assert (told.type, told.response.id) == ("response.in_progress", "resp_7")
+
+
+def test_a_stream_of_responses_that_opens_early_has_one_id_to_its_own_error() -> None:
+    """For Codex, which counts events alone: created, in progress, failed if it comes to that."""
+    error = ApiError(kind=ErrorKind.UNAVAILABLE, message="m", details={"request_id": "r1"})
+    frames = RESPONSES.opening("r1") + RESPONSES.keepalive(seen=None, unsent="r1")
+    frames += RESPONSES.stream_error(error, seen=None)
+    told = [strict.event("responses", event.data) for event in SseParser(1 << 20).feed(frames)]
+    assert [event.type.removeprefix("response.") for event in told] == [
+        "created", "in_progress", "created", "failed",
+    ]  # fmt: skip
+    assert {event.response.id for event in told} == {"resp_r1"}
+    assert RESPONSES.opening(None) == b""

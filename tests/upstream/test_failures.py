@@ -243,3 +243,28 @@ def test_no_depth_of_nesting_breaks_the_classification(depth: int) -> None:
         body = opening * depth + b"1" + closing * depth
         assert classify(CHAT, 500, JSON, body).kind == "server_error"
         in_reply(CHAT, JSON, body)
+
+
+@pytest.mark.parametrize(
+    ("message", "window"),
+    [
+        ("prompt is too long: 208544 tokens > 200000 maximum", 200_000),
+        ("exceed context limit: 190000 + 32000 > 200000, decrease", 200_000),
+        ("This model's maximum context length is 8,192 tokens. However, you requested 9000", 8192),
+        ("request (4476 tokens) exceeds the available context size (4096 tokens)", 4096),
+        ("greater than the context length (n_keep: 5228 >= n_ctx: 4096)", 4096),
+        (
+            "The input token count (1200000) exceeds the maximum number of tokens (1048576).",
+            1048576,
+        ),
+        ("too large for model with 32768 maximum context length", 32_768),
+        ("Input token length too long", None),
+    ],
+)
+def test_a_refusal_by_size_names_its_limit_in_words(message: str, window: int | None) -> None:
+    """For what a client is told; whether it is by size at all, the code has said before."""
+    error = {"message": message, "code": "context_length_exceeded"}
+    told = classify(CHAT, 400, JSON, json.dumps({"error": error}).encode())
+    assert (told.kind, told.window) == (FailureKind.CONTEXT_OVERFLOW, window)
+    other = classify(CHAT, 429, JSON, json.dumps({"error": {"message": message}}).encode())
+    assert other.window is None

@@ -70,6 +70,10 @@ class MessagesCodec:
         """Render an error event."""
         return errors.frame(error)
 
-    def keepalive(self, *, seen: StreamWatcher | None) -> bytes:  # noqa: ARG002
+    def opening(self, unsent: str | None) -> bytes:  # noqa: ARG002
+        """Return nothing: a keepalive may come first."""
+        return b""
+
+    def keepalive(self, *, seen: StreamWatcher | None, unsent: str | None) -> bytes:  # noqa: ARG002
         """Return a ping."""
         return _PING

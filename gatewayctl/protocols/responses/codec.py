@@ -74,12 +74,16 @@ class ResponsesCodec:
             return errors.failed_at_once(error)
         return errors.failed(error, seen.response, seen.sequence_number + 1)
 
-    def keepalive(self, *, seen: StreamWatcher | None) -> bytes:
+    def opening(self, unsent: str | None) -> bytes:
+        """Return ``response.created``, which has to come before any other event."""
+        return b"" if unsent is None else errors.created(errors.pending(unsent))
+
+    def keepalive(self, *, seen: StreamWatcher | None, unsent: str | None) -> bytes:
         """Return ``response.in_progress`` under the last number, so that none is used up.
 
-        Before the upstream has named its response it is a comment, which Codex does not count as
-        life: OpenAI's own accumulator gives up when a response's id changes.
+        Codex counts events alone as life; but OpenAI's own accumulator gives up when a response's
+        id changes, so its clients get a comment until the upstream has named its response.
         """
-        if not isinstance(seen, ResponsesWatcher) or seen.response.id is None:
-            return errors.COMMENT
-        return errors.in_progress(seen.response, max(0, seen.sequence_number))
+        if isinstance(seen, ResponsesWatcher) and seen.response.id is not None:
+            return errors.in_progress(seen.response, max(0, seen.sequence_number))
+        return errors.COMMENT if unsent is None else errors.in_progress(errors.pending(unsent), 0)

@@ -46,7 +46,7 @@ def _named(response: wire.Response, error: ApiError) -> wire.Response:
     asked = error.details.get("requested")
     return msgspec.structs.replace(
         response,
-        id=response.id or f"resp_{error.details.get('request_id', 'unknown')}",
+        id=response.id or pending(str(error.details.get("request_id", "unknown"))).id,
         model=response.model or (None if asked is None else str(asked)),
     )
 
@@ -54,14 +54,26 @@ def _named(response: wire.Response, error: ApiError) -> wire.Response:
 def failed_at_once(error: ApiError) -> bytes:
     """Render a response that is created and has failed: a whole stream."""
     begun = _named(wire.Response(), error)
-    created = _snapshot(begun, begun.id or "", "in_progress", None)
-    return _event("response.created", 0, created) + failed(error, begun, 1)
+    return created(begun) + failed(error, begun, 1)
+
+
+def pending(request_id: str) -> wire.Response:
+    """Return the response of a request that no upstream has named yet."""
+    return wire.Response(id=f"resp_{request_id}")
+
+
+def created(response: wire.Response) -> bytes:
+    """Render the event that begins a response."""
+    return _event("response.created", 0, _begun(response))
 
 
 def in_progress(response: wire.Response, sequence_number: int) -> bytes:
     """Render a frame that says "still here": Codex does not count comments as life."""
-    snapshot = _snapshot(response, response.id or "resp_pending", "in_progress", None)
-    return _event("response.in_progress", sequence_number, snapshot)
+    return _event("response.in_progress", sequence_number, _begun(response))
+
+
+def _begun(response: wire.Response) -> dict[str, object]:
+    return _snapshot(response, response.id or "", "in_progress", None)
 
 
 def _event(name: str, sequence_number: int, response: dict[str, object]) -> bytes:
