@@ -12,13 +12,28 @@ import msgspec
 
 _BOM = b"\xef\xbb\xbf"
 _CR = 13
-_LF = 10
 
 # An event's end: two line endings in a row. After a line that ended in LF or CRLF, a lone CR may
 # be the first half of a CRLF, so it counts only once the byte after it is known; after a line
 # that ended in CR alone it counts at once, so that CR-only streams are not held back.
 _END = re.compile(rb"(?:\r\n|\n)(?:\r\n|\n|\r(?=[^\n]))|\r\r")
 _LEADING_BLANK = re.compile(rb"\r\n|\n|\r(?=[^\n])")
+# Whole lines of comments and blank lines, nothing else.
+_IDLE = re.compile(rb"(?:(?::[^\r\n]*+)?+[\r\n])++")
+# As many events of those alone as follow each other, each as _LEADING_BLANK and _END would end it.
+# An LF after CR CR is theirs only where one of them goes on.
+_IDLE_RUN = re.compile(
+    rb"""(?:
+        (?:(?<=\r\r)\n)?+
+        (?:
+            \n++ | (?:\r\n)++ | \r+(?=[^\n])
+            | (?::[^\r\n]*+(?:\r\n|\n|\r))++ (?:(?<=\n)(?:\r\n|\n|\r(?=[^\n])) | (?<=\r)\r)
+        )
+    )++""",
+    re.VERBOSE,
+)
+_IDLE_STARTS = b":\r\n"
+_COMMENTS = re.compile(rb"(?::[^\r\n]*+[\r\n]++)++")
 # How far before the end of what was searched an unfinished end of event may begin: CR LF CR.
 _OVERLAP = 3
 
@@ -31,7 +46,7 @@ class SseEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One whole event. ``raw`` is its bytes as they came, blank line included.
 
     ``event`` is the name, empty when there is none; ``data`` the data lines joined by LF. Both
-    are empty for an event of comments or blank lines alone.
+    are empty for an event of comments or blank lines alone, of which a run may be one event.
     """
 
     raw: bytes
@@ -42,6 +57,8 @@ class SseEvent(msgspec.Struct, frozen=True, kw_only=True):
 class SseParser:
     """Bytes in, whole events out; any chunking of the same bytes gives the same events.
 
+    Comments and blank lines keep a stream alive, so they are never held back: those that come
+    together and mean nothing are one event, however many, and so their number alone may differ.
     The ``raw`` of all events and then ``tail`` are exactly the bytes that were fed. An event
     longer than ``max_event_bytes`` raises ``BadFrame``: at once, or at the next ``feed`` when
     whole events stood before it in the same chunk. Nothing is parsed after that.
@@ -66,15 +83,18 @@ class SseParser:
             return self._feed_any(chunk)
         events: list[SseEvent] = []
         start = 0
-        while (end := chunk.find(b"\n\n", start)) >= 0:
-            end = end + 2 if chunk[start] != _LF else start + 1
-            if end - start > self._limit:
+        while start < len(chunk):
+            if chunk[start] in _IDLE_STARTS and (
+                run := _IDLE_RUN.match(chunk, start, start + self._limit)
+            ):
+                events.append(SseEvent(raw=run.group()))
+                start = run.end()
+                continue
+            end = chunk.find(b"\n\n", start) + 2
+            if end == 1 or end - start > self._limit:
                 break
             events.append(_parse(chunk[start:end]))
             start = end
-        if chunk[start : start + 1] == b"\n":  # a blank line that nothing follows yet
-            events.append(SseEvent(raw=b"\n"))
-            start += 1
         if start < len(chunk):
             self._buffer += chunk[start:]
             self._check_limit(events)
@@ -95,7 +115,14 @@ class SseParser:
                 self._too_long = True
                 break
             raw = bytes(buffer[start:end])
-            events.append(_parse(raw.removeprefix(_BOM) if self._first else raw, raw))
+            if raw[0] in _IDLE_STARTS and _IDLE.fullmatch(raw):
+                run = _IDLE_RUN.match(buffer, end, start + self._limit)
+                if run:
+                    raw += run.group()
+                    end = run.end()
+                events.append(SseEvent(raw=raw))
+            else:
+                events.append(_parse(raw.removeprefix(_BOM) if self._first else raw, raw))
             self._first = False
             self._after_cr = raw.endswith(b"\r\r")
             start = end
@@ -130,9 +157,11 @@ def _parse(lines: bytes, raw: bytes | None = None) -> SseEvent:
         raw = lines
     if lines.startswith(b"data: ") and lines.find(b"\n") == len(lines) - 2 and _CR not in lines:
         return SseEvent(raw=raw, data=lines[6:-2])  # the usual event: one line of data
+    comments = _COMMENTS.match(lines)  # there may be very many
+    fields = lines[comments.end() :] if comments else lines
     name = b""
     data: list[bytes] = []
-    for line in lines.splitlines():
+    for line in fields.splitlines():
         field, _, value = line.partition(b":")
         if field == b"data":
             data.append(value.removeprefix(b" "))

@@ -1,5 +1,6 @@
 """The push parser and the writer of server-sent events."""
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -24,6 +25,25 @@ def parsed(*chunks: bytes, limit: int = LIMIT) -> tuple[list[SseEvent], bytes]:
     return events, parser.tail
 
 
+def joined(events: list[SseEvent]) -> list[SseEvent]:
+    """Return the events with each run of comments and blank lines as one.
+
+    Those go to the client as they come, so where the network cuts between two of them shows.
+    """
+    runs: list[SseEvent] = []
+    for event in events:
+        if runs and is_idle(event) and is_idle(runs[-1]):
+            runs[-1] = SseEvent(raw=runs[-1].raw + event.raw)
+        else:
+            runs.append(event)
+    return runs
+
+
+def is_idle(event: SseEvent) -> bool:
+    """Tell whether an event is of comments and blank lines alone."""
+    return re.fullmatch(rb"(:[^\r\n]*|[\r\n])*", event.raw) is not None
+
+
 def cut(stream: bytes, places: list[int]) -> list[bytes]:
     """Cut a stream at the given offsets."""
     bounds = [0, *sorted(min(place, len(stream)) for place in places), len(stream)]
@@ -35,11 +55,11 @@ def test_any_chunking_gives_the_same_events_and_keeps_every_byte(
     stream: bytes, places: list[int]
 ) -> None:
     """Where the network cuts a stream changes nothing, and nothing is lost or added."""
-    whole = parsed(stream)
-    assert parsed(*cut(stream, places)) == whole
-    assert parsed(*(bytes([byte]) for byte in stream)) == whole
-    events, tail = whole
+    events, tail = parsed(stream)
     assert b"".join(event.raw for event in events) + tail == stream
+    for chunks in (cut(stream, places), [bytes([byte]) for byte in stream]):
+        others, rest = parsed(*chunks)
+        assert (joined(others), rest) == (joined(events), tail)
 
 
 @given(STREAMS, st.integers(1, 12), st.lists(st.integers(0, 120), max_size=20))
@@ -59,8 +79,33 @@ def test_an_oversize_event_is_refused_however_it_is_cut(
         return events
 
     events = upto_refusal([stream])
-    assert upto_refusal(cut(stream, places)) == events
+    assert joined(upto_refusal(cut(stream, places))) == joined(events)
     assert all(len(event.raw) <= limit for event in events)
+
+
+@pytest.mark.parametrize("eol", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("line", [b"", b": note"])
+@pytest.mark.parametrize("before", [b"", b"data: 1\n\n"])
+def test_a_flood_of_what_means_nothing_is_one_event(before: bytes, line: bytes, eol: bytes) -> None:
+    """So that it costs no time for each; what follows it is read as ever."""
+    flood = (line + eol + eol if line else eol) * 10_000
+    stream = before + flood + b"data: 2\n\n"
+    *others, last = [event for event in parsed(stream)[0] if event.raw != before]
+    assert b"".join(event.raw for event in others) == flood
+    assert len(others) == 1
+    assert last == SseEvent(raw=b"data: 2\n\n", data=b"2")
+
+
+def test_a_flood_is_handed_on_in_pieces_no_longer_than_the_limit() -> None:
+    """What is legal as many events is not refused as one."""
+    raws = [event.raw for event in parsed(b"data: 1\n\n" + b"\n" * 25, limit=10)[0]]
+    assert raws == [b"data: 1\n\n", b"\n" * 10, b"\n" * 10, b"\n" * 5]
+
+
+def test_comments_before_an_events_fields_are_no_part_of_its_meaning() -> None:
+    """Also when there are very many."""
+    stream = b":\r\n: data: 0\n:\r" * 1000 + b"data: 1\n\n"
+    assert parsed(stream) == ([SseEvent(raw=stream, data=b"1")], b"")
 
 
 @pytest.mark.parametrize("eol", [b"\n", b"\r\n", b"\r"])
@@ -91,7 +136,7 @@ def test_all_line_endings_end_an_event(eol: bytes) -> None:
     ("stream", "raws", "tail"),
     [
         (b"data: 1\n\ndata: 2\n\n", [b"data: 1\n\n", b"data: 2\n\n"], b""),
-        (b"data: 1\n\n\n\ndata: 2", [b"data: 1\n\n", b"\n", b"\n"], b"data: 2"),
+        (b"data: 1\n\n\n\ndata: 2", [b"data: 1\n\n", b"\n\n"], b"data: 2"),
         (b"data: 1\r\n\r\n", [b"data: 1\r\n\r\n"], b""),
         (b"data: 1\r\n\r", [], b"data: 1\r\n\r"),
         (b"data: 1\r\n\rdata: 2\r\n\n", [b"data: 1\r\n\r", b"data: 2\r\n\n"], b""),
