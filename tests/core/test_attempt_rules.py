@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
-from support.attempting import MODELS, A, B, C, D, E, Event, Played, failure, play
+from msgspec.structs import replace
+from support.attempting import MODELS, A, B, C, D, E, Event, Played, failure, inside, play
 
 from gatewayctl.core.attempts import BACKOFF, Failed, Step, Try, Wait
 from gatewayctl.core.errors import Failure, FailureKind
 from gatewayctl.core.routing.decision import Candidate
-from gatewayctl.core.routing.graph import Policy
+from gatewayctl.core.routing.graph import OnBreak, Policy
+from gatewayctl.core.routing.place import Nested
 
 RETRIED = frozenset(
     {
@@ -39,55 +41,106 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
         """Return what the rules ask for, given what each step really came to."""
         wanted: list[str] = []
         past: list[Failed] = []
-        while (choice := self._choice(past)) is not None:
-            candidate, wait = choice
-            if wait:
-                wanted.append(f"wait {wait}")
-                over = played.over[len(wanted) - 1 : len(wanted)]
-                if over and over[0] >= self.policy.deadline:
-                    break
-            wanted.append(candidate.model)
+        began = [at for _, at in played.tries]
+        choice = self._first(self.candidates, self.cooling)
+        while choice is not None:
+            wanted.append(choice.model)
             if len(past) == len(played.failures):
                 break  # the loop gave up where it should not have
             past.append(played.failures[len(past)])
+            wait = self._wait(past, began)
+            if wait:
+                wanted.append(f"wait {wait}")
+                if len(wanted) > len(played.outcomes):
+                    break  # the loop did not wait where it should have
+                over = played.outcomes[len(wanted) - 1]
+                past[-1] = replace(past[-1], elapsed=over.elapsed, cooling=over.cooling)
+            if wait is None or past[-1].elapsed >= self._end(choice, past, began):
+                choice = self._first(self._others(past, began), past[-1].cooling)
         return wanted
 
-    def _choice(self, past: Sequence[Failed]) -> tuple[Candidate, float] | None:
-        """Return whom to try now, after how long a wait; None for nobody."""
-        if not past:
-            return self._first(self.candidates, self.cooling)
-        last, others = past[-1], self._others(past)
-        if last.elapsed >= self.policy.deadline:
+    def _wait(self, past: Sequence[Failed], began: Sequence[float]) -> float | None:
+        """Return after how long a wait the one that failed is retried, None for no retry."""
+        last = past[-1]
+        if [it.candidate.model for it in past].count(last.candidate.model) == 2:
             return None
-        done = {it.candidate.model for it in past}
-        again = [it.candidate.model for it in past].count(last.candidate.model) == 2
-        wait = retried(last.failure, self.backoffs[len(done) - 1], alone=not others)
-        if wait is None or again or last.elapsed + wait >= self.policy.deadline:
-            return self._first(others, last.cooling)
-        return last.candidate, wait
+        backoff = self.backoffs[len({it.candidate.model for it in past}) - 1]
+        wait = retried(last.failure, backoff, alone=not self._others(past, began))
+        ends = self._end(last.candidate, past, began)
+        return None if wait is None or last.elapsed + wait >= ends else wait
 
-    def _others(self, past: Sequence[Failed]) -> list[Candidate]:
-        done = {it.candidate.model for it in past}
-        small = [
-            it.candidate.ceiling
-            for it in past
-            if it.failure.kind is FailureKind.CONTEXT_OVERFLOW and it.candidate.ceiling is not None
-        ]
-        return [
+    def _end(self, one: Candidate, past: Sequence[Failed], began: Sequence[float]) -> float:
+        """Return when the time of the first of one's routes is up."""
+        ends = [self.policy.deadline]
+        for route in one.nested:
+            here = [at for it, at in zip(past, began, strict=False) if holds(route, it.candidate)]
+            ends += [at + route.policy.deadline for at in here[:1]]
+        return min(ends)
+
+    def _others(self, past: Sequence[Failed], began: Sequence[float]) -> list[Candidate]:
+        """Return those to whom the last failure may move on."""
+        last = past[-1]
+        found = []
+        for it in self._left(past, began):
+            both = [each.policy for each in it.nested if holds(each, last.candidate)]
+            if last.failure.kind in [self.policy, *both][-1].fallback_on:
+                found.append(it)
+        return found
+
+    def _left(self, past: Sequence[Failed], began: Sequence[float]) -> list[Candidate]:
+        """Return those whom nothing has ruled out by the time of the last failure."""
+        if not past:
+            return list(self.candidates)
+        last, earlier = past[-1], past[:-1]
+        if earlier and earlier[-1].candidate is last.candidate:
+            earlier = earlier[:-1]  # what the retry came to is what counts
+        before = [
             it
-            for it in self.candidates
-            if past[-1].failure.kind in self.policy.fallback_on
-            and it.model not in done
-            and (it.ceiling is None or it.ceiling > max(small, default=0))
+            for it in self._left(earlier, began)
+            if it is not last.candidate
+            and last.elapsed < self._end(it, past, began)
+            and (last.failure.kind is not FailureKind.CONTEXT_OVERFLOW or above(last, it))
         ]
+        whole = Nested(path=(), policy=self.policy)
+        return left_in([whole, *last.candidate.nested], last.failure.kind, before)
 
-    def _first(
-        self, those: Sequence[Candidate], cooling: Mapping[str, float]
-    ) -> tuple[Candidate, float] | None:
-        ranked = sorted(
-            those, key=lambda it: (it.model in cooling, cooling.get(it.model, 0), those.index(it))
+    def _first(self, those: Sequence[Candidate], cooling: Mapping[str, float]) -> Candidate | None:
+        return min(
+            those,
+            key=lambda it: (
+                it.model in cooling,
+                cooling.get(it.model, 0),
+                self.candidates.index(it),
+            ),
+            default=None,
         )
-        return (ranked[0], 0.0) if ranked else None
+
+
+def holds(route: Nested, one: Candidate) -> bool:
+    """Tell whether a candidate stands in a route; the one with an empty path holds everybody."""
+    return not route.path or route.path in [each.path for each in one.nested]
+
+
+def above(failed: Failed, other: Candidate) -> bool:
+    """Tell whether another may hold what was too large for the one that failed."""
+    floor = failed.candidate.ceiling
+    return floor is None or other.ceiling is None or other.ceiling > floor
+
+
+def left_in(
+    routes: Sequence[Nested], kind: FailureKind, those: Sequence[Candidate]
+) -> list[Candidate]:
+    """Return whom a failure leaves in the first of the routes around it, outermost first.
+
+    A route learns of it from the one inside, once that has nobody left.
+    """
+    here = [it for it in those if holds(routes[0], it)]
+    if len(routes) == 1:
+        return here if kind in routes[0].policy.fallback_on else []
+    deeper = left_in(routes[1:], kind, those)
+    if not deeper and kind not in routes[0].policy.fallback_on:
+        return []
+    return [it for it in here if it in deeper or not holds(routes[1], it)]
 
 
 def retried(failure: Failure, backoff: float, *, alone: bool) -> float | None:
@@ -115,7 +168,8 @@ def agrees(
 ) -> bool:
     """Tell whether every step is the one that the naive model asks for."""
     network = Event(failure=failure(FailureKind.NETWORK))
-    drawn = play(candidates, lambda _: network, Policy(deadline=1e9), seed=seed).waits
+    flat = [inside(it) for it in candidates]
+    drawn = play(flat, lambda _: network, Policy(deadline=1e9), seed=seed).waits
     model = Model(
         candidates=candidates,
         policy=policy,
@@ -158,10 +212,24 @@ POLICIES = st.builds(
     Policy,
     deadline=st.sampled_from([0.5, 1.0, 5.0, 10.0, 20.0, 300.0]),
     fallback_on=st.just(Policy().fallback_on) | st.frozensets(st.sampled_from(FailureKind)),
+    on_break=st.sampled_from(OnBreak),
 )
+PATHS = [(), ("p",), ("p", "q"), ("p", "q", "r"), ("p", "s"), ("t",), ("t", "q")]
 
 
-@given(CANDIDATES, POLICIES, EVENTS, COOLING, st.integers(0, 9))
+@st.composite
+def nestings(draw: st.DrawFn) -> list[Candidate]:
+    """Draw candidates in routes up to three deep, in any order, each route with its policy."""
+    routes = {path: Nested(path=path, policy=draw(POLICIES)) for path in PATHS}
+
+    def somewhere(candidate: Candidate) -> Candidate:
+        path = draw(st.sampled_from(PATHS))
+        return inside(candidate, *(routes[path[: end + 1]] for end in range(len(path))))
+
+    return [somewhere(candidate) for candidate in draw(CANDIDATES)]
+
+
+@given(CANDIDATES | nestings(), POLICIES, EVENTS, COOLING, st.integers(0, 9))
 def test_whatever_happens_the_rules_hold(
     candidates: list[Candidate],
     policy: Policy,
@@ -175,6 +243,7 @@ def test_whatever_happens_the_rules_hold(
     assert agrees(played, candidates, policy, cooling, seed)
     never_more_than_the_policy_allows(candidates, played)
     never_past_the_deadline(policy, played)
+    told_what_holds_there(policy, played)
     waits_as_asked(played)
 
 
@@ -198,6 +267,19 @@ def never_past_the_deadline(policy: Policy, played: Played) -> None:
     """Check that no try begins at the deadline or later, and no wait is meant to end there."""
     assert all(at < policy.deadline for _, at in played.tries)
     assert all(at + wait.seconds < policy.deadline for wait, at in played.waits)
+
+
+def told_what_holds_there(policy: Policy, played: Played) -> None:
+    """Check each try's time against all routes around it, and what a break does there."""
+    entered: dict[tuple[str, ...], float] = {}
+    for step, at in played.tries:
+        routes = step.candidate.nested
+        for route in routes:
+            entered.setdefault(route.path, at)
+        ends = [entered[route.path] + route.policy.deadline for route in routes]
+        assert step.deadline == min([policy.deadline, *ends])
+        assert at < step.deadline
+        assert step.on_break == [policy, *(route.policy for route in routes)][-1].on_break
 
 
 def waits_as_asked(played: Played) -> None:
@@ -227,7 +309,7 @@ def test_the_last_candidate_is_always_tried(
         event = next(happens)
         if event.failure.kind is not FailureKind.CONTEXT_OVERFLOW:
             return event
-        return msgspec.structs.replace(event, failure=failure(FailureKind.TIMEOUT))
+        return replace(event, failure=failure(FailureKind.TIMEOUT))
 
     played = play(candidates, anything_but_overflows, policy, cooling=cooling)
     assert {step.candidate.model for step, _ in played.tries} == {it.model for it in candidates}

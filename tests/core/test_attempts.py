@@ -74,7 +74,9 @@ def test_a_route_says_what_it_falls_back_on() -> None:
 
 def test_nobody_to_try_is_no_attempt() -> None:
     """An empty plan ends before the first step."""
-    assert play([], always(failure(FailureKind.TIMEOUT))) == Played(steps=(), over=(), failures=())
+    assert play([], always(failure(FailureKind.TIMEOUT))) == Played(
+        steps=(), outcomes=(), failures=()
+    )
 
 
 def test_all_failures_are_returned_in_order() -> None:

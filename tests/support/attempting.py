@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 from support.world import FakeWorld, Sized, decide, model, places
 
 from gatewayctl.core.attempts import Failed, Outcome, Step, Try, Wait, Waited, attempt
 from gatewayctl.core.errors import Failure, FailureKind
 from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.core.routing.graph import Cascade, Policy
+from gatewayctl.core.routing.place import Nested
 
 MODELS = [
     model("a/one", 1000),
@@ -33,11 +35,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 class Played(msgspec.Struct, frozen=True, kw_only=True):
     """What happened: each step with the time at which it began, and the failures given back.
 
-    ``over`` are the times at which the steps ended.
+    ``outcomes`` are what the steps were answered with.
     """
 
     steps: tuple[tuple[Step, float], ...]
-    over: tuple[float, ...]
+    outcomes: tuple[Outcome, ...]
     failures: tuple[Failed, ...]
 
     @property
@@ -72,7 +74,7 @@ def play(
     """Drive the generator on a fake clock until it gives up; nothing ever succeeds."""
     now = 0.0
     steps: list[tuple[Step, float]] = []
-    over: list[float] = []
+    outcomes: list[Outcome] = []
     generator = attempt(candidates, policy, cooling=cooling, seed=seed)
     try:
         step = next(generator)
@@ -91,10 +93,15 @@ def play(
                     elapsed=now,
                     cooling=event.cooling,
                 )
-            over.append(now)
+            outcomes.append(outcome)
             step = generator.send(outcome)
     except StopIteration as stop:
-        return Played(steps=tuple(steps), over=tuple(over), failures=stop.value)
+        return Played(steps=tuple(steps), outcomes=tuple(outcomes), failures=stop.value)
+
+
+def inside(candidate: Candidate, *routes: Nested) -> Candidate:
+    """Return the candidate as one that stands in these nested routes."""
+    return replace(candidate, place=replace(candidate.place, nested=routes))
 
 
 def failure(kind: FailureKind, **known: float | bool | None) -> Failure:
