@@ -13,6 +13,7 @@ from gatewayctl import __version__
 from gatewayctl.config.kinds import AuthHeader, kinds
 from gatewayctl.config.settings import ProviderSettings
 from gatewayctl.core.model import Auth, WireProtocol
+from gatewayctl.upstream.waits import is_readable
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -49,6 +50,7 @@ _NOT_DOWN = (
     _HOP_BY_HOP
     | _TRANSFER
     | {"alt-svc", "date", "server", "set-cookie", "set-cookie2", "strict-transport-security"}
+    | {"x-should-retry"}  # the gateway has retried by then, and says itself what is vain
 )
 _ABOUT_LIMITS = ("anthropic-ratelimit-", "x-ratelimit-", "request-id", "x-request-id", "cf-ray")
 _NOT_DOWN_PREFIXES = (_OWN, "access-control-")
@@ -78,7 +80,8 @@ def request_headers(
 def reply_headers(upstream: MultiMapping[str]) -> Headers:
     """Return what a client gets of an upstream's headers: all that is end-to-end, and no cookies.
 
-    Rate limits, request ids and the content type are among it.
+    Rate limits, request ids and the content type are among it. Whether to retry is the gateway's
+    to say, and a Retry-After that tells no time is dropped.
     """
     hidden = _NOT_DOWN | _named_by_connection(upstream)
     return tuple(
@@ -86,6 +89,7 @@ def reply_headers(upstream: MultiMapping[str]) -> Headers:
         for name, value in upstream.items()
         if (lower := name.lower()) not in hidden
         and not lower.startswith(_NOT_DOWN_PREFIXES)
+        and is_readable(lower, value)
         and _is_sendable(value)
     )
 

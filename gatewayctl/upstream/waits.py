@@ -49,6 +49,21 @@ def wait_of(kind: FailureKind, headers: MultiMapping[str], told: Told) -> float 
     return None if given is None else min(max(given, 0.0), LONGEST_WAIT)
 
 
+def is_readable(name: str, value: str) -> bool:
+    """Tell whether a header is free to travel: one that asks for a wait has to say how long.
+
+    A client that reads ``-5``, ``nan`` or words would wait for as long as its language makes of
+    them. ``name`` is in lower case.
+    """
+    match name:
+        case "retry-after":
+            return _seconds(value) is not None or _http_date(value) is not None
+        case "retry-after-ms":
+            return _number(value) is not None
+        case _:
+            return True
+
+
 def _with_date(inner: Mapping[str, str], outer: MultiMapping[str]) -> CIMultiDict[str]:
     headers = CIMultiDict(inner)
     if "date" in outer:
@@ -63,8 +78,12 @@ def _retry_after(headers: MultiMapping[str]) -> float | None:
     value = headers.get("retry-after")
     if value is None:
         return None
-    seconds = _number(value.strip().removesuffix("s"))
+    seconds = _seconds(value)
     return _since(headers, _http_date(value)) if seconds is None else seconds
+
+
+def _seconds(value: str) -> float | None:
+    return _number(value.strip().removesuffix("s"))
 
 
 def _resets(headers: MultiMapping[str]) -> Iterator[float]:

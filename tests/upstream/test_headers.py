@@ -126,6 +126,7 @@ def test_reply_headers_are_end_to_end_and_free_of_cookies() -> None:
         ("Date", "d"),
         ("Access-Control-Allow-Origin", "*"),
         ("x-gatewayctl-model", "other"),
+        ("X-Should-Retry", "true"),
         ("x-binary", "\udcff"),
     ]
     assert reply_headers(CIMultiDict([*dropped, *kept])) == tuple(kept)
@@ -137,6 +138,31 @@ def test_what_cannot_be_written_again_stays_behind(provider: MakeProvider, value
     headers = CIMultiDict([("x-bad", value), ("accept", value), ("x-good", "tab\tand é")])
     assert dict(reply_headers(headers)) == {"x-good": "tab\tand é"}
     assert CIMultiDict(request_headers(provider(), CHAT, headers, None))["accept"] == "*/*"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Retry-After", "0"),
+        ("retry-after", "2.5"),
+        ("retry-after", "30s"),
+        ("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT"),
+        ("retry-after-ms", "1500"),
+    ],
+)
+def test_a_wait_that_can_be_read_travels_as_it_came(name: str, value: str) -> None:
+    """In every form that clients read: seconds, milliseconds, a time of day."""
+    assert reply_headers(CIMultiDict({name: value})) == ((name, value),)
+
+
+@pytest.mark.parametrize("name", ["Retry-After", "retry-after-ms"])
+@pytest.mark.parametrize(
+    "value", ["", "-5", "-0.5", "nan", "inf", "1e9", "9" * 400, "soon", "0x10", "1,5", "३"]
+)
+def test_a_wait_that_no_client_can_read_stays_behind(name: str, value: str) -> None:
+    """A client would wait for what its language makes of it: not at all, or for ever."""
+    headers = CIMultiDict({name: value, "x-request-id": "r"})
+    assert reply_headers(headers) == (("x-request-id", "r"),)
 
 
 def test_an_error_of_our_own_tells_the_upstreams_limits() -> None:
