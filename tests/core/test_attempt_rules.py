@@ -343,6 +343,33 @@ def test_long_random_runs_agree_with_the_model() -> None:
         never_past_the_deadline(policy, played)
 
 
+def test_long_random_runs_in_nested_routes_agree_with_the_model() -> None:
+    """Many runs in which each route goes on after most failures, and some time runs out."""
+    for seed in range(2000):
+        chance = random.Random(seed)  # noqa: S311 - a test's own dice
+        routes = {path: Nested(path=path, policy=some_policy(chance)) for path in PATHS}
+        policy = some_policy(chance)
+        candidates = [
+            inside(each, *(routes[path[: end + 1]] for end in range(len(path))))
+            for each in chance.sample([A, B, C, D, E], 5)
+            for path in [chance.choice(PATHS)]
+        ]
+        happens = iter([anything(chance) for _ in range(15)])
+        played = play(candidates, lambda _, it=happens: next(it), policy, seed=seed)  # type: ignore[misc]
+        assert agrees(played, candidates, policy, {}, seed), seed
+        told_what_holds_there(policy, played)
+
+
+def some_policy(chance: random.Random) -> Policy:
+    """Return a policy that lacks some kinds, and some of the time."""
+    kinds = sorted(Policy().fallback_on)
+    return Policy(
+        deadline=chance.choice([3.0, 6.0, 15.0, 40.0, 300.0]),
+        fallback_on=frozenset(chance.sample(kinds, chance.choice([4, 7, 9, 9]))),
+        on_break=chance.choice(list(OnBreak)),
+    )
+
+
 def anything(chance: random.Random) -> Event:
     """Return an event in which most failures are of a kind that goes on."""
     return Event(

@@ -70,12 +70,13 @@ def play(
     *,
     cooling: Mapping[str, float] = {},
     seed: int = 0,
+    elapsed: float = 0.0,
 ) -> Played:
     """Drive the generator on a fake clock until it gives up; nothing ever succeeds."""
-    now = 0.0
+    now = elapsed
     steps: list[tuple[Step, float]] = []
     outcomes: list[Outcome] = []
-    generator = attempt(candidates, policy, cooling=cooling, seed=seed)
+    generator = attempt(candidates, policy, cooling=cooling, seed=seed, elapsed=elapsed)
     try:
         step = next(generator)
         while True:

@@ -9,8 +9,18 @@ from support.world import FakeWorld, attempted, decide, model, places, shape, sk
 
 from gatewayctl.core.model import EstimatorKind, EstimatorSettings, ModelSettings, WireProtocol
 from gatewayctl.core.routing import resolved as module
-from gatewayctl.core.routing.graph import Alloy, Cascade, Dispatcher, Place, Policy
-from gatewayctl.core.routing.place import models
+from gatewayctl.core.routing.graph import (
+    Alloy,
+    Cascade,
+    Dispatcher,
+    Place,
+    Policy,
+    Route,
+    RouteGraph,
+    Rule,
+    When,
+)
+from gatewayctl.core.routing.place import Nested, models
 from gatewayctl.core.routing.resolved import resolved
 
 POLICY = Policy()
@@ -99,6 +109,39 @@ def test_a_places_time_and_estimator_hold_for_the_route_behind_it() -> None:
         (60.0, near),
         (10.0, far),
     ]
+
+
+def test_a_place_knows_the_nested_routes_around_it() -> None:
+    """Of every kind, through aliases and rules; the route that was asked for is not one of them."""
+    one, two = Policy(deadline=1.0), Policy(deadline=2.0)
+    routes: list[Route] = [
+        Dispatcher(
+            id="d",
+            places=places("x/a", "blend"),
+            policy=POLICY,
+            rules=(Rule(when=When(tools=True), target=Place(model="again")),),
+        ),
+        Alloy(id="blend", name="B", places=places("x/b", "c"), policy=one),
+        Cascade(id="c", places=places("x/c", "x/d"), policy=two),
+    ]
+    graph = RouteGraph(aliases={"again": "c", "mine": "d"})
+    world = FakeWorld([model(f"x/{name}") for name in "abcd"], routes, graph=graph)
+    blend, inner = Nested(path=("blend",), policy=one), Nested(path=("blend", "c"), policy=two)
+    by_rule = Nested(path=("c",), policy=two)
+    for name in ("d", "mine"):
+        found = resolved(name, world, CHAT)
+        assert found is not None
+        assert [each.nested for each in models(found.place)] == [
+            (),
+            (blend,),
+            (blend, inner),
+            (blend, inner),
+            (by_rule,),
+            (by_rule,),
+        ]
+    alone = resolved("again", world, CHAT)
+    assert alone is not None
+    assert [each.nested for each in models(alone.place)] == [(), ()]
 
 
 def test_a_places_margin_leaves_the_models_vocabulary_alone() -> None:
