@@ -169,11 +169,15 @@ def _tell_none(folder: "Path", *, filtered: bool) -> None:
     """Say that there is nothing, and why that may be."""
     from gatewayctl.cli import render
     from gatewayctl.storage import history
+    from gatewayctl.storage.files import may_write
 
     if filtered and history.requests(folder, limit=1):
         render.tell("no request in the ledger is one of these")
-    else:
-        render.tell(f"no request is in the ledger yet; the daemon keeps it in {folder}")
+        return
+    where = f"the daemon keeps it in {folder}"
+    if not may_write(folder):
+        where += ", where you may write nothing: a daemon of yours could record nothing there"
+    render.tell(f"no request is in the ledger yet; {where}")
 
 
 def _folder() -> "Path":

@@ -50,6 +50,12 @@ def make_folder(path: Path) -> None:
         raise _failed("make the folder", path, error) from error
 
 
+def may_write(folder: Path) -> bool:
+    """Tell whether this user may make files in a folder, or make the folder; disks may be full."""
+    there = next((each for each in (folder, *folder.parents) if os.path.lexists(each)), folder)
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
 def make_private(path: Path) -> None:
     """Make an empty file, private to the user, and its folder; an existing one is left as is."""
     make_folder(path.parent)

@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from gatewayctl.core.errors import StorageFailed
-from gatewayctl.storage import sqlite, tables
+from gatewayctl.storage import journal, sqlite, tables
 from gatewayctl.storage.records import Metered, Outcome
 
 FOLLOWED = 500
@@ -152,12 +152,13 @@ def newer(
 def _opened(folder: Path) -> Iterator[sqlite3.Connection]:
     """Open the ledger for one reading, all of it as of one moment; an empty one if none is there.
 
-    Every error of SQLite becomes StorageFailed.
+    Every error of SQLite and of the system becomes StorageFailed.
     """
     path = folder / tables.DATABASE
     try:
         connection = sqlite.open_reading(path, len(tables.MIGRATIONS))
         if connection is None:
+            journal.instances(folder)  # what cannot be looked into is not known to be empty
             connection = sqlite3.connect(":memory:", isolation_level=None)
             for statement in itertools.chain.from_iterable(tables.MIGRATIONS):
                 connection.execute(statement)
@@ -167,7 +168,8 @@ def _opened(folder: Path) -> Iterator[sqlite3.Connection]:
             connection.execute("BEGIN")
             yield connection
     except (sqlite3.Error, OSError) as error:
-        raise StorageFailed(f"cannot read {path}: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise StorageFailed(f"cannot read {path}: {reason}") from error
 
 
 def _end(connection: sqlite3.Connection) -> Cursor:

@@ -7,6 +7,7 @@ migrations.
 import contextlib
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -60,9 +61,11 @@ def open_reading(path: Path, newest: int) -> sqlite3.Connection | None:
     """Open a database to read alone, None where there is none or nothing was written to it.
 
     ``newest`` is the newest schema version the caller can read. Raises ``sqlite3.Error`` and
-    StorageFailed as ``open_writing`` does.
+    StorageFailed as ``open_writing`` does, and OSError where nobody may see whether one is there.
     """
-    if not path.exists():
+    try:
+        path.stat()
+    except FileNotFoundError:
         return None
     connection = _read_only(path)
     try:
@@ -164,9 +167,11 @@ def size(path: Path) -> int:
     total = 0
     for end in _BESIDE:
         try:
-            total += os.stat(f"{path}{end}").st_size  # noqa: PTH116 - no Path for each
+            found = os.stat(f"{path}{end}")  # noqa: PTH116 - no Path for each
         except OSError:
             continue
+        if stat.S_ISREG(found.st_mode):
+            total += found.st_size
     return total
 
 

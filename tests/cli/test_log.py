@@ -118,15 +118,6 @@ RESCUED = (
 FAILED = (came("c1"), started("c1"), limited("c1"), left("c1", Outcome.FAILED))
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return where the ledger is, which does not exist yet."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "state"))
-    here = tmp_path / "state" / "gatewayctl"
-    return here / "State" if sys.platform == "win32" else here
-
-
 class Write(Protocol):
     """Records in a ledger of its own, as a daemon's run does, and closes it."""
 

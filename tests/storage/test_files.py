@@ -15,6 +15,7 @@ from gatewayctl.core.errors import StorageFailed
 from gatewayctl.storage.files import (
     locked,
     make_folder,
+    may_write,
     read_bytes,
     usual_state_folder,
     write_atomic,
@@ -167,3 +168,11 @@ def test_two_processes_never_hold_it_at_once(tmp_path: Path) -> None:
     for worker in workers:
         worker.join()
     assert read_bytes(path) == b"40"
+
+
+def test_a_folder_may_be_written_where_it_can_be_made(tmp_path: Path) -> None:
+    """What is there decides: a folder, or a file in the way."""
+    assert may_write(tmp_path)
+    assert may_write(tmp_path / "a" / "b")
+    (tmp_path / "file").write_bytes(b"")
+    assert not may_write(tmp_path / "file" / "b")

@@ -134,3 +134,11 @@ def test_a_ledger_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     (tmp_path / tables.DATABASE).write_bytes(b"no database " * 100)
     with pytest.raises(StorageFailed, match=r"cannot read .*ledger\.db: file is not a database"):
         history.requests(tmp_path, limit=1)
+
+
+def test_a_file_in_the_folders_place_is_no_empty_ledger(tmp_path: Path) -> None:
+    """Only where there is nothing is there nothing to read."""
+    assert history.requests(tmp_path / "none", limit=1) == ()
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StorageFailed, match=r"cannot read .*ledger\.db: "):
+        history.requests(tmp_path / "file", limit=1)
