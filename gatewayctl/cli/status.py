@@ -171,11 +171,15 @@ def _ledger(status: "Document", now: "datetime") -> "Iterator[str]":
     from gatewayctl.cli.facts import old
 
     ledger = status.ledger
-    size = render.size(ledger.bytes)
+    size = f"{render.size(ledger.bytes)}B"
+    if not ledger.bytes:
+        size = "no file is there"
+    elif ledger.last_written is None and ledger.degraded:
+        size += " with its journal"  # which may be all there is
     written = "nothing written yet"
     if ledger.last_written is not None:
         written = f"last written {old(ledger.last_written, now)}"
-    yield render.printable(f"{ledger.path}, {size}B, {written}")
+    yield render.printable(f"{ledger.path}, {size}, {written}")
     lost = f"{ledger.lost:,} lost" if ledger.lost else "none lost"
     said = f"{ledger.pending:,} records pending, {lost}"
     yield render.styled(said, "red" if ledger.lost else None)

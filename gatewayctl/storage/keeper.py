@@ -134,7 +134,9 @@ class Keeper:
             self._keep_journal()
             self._keep_database()
             self.bytes = sqlite.size(self.path) + sum(
-                source.written for source in self._intake.sources.copy()
+                source.written
+                for source in self._intake.sources.copy()
+                if isinstance(source, Segment) and source.is_there()
             )
         except Exception:
             # Records of money must not end with a mistake of ours; the next round may do better.

@@ -133,6 +133,15 @@ def test_what_is_lost_is_counted(answering: StandIn) -> None:
     assert "1,234 lost" in out
 
 
+def test_no_size_is_told_of_a_ledger_that_has_no_file(answering: StandIn) -> None:
+    """And of one that was never written, that its journal may be all there is."""
+    ledger = {**WELL["ledger"], "bytes": 0, "last_written": None, "degraded": "it has no folder"}
+    _, out = told(answering, ledger=ledger)
+    assert "/home/me/ledger.db, no file is there, nothing written yet" in out
+    _, out = told(answering, ledger={**ledger, "bytes": 2_000})
+    assert "/home/me/ledger.db, 2KB with its journal, nothing written yet" in out
+
+
 def test_without_providers_and_sources_it_says_so(answering: StandIn) -> None:
     """An empty table would say less."""
     _, out = told(answering, providers=[], registry={"sources": []})

@@ -33,6 +33,10 @@ def _aside(folder: Path) -> Path:
     return path
 
 
+def _segments(folder: Path) -> list[Path]:
+    return [path for _, path in journal.segments(folder, *journal.instances(folder))]
+
+
 def _ids(folder: Path) -> set[str]:
     return {each.request for each in history.requests(folder, limit=100_000)}
 
@@ -50,6 +54,7 @@ async def test_a_folder_that_cannot_be_made_is_tried_again(
     assert ledger.degraded is not None
     assert str(folder) in ledger.degraded
     assert "; 200 records or more in memory only, lost if the daemon ends" in ledger.degraded
+    assert ledger.state().bytes == 0
     assert (ledger.state().pending, ledger.lost) == (200, 0)
     folder.unlink()
     await until(lambda: ledger.degraded is None)
@@ -93,6 +98,9 @@ async def test_an_end_without_a_loss_says_where_the_journal_stays(
     ledger.record(*whole("a"))
     assert ledger.degraded is not None
     assert "memory" not in ledger.degraded
+    await until(lambda: ledger.state().bytes > 0)
+    journalled = sum(path.stat().st_size for path in _segments(tmp_path))
+    assert ledger.state().bytes <= journalled, "the folder in its place is no part of the ledger"
     await ledger.close()
     said = _said(caplog)[-1]
     assert said.startswith(f"the ledger in {tmp_path} ends with no record lost; ")
@@ -107,7 +115,7 @@ async def test_a_journal_that_was_deleted_is_not_said_to_stay(
     (tmp_path / tables.DATABASE).mkdir()
     ledger = opened(tmp_path)
     ledger.record(*whole("a"))
-    for _, path in journal.segments(tmp_path, *journal.instances(tmp_path)):
+    for path in _segments(tmp_path):
         path.unlink()
     await ledger.close()
     assert (ledger.lost, ledger.state().pending) == (4, 0)
