@@ -88,12 +88,13 @@ async def test_segments_are_removed_as_they_are_folded(tmp_path: Path) -> None:
 
     async def fill(segment: int) -> None:
         ledger.record(*whole(f"r{segment}", asked="m" * 2**20))
-        await until(lambda: _segments(tmp_path)[-1] == segment + 1)
+        await until(lambda: _segments(tmp_path)[-1] > segment)
 
     for segment in range(1, 5):
         await fill(segment)
     ledger.record(*whole("last"))
-    await until(lambda: _segments(tmp_path) == [5])
+    await until(lambda: len(_segments(tmp_path)) == 1)
+    assert _segments(tmp_path)[0] >= 5
     await ledger.close()
     assert len(history.requests(tmp_path, limit=10)) == 5
     assert ledger.lost == 0
