@@ -23,6 +23,7 @@ from gatewayctl.config.schema_routes import (
     RuleDoc,
 )
 from gatewayctl.core.routing.graph import (
+    ATTEMPTING,
     Alloy,
     Cascade,
     Dispatcher,
@@ -177,6 +178,11 @@ def _policy(usual: Policy, doc: RouteDoc) -> Policy:
     )
 
 
+def _open(doc: RouteDoc) -> frozenset[str]:
+    """Return what a route leaves to the one around it, where there is one."""
+    return frozenset(name for name in ATTEMPTING if getattr(doc, name) is None)
+
+
 def _alloy(doc: AlloyDoc, path: Path, policy: Policy, report: Report) -> Alloy:
     if len(doc.constituents) < FEWEST_CONSTITUENTS:
         found = len(doc.constituents)
@@ -196,6 +202,7 @@ def _alloy(doc: AlloyDoc, path: Path, policy: Policy, report: Report) -> Alloy:
             for it in doc.constituents
         ),
         policy=_policy(policy, doc),
+        inherits=_open(doc),
         strategy=doc.strategy,
         scope=doc.scope,
         min_context_window=doc.min_context_window,
@@ -215,6 +222,7 @@ def _cascade(doc: CascadeDoc, path: Path, policy: Policy, report: Report) -> Cas
             for it in doc.steps
         ),
         policy=_policy(policy, doc),
+        inherits=_open(doc),
     )
 
 
@@ -235,6 +243,7 @@ def _dispatcher(doc: DispatcherDoc, path: Path, policy: Policy, report: Report) 
         name=doc.name or "",
         places=tuple(Place(model=target) for target in doc.targets),
         policy=_policy(policy, doc),
+        inherits=_open(doc),
         order=doc.order,
         reevaluate=doc.reevaluate,
         max_escalations=doc.max_escalations,

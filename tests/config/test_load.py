@@ -232,6 +232,8 @@ def test_routes_and_aliases_become_the_graph() -> None:
     assert isinstance(steps, Cascade)
     assert steps.policy.deadline == 10.0
     assert len(steps.policy.fallback_on) == 1
+    assert steps.inherits == {"on_break"}
+    assert mix.inherits == {"on_break", "fallback_on", "deadline"}
     assert steps.places[0].timeout == 60.0
     assert isinstance(pick, Dispatcher)
     assert pick.order is Order.SMALLEST

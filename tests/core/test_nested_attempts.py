@@ -199,6 +199,27 @@ def test_a_model_asked_for_by_name_has_the_general_policy(name: str) -> None:
     assert (step.deadline, step.on_break) == (7.0, OnBreak.BUFFER)
 
 
+def test_what_a_nested_route_leaves_open_the_route_around_it_says() -> None:
+    """Its list, its time and its way with breaks, each by itself, through any number of routes."""
+    open_wide = Policy(
+        deadline=30.0, fallback_on=frozenset({FailureKind.AUTH}), on_break=OnBreak.BUFFER
+    )
+    inner = msgspec.structs.replace(
+        cascade("in", Policy(deadline=2.0), "b", "c"), inherits=frozenset({"deadline"})
+    )
+    middle = msgspec.structs.replace(
+        cascade("mid", Policy(deadline=5.0), "in", "d"),
+        inherits=frozenset({"deadline", "fallback_on", "on_break"}),
+    )
+    decision = planned(cascade("all", open_wide, "a", "mid", "e"), middle, inner)
+    routes = [each.nested for each in decision.attempts]
+    assert [len(each) for each in routes] == [0, 2, 2, 1, 0]
+    assert routes[3][0].policy == open_wide
+    assert routes[1][1].policy == Policy(deadline=30.0)
+    alone = decide("mid", FakeWorld(MODELS, [middle, inner]), Sized(10))
+    assert alone.policy == middle.policy
+
+
 class Recursion:
     """The rules as a walk over the tree of routes: each tries its places until it has to fail.
 

@@ -7,6 +7,7 @@ by ``core.routing.plan``. How people write these is ``config.schema``'s business
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -71,6 +72,10 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     estimator: EstimatorSettings | None = None
 
 
+ATTEMPTING: Final = ("on_break", "fallback_on", "deadline")
+"""What a policy says of attempts, as opposed to what fits."""
+
+
 class AlloyStrategy(StrEnum):
     """How an alloy chooses its head."""
 
@@ -89,13 +94,15 @@ class AlloyScope(StrEnum):
 class Alloy(msgspec.Struct, frozen=True, kw_only=True, tag="alloy"):
     """A blend of interchangeable models: safe up to its smallest window.
 
-    ``min_context_window`` is tokens, None when it follows from the constituents.
+    ``min_context_window`` is tokens, None when it follows from the constituents. ``inherits`` are
+    the fields of its policy, of ``ATTEMPTING``, that inside another route are that one's.
     """
 
     id: str
     name: str
     places: tuple[Place, ...]
     policy: Policy
+    inherits: frozenset[str] = frozenset()
     strategy: AlloyStrategy = AlloyStrategy.WEIGHTED
     scope: AlloyScope = AlloyScope.TURN
     min_context_window: int | None = None
@@ -103,11 +110,12 @@ class Alloy(msgspec.Struct, frozen=True, kw_only=True, tag="alloy"):
 
 
 class Cascade(msgspec.Struct, frozen=True, kw_only=True, tag="cascade"):
-    """Ordered fallback: steps in declaration order."""
+    """Ordered fallback: steps in declaration order. ``inherits`` is as in Alloy."""
 
     id: str
     places: tuple[Place, ...]
     policy: Policy
+    inherits: frozenset[str] = frozenset()
     name: str = ""
 
 
@@ -153,11 +161,12 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dispatcher(msgspec.Struct, frozen=True, kw_only=True, tag="dispatcher"):
-    """Routing by size and shape: rules first, then targets in order."""
+    """Routing by size and shape: rules first, then targets in order. ``inherits`` as in Alloy."""
 
     id: str
     places: tuple[Place, ...]
     policy: Policy
+    inherits: frozenset[str] = frozenset()
     name: str = ""
     order: Order = Order.DECLARED
     reevaluate: Reevaluate = Reevaluate.PER_TURN

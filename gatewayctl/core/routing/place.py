@@ -27,7 +27,8 @@ class Ceilings(msgspec.Struct, frozen=True, kw_only=True):
 class Nested(msgspec.Struct, frozen=True, kw_only=True):
     """A route inside the one that was asked for, at one place there.
 
-    ``path`` is its id after those of the nested routes around it, outermost first.
+    ``path`` is its id after those of the nested routes around it, outermost first. ``policy`` is
+    what holds for attempts there; whatever it inherits is filled in.
     """
 
     path: tuple[str, ...]

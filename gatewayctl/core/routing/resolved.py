@@ -139,7 +139,7 @@ class _Resolver:
             most=_least(place.context_window, around.most),
             timeout=_least(place.timeout, around.timeout),
             estimator=place.estimator or around.estimator,
-            nested=() if around.direct else _deeper(around.nested, route),
+            nested=() if around.direct else _deeper(around, route),
         )
 
         def under(each: Place) -> Resolved:
@@ -219,10 +219,12 @@ class _Resolver:
         )
 
 
-def _deeper(around: tuple[Nested, ...], route: Route) -> tuple[Nested, ...]:
+def _deeper(around: _Around, route: Route) -> tuple[Nested, ...]:
     """Return the nested routes around a place inside one more; its places share the tuple."""
-    above = around[-1].path if around else ()
-    return (*around, Nested(path=(*above, route.id), policy=route.policy))
+    above = around.nested[-1] if around.nested else Nested(path=(), policy=around.policy)
+    theirs = {name: getattr(above.policy, name) for name in route.inherits}
+    policy = msgspec.structs.replace(route.policy, **theirs)
+    return (*around.nested, Nested(path=(*above.path, route.id), policy=policy))
 
 
 def _estimator(own: EstimatorSettings | None, of_model: EstimatorSettings) -> EstimatorSettings:

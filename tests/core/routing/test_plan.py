@@ -127,6 +127,17 @@ def test_strict_refuses_what_guard_would_try() -> None:
     assert skipped(decide("c", world, size)) == {"x/a": "too_large"}
 
 
+def test_a_nested_route_has_its_own_say_on_what_fits() -> None:
+    """Strict inside a guard refuses its own models alone, and the other way round."""
+    models = [model("x/a", 10_000), model("x/b", 10_000), model("x/c")]
+    size = Sized(5_000, 6_000, 9_000)
+    strict = Policy(fit=FitMode.STRICT, strict_unknown=True)
+    for own, around, tried in ((strict, POLICY, ["x/b"]), (POLICY, strict, ["x/c", "x/a"])):
+        inner = Cascade(id="inner", places=places("x/a", "x/c"), policy=own)
+        world = FakeWorld(models, [cascade("inner", "x/b", policy=around), inner])
+        assert attempted(decide("c", world, size)) == tried
+
+
 def test_fit_off_checks_nothing_and_says_so() -> None:
     """Nothing is refused by size, and every decision tells that nothing was checked."""
     world = FakeWorld([model("x/a", 100)], [cascade("x/a", policy=Policy(fit=FitMode.OFF))])
