@@ -88,7 +88,11 @@ class Run:
         decision = self._decision
         cooling = self._cooling()
         steps = attempt(
-            decision.attempts, decision.policy, cooling=cooling, seed=self._parts.chance()
+            decision.attempts,
+            decision.policy,
+            cooling=cooling,
+            seed=self._parts.chance(),
+            elapsed=self._elapsed(),
         )
         self._parts.planner.passed_over(decision, cooling, self._moved)
         step: Step = next(steps)
@@ -130,8 +134,8 @@ class Run:
                 self._asked,
                 step,
                 entry,
-                left=self._decision.policy.deadline - self._elapsed(),
-                buffer=self._decision.policy.on_break is OnBreak.BUFFER,
+                left=step.deadline - self._elapsed(),
+                buffer=step.on_break is OnBreak.BUFFER,
             )
             before = parts.board.succeeded(call)
             self._book.model = candidate.model
