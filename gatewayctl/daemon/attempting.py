@@ -252,7 +252,6 @@ class Run:
         response = web.Response(status=last.failure.status or 502, body=last.failure.body)
         headers = self._headers(last.candidate)
         response.headers.extend((*last.failure.headers, *headers.items()))
-        response.headers.popall(_RETRY, None)
         if not worth_repeating(last.failure):
             response.headers[_RETRY] = "false"
         return response
