@@ -147,19 +147,24 @@ model = "up/large!529"
         await simulator.close()
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("protocol", ["chat_completions", "responses", "messages"])
 async def test_each_failure_costs_what_both_policies_say_and_no_call_more(
-    world: World, protocol: str, *, stream: bool
+    world: World, protocol: str
 ) -> None:
     """Every fault lasts; each is asked for under a name of its own, all of them at once."""
+    names = {
+        (fault, stream): f"large!{fault}!tag={int(stream)}"
+        for fault in EXPECTED
+        for stream in (False, True)
+    }
+    asking = (
+        world.sdks.ask(protocol, f"up/{name}", stream=stream) for (_, stream), name in names.items()
+    )
     async with asyncio.timeout(LONGEST):
-        errors = await asyncio.gather(
-            *(world.sdks.ask(protocol, f"up/large!{each}", stream=stream) for each in EXPECTED)
-        )
-    counted = {fault: world.counted(f"large!{fault}") for fault in EXPECTED}
-    assert counted == EXPECTED
-    kinds = {fault: type(error) for fault, error in zip(EXPECTED, errors, strict=True)}
+        errors = await asyncio.gather(*asking)
+    counted = {case: world.counted(name) for case, name in names.items()}
+    assert counted == {(fault, stream): EXPECTED[fault] for fault, stream in names}
+    kinds = {case: type(error) for case, error in zip(names, errors, strict=True)}
     assert all(
         issubclass(kind, openai.APIStatusError | anthropic.APIStatusError)
         for kind in kinds.values()
