@@ -88,8 +88,10 @@ async def test_a_failure_is_recorded_with_its_kind_and_no_word_of_the_prompt() -
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_a_stream_that_breaks_is_recorded_with_the_usage_so_far(protocol: str) -> None:
-    """The spend of a broken stream is not lost, litellm_36426."""
+async def test_a_stream_that_breaks_is_recorded_with_the_usage_so_far_litellm_36426(
+    protocol: str,
+) -> None:
+    """The spend of a broken stream is not lost."""
     body = encoded(protocol, "demo/large!cut-events=6", "Hi", stream=True)
     async with demo() as (running, _):
         found = await ask(running, protocol, body)
