@@ -130,6 +130,8 @@ class Run:
         call = parts.board.begun(candidate, self._asked.request.headers)
         entry = self._book.started(step)
         try:
+            # The ledger's turn: an attempt is on record before its first byte goes out.
+            await asyncio.sleep(0)
             got = await parts.tries.one(
                 self._asked,
                 step,

@@ -39,12 +39,8 @@ class Ledger(Protocol):
         """Say what is not being recorded and why, None when all is."""
         ...
 
-    def record(self, *records: Record) -> None:
-        """Take records that outlive this process from now on."""
-        ...
-
     def note(self, *records: Record) -> None:
-        """Take records that do so as soon as the loop has done what it is at."""
+        """Take records that outlive this process from the loop's next turn on."""
         ...
 
     def decided(self, request: str, render: Callable[[], bytes]) -> None:
@@ -160,7 +156,7 @@ class Book:
         self._render = lambda: as_json(explained(decision, session))
 
     def started(self, step: Try) -> Entry:
-        """Write down that an attempt begins: before its first byte goes out."""
+        """Write down that an attempt begins; it is on record after the loop's next turn."""
         candidate, estimate = step.candidate, step.candidate.estimate
         self._attempts = step.number
         started = Started(
@@ -178,7 +174,7 @@ class Book:
             estimate_method=estimate.method.value,
             output_budget=candidate.output_budget,
         )
-        self._ledger.record(*self._after_arrival(started))
+        self._ledger.note(*self._after_arrival(started))
         self._entry = Entry(self._ledger, self._asked, step)
         return self._entry
 
