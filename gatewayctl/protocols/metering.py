@@ -26,9 +26,14 @@ _LONGEST_TIER = 64
 def counts(places: Places, usage: Any) -> dict[str, int]:
     """Return the figures that can be read of a usage object of any form."""
     found: dict[str, int] = {}
+    if not isinstance(usage, dict):
+        return found
     for name, paths in places.items():
         for path in paths:
-            figure = _count(_at(usage, path))
+            value = usage.get(path[0])
+            if value is None:  # most are: every request comes through here
+                continue
+            figure = _count(_at(value, path[1:]))
             if figure is not None:
                 found[name] = figure
                 break
