@@ -50,9 +50,9 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     chance: Callable[[], int]
     silence: float = SILENCE
 
-    def degraded(self, planned: Planned) -> str | None:
+    def degraded(self, planning: Planned | Planner) -> str | None:
         """Say what falls short in answering a request, None when nothing does."""
-        short = [each for each in (planned.degraded, self.ledger.degraded) if each is not None]
+        short = [each for each in (planning.degraded, self.ledger.degraded) if each is not None]
         return "; ".join(short) or None
 
 
@@ -75,7 +75,11 @@ class Run:
         """Return the reply, already sent if it is a stream."""
         if self._asked.shape.stream:
             self._outlet = Outlet(
-                self._asked.request, self._asked.codec, self._headers(), self._parts.silence
+                self._asked.request,
+                self._asked.codec,
+                self._asked.request_id,
+                self._early_headers,
+                self._parts.silence,
             )
         try:
             return await self._attempts()
@@ -258,14 +262,19 @@ class Run:
             response.headers[_RETRY] = "false"
         return response
 
-    def _headers(self, candidate: Candidate | None = None) -> dict[str, str]:
+    def _headers(self, candidate: Candidate) -> dict[str, str]:
         return own_headers(
             self._asked.request_id,
             self._decision,
             candidate,
-            self._tried or None,
+            self._tried,
             degraded=self._parts.degraded(self._planned),
         )
+
+    def _early_headers(self) -> dict[str, str]:
+        """Return what can be said before it is known who answers, and after how many attempts."""
+        degraded = self._parts.degraded(self._planned)
+        return own_headers(self._asked.request_id, self._decision, attempts=None, degraded=degraded)
 
     def _cooling(self) -> Mapping[str, float]:
         return self._parts.board.cooling(self._decision.attempts, self._asked.request.headers)

@@ -7,7 +7,7 @@ business; here is only when, and what happens to a client that does not read.
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from aiohttp import web
 
@@ -37,12 +37,17 @@ async def sent(response: web.Response, request: web.BaseRequest) -> None:
 class Outlet:
     """One streamed reply to one client.
 
-    ``headers`` are the gateway's own, which go out with whatever comes first. ``watcher`` is what
-    a keepalive goes on from: the stream under way, None while there is none.
+    ``headers`` returns the gateway's own, for a stream that opens before its upstream's.
+    ``watcher`` is what a keepalive goes on from: the stream under way, None while there is none.
     """
 
     def __init__(
-        self, request: web.BaseRequest, codec: Codec, headers: Mapping[str, str], silence: float
+        self,
+        request: web.BaseRequest,
+        codec: Codec,
+        request_id: str,
+        headers: Callable[[], Mapping[str, str]],
+        silence: float,
     ) -> None:
         self.watcher: StreamWatcher | None = None
         self.response: web.StreamResponse | None = None
@@ -52,7 +57,7 @@ class Outlet:
         self._silence = silence
         # Stainless makes OpenAI's SDKs, whose accumulators check that a response keeps its id.
         checks = "x-stainless-lang" in request.headers
-        self._unsent = None if checks else headers.get("x-gatewayctl-request-id")
+        self._unsent = None if checks else request_id
         self._loop = asyncio.get_running_loop()
         self._last = self._loop.time()
         self._timer = self._loop.call_at(self._last + silence, self._look)
@@ -147,6 +152,6 @@ class Outlet:
     async def _open_early(self) -> None:
         """Send the headers before it is known who answers."""
         response = web.StreamResponse(status=200)
-        response.headers.extend((*_STREAM, *self._headers.items()))
+        response.headers.extend((*_STREAM, *self._headers().items()))
         self.response = response
         await response.prepare(self._request)

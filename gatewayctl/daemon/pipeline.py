@@ -39,8 +39,7 @@ class Pipeline:
     @property
     def degraded(self) -> str | None:
         """Say what does not work as it should, None when all does."""
-        parts = (self._parts.planner.degraded, self._parts.ledger.degraded)
-        return "; ".join(each for each in parts if each is not None) or None
+        return self._parts.degraded(self._parts.planner)
 
     async def answer(self, asked: Asked) -> web.StreamResponse:
         """Return the reply to a request, already sent if it is a stream."""

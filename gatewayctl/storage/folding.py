@@ -15,6 +15,7 @@ import msgspec
 
 from gatewayctl.core.events import Usage
 from gatewayctl.storage.records import Came, Ended, Left, Metered, Record, Seen, Started
+from gatewayctl.storage.tables import LAST_CLOSED
 
 _Row = tuple[Any, ...]
 
@@ -26,7 +27,6 @@ _ROWS: Final = 64
 
 _LARGEST: Final = 2**63
 _COUNTS: Final = Usage.__struct_fields__
-_LAST_CLOSED: Final = "SELECT coalesce(max(closed), 0) FROM requests WHERE closed > 0"
 
 _BEGUN: Final = (*Started.__struct_fields__, "instance")
 _METERED: Final = (*_COUNTS, "estimated", "tier", "first_token")
@@ -139,7 +139,7 @@ class Batch:
 
         Those are the end of what never began, and a second beginning. Raises ``sqlite3.Error``.
         """
-        (last,) = connection.execute(_LAST_CLOSED).fetchone()
+        (last,) = connection.execute(LAST_CLOSED).fetchone()
         ends = itertools.count(last + 1)
         begun: _Rows = []
         going: _Rows = []

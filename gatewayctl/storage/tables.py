@@ -89,11 +89,8 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     ),
 )
 
-_CLOSED: Final = """
-    closed = coalesce(
-        closed, (SELECT coalesce(max(closed), 0) + 1 FROM requests WHERE closed > 0)
-    )
-"""
+LAST_CLOSED: Final = "SELECT coalesce(max(closed), 0) FROM requests WHERE closed > 0"
+"""The place in which the last request ended."""
 
 
 def interrupt(connection: sqlite3.Connection, instance: str) -> None:
@@ -108,7 +105,8 @@ def interrupt(connection: sqlite3.Connection, instance: str) -> None:
         values,
     ).fetchall()
     connection.executemany(
-        f"UPDATE requests SET outcome = ?, {_CLOSED} WHERE request = ?",  # noqa: S608 - ours
+        "UPDATE requests SET outcome = ?,"  # noqa: S608 - ours
+        f" closed = coalesce(closed, ({LAST_CLOSED}) + 1) WHERE request = ?",
         [(Outcome.INTERRUPTED, request) for (request,) in left],
     )
 

@@ -168,7 +168,7 @@ async def test_an_end_that_comes_in_the_instant_of_a_keepalive_is_the_end(
     codec = CODECS[WireProtocol.CHAT_COMPLETIONS]
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
-        outlet = Outlet(request, codec, {}, silence=0.0)
+        outlet = Outlet(request, codec, "req_1", dict, silence=0.0)
         response = await outlet.open(200, (), {})
         for _ in range(int(request.path.strip("/"))):
             await asyncio.sleep(0)
