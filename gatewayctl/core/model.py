@@ -66,12 +66,23 @@ class Sourced(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     fetched_at: str | None = None
 
 
+class Unlocked(msgspec.Struct, frozen=True, kw_only=True):
+    """A window, in tokens, that a request gets whose header of betas names ``beta``."""
+
+    beta: str
+    context_window: int
+
+
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known about one model at one provider. None or a missing key means unknown.
 
     ``id`` is ``provider/model``. Limits are tokens: ``context_window`` is input and output
     together, ``max_input_tokens`` and ``max_output_tokens`` each side alone; the three are never
-    derived from one another. Prices are USD per million tokens, by usage dimension.
+    derived from one another. ``served`` is the window that a server is running the model with,
+    ``learned`` the one that an upstream's replies gave away: both cap every other, whoever says
+    it. ``unlocked`` are larger windows that hold for requests with a certain beta header alone.
+    Prices are USD per million tokens, by usage dimension; ``lifecycle`` is the provider's own word
+    (``"active"``, ``"deprecated"``), dates are ISO 8601.
     """
 
     id: str
@@ -79,8 +90,13 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     context_window: Sourced[int] | None = None
     max_input_tokens: Sourced[int] | None = None
     max_output_tokens: Sourced[int] | None = None
+    served: Sourced[int] | None = None
+    learned: Sourced[int] | None = None
+    unlocked: tuple[Unlocked, ...] = ()
     prices: dict[str, Sourced[Decimal]] = {}
     capabilities: dict[Capability, Sourced[bool]] = {}
+    lifecycle: Sourced[str] | None = None
+    deprecated_at: Sourced[str] | None = None
     retires_at: Sourced[str] | None = None
 
 
@@ -94,8 +110,13 @@ def layered(own: ModelFacts, under: ModelFacts | None) -> ModelFacts:
         context_window=own.context_window or under.context_window,
         max_input_tokens=own.max_input_tokens or under.max_input_tokens,
         max_output_tokens=own.max_output_tokens or under.max_output_tokens,
+        served=own.served or under.served,
+        learned=own.learned or under.learned,
+        unlocked=own.unlocked or under.unlocked,
         prices={**under.prices, **own.prices},
         capabilities={**under.capabilities, **own.capabilities},
+        lifecycle=own.lifecycle or under.lifecycle,
+        deprecated_at=own.deprecated_at or under.deprecated_at,
         retires_at=own.retires_at or under.retires_at,
     )
 
