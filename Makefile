@@ -115,8 +115,8 @@ vocabularies: .venv/.dev ## pack the vocabularies anew (needs OpenAI's .tiktoken
 .PHONY: lock
 lock: .venv/.dev ## bring the lock files up to pyproject.toml (ARGS=--upgrade for newer versions)
 	@$(UV_COMPILE) pyproject.toml --group build -o requirements/runtime.lock $(ARGS)
-	@$(UV_COMPILE) pyproject.toml --group build --group dev -c requirements/runtime.lock \
-		-o requirements/dev.lock $(ARGS)
+	@$(UV_COMPILE) pyproject.toml --extra huggingface --group build --group dev \
+		-c requirements/runtime.lock -o requirements/dev.lock $(ARGS)
 	@for group in faulty-upstream model-server; do \
 		$(UV_COMPILE) --group $$group -o requirements/$$group.lock $(ARGS) || exit 1; done
 

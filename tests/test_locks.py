@@ -25,7 +25,9 @@ def _declared(lock: str) -> list[Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     groups = project["dependency-groups"]
     lines = [*project["project"]["dependencies"], *groups["build"]]
-    lines += groups["dev"] if lock == "dev" else []
+    if lock == "dev":  # what people may add is tested too
+        extras = project["project"]["optional-dependencies"].values()
+        lines += [*groups["dev"], *(line for extra in extras for line in extra)]
     return [Requirement(line) for line in lines]
 
 
