@@ -15,7 +15,7 @@ from decimal import Decimal
 import msgspec
 
 from gatewayctl.core.exact import floor_product
-from gatewayctl.core.model import ModelFacts
+from gatewayctl.core.model import ModelFacts, Sourced
 from gatewayctl.core.routing.decision import GREY, SAFE, UNCHECKED, UNFIT, Estimate, Fit
 from gatewayctl.core.routing.graph import Policy
 from gatewayctl.core.routing.place import Ceilings
@@ -41,26 +41,54 @@ _UNCHECKED = Verdict(fit=UNCHECKED)
 
 
 def ceilings(
-    facts: ModelFacts | None, declared: int | None, fraction: Decimal, *, most: int | None = None
+    facts: ModelFacts | None,
+    declared: int | None,
+    fraction: Decimal,
+    *,
+    most: int | None = None,
+    betas: frozenset[str] = frozenset(),
 ) -> Ceilings:
     """Return the ceilings of a model: ``declared`` (a place's own window) before its facts.
 
-    ``most`` caps the window: what the place of a route around this one declares.
+    What is served or learned caps the window, whoever says it; so does ``most``, which the place
+    of a route around this one declares. ``betas`` are those that the request carries.
     """
     window = declared
     most_input = None
+    cap = None
     if facts is not None:
-        if window is None and facts.context_window is not None:
-            window = facts.context_window.value
+        if window is None:
+            window = _said(facts, betas)
         if facts.max_input_tokens is not None:
             most_input = facts.max_input_tokens.value
-    if most is not None:
-        window = most if window is None else min(window, most)
+        cap = cap_of(facts, window)
+    if cap is not None:
+        window = cap.value
+    if most is not None and (window is None or most < window):
+        window, cap = most, None
     return Ceilings(
         window=window,
+        cap=cap,
         total=None if window is None else floor_product(window, fraction),
         input=None if most_input is None else floor_product(most_input, fraction),
     )
+
+
+def cap_of(facts: ModelFacts, window: int | None) -> Sourced[int] | None:
+    """Return the served or learned window that is smaller than ``window``, the smallest; or None.
+
+    Where nobody says a window, the cap is all that is known of it.
+    """
+    caps = [cap for cap in (facts.served, facts.learned) if cap is not None]
+    least = min(caps, key=lambda cap: cap.value, default=None)
+    return least if least is not None and (window is None or least.value < window) else None
+
+
+def _said(facts: ModelFacts, betas: frozenset[str]) -> int | None:
+    """Return the window that is said of a model, for a request that carries these betas."""
+    window = None if facts.context_window is None else facts.context_window.value
+    unlocked = (each.context_window for each in facts.unlocked if each.beta in betas)
+    return max(unlocked, default=None) or window
 
 
 def budget(

@@ -41,6 +41,11 @@ class Directory:
         """The registry: settings and a registry never change, a newer one is another object."""
         return self._registry
 
+    @property
+    def betas(self) -> frozenset[str]:
+        """Values of the beta header that unlock a larger window of a configured provider's."""
+        return frozenset()
+
     def provider(self, name: str) -> Provider | None:
         """Return a configured provider."""
         found = self._settings.providers.get(name)

@@ -106,6 +106,11 @@ class FakeWorld:
         """Return what never changes."""
         return self._graph
 
+    @property
+    def betas(self) -> frozenset[str]:
+        """Return what unlocks a larger window of any model."""
+        return frozenset(each.beta for facts in self._models.values() for each in facts.unlocked)
+
     def provider(self, name: str) -> Provider | None:
         """Return a provider."""
         return self._providers.get(name)

@@ -85,14 +85,14 @@ def why_it_fits(place: ModelPlace, estimate: Estimate, wanted: int) -> str:
         most_input is not None and estimate.high > most_input
     ):
         told = f"may not fit: {estimate.low:,} to {told}"
-    return f"{told} in ({name}) + {wanted:,} out, ceiling {place.ceiling or 0:,}"
+    return f"{told} in ({name}) + {wanted:,} out, ceiling {place.ceiling or 0:,}{place.limits.why}"
 
 
 def why_it_does_not(place: ModelPlace, estimate: Estimate, wanted: int) -> str:
     """Say by how much a request exceeds the tighter limit of a model."""
     high, total, most_input = estimate.high, place.limits.total, place.limits.input
     over = None if total is None else high + wanted - total
-    side = f"ceiling {total or 0:,}"
+    side = f"ceiling {total or 0:,}{place.limits.why}"
     if most_input is not None and (over is None or high - most_input > over):
         side, over = f"input limit {most_input:,}", high - most_input
     return f"{high:,} in + {wanted:,} out exceeds the {side} by {over or 0:,}"

@@ -44,8 +44,9 @@ def _model(judged: Candidate | Skipped) -> Json:
     told: Json = {limit: _sourced(getattr(facts, limit)) for limit in LIMITS}
     held, known = place.limits.window, facts.context_window
     if held is not None and (known is None or known.value != held):
-        # the place, or a route around it, says so
-        told["context_window"] = _sourced(Sourced(value=held, source="config"))
+        # the place, or a route around it, says so, or a cap does
+        cap = place.limits.cap or Sourced(value=held, source="config")
+        told["context_window"] = _sourced(cap)
     return {**told, "price": _price(judged)}
 
 

@@ -12,16 +12,29 @@ import msgspec
 from gatewayctl.core.model import Capability, EstimatorSettings, ModelFacts, Provider, Sourced
 from gatewayctl.core.routing.graph import Policy, Route
 
+LEARNED = "learned"
+"""The source of a cap that an upstream's replies gave away."""
+
 
 class Ceilings(msgspec.Struct, frozen=True, kw_only=True):
     """What a model may be filled to, in tokens; None is unknown.
 
-    ``window`` is the window before ``capacity_fraction``, for explanations.
+    ``window`` is the window before ``capacity_fraction``, for explanations; ``cap`` is what is
+    served or learned where that makes it smaller than what is said.
     """
 
     window: int | None = None
     total: int | None = None
     input: int | None = None
+    cap: Sourced[int] | None = None
+
+    @property
+    def why(self) -> str:
+        """Say why the window is smaller than what is said of the model, in brackets, or nothing."""
+        if self.cap is None:
+            return ""
+        told = LEARNED if self.cap.source == LEARNED else f"served, {self.cap.source}"
+        return f" ({told})"
 
 
 class Nested(msgspec.Struct, frozen=True, kw_only=True):

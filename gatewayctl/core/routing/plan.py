@@ -17,7 +17,7 @@ from gatewayctl.core.routing.flat import Shown, flatten
 from gatewayctl.core.routing.graph import Alloy, Cascade, Dispatcher
 from gatewayctl.core.routing.place import AliasPlace, ModelPlace, Resolved, RoutePlace
 from gatewayctl.core.routing.planning import Planning
-from gatewayctl.core.routing.resolved import resolved
+from gatewayctl.core.routing.resolved import asked_for
 from gatewayctl.core.routing.tree import SIZE_REASONS, Branch, Tree
 from gatewayctl.core.routing.world import Context, Estimator, Request, World
 
@@ -41,7 +41,7 @@ def finished(decision: Decision, request: Request, world: World, estimator: Esti
 
 def sketch(name: str, request: Request, world: World, estimator: Estimator) -> Decision:
     """Return the decision without the words of a refusal, which cost more than the plan."""
-    root = resolved(name, world, request.shape.protocol)
+    root = asked_for(name, request, world)
     if root is None:
         return Decision(
             requested=name,

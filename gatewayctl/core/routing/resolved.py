@@ -6,7 +6,7 @@ judgement needs that no request changes: windows, ceilings, estimators, weights.
 
 from collections.abc import Iterator
 from math import lcm
-from typing import TypeVar
+from typing import Final, TypeVar
 from weakref import WeakKeyDictionary
 from zlib import crc32
 
@@ -27,12 +27,14 @@ from gatewayctl.core.routing.place import (
     RoutePlace,
     models,
 )
-from gatewayctl.core.routing.world import World
+from gatewayctl.core.routing.world import Request, World
 
 Number = TypeVar("Number", int, float)
 
 MAX_DEPTH = 32
 """How deep names may refer to one another; a valid config has no cycles, so this is never met."""
+
+_BETAS: Final = "anthropic-beta"
 
 MAX_REMEMBERED = 4096
 """How many names are remembered: clients may ask for any id at a configured provider."""
@@ -43,28 +45,45 @@ class _Memory:
 
     def __init__(self, version: object) -> None:
         self.version = version
-        self.roots: dict[tuple[str, WireProtocol], Root] = {}
+        self.roots: dict[tuple[str, WireProtocol, frozenset[str]], Root] = {}
         self.estimators: dict[EstimatorSettings, EstimatorSettings] = {}
 
 
 _MEMORIES: WeakKeyDictionary[World, _Memory] = WeakKeyDictionary()
 
 
-def resolved(name: str, world: World, protocol: WireProtocol) -> Root | None:
-    """Return what a name means to a client of this protocol, None when it means nothing."""
+def resolved(
+    name: str, world: World, protocol: WireProtocol, betas: frozenset[str] = frozenset()
+) -> Root | None:
+    """Return what a name means to a client of this protocol, None when it means nothing.
+
+    ``betas`` are those that its request carries, of the ones that unlock a larger window.
+    """
     memory = _MEMORIES.get(world)
     if memory is None or memory.version is not world.version:
         memory = _MEMORIES[world] = _Memory(world.version)
-    key = (name, protocol)
+    key = (name, protocol, betas)
     root = memory.roots.get(key)
     if root is None:
-        root = _Resolver(world, protocol, memory.estimators).root(name)
+        root = _Resolver(world, protocol, betas, memory.estimators).root(name)
         if root is None:
             return None
         if len(memory.roots) >= MAX_REMEMBERED:
             del memory.roots[next(iter(memory.roots))]
         memory.roots[key] = root
     return root
+
+
+def asked_for(name: str, request: Request, world: World) -> Root | None:
+    """Return what a name means to the client of a request, None when it means nothing."""
+    return resolved(name, world, request.shape.protocol, _betas(request, world))
+
+
+def _betas(request: Request, world: World) -> frozenset[str]:
+    """Return the betas that a request carries, of those that change a window."""
+    if not world.betas or not (told := request.headers.get(_BETAS)):
+        return frozenset()
+    return world.betas.intersection(each.strip() for each in told.split(","))
 
 
 class _Around(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,10 +104,12 @@ class _Resolver:
         self,
         world: World,
         protocol: WireProtocol,
+        betas: frozenset[str],
         estimators: dict[EstimatorSettings, EstimatorSettings],
     ) -> None:
         self._world = world
         self._protocol = protocol
+        self._betas = betas
         self._estimators = estimators
         self._notes: dict[str, None] = {}
 
@@ -172,7 +193,11 @@ class _Resolver:
         settings = self._world.settings(full_id)
         estimator = _estimator(place.estimator or around.estimator, settings.estimator)
         limits = fit.ceilings(
-            facts, place.context_window, settings.capacity_fraction, most=around.most
+            facts,
+            place.context_window,
+            settings.capacity_fraction,
+            most=around.most,
+            betas=self._betas,
         )
         denied = frozenset(
             capability

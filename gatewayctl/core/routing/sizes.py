@@ -5,33 +5,38 @@ Whether a request fits is judged leaf by leaf in ``plan``, never by these figure
 """
 
 from collections.abc import Sequence
+from decimal import Decimal
 
+from gatewayctl.core.fit import ceilings
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.routing.graph import Alloy, Cascade, Dispatcher, Place
 from gatewayctl.core.routing.names import Aliased, ExactModel, resolve
 from gatewayctl.core.routing.world import World
 
 
-def window(name: str, world: World) -> int | None:
-    """Return the context window behind a name in tokens, None when it is unknown."""
+def window(name: str, world: World, declared: int | None = None) -> int | None:
+    """Return the context window behind a name in tokens, None when it is unknown.
+
+    ``declared`` is what its place says of it.
+    """
     named = resolve(name, world, WireProtocol.CHAT_COMPLETIONS)
     match named:
         case None:
-            return None
+            return declared
         case ExactModel():
             facts = world.facts(named.provider, named.model)
-            known = None if facts is None else facts.context_window
-            return None if known is None else known.value
+            return ceilings(facts, declared, Decimal(1)).window
         case Aliased():
-            return window(named.target, world)
+            return window(named.target, world, declared)
         case Alloy():
             sizes = [size for place in named.places if (size := _placed(place, world)) is not None]
-            least = named.min_context_window
-            return min(sizes if least is None else [*sizes, least], default=None)
+            sizes += [size for size in (named.min_context_window, declared) if size is not None]
+            return min(sizes, default=None)
         case Cascade():
-            return _largest(named.places, world)
+            return _least(_largest(named.places, world), declared)
         case Dispatcher():
-            return _largest((*named.places, *(rule.target for rule in named.rules)), world)
+            places = (*named.places, *(rule.target for rule in named.rules))
+            return _least(_largest(places, world), declared)
 
 
 def _largest(places: Sequence[Place], world: World) -> int | None:
@@ -39,5 +44,9 @@ def _largest(places: Sequence[Place], world: World) -> int | None:
     return max(sizes, default=None)
 
 
+def _least(one: int | None, other: int | None) -> int | None:
+    return min((size for size in (one, other) if size is not None), default=None)
+
+
 def _placed(place: Place, world: World) -> int | None:
-    return window(place.model, world) if place.context_window is None else place.context_window
+    return window(place.model, world, place.context_window)

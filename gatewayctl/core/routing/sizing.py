@@ -11,7 +11,7 @@ from gatewayctl.core.routing.decision import Fit, SkipReason
 from gatewayctl.core.routing.place import models
 from gatewayctl.core.routing.plan import judged
 from gatewayctl.core.routing.planning import Planning
-from gatewayctl.core.routing.resolved import resolved
+from gatewayctl.core.routing.resolved import asked_for
 from gatewayctl.core.routing.tree import Tree, leaves
 from gatewayctl.core.routing.world import Context
 
@@ -30,7 +30,7 @@ def sized(name: str, context: Context) -> tuple[SizedModel, ...]:
     By its first place that fits, else by its first. A model fits nowhere in a blend that cannot
     hold the request, however large it is itself.
     """
-    root = resolved(name, context.world, context.request.shape.protocol)
+    root = asked_for(name, context.request, context.world)
     if root is None:
         return ()
     planning = Planning(context, sizes_only=True)

@@ -38,6 +38,11 @@ class World(Protocol):
         """
         ...
 
+    @property
+    def betas(self) -> frozenset[str]:
+        """Values of the beta header that unlock a larger window for any model known here."""
+        ...
+
     def provider(self, name: str) -> Provider | None:
         """Return a configured provider."""
         ...
