@@ -20,9 +20,12 @@ _MAX_PRICE = Decimal(1_000_000)
 class Claims(msgspec.Struct, frozen=True, kw_only=True, array_like=True, omit_defaults=True):
     """One source's statements about one model at one provider; None or missing is "not said".
 
-    Limits are tokens, prices USD per million tokens by usage dimension, ``retires_at`` a date.
-    ``unlisted`` holds what a source leaves out of a list that it means to be complete: a weak
-    "no", which every explicit claim outranks.
+    Limits are tokens, prices USD per million tokens by usage dimension, ``retires_at`` and
+    ``deprecated_at`` dates. ``unlisted`` holds what a source leaves out of a list that it means to
+    be complete: a weak "no", which every explicit claim outranks. ``served`` is the window that a
+    server runs the model with now, which caps every other; ``alias_of`` the id, at the same
+    provider, of the model that this name leads to; ``lifecycle`` the provider's word for where the
+    model stands (``"active"``, ``"deprecated"``).
     """
 
     context_window: int | None = None
@@ -32,6 +35,10 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, array_like=True, omit_de
     capabilities: Mapping[Capability, bool] = {}
     unlisted: tuple[Capability, ...] = ()
     retires_at: str | None = None
+    served: int | None = None
+    alias_of: str | None = None
+    lifecycle: str | None = None
+    deprecated_at: str | None = None
 
 
 class SourceTable(msgspec.Struct, frozen=True, kw_only=True):
