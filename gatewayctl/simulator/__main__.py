@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from gatewayctl.simulator.faults import HEADER, described
 from gatewayctl.simulator.overflows import PROVIDERS
 from gatewayctl.simulator.server import start
+from gatewayctl.simulator.servers import KINDS, Local
+from gatewayctl.simulator.servers.local import CONTEXT, TRAINED, Overlong
+from gatewayctl.tokenizers.catalog import VOCABULARIES
 
 _DEFAULT_PORT = 8791
 _GUIDE = f"""\
@@ -31,11 +34,43 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("port", nargs="?", type=int, default=_DEFAULT_PORT, help="%(default)s")
     parser.add_argument("--faults", action="store_true", help="list the faults and leave")
+    parser.add_argument(
+        "--tokenizer",
+        choices=list(VOCABULARIES),
+        help="meter by this vocabulary instead of the simulator's own rule",
+    )
+    local = parser.add_argument_group("play a local server instead of the three models")
+    local.add_argument("--as", dest="kind", choices=list(KINDS), help="which server")
+    local.add_argument("--model", action="append", default=[], help="what its model is called")
+    local.add_argument(
+        "--context", type=int, default=CONTEXT, help="tokens that it serves: %(default)s"
+    )
+    local.add_argument(
+        "--trained", type=int, default=TRAINED, help="tokens that it advertises: %(default)s"
+    )
+    local.add_argument(
+        "--overlong",
+        type=Overlong,
+        choices=list(Overlong),
+        help="what becomes of a prompt that is too long: the server's own way unless told",
+    )
     return parser
 
 
-async def _run(port: int) -> None:
-    simulator = await start(port=port)
+def _local(given: argparse.Namespace) -> Local | None:
+    if given.kind is None:
+        return None
+    return Local(
+        given.kind,
+        context=given.context,
+        trained=given.trained,
+        models=tuple(given.model),
+        overlong=given.overlong,
+    )
+
+
+async def _run(given: argparse.Namespace) -> None:
+    simulator = await start(port=given.port, tokenizer=given.tokenizer, local=_local(given))
     sys.stderr.write(f"simulator listening on {simulator.base_url}\n")
     try:
         await asyncio.Event().wait()
@@ -50,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(_GUIDE)
         return 0
     try:
-        asyncio.run(_run(given.port))
+        asyncio.run(_run(given))
     except KeyboardInterrupt:
         return 130
     return 0

@@ -24,7 +24,8 @@ class Received:
     ``target`` is the request target with its query, ``connection`` the caller's port, which
     names the connection, ``at`` the event loop's time in seconds, ``ended`` that at which the
     reply was over, ``frames`` how many frames were sent. ``model`` is what was asked for, with
-    the faults in its name, empty where it was not understood.
+    the faults in its name, empty where it was not understood; ``tokens`` are the whole prompt's,
+    whatever was cut of it or refused, None where they were not counted.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Received:
         self.at = at
         self.frames = 0
         self.model = ""
+        self.tokens: int | None = None
         self.ending = Ending.RUNNING
         self.ended: float | None = None
 

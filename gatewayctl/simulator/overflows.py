@@ -15,13 +15,7 @@ from gatewayctl.simulator.problems import Problem, Vendor
 _INVALID: Final = "invalid_request_error"
 _TOKENS: Final = 537_812
 _WINDOW: Final = 131_072
-_NUMBERS: Final = {
-    "n": _TOKENS,
-    "m": _WINDOW,
-    "input": _TOKENS - 4096,
-    "output": 4096,
-    "over": _TOKENS - _WINDOW,
-}
+_OUTPUT: Final = 4096
 
 
 class _Refusal(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +23,7 @@ class _Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
     ``around`` stands beside it in the body. Where ``flat``, the error object is the body itself.
     ``listed``: the body is a list of one. Where there is no ``error``, it is the words alone.
+    ``figures`` are fields of the error object that hold one of the call's numbers.
     """
 
     words: str
@@ -36,9 +31,12 @@ class _Refusal(msgspec.Struct, frozen=True, kw_only=True):
     around: Mapping[str, Any] = {}
     flat: bool = False
     listed: bool = False
+    figures: Mapping[str, str] = {}
 
-    def body(self, words: str) -> object:
-        error = words if self.error is None else {"message": words, **self.error}
+    def body(self, numbers: Mapping[str, int]) -> object:
+        words = self.words.format_map(numbers)
+        figures = {field: numbers[name] for field, name in self.figures.items()}
+        error = words if self.error is None else {"message": words, **self.error, **figures}
         whole = error if self.flat else {**self.around, "error": error}
         return [whole] if self.listed else whole
 
@@ -129,12 +127,8 @@ _BY_PROVIDER: Final[dict[str, _Refusal]] = {
             "request ({n} tokens) exceeds the available context size ({m} tokens), try increasing "
             "it"
         ),
-        error={
-            "code": 400,
-            "type": "exceed_context_size_error",
-            "n_prompt_tokens": _TOKENS,
-            "n_ctx": _WINDOW,
-        },
+        error={"code": 400, "type": "exceed_context_size_error"},
+        figures={"n_prompt_tokens": "n", "n_ctx": "m"},
     ),
     "vllm": _Refusal(words=_OF_CHAT, error={"type": "BadRequestError", "param": None, "code": 400}),
 }
@@ -143,10 +137,27 @@ PROVIDERS: Final = tuple(_BY_PROVIDER)
 """Whose words there are."""
 
 
-def overflow(provider: str, vendor: Vendor) -> bytes:
-    """Return the body of a 400 by which ``provider`` refuses a prompt over a protocol."""
+def overflow(
+    provider: str,
+    vendor: Vendor,
+    *,
+    tokens: int = _TOKENS - _OUTPUT,
+    output: int = _OUTPUT,
+    window: int = _WINDOW,
+) -> bytes:
+    """Return the body of a 400 by which ``provider`` refuses a prompt over a protocol.
+
+    ``tokens`` are the prompt's, ``output`` what is to be written besides, where that counts.
+    """
     refusal = _BY_PROVIDER[provider]
-    words = refusal.words.format_map(_NUMBERS)
+    numbers = {
+        "n": tokens + output,
+        "m": window,
+        "input": tokens,
+        "output": output,
+        "over": tokens + output - window,
+    }
     if vendor is Vendor.ANTHROPIC:
+        words = refusal.words.format_map(numbers)
         return problems.anthropic_body(Problem(status=400, message=words))
-    return msgspec.json.encode(refusal.body(words))
+    return msgspec.json.encode(refusal.body(numbers))

@@ -125,5 +125,6 @@ def body(data: bytes, *, status: int = 200, content_type: str = JSON_TYPE) -> Pl
 
 def refusal(wire: Wire, problem: Problem) -> Play:
     """Return the performance of an error reply."""
-    refused = body(wire.error(problem), status=problem.status)
+    data = wire.error(problem) if problem.body is None else problem.body
+    refused = body(data, status=problem.status)
     return msgspec.structs.replace(refused, headers=problem.headers)

@@ -28,7 +28,8 @@ class Vendor(StrEnum):
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """A refusal before it is put in a dialect. ``code`` and ``param`` are OpenAI's fields.
 
-    ``kind`` is OpenAI's ``type`` where it is not the usual one of the status.
+    ``kind`` is OpenAI's ``type`` where it is not the usual one of the status; ``body`` is the
+    whole body where it is in nobody's dialect but the server's own.
     """
 
     status: int
@@ -37,6 +38,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     param: str | None = None
     kind: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
 
 
 class Refused(Exception):

@@ -36,6 +36,9 @@ _UNCOUNTED: Final = frozenset(
     }
 )
 
+_JSON: Final = frozenset({"arguments", "input", "input_schema", "parameters", "schema"})
+"""Fields whose objects stand in a prompt as JSON."""
+
 
 class Choice(StrEnum):
     """Whether a tool may, must or must not be called."""
@@ -151,6 +154,33 @@ class Gathered(msgspec.Struct, frozen=True, kw_only=True):
 
     texts: list[str]
     media: int
+
+
+def rendered(values: Iterable[object]) -> Gathered:
+    """Collect texts as a prompt is made of them: schemas and arguments as JSON, no field names.
+
+    Media and opaque fields are left out as in ``gather``.
+    """
+    texts: list[str] = []
+    media = 0
+    pending = list(values)
+    while pending:
+        match pending.pop():
+            case str() as text:
+                texts.append(text)
+            case {"type": str(kind), **_rest} if kind in _MEDIA:
+                media += 1
+            case dict() as fields:
+                for name, value in fields.items():
+                    if name in _JSON and isinstance(value, (dict, list)):
+                        texts.append(msgspec.json.encode(value).decode())
+                    elif name not in _UNCOUNTED:
+                        pending.append(value)
+            case list() as items:
+                pending.extend(items)
+            case _:
+                continue
+    return Gathered(texts=texts, media=media)
 
 
 def gather(values: Iterable[object]) -> Gathered:

@@ -28,11 +28,13 @@ from gatewayctl.simulator import (
 )
 from gatewayctl.simulator.catalogue import MODELS, SimModel
 from gatewayctl.simulator.journal import Ending, Journal, Received
+from gatewayctl.simulator.meter import Meter, OwnMeter, meter, metered
 from gatewayctl.simulator.plays import Fault, Play
 from gatewayctl.simulator.problems import Problem, Refused, invalid
-from gatewayctl.simulator.request import MEDIA_TOKENS, TURN_TOKENS, Ask, Body, gather
+from gatewayctl.simulator.request import Ask, Body
+from gatewayctl.simulator.servers import KINDS, Local
 from gatewayctl.simulator.tally import Tally
-from gatewayctl.simulator.tokenizer import count_all
+from gatewayctl.simulator.weighing import Weighed, weigh, weigh_local
 from gatewayctl.simulator.wire import Frame, Made, Wire
 
 _BODY_LIMIT: Final = 256 * 1024 * 1024
@@ -52,6 +54,7 @@ class Simulator:
     """A running simulator. Made by ``start``; ``close`` ends it and all its connections.
 
     ``clock`` is what faults of limited duration go by, in seconds; the event loop's unless given.
+    ``local`` is the local server that is played, None for none; ``meter`` counts tokens.
     """
 
     def __init__(
@@ -59,8 +62,13 @@ class Simulator:
         host: str,
         models: Mapping[str, SimModel] = MODELS,
         clock: Callable[[], float] | None = None,
+        *,
+        meter: Meter | None = None,
+        local: Local | None = None,
     ) -> None:
         self._clock = clock
+        self._meter = meter or OwnMeter()
+        self.local = local
         self._tally = Tally()
         self.host = host
         self.port = 0
@@ -121,6 +129,7 @@ class Simulator:
             self._server.close()
         if self._runner is not None:
             await self._runner.cleanup()
+        await self._meter.close()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         received = Received(
@@ -133,11 +142,9 @@ class Simulator:
         )
         self.journal.requests.append(received)
         path = request.path
-        if request.method in ("GET", "HEAD"):
+        if (own := self._own(received)) is not None:
             received.end(Ending.WHOLE, _now())
-            anthropic = "anthropic-version" in request.headers
-            status, body = listing.reply(path, self._models, anthropic=anthropic)
-            return web.Response(status=status, body=body, content_type=plays.JSON_TYPE)
+            return own
         wire = messages if path == _COUNT_TOKENS else _WIRES.get(path)
         if wire is None or request.method != "POST":
             problem = Problem(status=404, message=f"Unknown request URL: {request.method} {path}.")
@@ -152,6 +159,22 @@ class Simulator:
             result = plays.refusal(wire, refused.problem)
         return await _perform(request, result, received)
 
+    def _own(self, received: Received) -> web.Response | None:
+        """Return what is answered without a model: listings, and what a local server has more."""
+        method, path = received.method, received.path
+        if self.local is not None:
+            kind = KINDS[self.local.kind]
+            found = kind.answer(method, path, received.body, self.local)
+            if found is not None:
+                return web.Response(
+                    status=found.status, body=found.body, content_type=found.content_type
+                )
+        if method not in ("GET", "HEAD"):
+            return None
+        anthropic = received.header("anthropic-version") is not None
+        status, body = listing.reply(path, self._models, anthropic=anthropic)
+        return web.Response(status=status, body=body, content_type=plays.JSON_TYPE)
+
     async def _answer(self, wire: Wire, received: Received) -> Play:
         """Return the play for one call: refused, answered, and with what faults."""
         self._calls += 1
@@ -165,18 +188,17 @@ class Simulator:
         named = (*scripted, *asked_for, *faults.parse(suffix), *self._flaky(model, ask))
         now = _now() if self._clock is None else self._clock()
         active = faults.in_force(named, received.model, self._tally, now)
-        tokens = await input_tokens(ask)
-        _weigh(wire, ask, model, tokens)
-        limit = ask.max_output or min(model.max_output, model.window - tokens)
+        weighed = await self._weighed(wire, ask, model, received)
+        answer = brain.answer(
+            ask,
+            weighed.tokens,
+            limit=weighed.limit,
+            words=faults.words(active),
+            filtered=faults.filtered(active),
+        )
         made = Made(
             ask=ask,
-            answer=brain.answer(
-                ask,
-                tokens,
-                limit=limit,
-                words=faults.words(active),
-                filtered=faults.filtered(active),
-            ),
+            answer=await metered(answer, self._meter, weighed.limit),
             token=self._token(received.body),
             created=int(time.time()),
         )
@@ -187,10 +209,18 @@ class Simulator:
             result = plays.play(iter([frame]), content_type=plays.JSON_TYPE)
         return faults.apply(result, active, wire, made)
 
+    async def _weighed(self, wire: Wire, ask: Ask, model: SimModel, received: Received) -> Weighed:
+        """Count a request, and weigh it as the model or the server that is played would."""
+        tokens = received.tokens = await self._meter.input(ask)
+        if self.local is not None:
+            return weigh_local(wire, ask, self.local, tokens)
+        return weigh(wire, ask, model, tokens)
+
     async def _count_tokens(self, received: Received) -> Play:
         ask = messages.read_countable(_decoded(received))
         self._model(messages, ask.model.partition("!")[0])
-        return plays.body(msgspec.json.encode({"input_tokens": await input_tokens(ask)}))
+        received.tokens = await self._meter.input(ask)
+        return plays.body(msgspec.json.encode({"input_tokens": received.tokens}))
 
     def _model(self, wire: Wire, name: str) -> SimModel:
         model = self._models.get(name)
@@ -222,22 +252,27 @@ async def start(
     port: int = 0,
     models: Iterable[SimModel] = (),
     clock: Callable[[], float] | None = None,
+    *,
+    tokenizer: str | None = None,
+    local: Local | None = None,
 ) -> Simulator:
     """Start a simulator on a loopback port and return it; 0 picks a free one.
 
     ``models`` are served besides the catalogue's, under whatever names a client insists on;
-    ``clock`` is for faults of limited duration, see ``Simulator``.
+    ``clock`` is for faults of limited duration, see ``Simulator``. ``tokenizer`` is a packaged
+    vocabulary to meter by, as a provider whose tokenizer nobody knows; raises ``CountUnavailable``
+    for one that is not. ``local`` is a local server to be played, with its own models instead.
     """
-    simulator = Simulator(host, {**MODELS, **{model.id: model for model in models}}, clock)
+    served = {**MODELS, **{model.id: model for model in models}}
+    if local is not None:
+        local.models = local.models or (KINDS[local.kind].MODEL,)
+        served = {
+            name: SimModel(id=name, window=local.trained, max_output=local.trained)
+            for name in local.models
+        }
+    simulator = Simulator(host, served, clock, meter=meter(tokenizer), local=local)
     await simulator.listen(port)
     return simulator
-
-
-async def input_tokens(ask: Ask) -> int:
-    """Return what the simulator meters for a request's input."""
-    gathered = gather(ask.counted)
-    text = await count_all(gathered.texts)
-    return text + gathered.media * MEDIA_TOKENS + ask.turns * TURN_TOKENS
 
 
 def _now() -> float:
@@ -259,14 +294,6 @@ def _decoded(received: Received) -> Body:
     if not isinstance(fields, dict):
         raise invalid("The body is not a JSON object.")
     return Body(fields)
-
-
-def _weigh(wire: Wire, ask: Ask, model: SimModel, tokens: int) -> None:
-    """Refuse what the model cannot hold or cannot write."""
-    if (ask.max_output or 0) > model.max_output:
-        raise Refused(wire.excessive_output(ask, model))
-    if tokens + (ask.max_output or 1) > model.window:
-        raise Refused(wire.overflow(ask, model, tokens))
 
 
 async def _perform(request: web.Request, play: Play, received: Received) -> web.StreamResponse:
