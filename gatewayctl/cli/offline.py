@@ -11,7 +11,6 @@ from pathlib import Path
 import typer
 
 from gatewayctl.config.every import with_every_provider
-from gatewayctl.config.kinds import table_name
 from gatewayctl.config.load import default_settings, find_config, load
 from gatewayctl.config.problems import Severity
 from gatewayctl.config.settings import Settings
@@ -20,6 +19,7 @@ from gatewayctl.registry import snapshot
 from gatewayctl.registry.cache import Cache, usual_folder
 from gatewayctl.registry.checking import CheckedAgainst
 from gatewayctl.registry.directory import Directory
+from gatewayctl.registry.live import Live
 from gatewayctl.registry.lookup import Registry
 from gatewayctl.registry.table import Table
 from gatewayctl.upstream.at_hand import available
@@ -79,19 +79,14 @@ def load_settings(
     raise ConfigInvalid("\n  ".join((f"{path} is not valid:", *errors)), errors)
 
 
+def live(settings: Settings, mode: Mode = Mode.CACHE) -> Live:
+    """Return the registry that knows a config's own models, providers and sources."""
+    return Live(settings, table(mode))
+
+
 def registry(settings: Settings, mode: Mode = Mode.CACHE) -> Registry:
-    """Make the registry that knows a config's own models, providers and sources."""
-    names = {
-        name: table_name(name, provider.provider.kind)
-        for name, provider in settings.providers.items()
-    }
-    return Registry(
-        table(mode),
-        overrides={model_id: model.facts for model_id, model in settings.models.items()},
-        usual=settings.model_defaults.facts,
-        kinds={name: listed for name, listed in names.items() if listed != name},
-        off=frozenset(name for name, each in settings.registry.sources.items() if not each.url),
-    )
+    """Return the same for a command that looks at it once."""
+    return live(settings, mode).current
 
 
 def directory(
@@ -104,4 +99,4 @@ def directory(
     """
     if every_kind:
         settings = with_every_provider(settings, environ)
-    return Directory(settings, registry(settings), lambda each: available(each, environ))
+    return Directory(settings, live(settings), lambda each: available(each, environ))

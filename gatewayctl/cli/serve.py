@@ -54,7 +54,7 @@ def serve(
         typer.echo(line, err=True)
 
     if settings is None:
-        composition.run_demo(server, offline.registry, say)
+        composition.run_demo(server, offline.live, say)
     else:
         settings = msgspec.structs.replace(settings, server=server)
-        composition.run(settings, offline.registry, say)
+        composition.run(settings, offline.live, say)

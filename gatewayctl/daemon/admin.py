@@ -27,7 +27,7 @@ from gatewayctl.protocols.dialect import Dialect
 from gatewayctl.protocols.given import Given, given
 from gatewayctl.protocols.models_list import unvia
 from gatewayctl.registry import told
-from gatewayctl.registry.lookup import Registry
+from gatewayctl.registry.live import Live
 
 _SEEDS = 2**64
 
@@ -77,14 +77,14 @@ class Admin:
     def __init__(
         self,
         settings: Settings,
-        registry: Registry,
+        live: Live,
         planner: Planner,
         worlds: tuple[World, World],
         read: Callable[[web.BaseRequest], Awaitable[bytes]],
     ) -> None:
         self._settings = settings
         self._config = "" if settings.path is None else header(str(Path(settings.path).absolute()))
-        self._registry = registry
+        self._live = live
         self._planner = planner
         self._world, self._everything = worlds
         self._read = read
@@ -124,10 +124,10 @@ class Admin:
         _ = codec
         now = datetime.now(UTC)
         sources = await asyncio.to_thread(
-            told.sources, self._settings.registry, self._registry.table, now
+            told.sources, self._settings.registry, self._live.current.table, now
         )
         models = []
-        entries = told.entries(self._registry, request.rel_url.query.get("provider"))
+        entries = told.entries(self._live.current, request.rel_url.query.get("provider"))
         for number, entry in enumerate(entries, 1):
             models.append(as_json(told.model_json(entry, others=False)))
             if number % AT_ONCE == 0:

@@ -27,7 +27,7 @@ from gatewayctl.daemon.status import Status
 from gatewayctl.protocols.catalog import CODECS
 from gatewayctl.protocols.codec import Codec
 from gatewayctl.registry.directory import Directory
-from gatewayctl.registry.lookup import Registry
+from gatewayctl.registry.live import Live
 
 log = logging.getLogger("gatewayctl.requests")
 
@@ -50,7 +50,7 @@ class App:
     def __init__(
         self,
         settings: Settings,
-        registry: Registry,
+        live: Live,
         planner: Planner,
         pipeline: Pipeline,
         status: Status,
@@ -61,7 +61,7 @@ class App:
         self._pipeline = pipeline
         self._told = status
         self._listing = Listing(worlds[0])
-        admin = Admin(settings, registry, planner, worlds, self._body)
+        admin = Admin(settings, live, planner, worlds, self._body)
         self._hosts = _LOOPBACK_NAMES | {
             settings.server.host.lower(),
             *(host.lower() for host in settings.server.allowed_hosts),

@@ -21,7 +21,7 @@ from gatewayctl.daemon.planning import Planner
 from gatewayctl.daemon.sessions import Sessions
 from gatewayctl.daemon.trying import Tries
 from gatewayctl.registry.directory import Directory
-from gatewayctl.registry.lookup import Registry
+from gatewayctl.registry.live import Live
 from gatewayctl.simulator.server import start as start_simulator
 from gatewayctl.storage.files import usual_state_folder
 from gatewayctl.storage.ledger import Ledger
@@ -30,19 +30,17 @@ from gatewayctl.upstream.client import AiohttpUpstream
 from gatewayctl.upstream.credentials import Credentials
 
 
-def run(
-    settings: Settings, registry_for: Callable[[Settings], Registry], say: Callable[[str], None]
-) -> None:
+def run(settings: Settings, known: Callable[[Settings], Live], say: Callable[[str], None]) -> None:
     """Run the daemon until it is told to stop; raise ``CannotListen``.
 
     ``say`` shows a line to the person who started it.
     """
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(settings, registry_for(settings), say))
+        runner.run(_serve(settings, known(settings), say))
 
 
 def run_demo(
-    server: ServerSettings, registry_for: Callable[[Settings], Registry], say: Callable[[str], None]
+    server: ServerSettings, known: Callable[[Settings], Live], say: Callable[[str], None]
 ) -> None:
     """Run the daemon in front of the embedded simulator."""
 
@@ -56,7 +54,7 @@ def run_demo(
                 say("")
                 say(demo.guide(line.rpartition(" ")[2]))
 
-            await _serve(settings, registry_for(settings), announce)
+            await _serve(settings, known(settings), announce)
         finally:
             await simulator.close()
 
@@ -66,7 +64,7 @@ def run_demo(
 
 @contextlib.asynccontextmanager
 async def composed(
-    settings: Settings, registry: Registry, state: Path, *, silence: float = SILENCE
+    settings: Settings, live: Live, state: Path, *, silence: float = SILENCE
 ) -> AsyncIterator[App]:
     """Wire a daemon inside a running loop; its upstream connections end with the context.
 
@@ -74,7 +72,7 @@ async def composed(
     """
     ledger = await asyncio.to_thread(Ledger.open, state, time.time)
     credentials = Credentials(os.environ)
-    directory = Directory(settings, registry, credentials.available)
+    directory = Directory(settings, live, credentials.available)
     upstream = AiohttpUpstream(os.environ)
     counter = Counter()
     clock = asyncio.get_running_loop().time
@@ -94,17 +92,15 @@ async def composed(
         pipeline = Pipeline(parts, time.time)
         looked_at = status.Parts(
             settings=settings,
-            registry=registry,
+            live=live,
             planner=planner,
             board=board,
             ledger=ledger,
             has_key=credentials.available,
         )
         told = status.Status(looked_at, clock, time.time)
-        everyone = Directory(
-            with_every_provider(settings, os.environ), registry, credentials.available
-        )
-        yield App(settings, registry, planner, pipeline, told, (directory, everyone))
+        everyone = Directory(with_every_provider(settings, os.environ), live, credentials.available)
+        yield App(settings, live, planner, pipeline, told, (directory, everyone))
     finally:
         await counter.close()
         await upstream.close()
@@ -112,11 +108,11 @@ async def composed(
         await ledger.close()
 
 
-async def _serve(settings: Settings, registry: Registry, say: Callable[[str], None]) -> None:
+async def _serve(settings: Settings, live: Live, say: Callable[[str], None]) -> None:
     memory.give_back()
     sockets = lifecycle.bind(settings.server.host, settings.server.port)
     with lifecycle.signals() as stop:
-        async with composed(settings, registry, usual_state_folder()) as app:
+        async with composed(settings, live, usual_state_folder()) as app:
             await lifecycle.serve(
                 app, sockets, lambda url: say(f"gatewayctl listening on {url}"), stop
             )

@@ -19,7 +19,7 @@ from gatewayctl.core.health import State
 from gatewayctl.core.model import Auth
 from gatewayctl.registry import told
 from gatewayctl.registry.freshness import SourceStatus
-from gatewayctl.registry.lookup import Registry
+from gatewayctl.registry.live import Live
 from gatewayctl.storage.ledger import LedgerState
 
 SCHEMA_VERSION = 1
@@ -131,7 +131,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """What is looked at. ``has_key`` tells whether a provider's credential is at hand."""
 
     settings: Settings
-    registry: Registry
+    live: Live
     planner: Degradable
     board: Board
     ledger: Ledger
@@ -158,7 +158,7 @@ class Status:
         parts, now = self._parts, self._clock()
         fared = parts.board.rendered(now)
         sources = await asyncio.to_thread(
-            told.sources, parts.settings.registry, parts.registry.table, datetime.now(UTC)
+            told.sources, parts.settings.registry, parts.live.current.table, datetime.now(UTC)
         )
         keys = await asyncio.to_thread(self._keys)
         return Document(

@@ -1,7 +1,7 @@
-"""What routing looks things up in: the config and the registry as one ``World``.
+"""What routing looks things up in: the config, the registry and what was learned, as one ``World``.
 
-Everything here is in memory. Whether a credential is at hand is asked of whoever can know it, so
-that this stays free of files and variables.
+Everything here is in memory. Whether a credential is at hand is asked of whoever can know it, and
+so is what replies have taught, so that this stays free of files and variables.
 """
 
 import difflib
@@ -12,21 +12,28 @@ import msgspec
 
 from gatewayctl.config.kinds import is_provider, kinds
 from gatewayctl.config.settings import ProviderSettings, Settings
-from gatewayctl.core.model import ModelFacts, ModelSettings, Provider
+from gatewayctl.core.model import (
+    ModelFacts,
+    ModelSettings,
+    Provider,
+)
 from gatewayctl.core.routing.graph import RouteGraph
-from gatewayctl.registry.lookup import Registry
+from gatewayctl.registry.live import Live
 
 _REMEMBERED: Final = 4096
 
 
 class Directory:
-    """``core.routing.world.World`` over settings and a registry that knows their overrides."""
+    """``core.routing.world.World`` over settings, the registry in use, and what was learned."""
 
     def __init__(
-        self, settings: Settings, registry: Registry, has_key: Callable[[ProviderSettings], bool]
+        self,
+        settings: Settings,
+        live: Live,
+        has_key: Callable[[ProviderSettings], bool],
     ) -> None:
         self._settings = settings
-        self._registry = registry
+        self._live = live
         self._has_key = has_key
         self._names = tuple(settings.providers)
         self._used: dict[str, ModelSettings] = {}
@@ -38,8 +45,8 @@ class Directory:
 
     @property
     def version(self) -> object:
-        """The registry: settings and a registry never change, a newer one is another object."""
-        return self._registry
+        """The registry in use: settings never change, a newer registry is another object."""
+        return self._live.current
 
     @property
     def betas(self) -> frozenset[str]:
@@ -61,10 +68,10 @@ class Directory:
 
     def facts(self, provider: str, model: str) -> ModelFacts | None:
         """Return what is known about a model, the config's word first."""
-        return self._registry.facts(provider, model)
+        return self._live.current.facts(provider, model)
 
     def settings(self, full_id: str) -> ModelSettings:
-        """Return how a model is used, with what its vendor publishes of its family."""
+        """Return how a model is used, with what is published and was observed of its tokenizer."""
         found = self._used.get(full_id)
         if found is None:
             if len(self._used) >= _REMEMBERED:  # ids are the clients' choice
@@ -74,11 +81,11 @@ class Directory:
 
     def listed_by(self, model: str) -> Sequence[str]:
         """Return the configured providers that list exactly this bare id."""
-        return self._registry.listed_by(model, self._names)
+        return self._live.current.listed_by(model, self._names)
 
     def ids(self, provider: str) -> Sequence[str]:
         """Return the bare ids of all models that a provider is known to have."""
-        return tuple(model for _, model in self._registry.ids(provider))
+        return tuple(model for _, model in self._live.current.ids(provider))
 
     def declared(self) -> Sequence[str]:
         """Return the full ids of the models that the config itself names."""
@@ -86,7 +93,7 @@ class Directory:
 
     def nearest(self, name: str) -> Sequence[str]:
         """Return a few names that may be asked for and look like this one: the user's own first."""
-        return nearest(name, self._own(), self._registry.nearest(name, among=self._names))
+        return nearest(name, self._own(), self._live.current.nearest(name, among=self._names))
 
     def absent(self, name: str) -> str | None:
         """Say how to configure the built-in provider that a name begins with, if it is not."""

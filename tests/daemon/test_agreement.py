@@ -15,7 +15,7 @@ from gatewayctl.protocols.catalog import READERS
 from gatewayctl.protocols.dialect import Dialect
 from gatewayctl.registry import snapshot
 from gatewayctl.registry.directory import Directory
-from gatewayctl.registry.lookup import Registry
+from gatewayctl.registry.live import Live
 from gatewayctl.tokenizers.count import count
 
 CONFIGS = 20
@@ -97,9 +97,7 @@ async def test_every_way_of_asking_gives_the_same_decision(number: int) -> None:
     """1,000 pairs of config and request: the same attempts, skips and refusals."""
     text, names = config(number)
     settings = settings_of(text)
-    facts = {name: each.facts for name, each in settings.models.items()}
-    registry = Registry(snapshot.load(), overrides=facts)
-    world = Directory(settings, registry, lambda _: True)
+    world = Directory(settings, Live(settings, snapshot.load()), lambda _: True)
     async with gateway(text) as it:
         for asked in requests(number, names, REQUESTS):
             verdict = planned(asked, world)

@@ -10,7 +10,7 @@ from gatewayctl.config.settings import ProviderSettings
 from gatewayctl.core.health import State
 from gatewayctl.daemon.status import Document, Fared, LastError, Parts, Status
 from gatewayctl.registry import snapshot
-from gatewayctl.registry.lookup import Registry
+from gatewayctl.registry.live import Live
 from gatewayctl.storage.ledger import LedgerState
 
 CONFIG = """
@@ -80,7 +80,7 @@ async def document(
     status = Status(
         Parts(
             settings=settings,
-            registry=Registry(snapshot.load()),
+            live=Live(settings, snapshot.load()),
             planner=Part(degraded=planner),
             board=board or Part(),
             ledger=Part(degraded=ledger),

@@ -5,7 +5,7 @@ from support.gateway import settings_of
 from gatewayctl.config.settings import ProviderSettings
 from gatewayctl.registry import snapshot
 from gatewayctl.registry.directory import Directory
-from gatewayctl.registry.lookup import Registry
+from gatewayctl.registry.live import Live
 
 CONFIG = """
 [providers.openai]
@@ -31,8 +31,7 @@ def directory() -> Directory:
     def has_key(provider: ProviderSettings) -> bool:
         return provider.provider.name == "local"
 
-    facts = {name: model.facts for name, model in settings.models.items()}
-    return Directory(settings, Registry(snapshot.load(), overrides=facts), has_key)
+    return Directory(settings, Live(settings, snapshot.load()), has_key)
 
 
 def test_the_configs_word_comes_with_its_source() -> None:

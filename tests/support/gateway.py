@@ -16,7 +16,7 @@ from gatewayctl.daemon.app import App
 from gatewayctl.daemon.composition import composed
 from gatewayctl.daemon.outlet import SILENCE
 from gatewayctl.registry import snapshot
-from gatewayctl.registry.lookup import Registry
+from gatewayctl.registry.live import Live
 from gatewayctl.simulator.demo import demo_config
 from gatewayctl.simulator.server import Simulator
 from gatewayctl.simulator.server import start as start_simulator
@@ -45,14 +45,10 @@ def settings_of(config: str) -> Settings:
 async def gateway(config: str, silence: float = SILENCE) -> AsyncIterator[Gateway]:
     """Run a gateway with this config on a free port, with a ledger of its own."""
     settings = settings_of(config)
-    registry = Registry(
-        snapshot.load(),
-        overrides={name: it.facts for name, it in settings.models.items()},
-        usual=settings.model_defaults.facts,
-    )
+    live = Live(settings, snapshot.load())
     async with contextlib.AsyncExitStack() as stack:
         state = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        app = await stack.enter_async_context(composed(settings, registry, state, silence=silence))
+        app = await stack.enter_async_context(composed(settings, live, state, silence=silence))
         sockets = lifecycle.bind("127.0.0.1", 0)
         runner = await lifecycle.start(app, sockets)
         stack.push_async_callback(runner.cleanup)

@@ -16,6 +16,10 @@ LEARNED = "learned"
 """The source of a cap that an upstream's replies gave away."""
 
 
+ASSUMED = "assumed"
+"""The source of a cap that holds for a kind of server until it says what it serves."""
+
+
 class Ceilings(msgspec.Struct, frozen=True, kw_only=True):
     """What a model may be filled to, in tokens; None is unknown.
 
@@ -33,6 +37,8 @@ class Ceilings(msgspec.Struct, frozen=True, kw_only=True):
         """Say why the window is smaller than what is said of the model, in brackets, or nothing."""
         if self.cap is None:
             return ""
+        if self.cap.source == ASSUMED:
+            return " (assumed until the server says what it serves)"
         told = LEARNED if self.cap.source == LEARNED else f"served, {self.cap.source}"
         return f" ({told})"
 
