@@ -86,8 +86,10 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     connection was dead before a byte of the reply, which says nothing of the upstream.
     ``should_retry`` is what the upstream's own ``x-should-retry`` says, None where it says nothing.
     ``quotes``: the message holds the upstream's words, of which ``code`` is the machine-readable
-    part. ``window`` is the limit in tokens that a refusal by size names. ``cut_short``: the time
-    that ran out was what the deadline left, not what the upstream may take.
+    part. ``window`` is the limit in tokens that a refusal by size names, ``counted`` what it
+    counted; ``by_tokens`` is False where such a refusal is about bytes, images or the reply's
+    length alone. ``cut_short``: the time that ran out was what the deadline left, not what the
+    upstream may take.
     """
 
     kind: FailureKind
@@ -100,6 +102,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     quotes: bool = False
     code: str | None = None
     window: int | None = None
+    counted: int | None = None
+    by_tokens: bool = True
     cut_short: bool = False
     body: bytes = b""
     content_type: str = ""
