@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ import pytest
 from gatewayctl.simulator.__main__ import main
 from gatewayctl.simulator.faults import FAULTS, form
 from gatewayctl.simulator.overflows import PROVIDERS
+from gatewayctl.simulator.servers import KINDS
 
 
 @pytest.mark.parametrize("option", ["--help", "--faults"])
@@ -24,6 +26,17 @@ def test_the_manual_has_every_fault() -> None:
     rows = {f"| `{form(name)}` | {kind.meaning} |" for name, kind in FAULTS.items()}
     assert rows <= set(manual.splitlines())
     assert all(f"`{provider}`" in manual for provider in PROVIDERS)
+
+
+def test_the_manual_has_every_option_and_every_server() -> None:
+    """``docs/simulator.md`` names what the program's help does: each option, each server."""
+    command = [sys.executable, "-m", "gatewayctl.simulator", "--help"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    manual = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
+    options = set(re.findall(r"--[a-z]+", printed)) - {"--help"}
+    assert {"--as", "--context", "--tokenizer"} <= options
+    assert all(option in manual for option in options)
+    assert all(f"`{kind}`" in manual for kind in KINDS)
 
 
 def test_what_is_no_port_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
