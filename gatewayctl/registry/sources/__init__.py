@@ -1,15 +1,50 @@
-"""One small file per source: how its listing is read. Pure: bytes in, claims out.
+"""One small file per source: how its listing is asked for, paged and read. No I/O: see ``asking``.
 
 Fetching is ``registry.refresh``'s business, believing is ``registry.merge``'s.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from gatewayctl.config.kinds import Kind
 from gatewayctl.registry.claims import Parse
-from gatewayctl.registry.sources import litellm, models_dev
+from gatewayctl.registry.sources import (
+    anthropic,
+    compatible,
+    copilot,
+    gemini,
+    groq,
+    litellm,
+    llamacpp,
+    lmstudio,
+    mistral,
+    models_dev,
+    ollama,
+    openai,
+    openrouter,
+    vllm,
+)
+from gatewayctl.registry.sources.asking import Listing, Origin
 
 PARSERS: Mapping[str, Parse] = {"models_dev": models_dev.parse, "litellm": litellm.parse}
+"""The tables, which can be read from a file too: each is one reply."""
+
+LISTINGS: Mapping[str, Callable[[Origin], Listing]] = {
+    "anthropic": anthropic.listing,
+    "compatible": compatible.listing,
+    "copilot": copilot.listing,
+    "gemini": gemini.listing,
+    "groq": groq.listing,
+    "litellm": litellm.listing,
+    "llamacpp": llamacpp.listing,
+    "lmstudio": lmstudio.listing,
+    "mistral": mistral.listing,
+    "models_dev": models_dev.listing,
+    "ollama": ollama.listing,
+    "openai": openai.listing,
+    "openrouter": openrouter.listing,
+    "vllm": vllm.listing,
+}
+"""How each source is asked, by the name that a kind's ``listing`` gives it."""
 
 
 def provider_names(source: str, kinds: Mapping[str, Kind]) -> dict[str, str]:

@@ -13,7 +13,9 @@ from typing import Any
 
 from gatewayctl.core.model import Capability
 from gatewayctl.registry.claims import Claims, SourceTable, price, stated_prices, tokens
-from gatewayctl.registry.sources.table_json import read_object
+from gatewayctl.registry.sources.asking import Listing, Origin, asked
+from gatewayctl.registry.sources.entries import day, flags
+from gatewayctl.registry.sources.replies import read_object
 
 _SPECIAL_KEYS = frozenset({"sample_spec", "fallback_generalizations"})
 
@@ -56,15 +58,23 @@ _CAPABILITIES = {
     Capability.PREFILL: "supports_assistant_prefill",
 }
 
-_DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
+
+def listing(origin: Origin) -> Listing:
+    """Ask for the table, which is one object."""
+    return read((yield from asked(origin.base_url)), origin.names)
 
 
 def parse(body: bytes, names: Mapping[str, str]) -> SourceTable:
-    """Read the table; ``names`` maps LiteLLM's provider names to ours. SourceFailed: no object."""
+    """Read the table's bytes, see ``read``. SourceFailed: no JSON object."""
+    return read(read_object(body), names)
+
+
+def read(entries: Mapping[str, Any], names: Mapping[str, str]) -> SourceTable:
+    """Read the table; ``names`` maps LiteLLM's provider names to ours."""
     models: dict[str, Claims] = {}
     spelled_out: set[str] = set()
     skipped: Counter[str] = Counter()
-    for key, entry in read_object(body).items():
+    for key, entry in entries.items():
         reason = _reason_to_skip(key, entry)
         if reason is not None:
             skipped[reason] += 1
@@ -121,15 +131,10 @@ def _claims(entry: Mapping[str, Any]) -> Claims:
         )
         for dimension, keys in _PRICES.items()
     }
-    retires = entry.get("deprecation_date")
     return Claims(
         max_input_tokens=tokens(entry.get("max_input_tokens")),
         max_output_tokens=tokens(entry.get("max_output_tokens")),
         prices=stated_prices(found),
-        capabilities={
-            capability: entry[key]
-            for capability, key in _CAPABILITIES.items()
-            if isinstance(entry.get(key), bool)
-        },
-        retires_at=retires if isinstance(retires, str) and _DATE.match(retires) else None,
+        capabilities=flags(entry, _CAPABILITIES),
+        retires_at=day(entry.get("deprecation_date")),
     )

@@ -10,7 +10,9 @@ from typing import Any
 
 from gatewayctl.core.model import Capability
 from gatewayctl.registry.claims import Claims, SourceTable, price, stated_prices, tokens
-from gatewayctl.registry.sources.table_json import read_object
+from gatewayctl.registry.sources.asking import Listing, Origin, asked
+from gatewayctl.registry.sources.entries import flags, inner, items, named, word
+from gatewayctl.registry.sources.replies import read_object
 
 # Some providers' files spell the cache's keys in their own way.
 _PRICES = {
@@ -36,11 +38,21 @@ _MODALITIES = {
 }
 
 
+def listing(origin: Origin) -> Listing:
+    """Ask for the table, which is one object."""
+    return read((yield from asked(origin.base_url)), origin.names)
+
+
 def parse(body: bytes, names: Mapping[str, str]) -> SourceTable:
-    """Read the table; ``names`` maps models.dev's provider ids to ours. SourceFailed: no object."""
+    """Read the table's bytes, see ``read``. SourceFailed: no JSON object."""
+    return read(read_object(body), names)
+
+
+def read(entries: Mapping[str, Any], names: Mapping[str, str]) -> SourceTable:
+    """Read the table; ``names`` maps models.dev's provider ids to ours."""
     models: dict[str, Claims] = {}
     skipped: Counter[str] = Counter()
-    for table_name, provider in read_object(body).items():
+    for table_name, provider in entries.items():
         listed = provider.get("models") if isinstance(provider, dict) else None
         if not isinstance(listed, dict) or not table_name or "/" in table_name:
             skipped["provider without models"] += 1
@@ -60,26 +72,18 @@ def parse(body: bytes, names: Mapping[str, str]) -> SourceTable:
 
 
 def _claims(entry: Mapping[str, Any]) -> Claims:
-    limit, cost = _object(entry, "limit"), _object(entry, "cost")
+    limit, cost = inner(entry, "limit"), inner(entry, "cost")
     found = {
         dimension: next(
             (amount for key in keys if (amount := price(cost.get(key))) is not None), None
         )
         for dimension, keys in _PRICES.items()
     }
-    inputs = _object(entry, "modalities").get("input")
-    inputs = inputs if isinstance(inputs, list) else []
-    capabilities = {
-        capability: entry[key]
-        for capability, key in _CAPABILITIES.items()
-        if isinstance(entry.get(key), bool)
-    }
-    capabilities |= {
-        capability: True for capability, modality in _MODALITIES.items() if modality in inputs
-    }
+    inputs = inner(entry, "modalities").get("input")
+    capabilities = flags(entry, _CAPABILITIES) | named(inputs, _MODALITIES)
     # A list of inputs without "pdf" says little where attachments are possible; where they are
     # not, it is meant.
-    closed = bool(inputs) and entry.get("attachment") is False
+    closed = bool(items(inputs)) and entry.get("attachment") is False
     return Claims(
         context_window=tokens(limit.get("context")),
         max_input_tokens=tokens(limit.get("input")),
@@ -87,9 +91,5 @@ def _claims(entry: Mapping[str, Any]) -> Claims:
         prices=stated_prices(found),
         capabilities=capabilities,
         unlisted=tuple(c for c in _MODALITIES if closed and c not in capabilities),
+        lifecycle=word(entry.get("status")),
     )
-
-
-def _object(entry: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = entry.get(key)
-    return value if isinstance(value, dict) else {}

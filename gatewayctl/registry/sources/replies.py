@@ -23,14 +23,20 @@ _decoder = msgspec.json.Decoder(float_hook=_exact)
 
 def read_object(body: bytes) -> dict[str, Any]:
     """Return the JSON object in ``body``, fractions as Decimal; SourceFailed when it is none."""
+    decoded = read_json(body)
+    if not isinstance(decoded, dict):
+        raise SourceFailed(f"not a JSON object but {_name(decoded)}")
+    return decoded
+
+
+def read_json(body: bytes) -> object:
+    """Return any JSON in ``body``, fractions as Decimal; SourceFailed when it is damaged."""
     if body.startswith(b"\x1f\x8b"):
         raise SourceFailed("it is compressed with gzip; unpack it first")
     try:
-        decoded = _decoder.decode(body)
+        decoded: object = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SourceFailed(f"not valid JSON: {error}") from error
-    if not isinstance(decoded, dict):
-        raise SourceFailed(f"not a JSON object but {_name(decoded)}")
     return decoded
 
 

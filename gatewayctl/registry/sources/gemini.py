@@ -1,0 +1,42 @@
+"""Google's ``GET /v1beta/models``: an input limit and an output limit, no window of both.
+
+The provider's base URL is that of the OpenAI-compatible API, which lists no limits; the native
+listing is one step above it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gatewayctl.core.model import Capability
+from gatewayctl.registry.claims import Claims, tokens
+from gatewayctl.registry.sources.asking import Listing, Origin, cursor, paged
+from gatewayctl.registry.sources.entries import Collected, flags, items
+
+_PAGE = "/models?pageSize=1000"
+
+
+def listing(origin: Origin) -> Listing:
+    """Ask page after page, as many models to each as are allowed."""
+    collected = Collected(origin.provider)
+    first = f"{origin.base_url.rstrip('/').removesuffix('/openai')}{_PAGE}"
+
+    def take(page: Mapping[str, Any]) -> str | None:
+        # a page without models says nothing of them, not even an empty list
+        collected.take(page.get("models", []), _read, key="name", prefix="models/")
+        following = page.get("nextPageToken")
+        if following is None or following == "":
+            return None
+        return f"{first}&pageToken={cursor(following)}"
+
+    yield from paged(first, take)
+    return collected.table()
+
+
+def _read(entry: Mapping[str, Any]) -> Claims | str:
+    if "generateContent" not in items(entry.get("supportedGenerationMethods")):
+        return "generates no content"
+    return Claims(
+        max_input_tokens=tokens(entry.get("inputTokenLimit")),
+        max_output_tokens=tokens(entry.get("outputTokenLimit")),
+        capabilities=flags(entry, {Capability.REASONING: "thinking"}),
+    )
