@@ -1,6 +1,7 @@
 """``gatewayctl models``: what is known about models, who says so, and how fresh that is.
 
-What a field means and who is believed is ``gatewayctl.registry``'s business.
+What a field means and who is believed is ``gatewayctl.registry``'s business; fetching anew is
+``cli.refreshing``'s, forgetting ``cli.forgetting``'s.
 """
 
 from datetime import UTC, datetime
@@ -9,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from gatewayctl.cli.options import ConfigOption, JsonOption
+from gatewayctl.cli.refreshing import refresh
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gatewayctl.config.settings import Settings
     from gatewayctl.registry.freshness import SourceStatus
     from gatewayctl.registry.lookup import Registry
-    from gatewayctl.registry.refresh import Refreshed
-
-SOME_FAILED = 4
-NONE_FETCHED = 5
+    from gatewayctl.registry.merge import Entry
 
 app = typer.Typer(
     name="models",
@@ -26,41 +27,56 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="FILE", help="The config file, instead of the usual one."),
+ProviderOption = Annotated[
+    str | None, typer.Option(metavar="P", help="Only the models of this provider.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ConflictsOption = Annotated[
+    bool,
+    typer.Option("--conflicts", help="Where sources disagree: who says what, who wins, and why."),
+]
+StaleOption = Annotated[
+    bool, typer.Option("--stale", help="Sources and models with facts older than their ttl.")
+]
+RetiringOption = Annotated[
+    bool,
+    typer.Option("--retiring", help="Models that are deprecated, retired, or retire in 60 days."),
+]
+AsOfOption = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="The day that --retiring looks from."),
+]
 
 
 @app.command("list")
 def list_models(
-    provider: Annotated[
-        str | None, typer.Option(metavar="P", help="Only the models of this provider.")
-    ] = None,
+    provider: ProviderOption = None,
+    conflicts: ConflictsOption = False,
+    stale: StaleOption = False,
+    retiring: RetiringOption = False,
+    as_of: AsOfOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List all known models: limits, prices in USD per million tokens, source and age.
 
-    The freshness of each source stands at the top. "-" is unknown.
+    The freshness of the sources stands at the top. "-" is unknown.
     """
-    from gatewayctl.cli import facts, render
+    if conflicts + stale + retiring > 1:
+        raise typer.BadParameter("choose one of --conflicts, --stale and --retiring")
+    if as_of is not None and not retiring:
+        raise typer.BadParameter("--as-of belongs to --retiring")
     from gatewayctl.registry import told
 
     known = _open(config)
-    registry = known.registry
-    entries = list(told.entries(registry, provider))
-    if as_json:
-        models = [told.model_json(entry, others=False) for entry in entries]
-        render.print_json({"sources": known.sources, "models": models})
-        return
-    facts.print_sources(known.sources, registry.table.sources, known.now)
-    typer.echo()
-    if entries:
-        facts.print_models(entries, known.now)
+    entries = list(told.entries(known.registry, provider))
+    if conflicts:
+        _conflicts(entries, known, as_json=as_json)
+    elif stale:
+        _stale(entries, known, as_json=as_json)
+    elif retiring:
+        _retiring(entries, as_of or known.now, as_json=as_json)
     else:
-        typer.echo(f'no model of "{provider}" is known')
+        _all(entries, known, provider, as_json=as_json)
 
 
 @app.command()
@@ -82,7 +98,7 @@ def show(
     if entry is None:
         near = _near(model, known.registry, known.settings)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        typer.echo(f'gatewayctl: no source knows "{model}"{hint}', err=True)
+        render.tell(f'no source knows "{model}"{hint}')
         raise typer.Exit(1)
     if as_json:
         render.print_json(model_json(entry, others=True))
@@ -90,48 +106,7 @@ def show(
         facts.print_model(entry, known.now)
 
 
-@app.command()
-def refresh(
-    source: Annotated[
-        str | None, typer.Option(metavar="S", help="Only this source: litellm or models_dev.")
-    ] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option("--from", metavar="FILE", help="Take the table from a file, not the network."),
-    ] = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Fetch the sources' tables and merge them anew.
-
-    A table that looks wrong is quarantined: the old one stays.
-
-    Exit status: 0 all fetched, 4 some failed, 5 none fetched.
-    """
-    import os
-
-    from gatewayctl.cli import facts, offline, render
-    from gatewayctl.registry.cache import Outcome
-    from gatewayctl.registry.sources import PARSERS
-
-    if source is not None and source not in PARSERS:
-        raise typer.BadParameter(f"{source} is no source; there are {', '.join(sorted(PARSERS))}")
-    settings = offline.load_settings(config, os.environ, forgiving=True)
-    results = _fetch(settings, source, quiet=as_json) if file is None else _take(file, source)
-    if as_json:
-        by_name = {result.source: result for result in results}
-        sources = [
-            facts.refreshed_json(each, by_name.get(each.name)) for each in _open(config).sources
-        ]
-        render.print_json({"sources": sources})
-    elif file is not None:
-        for result in results:
-            facts.print_refreshed(result)
-    good = sum(result.outcome is Outcome.FETCHED for result in results)
-    if not good:
-        raise typer.Exit(NONE_FETCHED)
-    if good < len(results):
-        raise typer.Exit(SOME_FAILED)
+app.command()(refresh)
 
 
 class _Known(NamedTuple):
@@ -167,47 +142,58 @@ def _near(model: str, registry: "Registry", settings: "Settings") -> "Sequence[s
     return registry.nearest(model)
 
 
-def _fetch(settings: "Settings", source: str | None, *, quiet: bool) -> "list[Refreshed]":
-    """Fetch from the network, saying how each source ended as soon as it has."""
-    import contextlib
-    import sys
+def _all(entries: "Sequence[Entry]", known: _Known, provider: str | None, *, as_json: bool) -> None:
+    from gatewayctl.cli import facts, render, sources
+    from gatewayctl.registry import told
 
-    from gatewayctl.cli import facts, render
-    from gatewayctl.registry.cache import Cache, usual_folder
-    from gatewayctl.registry.refresh import refresh as refresh_all
-    from gatewayctl.upstream.download import download
-
-    wanted = {
-        name: each
-        for name, each in settings.registry.sources.items()
-        if each.url and source in {None, name}
-    }
-    if not wanted:
-        turned_off = f"{source} is turned off" if source else "every source is turned off"
-        typer.echo(f"gatewayctl: {turned_off} in [registry.sources]", err=True)
-        return []
-    progress: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
-    if not quiet and sys.stderr.isatty():
-        progress = render.console(stderr=True).status(f"fetching {', '.join(wanted)} …")
-    with progress:
-        results = refresh_all(
-            wanted,
-            Cache(usual_folder()),
-            download,
-            on_done=(lambda _: None) if quiet else facts.print_refreshed,
-        )
-    return list(results.values())
+    if as_json:
+        models = [told.model_json(entry, others=False) for entry in entries]
+        render.print_json({"sources": known.sources, "models": models})
+        return
+    sources.print_sources(known.sources, known.registry.table.sources, known.now, short=True)
+    typer.echo()
+    if entries:
+        facts.print_models(entries, known.now)
+    else:
+        typer.echo(render.printable(f'no model of "{provider}" is known'))
 
 
-def _take(file: Path, source: str | None) -> "list[Refreshed]":
-    """Take one source's table from disk."""
-    from gatewayctl.core.errors import SourceFailed
-    from gatewayctl.registry.cache import Cache, usual_folder
-    from gatewayctl.registry.refresh import load_file
+def _conflicts(entries: "Sequence[Entry]", known: _Known, *, as_json: bool) -> None:
+    from gatewayctl.cli import doubts, render
+    from gatewayctl.registry.conflicts import conflicts
 
-    try:
-        result = load_file(file, source, Cache(usual_folder()))
-    except SourceFailed as error:
-        typer.echo(f"gatewayctl: {error}", err=True)
-        return []
-    return [result]
+    found = list(conflicts(entries))
+    if as_json:
+        render.print_json({"conflicts": found})
+    else:
+        doubts.print_conflicts(found, known.now)
+
+
+def _stale(entries: "Sequence[Entry]", known: _Known, *, as_json: bool) -> None:
+    from gatewayctl.cli import doubts, render, sources
+    from gatewayctl.registry import aging
+    from gatewayctl.registry.freshness import Freshness
+
+    of_sources = [each for each in known.sources if each.status is not Freshness.FRESH]
+    ttls = {name: each.ttl for name, each in known.settings.registry.sources.items() if each.url}
+    found = list(aging.stale(entries, ttls, known.now))
+    if as_json:
+        render.print_json({"sources": of_sources, "models": found})
+        return
+    if of_sources:
+        sources.print_sources(of_sources, known.registry.table.sources, known.now)
+        typer.echo()
+    doubts.print_stale(found, known.now)
+
+
+def _retiring(entries: "Sequence[Entry]", at: datetime, *, as_json: bool) -> None:
+    from gatewayctl.cli import doubts, render
+    from gatewayctl.config.lint import RETIRING_DAYS
+    from gatewayctl.registry import aging
+
+    today = at.date()
+    found = list(aging.leaving(entries, today, RETIRING_DAYS))
+    if as_json:
+        render.print_json({"as_of": today, "days": RETIRING_DAYS, "models": found})
+    else:
+        doubts.print_leaving(found, today, RETIRING_DAYS)

@@ -39,6 +39,11 @@ def colourful() -> bool:
     )
 
 
+def columns() -> int:
+    """Return how wide the terminal is."""
+    return shutil.get_terminal_size().columns
+
+
 def console(*, stderr: bool = False) -> "Console":
     """Make rich's console, which drops colour by itself where there is no terminal."""
     from rich.console import Console
@@ -108,7 +113,7 @@ def table(
 
 def _fitted(widths: list[int], names: list[int], spare: int) -> list[int]:
     """Return the widths of as many columns as the terminal has room for."""
-    room = shutil.get_terminal_size().columns
+    room = columns()
     usual = sorted(names)[len(names) * 9 // 10]
     fixed = widths[1:]
     while spare and usual + sum(fixed) + 2 * len(fixed) > room:

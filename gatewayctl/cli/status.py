@@ -59,7 +59,7 @@ def status(
 def _print(status: "Document", told: "Told") -> None:
     from datetime import UTC, datetime
 
-    from gatewayctl.cli import facts
+    from gatewayctl.cli import sources
 
     now = datetime.now(UTC)
     for line in _headlines(status, told):
@@ -75,7 +75,7 @@ def _print(status: "Document", told: "Told") -> None:
             for line in lines:
                 typer.echo(line)
     _print_title("registry")
-    facts.print_sources(status.registry.sources, None, now)
+    sources.print_sources(status.registry.sources, None, now)
     if not status.registry.sources:
         typer.echo("every source is turned off")
     _print_title("ledger")

@@ -106,13 +106,14 @@ def test_the_list_is_the_documented_json(cli: Cli) -> None:
 def test_the_list_of_one_provider_is_text_for_people(cli: Cli) -> None:
     """Freshness first, then aligned lines; piped, there is no colour."""
     lines = cli("list", "--provider", "openai").splitlines()
-    assert [line.split()[:2] for line in lines[:2]] == [
-        ["litellm", "never"],
-        ["models_dev", "never"],
+    assert [line.split()[:3] for line in lines[:2]] == [
+        ["·", "litellm", "never"],
+        ["·", "models_dev", "never"],
     ]
-    assert not lines[2]
-    assert lines[3].split()[:4] == ["model", "window", "input", "output"]
-    assert all(line.startswith("openai/") for line in lines[4:])
+    assert "gatewayctl models refresh" in lines[2]
+    assert not lines[3]
+    assert lines[4].split()[:4] == ["model", "window", "input", "output"]
+    assert all(line.startswith("openai/") for line in lines[5:])
     (line,) = (line for line in lines if line.startswith("openai/gpt-5 "))
     assert line.split()[1:6] == ["400K", "272K", "128K", "1.25", "10"]
     assert "\x1b" not in "".join(lines)
@@ -156,7 +157,8 @@ def test_a_refresh_is_seen_at_once_and_by_its_age(cli: Cli, server: TableServer)
     assert source["refresh"]["outcome"] == "fetched"
     price = cli.json("show", "openai/gpt-5", *config)["prices"]["input"]
     assert (price["value"], price["fetched_at"]) == (9, source["fetched_at"])
-    assert "litellm  fresh" in cli("list", "--provider", "openai", *config)
+    listed = cli("list", "--provider", "openai", *config)
+    assert listed.startswith("✓ the source is fresh; the oldest was fetched just now\n\nmodel ")
     cli.config.write_text(cli.config.read_text() + '[registry]\nttl = "1ms"\n')
     (source,) = cli.json("list", *config)["sources"]
     assert source["status"] == "stale"

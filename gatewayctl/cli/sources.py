@@ -1,0 +1,124 @@
+"""The registry's sources as the commands print them: how fresh each is, and how a refresh ended.
+
+How fresh a source is, is ``registry.freshness``' business. Nothing here reads or fetches.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+import typer
+
+from gatewayctl.cli import render
+from gatewayctl.cli.facts import old
+from gatewayctl.registry.cache import Outcome
+from gatewayctl.registry.freshness import Freshness, SourceStatus
+from gatewayctl.registry.refresh import Refreshed
+from gatewayctl.registry.table import TableSource
+
+_MARKS = {
+    Freshness.FRESH: ("✓", "green"),
+    Freshness.STALE: ("~", "yellow"),
+    Freshness.NEVER: ("·", "yellow"),
+    Freshness.FAILED: ("✗", "red"),
+    Freshness.QUARANTINED: ("✗", "red"),
+}
+_REFRESHABLE = frozenset({Freshness.STALE, Freshness.NEVER})
+
+
+def refreshed_json(status: SourceStatus, result: Refreshed | None) -> dict[str, object]:
+    """Return a source's status after a refresh and what that refresh did, null if it was not in."""
+    return {
+        **msgspec.to_builtins(status),
+        "refresh": None if result is None else done_json(result),
+    }
+
+
+def done_json(result: Refreshed) -> dict[str, object]:
+    """Return what a refresh did."""
+    return {
+        "outcome": result.outcome.value,
+        "changed": result.changed,
+        "models": result.models,
+        "skipped": dict(result.skipped),
+        "error": result.error,
+    }
+
+
+def print_sources(
+    statuses: Sequence[SourceStatus],
+    parts: Sequence[TableSource] | None,
+    now: datetime,
+    *,
+    short: bool = False,
+) -> None:
+    """Print one line per source: its state, how much it knows, how old that is, what is wrong.
+
+    ``parts`` are those of the table in use, None where that is another process's. ``short``: one
+    line for all where all are fresh.
+    """
+    if short and statuses and all(each.status is Freshness.FRESH for each in statuses):
+        typer.echo(_all_fresh(statuses, now))
+        return
+    usual = "never fetched" if parts is None else "nothing packaged"
+    packaged = {part.name: f"packaged, as of {part.fetched_at[:10]}" for part in parts or ()}
+    width = max((len(status.name) for status in statuses), default=0)
+    longest = max(map(len, Freshness))
+    for each in statuses:
+        mark, colour = _MARKS[each.status]
+        name = f"{render.printable(each.name):<{width}}"
+        state = render.styled(f"{each.status:<{longest}}", colour)
+        head = f"{render.styled(mark, colour)} {name}  {state}  "
+        told = tuple(map(render.printable, _told(each, packaged.get(each.name, usual), now)))
+        typer.echo(head + _joined(told, len(f"{mark} {name}  {longest * ' '}  ")))
+    if short and any(each.status in _REFRESHABLE for each in statuses):
+        typer.echo("gatewayctl models refresh asks them now; a running daemon does so by itself")
+
+
+def _all_fresh(statuses: Sequence[SourceStatus], now: datetime) -> str:
+    oldest = min(each.fetched_at or "" for each in statuses)
+    since = f"; the oldest was fetched {old(oldest, now)}" if oldest else ""
+    which = "the source is" if len(statuses) == 1 else f"all {len(statuses)} sources are"
+    return f"{render.styled('✓', 'green')} {which} {render.styled('fresh', 'green')}{since}"
+
+
+def _told(status: SourceStatus, unfetched: str, now: datetime) -> Iterator[str]:
+    """Yield what there is to say of a source: how much and how old, then what is wrong."""
+    since = unfetched if status.fetched_at is None else f"fetched {old(status.fetched_at, now)}"
+    yield f"{status.models:,} model{'' if status.models == 1 else 's'}, {since}"
+    if status.error is not None:
+        tried = f"tried {old(status.attempted_at, now)}: " if status.attempted_at else ""
+        yield tried + status.error
+
+
+def _joined(told: Sequence[str], indent: int) -> str:
+    """Join what is said in a line, or below one another where a terminal has no room for it."""
+    line = "; ".join(told)
+    if not sys.stdout.isatty() or indent + len(line) <= render.columns():
+        return line
+    return f"\n{' ' * indent}".join(told)
+
+
+def print_refreshed(result: Refreshed) -> None:
+    """Print how one source's refresh ended."""
+    name = render.printable(result.source)
+    if result.outcome is not Outcome.FETCHED:
+        state = render.styled(result.outcome.value, "red")
+        kept = f"{result.error}; the table from before stays"
+        typer.echo(f"{name}: {state}: {render.printable(kept)}")
+        _print_skipped(result.skipped)
+        return
+    change = "" if result.changed else ", unchanged"
+    state = render.styled(result.outcome.value, "green")
+    typer.echo(f"{name}: {state}: {result.models:,} models{change}")
+    _print_skipped(result.skipped)
+    if result.skipped:
+        typer.echo(f"  {result.models + sum(result.skipped.values()):,} entries in all")
+
+
+def _print_skipped(skipped: Mapping[str, int]) -> None:
+    """Print how many entries were left out, by reason, the most frequent first."""
+    width = max((len(f"{count:,}") for count in skipped.values()), default=0)
+    for reason, count in sorted(skipped.items(), key=lambda each: (-each[1], each[0])):
+        typer.echo(f"  {count:>{width},} left out: {render.printable(reason)}")
