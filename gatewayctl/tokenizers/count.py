@@ -3,19 +3,21 @@
 The rules are those of "How to count tokens with tiktoken" in OpenAI's cookbook
 (https://developers.openai.com/cookbook/examples/how_to_count_tokens_with_tiktoken): so many tokens
 per message, name and reply, and a formula for tool definitions. Where they are silent (calls,
-nested schemas, other protocols) the nearest published rule is applied. Images, documents and audio
-are not text: ``core.estimate`` adds them.
+nested schemas, other protocols) the nearest published rule is applied. Chat templates of other
+models frame messages much alike, but write tool definitions out as JSON: so these are counted with
+a tokenizer file. Images, documents and audio are not text: ``core.estimate`` adds them.
 """
 
+from pathlib import Path
 from typing import Any
 
-from gatewayctl.core.estimate import Counted
+from gatewayctl.core.estimate import TOOL_TOKENS, Counted
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.shape import Segment
 from gatewayctl.protocols.catalog import READERS
 from gatewayctl.protocols.measure import compact, strings_in
-from gatewayctl.tokenizers import tiktoken
-from gatewayctl.tokenizers.tiktoken import Encoder
+from gatewayctl.tokenizers import huggingface, tiktoken
+from gatewayctl.tokenizers.encoder import Encoder
 
 _MESSAGE = 3 + 1  # its frame, and its role, which is one token in every vocabulary
 _NAME = 1
@@ -41,10 +43,14 @@ _OPAQUE_BYTES = 4  # bytes of encrypted text per token: no vocabulary can be app
 def count(protocol: WireProtocol, body: bytes, vocabulary: str) -> Counted:
     """Count a request's tokens with a vocabulary, in this process and without a pause.
 
-    Raises ``RequestInvalid`` as the protocol's ``shape`` does, and ``CountUnavailable`` when the
-    vocabulary is not packaged or is damaged.
+    ``vocabulary`` is the name of a packaged one or the absolute path of a tokenizer file. Raises
+    ``RequestInvalid`` as the protocol's ``shape`` does, and ``CountUnavailable`` when the
+    vocabulary is not packaged or damaged, or the file cannot be used.
     """
-    collector = Collector(tiktoken.encoder(vocabulary), _FUNCTION[vocabulary])
+    if Path(vocabulary).is_absolute():
+        collector = Collector(huggingface.encoder(vocabulary))
+    else:
+        collector = Collector(tiktoken.encoder(vocabulary), _FUNCTION[vocabulary])
     READERS[protocol].walk(body, collector)
     return collector.done()
 
@@ -52,10 +58,11 @@ def count(protocol: WireProtocol, body: bytes, vocabulary: str) -> Counted:
 class Collector:
     """A ``Sink`` that counts one request's tokens piece by piece; ``done`` gives the count.
 
-    ``function`` is what one function costs besides its text.
+    ``function`` is what one function costs besides its text by the published formula, None where
+    definitions are written out as JSON.
     """
 
-    def __init__(self, encoder: Encoder, function: int) -> None:
+    def __init__(self, encoder: Encoder, function: int | None = None) -> None:
         self._encoder = encoder
         self._function = function
         self._tokens: dict[Segment, int] = {}
@@ -112,6 +119,10 @@ class Collector:
         if not self._tools:
             self._overhead += _FUNCTIONS_END
         self._tools += 1
+        if self._function is None:
+            self._overhead += TOOL_TOKENS
+            self.json(Segment.TOOLS, definition)
+            return
         for function in _functions(definition):
             self._overhead += self._function
             match function:

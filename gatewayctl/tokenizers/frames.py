@@ -69,7 +69,10 @@ Answer = Counts | Read | Invalid | Gone | Failed
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """One job's answer, and the bytes of memory that the process holds after it."""
+    """One job's answer, and the bytes of memory that the process holds after it.
+
+    Those of tokenizer files are not in ``resident``: a new process would hold as many.
+    """
 
     answer: Answer
     resident: int

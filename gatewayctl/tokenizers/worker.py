@@ -17,7 +17,7 @@ from gatewayctl.core.errors import CountUnavailable, RequestInvalid
 from gatewayctl.core.estimate import Counted
 from gatewayctl.protocols.catalog import READERS
 from gatewayctl.protocols.reading import read_whole
-from gatewayctl.tokenizers import frames
+from gatewayctl.tokenizers import frames, huggingface
 from gatewayctl.tokenizers.count import count
 from gatewayctl.tokenizers.frames import (
     Answer,
@@ -49,7 +49,7 @@ class Worker:
     def run(self) -> None:
         """Answer every job; return at the end of the input."""
         while (job := self._next()) is not None:
-            reply = Reply(answer=self._answer(*job), resident=resident_bytes())
+            reply = Reply(answer=self._answer(*job), resident=_beyond_tokenizers())
             self._replies.write(frames.frame(reply))
             self._replies.flush()
             del job  # its body may be large, and the next job long in coming
@@ -95,6 +95,11 @@ def resident_bytes() -> int:
         return pages * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return _peak_bytes()
+
+
+def _beyond_tokenizers() -> int:
+    """Return the memory held besides the tokenizers of files, which a new process takes again."""
+    return max(0, resident_bytes() - huggingface.resident())
 
 
 def _peak_bytes() -> int:

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatewayctl.tokenizers import encoder as encoding
 from gatewayctl.tokenizers import tiktoken as subject
 from gatewayctl.tokenizers.catalog import VOCABULARIES
-from gatewayctl.tokenizers.tiktoken import CHUNK, chunks, encoder
+from gatewayctl.tokenizers.encoder import CHUNK, chunks
+from gatewayctl.tokenizers.tiktoken import encoder
 
 ROOT = Path(__file__).resolve().parents[2]
 MEGABYTE = 1_000_000
@@ -75,7 +77,7 @@ def test_chunks_do_not_change_a_count(vocabulary: str, text: str) -> None:
 @given(text=st.text("asZ é7中。あ한'\u2019\u0301😀.,/_-\n\r\t \u00a0\u3000\x1c\x85", max_size=60))
 def test_every_safe_place_is_the_end_of_a_piece(vocabulary: str, text: str) -> None:
     """Wherever a text may be cut, cutting it changes nothing."""
-    places = [match.end() for match in subject._SAFE.finditer(text)]
+    places = [match.end() for match in encoding._SAFE.finditer(text)]
     expected = whole(vocabulary, text)
     for place in places:
         assert whole(vocabulary, text[:place]) + whole(vocabulary, text[place:]) == expected, place
@@ -123,7 +125,7 @@ def test_the_empty_text_has_no_tokens(vocabulary: str) -> None:
 
 def test_a_text_seen_before_is_not_encoded_again() -> None:
     """A long text's count is remembered by its hash, across requests."""
-    once = subject.Encoder("cl100k_base")
+    once = subject.TiktokenEncoder("cl100k_base")
     text = PROSE * 3
     first = once.count(text)
     del once._encoding  # whoever encodes now fails
@@ -132,7 +134,7 @@ def test_a_text_seen_before_is_not_encoded_again() -> None:
 
 def test_what_is_remembered_is_bounded() -> None:
     """However many texts come, only the latest are remembered, and none of their words."""
-    once = subject.Encoder("cl100k_base")
+    once = subject.TiktokenEncoder("cl100k_base")
     once._remembered = 10
     for number in range(100):
         once.count(f"{number} is a number, and this a text that is long enough to be remembered")
@@ -160,21 +162,21 @@ PanicException = type("PanicException", (BaseException,), {})
 @pytest.mark.parametrize("error", [ValueError, PanicException])
 def test_what_tiktoken_gives_up_on_is_counted_in_halves(error: type[BaseException]) -> None:
     """A regular expression that gives up, with an error or a panic, is given less text."""
-    once = subject.Encoder("cl100k_base")
+    once = subject.TiktokenEncoder("cl100k_base")
     once._encoding = Reluctant(1_000, error)  # type: ignore[assignment]
     assert once.count("a" * 50_000) == 50_000
 
 
 def test_what_tiktoken_always_gives_up_on_counts_by_its_bytes() -> None:
     """If even a short text is refused, each byte counts: never too few, and no endless loop."""
-    once = subject.Encoder("cl100k_base")
+    once = subject.TiktokenEncoder("cl100k_base")
     once._encoding = Reluctant(0, ValueError)  # type: ignore[assignment]
     assert once.count("é" * 5_000) == 10_000
 
 
 def test_an_interrupt_is_no_panic() -> None:
     """What is not tiktoken's giving up is raised as it came."""
-    once = subject.Encoder("cl100k_base")
+    once = subject.TiktokenEncoder("cl100k_base")
     once._encoding = Reluctant(0, KeyboardInterrupt)  # type: ignore[assignment]
     with pytest.raises(KeyboardInterrupt):
         once.count("a")
