@@ -1,8 +1,8 @@
 """What the replies of one model taught about estimating for it: plain values, made by ``observed``.
 
 ``core.model`` carries an ``Observed`` in the settings of an estimator, so nothing here knows what
-a request is: features are integers in the order of ``GROUPS``. How samples become a correction is
-``core.observed``'s business, what a text's features are and how they are summed ``core.estimate``'s.
+a request is. How samples become a correction is ``core.observed``'s business, what features are and
+how they are summed ``core.estimate``'s.
 """
 
 from decimal import Decimal

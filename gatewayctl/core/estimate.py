@@ -5,12 +5,14 @@ Works on sizes alone (``core.shape``), never on text. Every method gives ``low <
 counts need a vocabulary and are ``gatewayctl.tokenizers``' business.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import assert_never
 
 import msgspec
 
 from gatewayctl.core import media
+from gatewayctl.core.correction import GROUPS, UNIT
 from gatewayctl.core.exact import (
     ceil_product,
     ceil_quotient,
@@ -47,6 +49,9 @@ MESSAGE_TOKENS = 4
 REPLY_TOKENS = 3
 """What providers spend on the start of the reply."""
 
+START = REPLY_TOKENS * 1000
+"""The same in thousandths: the one feature that every request has."""
+
 TOOL_TOKENS = 8
 """What providers spend on framing one tool definition."""
 
@@ -68,6 +73,19 @@ Fitted, with the weights in ``core.text`` and ``core.characters``, to o200k's co
 are rarely more than a fifth off either way. A line that is ``marked`` is a line too: no place in a
 text counts for less than nothing, so that no text is estimated smaller than its beginning.
 """
+
+_GROUPS = {
+    "runs": "words",
+    "long_letters": "words",
+    "weight": "weight",
+    "digit_runs": "digits",
+    "long_digits": "digits",
+    "lines": "lines",
+    "marked_lines": "lines",
+    "gaps": "lines",
+    "beyond": "beyond",
+}
+"""Which of the groups that are corrected apart each count belongs to."""
 
 _MEDIA = frozenset({Capability.IMAGES, Capability.DOCUMENTS, Capability.AUDIO})
 
@@ -120,6 +138,25 @@ def by_count(
     return _with_media(Cost(text, text, text), shape, measured, settings, Method.EXACT)
 
 
+def features(measured: Measured) -> tuple[int, ...]:
+    """Return what the text and framing of a request usually cost, by ``correction.GROUPS``.
+
+    In thousandths of a token; all are at least 0, and grow with the text.
+    """
+    tools = measured.segments.get(Segment.TOOLS, TextStats())
+    groups = _by_group(_without_tools(measured))
+    groups["tools"] = _thousandths(tools) + measured.tools * TOOL_TOKENS * 1000
+    groups["messages"] = measured.messages * MESSAGE_TOKENS * 1000
+    groups["start"] = START
+    return tuple(groups[name] for name in GROUPS)
+
+
+def beside(shape: RequestShape, measured: Measured, settings: EstimatorSettings) -> Cost:
+    """Return what everything that is no text costs: images, documents, what is only named."""
+    costs = [cost for part in _beside(shape, measured, settings).values() for cost in part]
+    return Cost(*map(sum, zip(Cost(0, 0, 0), *costs, strict=True)))
+
+
 def breakdown(
     shape: RequestShape, measured: Measured, settings: EstimatorSettings
 ) -> dict[str, int]:
@@ -162,9 +199,8 @@ def _with_media(
     settings: EstimatorSettings,
     method: Method,
 ) -> Estimate:
-    parts = _beside(shape, measured, settings).values()
-    costs = [text, *(cost for part in parts for cost in part)]
-    low, likely, high = (sum(each) for each in zip(*costs, strict=True))
+    others = beside(shape, measured, settings)
+    low, likely, high = (one + other for one, other in zip(text, others, strict=True))
     return Estimate(low=low, likely=likely, high=high, method=method)
 
 
@@ -197,10 +233,23 @@ def _text(measured: Measured, settings: EstimatorSettings) -> tuple[int, int, in
     overhead = _overhead(measured, settings)
     usual = _tokens(total)
     tools = measured.segments.get(Segment.TOOLS, TextStats())
-    rest = (stats for segment, stats in measured.segments.items() if segment is not Segment.TOOLS)
+    rest = _without_tools(measured)
     # How providers write tools down is theirs: without JSON's signs and words it is half as much.
-    low = min(_least(sum(rest, TextStats())) + _least(tools) // 2, usual) + overhead
-    return low, usual + overhead, ceil_product(usual + overhead, margin * AUTO_SLACK)
+    low = min(_least(rest) + _least(tools) // 2, usual) + overhead
+    usual += overhead
+    observed = settings.observed
+    if observed is None:
+        return low, usual, ceil_product(usual, margin * AUTO_SLACK)
+    found = features(measured)
+    likely = max(rest.words, -(-dot(found, observed.factors) // 1000))
+    if not observed.enough:  # the plain ratio's margins hold, around both figures
+        return low, max(low, likely), ceil_product(max(usual, likely), margin * AUTO_SLACK)
+    # By the errors that were seen, the margin on top of them.
+    certain = dict(zip(GROUPS, found, strict=True)) | _certain(rest)
+    least = dot([certain[name] for name in GROUPS], observed.least) // 1000
+    high = ceil_product(-(-dot(found, observed.most) // 1000), margin)
+    low = max(rest.words, floor_quotient(least, margin))
+    return min(low, likely), likely, max(likely, high)
 
 
 def _likely(stats: TextStats, settings: EstimatorSettings) -> int:
@@ -223,9 +272,35 @@ def _least(stats: TextStats) -> int:
 
     Blank lines and ruled ones may be a hundred characters a token.
     """
-    told = msgspec.structs.replace(stats, lines=0, marked_lines=0, gaps=0)
-    certain = max(0, _thousandths(told) - stats.repeated * 10)
-    return max(stats.words, floor_product(certain // 1000, AUTO_LEAST))
+    certain = {**_certain(stats), "lines": 0}
+    return max(stats.words, floor_product(sum(certain.values()) // 1000, AUTO_LEAST))
+
+
+def _certain(stats: TextStats) -> dict[str, int]:
+    """Return a text's thousandths by group, but for repetitions and for lines without a word."""
+    groups = _by_group(stats)
+    groups["weight"] -= stats.repeated * _THOUSANDTHS["weight"]
+    groups["beyond"] -= stats.repeated_beyond * _THOUSANDTHS["beyond"]
+    groups["lines"] = min(groups["lines"], stats.words * 1000)
+    return {name: max(0, value) for name, value in groups.items()}
+
+
+def dot(found: Sequence[int], factors: Sequence[int]) -> int:
+    """Return the sum of features, each by its factor: thousandths of tokens, rounded up."""
+    return -(-sum(each * factor for each, factor in zip(found, factors, strict=True)) // UNIT)
+
+
+def _by_group(stats: TextStats) -> dict[str, int]:
+    """Return a text's thousandths by group."""
+    groups = dict.fromkeys(_GROUPS.values(), 0)
+    for name, part in _THOUSANDTHS.items():
+        groups[_GROUPS[name]] += int(getattr(stats, name)) * part
+    return {name: max(0, value) for name, value in groups.items()}
+
+
+def _without_tools(measured: Measured) -> TextStats:
+    rest = (stats for segment, stats in measured.segments.items() if segment is not Segment.TOOLS)
+    return sum(rest, TextStats())
 
 
 def _thousandths(stats: TextStats) -> int:

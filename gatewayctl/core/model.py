@@ -11,6 +11,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from gatewayctl.core.correction import Observed
+
 T = TypeVar("T")
 
 
@@ -157,7 +159,9 @@ class EstimatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     ``vocabulary`` names a tiktoken encoding or a tokenizer file; under ``auto`` it is the one that
     the model is known to use, for counting exactly where that decides. ``chars_per_token`` is used
     by ``char_ratio`` alone; ``safety_margin`` >= 1 covers the counting error only. ``vision`` is
-    None where no formula for images is published.
+    None where no formula for images is published. ``model`` is the full id of whose replies
+    anchor and correct the estimate (filled in where a name is resolved), ``observed`` what they
+    taught.
     """
 
     kind: EstimatorKind = EstimatorKind.AUTO
@@ -165,6 +169,8 @@ class EstimatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     safety_margin: Decimal = Decimal("1.10")
     vocabulary: str | None = None
     vision: Vision | None = None
+    model: str = ""
+    observed: Observed | None = None
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,8 +30,8 @@ class TextStats(msgspec.Struct, frozen=True, kw_only=True):
     are runs of line ends, ``marked_lines`` those right after punctuation, ``gaps`` runs of more
     than one blank and blanks before a digit. ``weight`` sums the weights of ASCII
     letters, marks and line ends, in twentieths of a token; ``beyond`` what all other characters
-    cost, in fiftieths; ``repeated`` the part of both that may be next to nothing, one character
-    over and over, in hundredths.
+    cost, in fiftieths; ``repeated`` and ``repeated_beyond`` the parts of them that may be next to
+    nothing, one character over and over.
     """
 
     chars: int = 0
@@ -47,6 +47,7 @@ class TextStats(msgspec.Struct, frozen=True, kw_only=True):
     weight: int = 0
     beyond: int = 0
     repeated: int = 0
+    repeated_beyond: int = 0
 
     def __add__(self, other: "TextStats") -> "TextStats":
         return TextStats(

@@ -24,8 +24,6 @@ from gatewayctl.core.shape import TextStats
 _SEPARATOR: Final = b"\xff"  # stands between texts; no UTF-8 has it, and it is of no class
 _LETTER, _DIGIT, _LINE, _BLANK, _WORD, _VISIBLE, _RULE, _MARK = (1 << bit for bit in range(8))
 
-_WEIGHT_UNITS: Final = 20  # in a token
-_HUNDREDTHS: Final = 100
 _HEAVIEST: Final = 31
 _WEIGHED: Final = 255 // _HEAVIEST  # windows whose weights a lane of eight bits can sum
 _SUMMED: Final = _WEIGHED * 3  # windows whose counts it can sum, none being beyond bit 3
@@ -120,6 +118,7 @@ class TextCounter:
         self._chars = 0
         self._beyond = 0
         self._repeated = 0
+        self._repeated_beyond = 0
         # Lanes of windows laid over one another, until a lane might overflow.
         self._sums = [0] * len(_BITS)
         self._weights = 0
@@ -137,8 +136,7 @@ class TextCounter:
             if len(data) > len(part):
                 beyond = data.translate(None, _ALL_ASCII).decode(errors="surrogatepass")
                 self._beyond += characters.cost(beyond)
-                repeated = characters.repeated(beyond)
-                self._repeated += repeated * (_HUNDREDTHS // characters.UNITS)
+                self._repeated_beyond += characters.repeated(beyond)
             self._waiting.append(data)
             self._size += len(data)
             if self._size >= WINDOW or len(self._waiting) >= WINDOW:
@@ -159,6 +157,7 @@ class TextCounter:
             weight=self._weight,
             beyond=self._beyond,
             repeated=self._repeated,
+            repeated_beyond=self._repeated_beyond,
             **self._totals,
         )
 
@@ -179,7 +178,7 @@ class TextCounter:
 
     def _fold_weights(self) -> None:
         self._weight += lanes.total(self._weights)
-        self._repeated += lanes.total(self._again) * (_HUNDREDTHS // _WEIGHT_UNITS)
+        self._repeated += lanes.total(self._again)
         self._weights = self._again = 0
 
     def _fold_sums(self) -> None:
