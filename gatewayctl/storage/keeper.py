@@ -236,7 +236,7 @@ class Keeper:
     def _begin_anew(self, damage: Exception) -> str | None:
         """Set a damaged database aside; return what went wrong with that."""
         try:
-            aside = recovery.begin_anew(self.path, self._clock())
+            aside = sqlite.begin_anew(self.path, tables.MIGRATIONS, self._clock())
         except (sqlite3.Error, OSError, StorageFailed) as error:
             return f"cannot set the damaged {self.path} aside: {_reason(error)}"
         if aside is not None:

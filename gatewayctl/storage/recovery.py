@@ -14,12 +14,10 @@ from pathlib import Path
 import msgspec
 
 from gatewayctl.core.errors import StorageFailed
-from gatewayctl.storage import files, journal, sqlite, tables
+from gatewayctl.storage import journal, sqlite, tables
 from gatewayctl.storage.folding import Batch
 
 log = logging.getLogger("gatewayctl.ledger")
-
-_OPENING = "ledger.lock"
 
 
 def recover(folder: Path) -> int:
@@ -45,26 +43,8 @@ def recover(folder: Path) -> int:
 
 
 def open_database(path: Path) -> sqlite3.Connection:
-    """Open the ledger's database to write, one process at a time; raises as ``open_writing``."""
-    with files.locked(path.with_name(_OPENING), timeout=sqlite.PATIENCE):
-        return sqlite.open_writing(path, tables.MIGRATIONS)
-
-
-def begin_anew(path: Path, now: float) -> Path | None:
-    """Set the database aside if it is damaged, and return where it went; None when it is sound.
-
-    ``now`` is seconds since 1970. Raises OSError, ``sqlite3.Error`` and StorageFailed.
-    """
-    with files.locked(path.with_name(_OPENING), timeout=sqlite.PATIENCE):
-        # another process may have set it aside by now
-        try:
-            with contextlib.closing(sqlite.open_writing(path, tables.MIGRATIONS)) as connection:
-                sound = connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",)
-        except sqlite3.DatabaseError as error:
-            if not sqlite.is_damage(error):
-                raise
-            sound = False
-        return None if sound else sqlite.set_aside(path, now)
+    """Open the ledger's database to write; raises as ``sqlite.open_alone``."""
+    return sqlite.open_alone(path, tables.MIGRATIONS)
 
 
 class Recovered(msgspec.Struct, kw_only=True):

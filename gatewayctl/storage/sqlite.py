@@ -57,6 +57,33 @@ def open_writing(path: Path, migrations: Sequence[Migration]) -> sqlite3.Connect
     return connection
 
 
+def open_alone(path: Path, migrations: Sequence[Migration]) -> sqlite3.Connection:
+    """Do as ``open_writing``, one process at a time: none opens what another sets aside."""
+    with _opening(path):
+        return open_writing(path, migrations)
+
+
+def begin_anew(path: Path, migrations: Sequence[Migration], now: float) -> Path | None:
+    """Set a database aside if it is damaged, and return where it went; None when it is sound.
+
+    ``now`` is seconds since 1970. Raises OSError, ``sqlite3.Error`` and StorageFailed.
+    """
+    with _opening(path):
+        # another process may have set it aside by now
+        try:
+            with contextlib.closing(open_writing(path, migrations)) as connection:
+                sound = _value(connection, "PRAGMA integrity_check(1)") == "ok"
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            sound = False
+        return None if sound else set_aside(path, now)
+
+
+def _opening(path: Path) -> contextlib.AbstractContextManager[None]:
+    return files.locked(path.with_suffix(".lock"), timeout=PATIENCE)
+
+
 def open_reading(path: Path, newest: int) -> sqlite3.Connection | None:
     """Open a database to read alone, None where there is none or nothing was written to it.
 
