@@ -73,8 +73,12 @@ def validate(
 
     Exit status: 0 when the file is valid, 1 when it is not, 2 when it cannot be opened.
     """
+    from functools import partial
+
     from gatewayctl.config.lint import Surroundings
     from gatewayctl.config.load import LARGEST, load, load_bytes
+    from gatewayctl.config.tokenizer_files import look
+    from gatewayctl.tokenizers.huggingface import problem
 
     if file is not None and config is not None:
         raise typer.BadParameter("give FILE or --config, not both")
@@ -82,6 +86,7 @@ def validate(
     form = Format.JSON if as_json else form
     today = (as_of or datetime.now(UTC)).date()
     catalog = catalog_for(registry)
+    thorough = partial(look, read=problem)
     if str(file) == _STDIN:
         name = "<stdin>"
         loaded = load_bytes(
@@ -89,12 +94,12 @@ def validate(
             name=name,
             environ=os.environ,
             catalog=catalog,
-            around=Surroundings(today=today),
+            around=Surroundings(today=today, look=thorough),
         )
     else:
         path = _existing(file)
         name = str(path)
-        loaded = load(path, environ=os.environ, catalog=catalog, today=today)
+        loaded = load(path, environ=os.environ, catalog=catalog, today=today, look=thorough)
     if not show_problems(loaded.problems, form, name=name, strict=strict):
         raise typer.Exit(1)
 

@@ -12,6 +12,7 @@ from gatewayctl.config.routes import documents, places, references
 from gatewayctl.config.schema import Document
 from gatewayctl.config.schema_routes import AlloyDoc, CascadeDoc, DispatcherDoc, PlaceDoc
 from gatewayctl.config.secrecy import is_secret_header, is_secret_url
+from gatewayctl.config.tokenizer_files import Look, unseen
 from gatewayctl.core.model import Capability, Sourced
 from gatewayctl.core.routing.graph import AlloyStrategy
 from gatewayctl.core.routing.names import ExactModel, alias
@@ -25,7 +26,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     Relative paths in it start at ``folder``, ``""`` being the current one.
     ``readable_by_others``: users besides the owner may read it. ``today`` is what retirement
     dates are held against, None to leave them alone. ``reload``: what only the registry can have
-    brought about is a warning, since models that it lost are skipped at run time.
+    brought about is a warning, since models that it lost are skipped at run time. ``look`` says
+    what is wrong with a tokenizer file.
     """
 
     path: str | None = None
@@ -33,6 +35,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     readable_by_others: bool = False
     today: date | None = None
     reload: bool = False
+    look: Look = unseen
 
 
 def lint(doc: Document, names: Names, around: Surroundings, report: Report) -> None:

@@ -1,6 +1,6 @@
 """Finds a config file, reads it, and makes settings and problems of it.
 
-The only place in ``config`` that opens the user's file.
+The only place in ``config`` that opens the user's file; those that it names are ``look``'s.
 """
 
 import os
@@ -19,6 +19,7 @@ from typing import BinaryIO
 import msgspec
 from platformdirs.unix import Unix
 
+from gatewayctl.config import tokenizer_files
 from gatewayctl.config.catalog import Catalog, EmptyCatalog
 from gatewayctl.config.lint import Surroundings
 from gatewayctl.config.positions import Position, index
@@ -27,6 +28,7 @@ from gatewayctl.config.references import REGISTRY_CODES
 from gatewayctl.config.resolve import no_file, resolve
 from gatewayctl.config.schema import Document
 from gatewayctl.config.settings import Settings
+from gatewayctl.config.tokenizer_files import Look
 from gatewayctl.config.walk import read_struct
 from gatewayctl.core.errors import ConfigUnreadable
 
@@ -81,10 +83,11 @@ def load(
     catalog: Catalog,
     today: date | None = None,
     reload: bool = False,
+    look: Look = tokenizer_files.look,
 ) -> Loaded:
     """Read a file; raise ``ConfigUnreadable`` when it cannot be opened.
 
-    ``today`` and ``reload`` are ``Surroundings``'.
+    ``today``, ``reload`` and ``look`` are ``Surroundings``'.
     """
     data, mode = read(path)
     others = sys.platform != "win32" and bool(mode & _OTHERS)
@@ -94,6 +97,7 @@ def load(
         readable_by_others=others,
         today=today,
         reload=reload,
+        look=look,
     )
     return load_bytes(data, name=str(path), environ=environ, catalog=catalog, around=around)
 
@@ -185,7 +189,7 @@ def _load_text(
     raw = parse(text, name)
     if isinstance(raw, Problem):
         return Loaded(settings=None, problems=(raw,))
-    forgiven = REGISTRY_CODES if around.reload else frozenset()
+    forgiven = REGISTRY_CODES | {tokenizer_files.UNUSABLE} if around.reload else frozenset()
     report = Report(name, text, index(text), forgiven=forgiven)
     doc = read_struct(Document, raw, (), report)
     settings = resolve(doc, raw, environ=environ, catalog=catalog, around=around, report=report)

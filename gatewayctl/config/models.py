@@ -10,12 +10,13 @@ from decimal import Decimal
 import msgspec
 
 from gatewayctl.config.positions import Path
-from gatewayctl.config.problems import Report, Wrong
+from gatewayctl.config.problems import Report
 from gatewayctl.config.providers import phases
 from gatewayctl.config.schema import TokenizerDoc
 from gatewayctl.config.schema_providers import ModelDoc, ModelKeys
 from gatewayctl.config.schema_routes import PlaceTokenizer
 from gatewayctl.config.settings import ModelOverride
+from gatewayctl.config.tokenizer_files import TokenizerFiles
 from gatewayctl.core.model import (
     Capability,
     EstimatorKind,
@@ -32,21 +33,36 @@ _NEEDED = frozenset({"model", "messages", "input", "stream"})
 _FILE = 'write tokenizer_file = "PATH"'
 
 
-def resolve_defaults(tokenizer: TokenizerDoc, doc: ModelKeys, report: Report) -> ModelOverride:
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an entry stands, and what it is read with: ``kind`` is its key for the tokenizer."""
+
+    path: Path
+    files: TokenizerFiles
+    report: Report
+    kind: str = "tokenizer"
+
+
+def resolve_defaults(
+    tokenizer: TokenizerDoc, doc: ModelKeys, files: TokenizerFiles, report: Report
+) -> ModelOverride:
     """Return what a model without an entry of its own gets; its facts name no model."""
+    entry = Entry(path=("tokenizer",), files=files, report=report, kind="kind")
+    kind, vocabulary = _chosen(EstimatorSettings(), tokenizer.kind, None, tokenizer, entry)
     basic = EstimatorSettings(
-        kind=tokenizer.kind,
+        kind=kind or tokenizer.kind,
         chars_per_token=tokenizer.chars_per_token,
         safety_margin=tokenizer.safety_margin,
+        vocabulary=vocabulary,
     )
     built_in = ModelOverride(
         facts=ModelFacts(id="", provider=""), settings=ModelSettings(estimator=basic)
     )
-    return _over(built_in, doc, "", ("model_defaults",), report)
+    entry = Entry(path=("model_defaults",), files=files, report=report)
+    return _over(built_in, doc, "", entry)
 
 
 def resolve_models(
-    docs: tuple[ModelDoc, ...], defaults: ModelOverride, report: Report
+    docs: tuple[ModelDoc, ...], defaults: ModelOverride, files: TokenizerFiles, report: Report
 ) -> dict[str, ModelOverride]:
     """Return the entries by full id, over the defaults; a second entry for an id is reported."""
     found: dict[str, ModelOverride] = {}
@@ -64,15 +80,15 @@ def resolve_models(
         if doc.id in found:
             message = f'"{doc.id}" has an entry already: models[{first[doc.id]}]'
             report.error((*path, "id"), "duplicate-id", message, "merge the two entries")
-        found[doc.id] = _over(defaults, doc, doc.id, path, report)
+        entry = Entry(path=path, files=files, report=report)
+        found[doc.id] = _over(defaults, doc, doc.id, entry)
         first[doc.id] = number
     return found
 
 
-def _over(
-    base: ModelOverride, doc: ModelKeys, full_id: str, path: Path, report: Report
-) -> ModelOverride:
+def _over(base: ModelOverride, doc: ModelKeys, full_id: str, entry: Entry) -> ModelOverride:
     """Put what is said nearer over what is said of all models."""
+    path, report = entry.path, entry.report
     for key, fields in (("set", tuple(doc.set)), ("drop", doc.drop or ())):
         if needed := [field for field in fields if field in _NEEDED]:
             message = f"{needed[0]} stays as the client sends it: the gateway reads it too"
@@ -84,17 +100,22 @@ def _over(
     dropped = base.drop if doc.drop is None else doc.drop
     return ModelOverride(
         facts=layered(_facts(full_id, doc), base.facts),
-        settings=_settings(base.settings, doc, path, report),
+        settings=_settings(base.settings, doc, entry),
         set={**{field: it for field, it in base.set.items() if field not in dropped}, **doc.set},
         drop=tuple(field for field in dropped if field not in doc.set),
         timeouts={**base.timeouts, **phases(doc.timeouts)},
     )
 
 
-def place_estimator(base: EstimatorSettings, doc: PlaceTokenizer) -> EstimatorSettings:
+def place_estimator(
+    base: EstimatorSettings, doc: PlaceTokenizer, entry: Entry
+) -> EstimatorSettings:
     """Return the estimator at one place of a route, over the model's own."""
-    kind = doc.kind or (EstimatorKind.CHAR_RATIO if doc.chars_per_token else None)
-    vocabulary = base.vocabulary if kind is EstimatorKind.TIKTOKEN else None
+    said = doc.kind or (EstimatorKind.CHAR_RATIO if doc.chars_per_token else None)
+    named = None
+    if said is EstimatorKind.TIKTOKEN and base.kind is not EstimatorKind.HUGGINGFACE:
+        named = base.vocabulary
+    kind, vocabulary = _chosen(base, said, named, doc, entry)
     return _estimator(base, kind, vocabulary, doc)
 
 
@@ -114,32 +135,46 @@ def _estimator(
     )
 
 
-def _settings(base: ModelSettings, doc: ModelKeys, path: Path, report: Report) -> ModelSettings:
-    kind, vocabulary = None, None
+def _settings(base: ModelSettings, doc: ModelKeys, entry: Entry) -> ModelSettings:
+    said, named = None, None
     if doc.tokenizer is not None:
-        try:
-            kind, vocabulary = _tokenizer(doc.tokenizer, doc.tokenizer_file)
-        except Wrong as wrong:
-            report.error((*path, "tokenizer"), wrong.code, wrong.message, wrong.hint)
+        name, _, rest = doc.tokenizer.partition(":")
+        said, named = EstimatorKind(name), rest or None
     elif doc.chars_per_token is not None:
-        kind = EstimatorKind.CHAR_RATIO
-    if doc.tokenizer_file is not None and doc.tokenizer != EstimatorKind.HUGGINGFACE:
-        hint = 'write tokenizer = "huggingface"'
-        message = 'tokenizer_file is used by "huggingface" alone'
-        report.error((*path, "tokenizer_file"), "tokenizer-file-not-used", message, hint)
+        said = EstimatorKind.CHAR_RATIO
+    kind, vocabulary = _chosen(base.estimator, said, named, doc, entry)
     return ModelSettings(
         capacity_fraction=doc.capacity_fraction or base.capacity_fraction,
         estimator=_estimator(base.estimator, kind, vocabulary, doc),
     )
 
 
-def _tokenizer(written: str, file: str | None) -> tuple[EstimatorKind, str | None]:
-    """Return the kind that a known name stands for, and its vocabulary."""
-    kind = EstimatorKind(written.partition(":")[0])
-    if kind is EstimatorKind.HUGGINGFACE and file is None:
-        raise Wrong("missing-tokenizer-file", '"huggingface" needs tokenizer_file', _FILE)
-    named = written.partition(":")[2] or None
-    return kind, file if kind is EstimatorKind.HUGGINGFACE else named
+def _chosen(
+    base: EstimatorSettings,
+    said: EstimatorKind | None,
+    named: str | None,
+    doc: TokenizerDoc | ModelKeys | PlaceTokenizer,
+    entry: Entry,
+) -> tuple[EstimatorKind | None, str | None]:
+    """Return the kind that is said, None where none is, and the vocabulary that comes with it.
+
+    That of ``huggingface`` is a file: the one said beside it, else the base's.
+    """
+    kind = said or base.kind
+    where = (*entry.path, "tokenizer_file")
+    if doc.tokenizer_file is not None and kind is not EstimatorKind.HUGGINGFACE:
+        message = 'tokenizer_file is used by "huggingface" alone'
+        hint = f'write {entry.kind} = "huggingface"'
+        entry.report.error(where, "tokenizer-file-not-used", message, hint)
+        return said, named
+    if doc.tokenizer_file is not None:
+        return kind, entry.files.find(doc.tokenizer_file, where)
+    if said is not EstimatorKind.HUGGINGFACE:
+        return said, named
+    if base.kind is not EstimatorKind.HUGGINGFACE:
+        message = '"huggingface" needs tokenizer_file'
+        entry.report.error((*entry.path, entry.kind), "missing-tokenizer-file", message, _FILE)
+    return said, base.vocabulary
 
 
 def _facts(full_id: str, doc: ModelKeys) -> ModelFacts:

@@ -12,7 +12,7 @@ from gatewayctl.config.catalog import Catalog
 from gatewayctl.config.hosts import is_loopback
 from gatewayctl.config.kinds import is_provider, kinds
 from gatewayctl.config.lint import Surroundings, lint
-from gatewayctl.config.models import place_estimator, resolve_defaults, resolve_models
+from gatewayctl.config.models import Entry, place_estimator, resolve_defaults, resolve_models
 from gatewayctl.config.names import Names, full_id
 from gatewayctl.config.positions import Path
 from gatewayctl.config.problems import Report, did_you_mean
@@ -31,13 +31,13 @@ from gatewayctl.config.schema import Document, RegistryDoc, SourceDoc, SourcesDo
 from gatewayctl.config.schema_routes import PlaceDoc
 from gatewayctl.config.settings import (
     ProviderSettings,
-    RegistrySettings,
     ServerSettings,
     Settings,
-    SourceSettings,
 )
 from gatewayctl.config.sizes import Sizes
+from gatewayctl.config.sources import check_sources, resolve_registry
 from gatewayctl.config.support import check_support
+from gatewayctl.config.tokenizer_files import TokenizerFiles
 from gatewayctl.core.routing.graph import Place, Route, RouteGraph
 from gatewayctl.core.routing.names import ExactModel
 
@@ -61,8 +61,9 @@ def resolve(
     for name in with_keys(environ):
         if name not in doc.providers:
             providers[name] = builtin(name, environ)
-    defaults = resolve_defaults(doc.tokenizer, doc.model_defaults, report)
-    models = resolve_models(doc.models, defaults, report)
+    files = TokenizerFiles(around.folder, around.look, report)
+    defaults = resolve_defaults(doc.tokenizer, doc.model_defaults, files, report)
+    models = resolve_models(doc.models, defaults, files, report)
     routes = build_routes(doc, report)
     names = Names(
         graph=build_graph(doc, routes.values()),
@@ -106,7 +107,8 @@ def _checked_graph(
     lint(doc, names, around, report)
     check_rules(doc, names, sizes, routes, report)
     prove(doc, names, sizes, routes, report)
-    return build_graph(doc, _with_estimators(doc, names, routes, report).values())
+    files = TokenizerFiles(around.folder, around.look, report)
+    return build_graph(doc, _with_estimators(doc, names, routes, files, report).values())
 
 
 def _check_host(doc: Document, report: Report) -> None:
@@ -153,6 +155,7 @@ def _with_estimators(
     doc: Document,
     names: Names,
     routes: Mapping[Path, Route],
+    files: TokenizerFiles,
     report: Report,
 ) -> dict[Path, Route]:
     """Return the routes with each place's own estimator, which stands over its model's."""
@@ -160,27 +163,32 @@ def _with_estimators(
     for path, route in documents(doc):
         built = routes[path]
         own = [
-            _estimated(plain, place, where, names, report)
+            _estimated(
+                plain,
+                place,
+                names,
+                Entry(path=(*where, "tokenizer"), files=files, report=report, kind="kind"),
+            )
             for (where, place), plain in zip(places(path, route), built.places, strict=True)
         ]
         estimated[path] = msgspec.structs.replace(built, places=tuple(own))
     return estimated
 
 
-def _estimated(plain: Place, doc: PlaceDoc, where: Path, names: Names, report: Report) -> Place:
+def _estimated(plain: Place, doc: PlaceDoc, names: Names, at: Entry) -> Place:
     end = names.end(plain.model) if doc.tokenizer is not None else None
     if doc.tokenizer is None or end is None:
         return plain
     if not isinstance(end, ExactModel):
         message = f"{plain.model} is a route, and each of its models has a tokenizer"
         hint = "say it at that route's own places"
-        report.error((*where, "tokenizer"), "tokenizer-on-route", message, hint)
+        at.report.error(at.path, "tokenizer-on-route", message, hint)
         return plain
     base = names.said(full_id(end)).settings.estimator
     kind = kinds().get(names.kind_of.get(end.provider, ""))
     if kind is not None:
         base = kind.families.known(base, end.model)
-    return msgspec.structs.replace(plain, estimator=place_estimator(base, doc.tokenizer))
+    return msgspec.structs.replace(plain, estimator=place_estimator(base, doc.tokenizer, at))
 
 
 def _server(doc: Document) -> ServerSettings:

@@ -18,6 +18,7 @@ from gatewayctl.config.schema_providers import (
     Id,
     ModelDoc,
     ModelKeys,
+    Name,
     ProviderDoc,
 )
 from gatewayctl.config.schema_routes import AlloyDoc, CascadeDoc, DispatcherDoc
@@ -99,6 +100,7 @@ class TokenizerDoc(msgspec.Struct, frozen=True, kw_only=True):
     """How tokens are estimated where nothing nearer says otherwise."""
 
     kind: EstimatorKind = _ESTIMATOR.kind
+    tokenizer_file: Name | None = None
     chars_per_token: Annotated[Decimal, Number(code="ratio-not-positive", above=Decimal(0))] = (
         _ESTIMATOR.chars_per_token
     )

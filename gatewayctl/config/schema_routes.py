@@ -30,6 +30,7 @@ class PlaceTokenizer(msgspec.Struct, frozen=True, kw_only=True):
     """How tokens are estimated at one place, over what the model says."""
 
     kind: EstimatorKind | None = None
+    tokenizer_file: Name | None = None
     chars_per_token: Ratio | None = None
     safety_margin: Margin | None = None
 

@@ -11,7 +11,7 @@ import msgspec
 
 from gatewayctl.config.positions import Path
 from gatewayctl.config.problems import Report
-from gatewayctl.core.model import Auth, EstimatorKind, WireProtocol
+from gatewayctl.core.model import Auth, WireProtocol
 
 ANY = "*"
 
@@ -29,9 +29,6 @@ class Unsupported(msgspec.Struct, frozen=True, kw_only=True):
 
 def _is(*waiting: object) -> Callable[[object], bool]:
     return lambda value: value in waiting
-
-
-_from_a_file = _is(EstimatorKind.HUGGINGFACE)
 
 
 def _is_not(default: object) -> Callable[[object], bool]:
@@ -57,19 +54,12 @@ def _whole(key: str, default: object) -> Unsupported:
 UNSUPPORTED: tuple[Unsupported, ...] = (
     _whole("server.keys", ()),
     _whole("server.cors_origins", ()),
-    _at("tokenizer.kind", _from_a_file),
-    _at("model_defaults.tokenizer", _from_a_file),
-    _whole("model_defaults.tokenizer_file", None),
     _at("providers.*.auth", _is(Auth.OAUTH)),
     _at("providers.*.api_key", _several),
     _whole("providers.*.credential", None),
     _whole("providers.*.oauth", None),
     _whole("providers.*.max_concurrency", 0),
     _at("providers.*.protocols", _speaks_gemini),
-    _at("models.*.tokenizer", _from_a_file),
-    _whole("models.*.tokenizer_file", None),
-    _at("alloys.*.constituents.*.tokenizer.kind", _from_a_file),
-    _at("cascades.*.steps.*.tokenizer.kind", _from_a_file),
     _whole("dispatchers.*.rules.*.when.client", None),
 )
 

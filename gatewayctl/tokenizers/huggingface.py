@@ -5,26 +5,21 @@ when something is counted. What a request adds to its text belongs to ``tokenize
 """
 
 import os
-import stat
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from gatewayctl.config.tokenizer_files import INSTALL, LARGEST, opened
 from gatewayctl.core.errors import CountUnavailable
 from gatewayctl.tokenizers.encoder import Encoder, panicked
 
 if TYPE_CHECKING:
     import tokenizers
 
-LARGEST = 100 * 1024 * 1024
-"""Bytes of a file that are read at most; the largest in use have a third of them."""
-
 KEPT = 100 * 1024 * 1024
 """Bytes of files whose tokenizers are kept."""
 
 _GROWS = 10
 """How many times a file's bytes its tokenizer takes in memory, about."""
-
-_INSTALL = "the package tokenizers is not installed: pip install 'gatewayctl[huggingface]'"
 
 _State = tuple[int, int, int]
 """A file's time of change in nanoseconds, size and inode: with another one it is read anew."""
@@ -60,14 +55,10 @@ class Files:
     def encoder(self, path: str) -> FileEncoder:
         """Return the encoder of a file; ``CountUnavailable`` says why there is none."""
         known = self._known.get(path)
-        try:
-            with open(path, "rb", opener=_opened) as file:
-                state = _state(path, os.fstat(file.fileno()))
-                if known is None or known[0] != state:
-                    known = (state, _made(path, file.read(LARGEST + 1)))
-        except (OSError, ValueError) as error:  # a name with a NUL in it is a ValueError
-            why = getattr(error, "strerror", None) or str(error)
-            raise CountUnavailable(f"the tokenizer file {path} cannot be read: {why}.") from error
+        with opened(path) as (file, found):
+            state = _state(found)
+            if known is None or known[0] != state:
+                known = (state, _made(path, file.read(LARGEST + 1)))
         self._keep(path, known)
         if isinstance(known[1], CountUnavailable):
             raise known[1]
@@ -107,16 +98,7 @@ def problem(path: str) -> str | None:
     return None
 
 
-def _opened(path: str, flags: int) -> int:
-    """Open without waiting: a pipe that nobody writes to would otherwise never be open."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
-def _state(path: str, found: os.stat_result) -> _State:
-    if not stat.S_ISREG(found.st_mode):
-        raise CountUnavailable(f"the tokenizer file {path} is no file.")
-    if found.st_size > LARGEST:
-        raise CountUnavailable(f"the tokenizer file {path} is larger than {LARGEST:,} bytes.")
+def _state(found: os.stat_result) -> _State:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
@@ -125,7 +107,9 @@ def _made(path: str, data: bytes) -> FileEncoder | CountUnavailable:
         import tokenizers  # noqa: PLC0415 - an extra, and only for those who count with it
     except ImportError:
         # Not remembered: it may be installed before the next request.
-        raise CountUnavailable(f"{path} cannot be used: {_INSTALL}.") from None
+        raise CountUnavailable(
+            f"{path} cannot be used: the package tokenizers is not installed ({INSTALL})."
+        ) from None
     try:
         return FileEncoder(tokenizers.Tokenizer.from_buffer(data))
     except BaseException as error:
