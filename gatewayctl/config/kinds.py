@@ -7,6 +7,7 @@ and how a table of models is asked about a provider (``Tables``) is the registry
 import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
@@ -32,6 +33,22 @@ class Tables(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     litellm: tuple[str, ...] = ()
 
 
+class BetaWindow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A ``[[beta_windows]]`` table: what a request that names a beta may have, in tokens.
+
+    ``models`` are ``*`` patterns of bare ids; ``without`` is the window of all other requests.
+    """
+
+    models: tuple[str, ...]
+    beta: str
+    window: int
+    without: int
+
+    def holds_for(self, model: str) -> bool:
+        """Tell whether a bare model id, as the provider calls it, is one of these."""
+        return any(fnmatchcase(model, glob) for glob in self.models)
+
+
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of every provider of one kind.
 
@@ -39,6 +56,9 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     trailing slash; it is empty where only the user knows it. ``key_env`` names the variables that
     may hold the key, the usual one first; none for servers that ask for no key. ``adds_v1``:
     a base URL without ``/v1`` gets it. ``default_headers`` are sent where a request lacks them.
+    ``listing`` names the API that lists its models, a key of ``registry.sources.LISTINGS``;
+    ``assumed_window`` is what its models are taken to hold, in tokens, until the server says what
+    it serves; 0 assumes nothing.
     """
 
     name: str
@@ -54,6 +74,9 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     flags: Mapping[str, bool]
     tables: Tables
     families: Families
+    listing: str
+    assumed_window: int
+    beta_windows: tuple[BetaWindow, ...]
 
 
 class _KindFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,6 +94,9 @@ class _KindFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     flags: dict[str, bool] = {}
     tables: Tables = Tables()
     families: tuple[Family, ...] = ()
+    listing: str = ""
+    assumed_window: int = 0
+    beta_windows: tuple[BetaWindow, ...] = ()
 
 
 DEFAULT_FLAGS: Mapping[str, bool] = MappingProxyType({"strip_billing_attribution": True})
@@ -96,6 +122,9 @@ def _read(name: str, text: str) -> Kind:
         flags=MappingProxyType({**DEFAULT_FLAGS, **file.flags}),
         tables=file.tables,
         families=Families(file.families),
+        listing=file.listing,
+        assumed_window=file.assumed_window,
+        beta_windows=file.beta_windows,
     )
 
 

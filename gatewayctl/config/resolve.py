@@ -27,7 +27,7 @@ from gatewayctl.config.references import (
 )
 from gatewayctl.config.routes import build_graph, build_routes, documents, places, references
 from gatewayctl.config.rules import check_headers, check_rules
-from gatewayctl.config.schema import Document, RegistryDoc, SourceDoc, SourcesDoc
+from gatewayctl.config.schema import Document
 from gatewayctl.config.schema_routes import PlaceDoc
 from gatewayctl.config.settings import (
     ProviderSettings,
@@ -74,13 +74,15 @@ def resolve(
         catalog=catalog,
     )
     graph = _checked_graph(doc, raw, names, routes, around, report)
+    check_sources(doc.registry, names.kind_of, report)
+    configured = _with_referenced(doc, names, environ)
     return Settings(
         path=around.path,
         server=_server(doc),
         session_ttl=doc.routing.session_ttl,
-        registry=_registry(doc.registry),
+        registry=resolve_registry(doc.registry, configured),
         model_defaults=defaults,
-        providers=_with_referenced(doc, names, environ),
+        providers=configured,
         models=models,
         graph=graph,
     )
@@ -194,20 +196,6 @@ def _estimated(plain: Place, doc: PlaceDoc, names: Names, at: Entry) -> Place:
 def _server(doc: Document) -> ServerSettings:
     said = {name: getattr(doc.server, name) for name in ServerSettings.__struct_fields__}
     return ServerSettings(**said)
-
-
-def _registry(doc: RegistryDoc) -> RegistrySettings:
-    usual = SourcesDoc()
-    sources = {}
-    for name in doc.sources.__struct_fields__:
-        said = getattr(doc.sources, name)
-        source = said if isinstance(said, SourceDoc) else SourceDoc(url=said)
-        sources[name] = SourceSettings(
-            url=getattr(usual, name) if source.url is None else source.url,
-            ttl=source.ttl or doc.ttl,
-            timeout=source.timeout or doc.timeout,
-        )
-    return RegistrySettings(background=doc.refresh == "background", sources=sources)
 
 
 def no_file(environ: Mapping[str, str], catalog: Catalog) -> Settings:

@@ -67,7 +67,7 @@ class Refresh(StrEnum):
 
 
 class SourceDoc(msgspec.Struct, frozen=True, kw_only=True):
-    """One source of the registry, said in full."""
+    """One source of the registry, said in full: a table, or a provider's own listing."""
 
     url: Annotated[str, Url(empty=True)] | None = None
     ttl: Annotated[float, Duration()] | None = None
@@ -77,23 +77,13 @@ class SourceDoc(msgspec.Struct, frozen=True, kw_only=True):
 SourceKey = Annotated[str, Url(empty=True)] | SourceDoc
 
 
-class SourcesDoc(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the tables of models come from; ``""`` turns one off."""
-
-    litellm: SourceKey = (
-        "https://raw.githubusercontent.com/BerriAI/litellm/main/"
-        "model_prices_and_context_window.json"
-    )
-    models_dev: SourceKey = "https://models.dev/api.json"
-
-
 class RegistryDoc(msgspec.Struct, frozen=True, kw_only=True):
     """How the tables of models are kept fresh."""
 
     refresh: Refresh = Refresh.BACKGROUND
     ttl: Annotated[float, Duration()] = 86400.0
     timeout: Annotated[float, Duration()] = 30.0
-    sources: SourcesDoc = SourcesDoc()
+    sources: dict[str, SourceKey] = {}
 
 
 class TokenizerDoc(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ the registry.
 
 from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 
 import msgspec
 
@@ -114,16 +115,43 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: LogFormat = LogFormat.TEXT
 
 
+TABLES: Mapping[str, str] = MappingProxyType(
+    {
+        "litellm": (
+            "https://raw.githubusercontent.com/BerriAI/litellm/main/"
+            "model_prices_and_context_window.json"
+        ),
+        "models_dev": "https://models.dev/api.json",
+    }
+)
+"""The public tables of models by name, and where each is unless the config says otherwise."""
+
+
+def source_name(provider: str) -> str:
+    """Return the registry's name for a provider's own listing: no table is called the same."""
+    return f"{provider}-api" if provider in TABLES else provider
+
+
 class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One registry source; an empty ``url`` turns it off. ``ttl`` and ``timeout`` in seconds."""
+    """One registry source; an empty ``url`` turns it off. ``ttl`` and ``timeout`` in seconds.
+
+    ``provider`` is whose own listing it is, ``listing`` by which API it is asked and ``url`` its
+    base URL; None is a public table.
+    """
 
     url: str
     ttl: float
     timeout: float
+    provider: str | None = None
+    listing: str = ""
 
 
 class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """``[registry]``. ``background`` is False for ``refresh = "manual"``."""
+    """``[registry]``. ``background`` is False for ``refresh = "manual"``.
+
+    ``sources`` are the public tables, then every configured provider's own listing, by name (see
+    ``source_name``).
+    """
 
     background: bool = True
     sources: Mapping[str, SourceSettings] = {}

@@ -30,6 +30,7 @@ DOCUMENTED: dict[str, tuple[str, ...]] = {
     "error: wrong type": ("wrong-type",),
     "error: duplicate id": ("duplicate-id",),
     "error: unknown provider": ("unknown-provider",),
+    "error: unknown source of the registry": ("unknown-source",),
     "error: a bare name that is no alias, route or known id": ("unknown-name",),
     "error: cycle": ("cycle",),
     "error: alloy with fewer than 2 constituents": ("alloy-too-few-constituents",),

@@ -4,6 +4,7 @@ import pytest
 
 from gatewayctl.config.kinds import DEFAULT_FLAGS, AuthHeader, is_provider, kinds
 from gatewayctl.core.model import Overflow, WireProtocol
+from gatewayctl.registry.sources import LISTINGS
 
 PROVIDERS = [
     "anthropic",
@@ -63,3 +64,37 @@ def test_anthropic_differs_in_header_protocol_and_flag() -> None:
     assert kind.protocols == (WireProtocol.MESSAGES,)
     keeping = [name for name, it in kinds().items() if not it.flags["strip_billing_attribution"]]
     assert keeping == ["anthropic"]
+
+
+def test_every_kind_lists_its_models_by_an_api_that_there_is() -> None:
+    """The compatible kinds do too: a user's server is asked like anybody's."""
+    assert {kind.listing for kind in kinds().values()} <= LISTINGS.keys()
+    own = {name for name, kind in kinds().items() if kind.listing == name}
+    assert own == LISTINGS.keys() - {"litellm", "models_dev", "compatible", "copilot"}
+
+
+def test_only_ollama_is_taken_to_hold_little_until_it_says_more() -> None:
+    """It cuts what does not fit without a word, and 4096 is the least that it starts with."""
+    assert {name: k.assumed_window for name, k in kinds().items() if k.assumed_window} == {
+        "ollama": 4096
+    }
+
+
+@pytest.mark.parametrize(
+    ("model", "holds"),
+    [
+        ("claude-sonnet-4-5", True),
+        ("claude-sonnet-4-5-20250929", True),
+        ("claude-sonnet-4-20250514", True),
+        ("claude-sonnet-4-0", True),
+        ("claude-sonnet-4-6", False),
+        ("claude-opus-4-7", False),
+        ("claude-haiku-4-5", False),
+    ],
+)
+def test_the_windows_that_a_beta_unlocks_are_data(model: str, *, holds: bool) -> None:
+    """The sonnets of 200,000 tokens hold a million for who names the beta, and no other does."""
+    (beta,) = kinds()["anthropic"].beta_windows
+    assert (beta.beta, beta.window, beta.without) == ("context-1m-2025-08-07", 1_000_000, 200_000)
+    assert beta.holds_for(model) is holds
+    assert not any(kind.beta_windows for name, kind in kinds().items() if name != "anthropic")

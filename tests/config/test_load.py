@@ -257,6 +257,60 @@ def test_sources_can_be_moved_and_turned_off() -> None:
     assert (found.sources["litellm"].ttl, found.sources["models_dev"].ttl) == (3600.0, 7200.0)
 
 
+def test_every_configured_provider_is_a_source_of_its_own_models() -> None:
+    """Its listing is asked by its kind's API where the provider is, as often as it may change."""
+    found = settings(
+        """
+        [registry]
+        timeout = "5s"
+        [registry.sources]
+        mine = { url = "http://127.0.0.1:9/v1", timeout = "2s" }
+        quiet = ""
+        [providers.anthropic]
+        [providers.mine]
+        kind = "ollama"
+        [providers.quiet]
+        kind = "openai-compatible"
+        base_url = "https://quiet.example/v1"
+        [providers.near]
+        kind = "openai-compatible"
+        base_url = "http://localhost:8001/v1"
+        """
+    ).registry.sources
+    assert {name: (source.provider, source.listing) for name, source in found.items()} == {
+        "litellm": (None, ""),
+        "models_dev": (None, ""),
+        "anthropic": ("anthropic", "anthropic"),
+        "mine": ("mine", "ollama"),
+        "quiet": ("quiet", "compatible"),
+        "near": ("near", "compatible"),
+    }
+    assert found["anthropic"].url == "https://api.anthropic.com/v1"
+    assert found["mine"].url == "http://127.0.0.1:9/v1"
+    assert found["quiet"].url == ""
+    told = {name: (source.ttl, source.timeout) for name, source in found.items()}
+    assert told["anthropic"] == told["quiet"] == (86400.0, 5.0)
+    assert told["mine"] == (600.0, 2.0)
+    assert told["near"] == (600.0, 5.0)
+    assert settings('[providers.mine]\nkind = "vllm"').registry.sources["mine"].timeout == 10.0
+
+
+def test_a_provider_that_is_called_like_a_table_is_another_source() -> None:
+    """Its listing has a name of its own, by which the file may speak of it."""
+    found = settings(
+        """
+        [registry.sources]
+        litellm-api = { ttl = "1h" }
+        [providers.litellm]
+        kind = "openai-compatible"
+        base_url = "https://proxy.example/v1"
+        """
+    ).registry.sources
+    assert found["litellm"].provider is None
+    assert found["litellm-api"].provider == "litellm"
+    assert found["litellm-api"].ttl == 3600.0
+
+
 def test_bom_and_crlf_do_not_move_positions() -> None:
     """A file from Windows has its problems in the same lines and columns."""
     text = "\ufeff[server]\r\nport = 1\r\nprot = 2\r\n"
