@@ -6,21 +6,45 @@ so is what replies have taught, so that this stays free of files and variables.
 
 import difflib
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
-from gatewayctl.config.kinds import is_provider, kinds
+from gatewayctl.config.kinds import Kind, is_provider, kinds
+from gatewayctl.config.models import SOURCE
 from gatewayctl.config.settings import ProviderSettings, Settings
+from gatewayctl.core.correction import Observed
+from gatewayctl.core.learning import Cap, holds
 from gatewayctl.core.model import (
+    EstimatorKind,
     ModelFacts,
     ModelSettings,
     Provider,
+    Sourced,
+    Unlocked,
 )
 from gatewayctl.core.routing.graph import RouteGraph
+from gatewayctl.core.routing.place import ASSUMED, LEARNED
 from gatewayctl.registry.live import Live
 
 _REMEMBERED: Final = 4096
+
+
+class Knowledge(Protocol):
+    """What replies have taught of models, by full id."""
+
+    @property
+    def version(self) -> object:
+        """Another object as soon as any answer may be another."""
+        ...
+
+    def cap(self, model: str) -> Cap | None:
+        """Return the window that an upstream gave away."""
+        ...
+
+    def observed(self, model: str) -> Observed | None:
+        """Return how its own counts differ from ours."""
+        ...
 
 
 class Directory:
@@ -31,12 +55,22 @@ class Directory:
         settings: Settings,
         live: Live,
         has_key: Callable[[ProviderSettings], bool],
+        knowledge: Knowledge | None = None,
     ) -> None:
         self._settings = settings
         self._live = live
         self._has_key = has_key
+        self._knowledge = knowledge
         self._names = tuple(settings.providers)
         self._used: dict[str, ModelSettings] = {}
+        self._facts: dict[tuple[str, str], ModelFacts | None] = {}
+        self._version: tuple[object, object] = (live.current, self._learned())
+        self._betas = frozenset(
+            beta.beta
+            for provider in settings.providers.values()
+            if (kind := kinds().get(provider.provider.kind)) is not None
+            for beta in kind.beta_windows
+        )
 
     @property
     def graph(self) -> RouteGraph:
@@ -45,13 +79,21 @@ class Directory:
 
     @property
     def version(self) -> object:
-        """The registry in use: settings never change, a newer registry is another object."""
-        return self._live.current
+        """The registry and the knowledge: settings never change, these are replaced."""
+        registry, learned = self._live.current, self._learned()
+        if self._version[0] is not registry or self._version[1] is not learned:
+            self._version = (registry, learned)
+            self._facts.clear()
+            self._used.clear()
+        return self._version
+
+    def _learned(self) -> object:
+        return None if self._knowledge is None else self._knowledge.version
 
     @property
     def betas(self) -> frozenset[str]:
         """Values of the beta header that unlock a larger window of a configured provider's."""
-        return frozenset()
+        return self._betas
 
     def provider(self, name: str) -> Provider | None:
         """Return a configured provider."""
@@ -67,11 +109,18 @@ class Directory:
         return self._has_key(self._settings.providers[provider])
 
     def facts(self, provider: str, model: str) -> ModelFacts | None:
-        """Return what is known about a model, the config's word first."""
-        return self._live.current.facts(provider, model)
+        """Return what is known about a model, the config's word first, capped by what is run."""
+        _ = self.version  # what is remembered is of it
+        key = (provider, model)
+        if key not in self._facts:
+            if len(self._facts) >= _REMEMBERED:  # ids are the clients' choice
+                self._facts.clear()
+            self._facts[key] = self._known(provider, model)
+        return self._facts[key]
 
     def settings(self, full_id: str) -> ModelSettings:
         """Return how a model is used, with what is published and was observed of its tokenizer."""
+        _ = self.version  # what is remembered is of it
         found = self._used.get(full_id)
         if found is None:
             if len(self._used) >= _REMEMBERED:  # ids are the clients' choice
@@ -113,11 +162,44 @@ class Directory:
         if kind is None:
             return said
         estimator = kind.families.known(said.estimator, model)
+        if self._knowledge is not None and estimator.kind is not EstimatorKind.CHAR_RATIO:
+            observed = self._knowledge.observed(full_id)
+            estimator = msgspec.structs.replace(estimator, observed=observed)
         return msgspec.structs.replace(said, estimator=estimator)
+
+    def _known(self, name: str, model: str) -> ModelFacts | None:
+        facts = self._live.current.facts(name, model)
+        provider = self._settings.providers.get(name)
+        kind = None if provider is None else kinds().get(provider.provider.kind)
+        found = facts or ModelFacts(id=f"{name}/{model}", provider=name)
+        said = found.context_window
+        cap = None if self._knowledge is None else self._knowledge.cap(found.id)
+        if cap is not None and holds(cap, None if said is None else said.value):
+            learned = Sourced(value=cap.window, source=LEARNED, fetched_at=cap.at)
+            found = msgspec.structs.replace(found, learned=learned)
+        if kind is not None and kind.assumed_window and found.served is None:
+            served = Sourced(value=kind.assumed_window, source=ASSUMED)
+            found = msgspec.structs.replace(found, served=served)
+        if kind is not None:
+            found = _with_betas(kind, model, found)
+        return facts if found == ModelFacts(id=found.id, provider=name) else found
 
     def _own(self) -> tuple[str, ...]:
         graph = self._settings.graph
         return (*graph.routes, *graph.aliases, *self._settings.models)
+
+
+def _with_betas(kind: Kind, model: str, facts: ModelFacts) -> ModelFacts:
+    """Return facts with the windows that a beta header unlocks apart from the one that holds."""
+    found = [each for each in kind.beta_windows if each.holds_for(model)]
+    said = facts.context_window
+    if not found or said is None or said.source == SOURCE:
+        return facts
+    without = min(each.without for each in found)
+    if said.value > without:  # a table that says what holds with the header alone
+        said = msgspec.structs.replace(said, value=without)
+    unlocked = tuple(Unlocked(beta=each.beta, context_window=each.window) for each in found)
+    return msgspec.structs.replace(facts, context_window=said, unlocked=unlocked)
 
 
 def nearest(name: str, own: Sequence[str], others: Sequence[str], limit: int = 3) -> Sequence[str]:

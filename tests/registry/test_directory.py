@@ -1,8 +1,13 @@
 """The directory: what routing looks things up in, from the config and the registry."""
 
+from decimal import Decimal
+
 from support.gateway import settings_of
 
 from gatewayctl.config.settings import ProviderSettings
+from gatewayctl.core.correction import Observed
+from gatewayctl.core.learning import Cap, Cause
+from gatewayctl.core.model import Sourced
 from gatewayctl.registry import snapshot
 from gatewayctl.registry.directory import Directory
 from gatewayctl.registry.live import Live
@@ -92,3 +97,112 @@ def test_ids_that_clients_make_up_are_not_kept_for_ever() -> None:
     for number in range(5000):
         found.settings(f"openai/made-up-{number}")
     assert len(found._used) <= 4096
+
+
+class Taught:
+    """Knowledge that a test gives: caps by full id, and a version that moves with them."""
+
+    def __init__(self, **caps: Cap) -> None:
+        self.version: object = object()
+        self._caps = {"local/qwen": caps.get("qwen"), "ollama/qwen3": caps.get("qwen3")}
+
+    def cap(self, model: str) -> Cap | None:
+        """Return what was given."""
+        return self._caps.get(model)
+
+    def observed(self, model: str) -> Observed | None:
+        """Return nothing but for one model."""
+        return OBSERVED if model == "local/qwen" else None
+
+    def learn(self, model: str, cap: Cap | None) -> None:
+        """Learn another cap, or forget it."""
+        self._caps[model] = cap
+        self.version = object()
+
+
+OBSERVED = Observed(
+    samples=60, factors=(1,), least=(1,), most=(1,), low=Decimal(1), high=Decimal(1)
+)
+
+
+def cap(window: int, over: int | None) -> Cap:
+    """Return a cap that a refusal taught when ``over`` was believed."""
+    return Cap(
+        window=window, at="2026-11-20T00:00:00Z", evidence="a test", cause=Cause.REFUSED, over=over
+    )
+
+
+def taught(knowledge: Taught, config: str = CONFIG) -> Directory:
+    """Return a directory with knowledge beside the config."""
+    settings = settings_of(config)
+    return Directory(settings, Live(settings, snapshot.load()), lambda _: True, knowledge)
+
+
+def test_what_is_learned_and_forgotten_shows_at_the_next_question() -> None:
+    """A cap needs no restart to hold, nor to be lifted; the version says that something moved."""
+    knowledge = Taught()
+    world = taught(knowledge)
+    before = world.version
+    facts = world.facts("local", "qwen")
+    assert facts is not None
+    assert facts.learned is None
+    said = facts.context_window.value if facts.context_window else None
+    knowledge.learn("local/qwen", cap(4_096, said))
+    after = world.facts("local", "qwen")
+    assert after is not None
+    assert after.learned == Sourced(
+        value=4_096, source="learned", fetched_at="2026-11-20T00:00:00Z"
+    )
+    assert world.version is not before
+    knowledge.learn("local/qwen", None)
+    assert world.facts("local", "qwen") == facts
+
+
+def test_a_cap_is_void_once_the_sources_report_another_window() -> None:
+    """It was learned of a model that is no longer what it was."""
+    facts = taught(Taught(qwen=cap(4_096, 999_999))).facts("local", "qwen")
+    assert facts is not None
+    assert facts.learned is None
+
+
+def test_a_model_that_nobody_lists_is_known_by_what_it_gave_away() -> None:
+    """An id of one's own at a server still does not get what it refused."""
+    knowledge = Taught()
+    world = taught(knowledge)
+    assert world.facts("local", "unheard-of") is None
+    knowledge.learn("local/unheard-of", cap(2_048, None))
+    facts = world.facts("local", "unheard-of")
+    assert facts is not None
+    assert facts.learned is not None
+
+
+def test_ollama_is_taken_to_serve_4096_until_it_says_more() -> None:
+    """It cuts what does not fit without a word, and what it lists is how a model was trained."""
+    config = '[providers.ollama]\n[[models]]\nid = "ollama/qwen3"\ncontext_window = 40960\n'
+    world = taught(Taught(), config)
+    for model in ("qwen3", "any-other"):
+        facts = world.facts("ollama", model)
+        assert facts is not None
+        assert facts.served == Sourced(value=4_096, source="assumed")
+
+
+def test_what_was_observed_of_a_tokenizer_corrects_automatic_estimates_alone() -> None:
+    """A ratio that the user wrote down is applied as it was written."""
+    assert taught(Taught()).settings("local/qwen").estimator.observed is OBSERVED
+    own = CONFIG.replace("capacity_fraction = 0.5", 'tokenizer = "char_ratio"')
+    assert taught(Taught(), own).settings("local/qwen").estimator.observed is None
+
+
+def test_a_window_behind_a_beta_is_apart_from_the_one_that_holds() -> None:
+    """Tables that name the larger one do not make every request look as if it fitted."""
+    config = '[providers.anthropic]\napi_key = "sk-test"\n'
+    world = taught(Taught(), config)
+    facts = world.facts("anthropic", "claude-sonnet-4-5")
+    assert facts is not None
+    assert facts.context_window is not None
+    assert facts.context_window.value == 200_000
+    assert [each.context_window for each in facts.unlocked] == [1_000_000]
+    assert {each.beta for each in facts.unlocked} <= world.betas
+    plain = world.facts("anthropic", "claude-opus-4-7")
+    assert plain is not None
+    assert not plain.unlocked
