@@ -66,14 +66,20 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def answer(
-    ask: Ask, input_tokens: int, *, limit: int, words: int | None = None, filtered: bool = False
+    ask: Ask,
+    input_tokens: int,
+    *,
+    limit: int,
+    words: int | None = None,
+    filtered: bool = False,
+    command: str | None = None,
 ) -> Answer:
     """Return the answer to ``ask`` in at most ``limit`` tokens.
 
     ``words`` asks for a text of that many words instead of a sentence; ``filtered`` for a text
-    that a filter stops half way.
+    that a filter stops half way; ``command`` for a call that runs it, where a shell is offered.
     """
-    call = None if words is not None or filtered else _call(ask)
+    call = None if words is not None or filtered else _call(ask, command)
     if call is not None:
         cost = tokenizer.count(call.name) + tokenizer.count(call.json)
         if cost <= limit:
@@ -127,9 +133,12 @@ def _stopped(text: str, sequences: tuple[str, ...]) -> tuple[str, str | None]:
     return text[:position], sequence
 
 
-def _call(ask: Ask) -> Call | None:
+def _call(ask: Ask, command: str | None) -> Call | None:
     if not ask.tools or ask.choice is Choice.NONE:
         return None
+    shell = None if command is None else _shell(ask.tools)
+    if shell is not None and command is not None:
+        return Call(name=shell.name, arguments=_arguments(shell, command))
     tool = _forced(ask) if ask.forced or ask.choice is Choice.REQUIRED else _wanted(ask)
     return None if tool is None else Call(name=tool.name, arguments=_arguments(tool))
 
@@ -174,14 +183,14 @@ def _command_field(tool: OfferedTool) -> str | None:
     return next((name for name in _COMMAND_FIELDS if name in properties), None)
 
 
-def _arguments(tool: OfferedTool) -> Mapping[str, Any]:
+def _arguments(tool: OfferedTool, command: str = COMMAND) -> Mapping[str, Any]:
     arguments = instance(tool.schema)
     if not isinstance(arguments, dict):
         arguments = {}
     field = _command_field(tool)
     if field is not None:
         is_list = tool.schema["properties"][field].get("type") == "array"
-        arguments[field] = COMMAND.split() if is_list else COMMAND
+        arguments[field] = command.split() if is_list else command
         if "description" in tool.schema["properties"]:
             arguments["description"] = "Print a line"
     return arguments

@@ -23,9 +23,9 @@ class Received:
 
     ``target`` is the request target with its query, ``connection`` the caller's port, which
     names the connection, ``at`` the event loop's time in seconds, ``ended`` that at which the
-    reply was over, ``frames`` how many frames were sent. ``model`` is what was asked for, with
-    the faults in its name, empty where it was not understood; ``tokens`` are the whole prompt's,
-    whatever was cut of it or refused, None where they were not counted.
+    reply was over, ``status`` its status, ``frames`` how many frames were sent. ``model`` is what
+    was asked for, with the faults in its name, empty where it was not understood; ``tokens`` are
+    the whole prompt's, whatever was cut of it or refused, None where they were not counted.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Received:
         self.body = body
         self.connection = connection
         self.at = at
+        self.status: int | None = None
         self.frames = 0
         self.model = ""
         self.tokens: int | None = None

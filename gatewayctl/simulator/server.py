@@ -55,6 +55,8 @@ class Simulator:
 
     ``clock`` is what faults of limited duration go by, in seconds; the event loop's unless given.
     ``local`` is the local server that is played, None for none; ``meter`` counts tokens.
+    ``command`` can be set to choose, for each request, the shell command that the answer calls
+    for; where it returns None the answer is the usual one.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Simulator:
         self._clock = clock
         self._meter = meter or OwnMeter()
         self.local = local
+        self.command: Callable[[Ask], str | None] | None = None
         self._tally = Tally()
         self.host = host
         self.port = 0
@@ -195,6 +198,7 @@ class Simulator:
             limit=weighed.limit,
             words=faults.words(active),
             filtered=faults.filtered(active),
+            command=None if self.command is None else self.command(ask),
         )
         made = Made(
             ask=ask,
@@ -298,6 +302,7 @@ def _decoded(received: Received) -> Body:
 
 async def _perform(request: web.Request, play: Play, received: Received) -> web.StreamResponse:
     """Play a reply step by step; note in the journal how it ended."""
+    received.status = play.status
     response = web.StreamResponse(status=play.status, headers=dict(play.headers))
     response.headers["content-type"] = play.content_type
     try:

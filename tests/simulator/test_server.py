@@ -27,7 +27,7 @@ async def test_the_journal_keeps_requests_byte_for_byte(
     assert first.target == "/v1/messages?beta=true"
     assert first.connection == second.connection
     assert first.at <= second.at
-    assert (first.ending, first.frames) == (Ending.WHOLE, 1)
+    assert (first.ending, first.status, first.frames) == (Ending.WHOLE, 200, 1)
 
 
 async def test_connections_are_counted(simulator: Simulator) -> None:

@@ -39,16 +39,22 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextlib.asynccontextmanager
 async def forwarding(
-    kind: str, protocol: str, model: SimModel, folder: Path, more: str = ""
+    kind: str,
+    protocol: str,
+    model: SimModel,
+    folder: Path,
+    more: str = "",
+    *,
+    tokenizer: str | None = None,
 ) -> AsyncIterator[Setting]:
     """Run the setting: provider ``up`` of this kind forwards credentials to the simulator.
 
-    The simulator serves ``model`` too; the gateway knows it as ``up/ID``. ``more`` is further
-    config. The gateway has to end cleanly afterwards.
+    The simulator serves ``model`` too, and meters by ``tokenizer``; the gateway knows the model as
+    ``up/ID``. ``more`` is further config. The gateway has to end cleanly afterwards.
     """
     home = folder / "home"
     home.mkdir()
-    simulator = await simulators.start(models=[model])
+    simulator = await simulators.start(models=[model], tokenizer=tokenizer)
     config = f"""
 [providers.up]
 kind = "{kind}"
