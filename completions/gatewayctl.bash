@@ -59,6 +59,7 @@ _gatewayctl() {
         'config show --config') _gatewayctl_files "$current"; return ;;
         'config path --config') _gatewayctl_files "$current"; return ;;
         'models list --provider') return ;;
+        'models list --as-of') return ;;
         'models list --config') _gatewayctl_files "$current"; return ;;
         'models show --config') _gatewayctl_files "$current"; return ;;
         'models refresh --source') return ;;
@@ -86,7 +87,7 @@ _gatewayctl() {
         'config schema/-'*) _gatewayctl_words '-h --help' "$current" ;;
         'models/-'*) _gatewayctl_words '-h --help' "$current" ;;
         'models/'*) _gatewayctl_words 'list show refresh' "$current" ;;
-        'models list/-'*) _gatewayctl_words '--provider --config --json -h --help' "$current" ;;
+        'models list/-'*) _gatewayctl_words '--provider --conflicts --stale --retiring --as-of --config --json -h --help' "$current" ;;
         'models show/-'*) _gatewayctl_words '--config --json -h --help' "$current" ;;
         'models refresh/-'*) _gatewayctl_words '--source --from --config --json -h --help' "$current" ;;
     esac

@@ -22,6 +22,7 @@ from gatewayctl.config.load import load_text
 from gatewayctl.config.positions import index
 from gatewayctl.config.problems import Report
 from gatewayctl.config.schema import Document
+from gatewayctl.config.settings import TABLES
 from gatewayctl.config.support import ANY, UNSUPPORTED
 from gatewayctl.config.walk import bare, form_of, hints, options, read_struct
 from gatewayctl.registry import snapshot
@@ -67,17 +68,21 @@ fallback_on = [
 deadline = "5m"                # to the first word of the answer, over all attempts
 session_ttl = "1h"             # how long what a conversation was given is remembered
 
-[registry]
+[registry]                     # see docs/registry.md
 refresh = "background"         # background (the daemon, after it listens) | manual
-ttl = "24h"
-timeout = "30s"
+ttl = "24h"                    # of each source; local servers: at most 10m
+timeout = "30s"                # to a source's last byte; local servers: at most 10s
 
 [registry.sources]             # "" turns a source off; { url, ttl, timeout } says more of one
 litellm = "https://raw.githubusercontent.com/BerriAI/litellm/main/model_prices_and_context_window.json"
 models_dev = "https://models.dev/api.json"
+# anthropic = ""               # a provider's own listing, by the provider's name
+# local = { ttl = "1m" }       # an address of its own only where it is not base_url
 
-[tokenizer]
+[tokenizer]                    # see docs/estimates.md
 kind = "auto"                  # auto (exact where it decides) | tiktoken (always) | char_ratio
+                               # | huggingface (exact, with the model's own tokenizer_file)
+# tokenizer_file = "tokenizer.json"  # needs: pip install 'gatewayctl[huggingface]'
 chars_per_token = 3.5          # used by char_ratio
 safety_margin = 1.10           # at least 1; covers the counting error, not the answer
 
@@ -89,6 +94,7 @@ capacity_fraction = 1.0        # how much of a window is used: above 0, at most 
 # chars_per_token = 3.5        # said here, on a model or at a place, it selects char_ratio
 # safety_margin = 1.10
 # tokenizer = "char_ratio"
+# tokenizer_file = "tokenizer.json"
 # prices = { input = 0.0, output = 0.0 }
 # capabilities = { tools = true, images = false }
 # set = { temperature = 0.2 }
@@ -137,6 +143,8 @@ max_input_tokens = 0           # 0 is unknown
 max_output_tokens = 8192
 capacity_fraction = 0.75
 tokenizer = "char_ratio"       # char_ratio | auto | tiktoken:o200k_base | tiktoken:cl100k_base
+                               # | huggingface, with tokenizer_file
+# tokenizer_file = "tokenizer.json"  # relative to this file
 chars_per_token = 3.0
 safety_margin = 1.10
 drop = ["logit_bias"]          # body fields that it does not take
@@ -214,7 +222,11 @@ deadline = "3m"
 model = "moonshot/kimi-k2.6"
 context_window = "256K"        # without it: the registry's
 timeout = "60s"                # from the attempt's start to the first word of its answer
-tokenizer = { kind = "char_ratio", chars_per_token = 2.8, safety_margin = 1.2 }
+[cascades.steps.tokenizer]     # at this place alone
+kind = "char_ratio"
+chars_per_token = 2.8
+safety_margin = 1.2
+# tokenizer_file = "tokenizer.json"  # of huggingface
 
 [[cascades.steps]]
 model = "anthropic/claude-haiku-4-5"
@@ -290,6 +302,8 @@ def faults(text: str) -> Iterator[str]:
     for section in DEFAULTS:
         for key in raw[section]:
             said, usual = (getattr(side[section], key) for side in (shown, default))
+            if (section, key) == ("registry", "sources"):
+                usual = dict(TABLES)  # the file may name any provider's, so the format has none
             # None is "not said": what that means stands beside it in the settings
             if usual is not None and said != usual:
                 yield f"{section}.{key} is shown as a default and is not one"

@@ -4,19 +4,22 @@ What is shown when is ``cli.models``'s business, models as JSON ``registry.told`
 reads or fetches.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Context, Decimal
 from typing import Any
 
-import typer
-
 from gatewayctl.cli import render
-from gatewayctl.core.model import Sourced
+from gatewayctl.core.model import ModelFacts, Sourced
 from gatewayctl.registry.freshness import age
 from gatewayctl.registry.merge import Entry
 from gatewayctl.registry.told import LIMITS
 
+Others = Mapping[str, tuple[Sourced[Any], ...]]
+"""What else is said, by field: see ``registry.merge.Entry``."""
+
+_CAPS = ("served", "learned")
+_LIFE = ("lifecycle", "deprecated_at", "retires_at")
 _SHOWN_DIGITS = Context(prec=6)
 _ONE_MODEL = ("field", "value", "source", "age", "others say")
 _MANY_MODELS = ("model", "window", "input", "output", "$/M in", "$/M out", "source", "age")
@@ -28,10 +31,9 @@ def print_models(entries: Sequence[Entry], now: datetime) -> None:
     render.table(_MANY_MODELS, rows, right=range(1, 6), spare=2)
 
 
-def print_model(entry: Entry, now: datetime) -> None:
-    """Print one model, a line per field."""
-    typer.echo(render.styled(render.printable(entry.facts.id), bold=True))
-    render.table(_ONE_MODEL, list(_fields(entry, now)), right=(1,))
+def print_fields(facts: ModelFacts, others: Others, now: datetime) -> None:
+    """Print what is known of one model, a line per field, and what ``others`` say of each."""
+    render.table(_ONE_MODEL, list(_fields(facts, others, now)), right=(1,))
 
 
 def old(since: str, now: datetime) -> str:
@@ -59,20 +61,19 @@ def _row(entry: Entry, now: datetime) -> tuple[str, ...]:
     )
 
 
-def _fields(entry: Entry, now: datetime) -> Iterator[tuple[str, ...]]:
-    facts = entry.facts
+def _fields(facts: ModelFacts, others: Others, now: datetime) -> Iterator[tuple[str, ...]]:
     told: dict[str, Sourced[Any] | None] = {name: getattr(facts, name) for name in LIMITS}
+    told |= {name: said for name in _CAPS if (said := getattr(facts, name)) is not None}
     told |= {f"prices.{key}": said for key, said in facts.prices.items()}
     told |= {f"capabilities.{key}": said for key, said in facts.capabilities.items()}
-    told["retires_at"] = facts.retires_at
+    told |= {name: getattr(facts, name) for name in _LIFE}
     for name, said in told.items():
-        others = entry.others.get(name, ())
         yield (
-            name,
+            render.printable(name),
             _text(said),
-            said.source if said else render.UNKNOWN,
+            render.printable(said.source) if said else render.UNKNOWN,
             _age(said, now),
-            ", ".join(f"{other.source} {_text(other)}" for other in others),
+            ", ".join(f"{each.source} {_text(each)}" for each in others.get(name, ())),
         )
 
 

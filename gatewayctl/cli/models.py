@@ -16,6 +16,7 @@ from gatewayctl.cli.refreshing import refresh
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gatewayctl.cli import portrait
     from gatewayctl.config.settings import Settings
     from gatewayctl.registry.freshness import SourceStatus
     from gatewayctl.registry.lookup import Registry
@@ -89,21 +90,17 @@ def show(
 
     Exit status: 0 found, 1 not known.
     """
-    from gatewayctl.cli import facts, render
-    from gatewayctl.registry.told import model_json
+    from gatewayctl.cli import portrait, render
 
     known = _open(config)
-    name, slash, rest = model.partition("/")
-    entry = known.registry.entry(name, rest) if slash else None
-    if entry is None:
-        near = _near(model, known.registry, known.settings)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        render.tell(f'no source knows "{model}"{hint}')
+    found = _portrait(model, known)
+    if found is None:
+        _tell_unknown(model, known)
         raise typer.Exit(1)
     if as_json:
-        render.print_json(model_json(entry, others=True))
+        render.print_json(portrait.as_json(found))
     else:
-        facts.print_model(entry, known.now)
+        portrait.print_known(found, known.now)
 
 
 app.command()(refresh)
@@ -129,6 +126,26 @@ def _open(config: Path | None) -> _Known:
     registry = offline.registry(settings)
     sources = told.sources(settings.registry, registry.table, now)
     return _Known(registry, settings, sources, now)
+
+
+def _portrait(model: str, known: _Known) -> "portrait.Known | None":
+    """Return all that is known of a model, None where no source and no reply tells of it."""
+    from gatewayctl.cli import portrait
+
+    name, slash, rest = model.partition("/")
+    entry = known.registry.entry(name, rest) if slash else None
+    if entry is None:
+        return None
+    return portrait.Known(facts=entry.facts, entry=entry)
+
+
+def _tell_unknown(model: str, known: _Known) -> None:
+    """Say that nobody knows a model, and which ids may be meant."""
+    from gatewayctl.cli import render
+
+    near = _near(model, known.registry, known.settings)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    render.tell(f'no source knows "{model}"{hint}')
 
 
 def _near(model: str, registry: "Registry", settings: "Settings") -> "Sequence[str]":

@@ -99,13 +99,13 @@ def table(
     longest names of the first one stand out of line instead of spreading it for all.
     """
     cells = [titles, *rows]
-    widths = [max(_width(row[column]) for row in cells) for column in range(len(titles))]
+    widths = [max(width(row[column]) for row in cells) for column in range(len(titles))]
     if sys.stdout.isatty():
-        widths = _fitted(widths, [_width(row[0]) for row in cells], spare)
+        widths = _fitted(widths, [width(row[0]) for row in cells], spare)
     for number, row in enumerate(cells):
         padded = []
         for column, cell in enumerate(row[: len(widths)]):
-            space = " " * (widths[column] - _width(cell))
+            space = " " * (widths[column] - width(cell))
             padded.append(space + cell if column in right else cell + space)
         line = "  ".join(padded).rstrip()
         typer.echo(styled(line, bold=True) if number == 0 else line)
@@ -184,5 +184,11 @@ def _dollars(price: Decimal | float) -> str:
     return f"{whole}.{cents.rstrip('0'):0<2}"
 
 
-def _width(cell: str) -> int:
-    return len(_COLOUR.sub("", cell)) if "\x1b" in cell else len(cell)
+def width(line: str) -> int:
+    """Return how many columns a line takes, colour aside."""
+    return len(_COLOUR.sub("", line)) if "\x1b" in line else len(line)
+
+
+def fits(line: str) -> bool:
+    """Tell whether a line has room on the terminal; where there is none, every line has."""
+    return not sys.stdout.isatty() or width(line) <= columns()

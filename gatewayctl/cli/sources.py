@@ -3,7 +3,6 @@
 How fresh a source is, is ``registry.freshness``' business. Nothing here reads or fetches.
 """
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
@@ -95,7 +94,7 @@ def _told(status: SourceStatus, unfetched: str, now: datetime) -> Iterator[str]:
 def _joined(told: Sequence[str], indent: int) -> str:
     """Join what is said in a line, or below one another where a terminal has no room for it."""
     line = "; ".join(told)
-    if not sys.stdout.isatty() or indent + len(line) <= render.columns():
+    if render.fits(" " * indent + line):
         return line
     return f"\n{' ' * indent}".join(told)
 
