@@ -73,7 +73,7 @@ def request_headers(
     else:
         headers = _own(settings, protocol, client, credential)
     headers["Accept-Encoding"] = "identity"  # compressors hold back the end of a stream's events
-    _apply(headers, settings.headers)
+    apply(headers, settings.headers)
     return tuple(headers.items())
 
 
@@ -128,14 +128,21 @@ def _own(
     headers["Content-Type"] = "application/json"
     headers["User-Agent"] = USER_AGENT
     if credential is not None and settings.provider.auth is not Auth.NONE:
-        if kind is not None and kind.auth_header is AuthHeader.X_API_KEY:
-            headers["x-api-key"] = credential
-        else:
-            headers["Authorization"] = f"Bearer {credential}"
+        name, value = presented(settings, credential)
+        headers[name] = value
     return headers
 
 
-def _apply(headers: CIMultiDict[str], configured: Mapping[str, str]) -> None:
+def presented(settings: ProviderSettings, credential: str) -> tuple[str, str]:
+    """Return the header in which a provider's kind wants its credential."""
+    kind = kinds().get(settings.provider.kind)
+    if kind is not None and kind.auth_header is AuthHeader.X_API_KEY:
+        return "x-api-key", credential
+    return "Authorization", f"Bearer {credential}"
+
+
+def apply(headers: CIMultiDict[str], configured: Mapping[str, str]) -> None:
+    """Put a provider's own headers over others; an empty one removes."""
     for name, value in configured.items():
         if value:
             headers[name] = value
