@@ -143,7 +143,7 @@ def _counted(asked: Given, vocabularies: Iterable[str]) -> dict[str, Counted]:
         try:
             found[vocabulary] = count(asked.reader.protocol, asked.body, vocabulary)
         except CountUnavailable as error:
-            render.tell(f"{vocabulary}: {error}")
+            render.tell(str(error))
     return found
 
 

@@ -182,9 +182,14 @@ def tokenizer_name(settings: EstimatorSettings) -> str:
         case EstimatorKind.CHAR_RATIO:
             return f"char_ratio:{settings.chars_per_token}"
         case EstimatorKind.TIKTOKEN | EstimatorKind.HUGGINGFACE:
-            return f"{settings.kind.value}:{settings.vocabulary}"
+            return f"{settings.kind.value}:{vocabulary_name(settings.vocabulary or '')}"
         case _:
             assert_never(settings.kind)
+
+
+def vocabulary_name(vocabulary: str) -> str:
+    """Name a vocabulary as explanations show it: of a tokenizer file its name, not its folder."""
+    return vocabulary.replace("\\", "/").rpartition("/")[2]
 
 
 def _text_bound(shape: RequestShape) -> int:

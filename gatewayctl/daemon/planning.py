@@ -14,6 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from gatewayctl.core.errors import CountUnavailable
+from gatewayctl.core.estimate import vocabulary_name
 from gatewayctl.core.health import weathered
 from gatewayctl.core.routing.affinity import remembers
 from gatewayctl.core.routing.decision import Candidate, Decision, Node
@@ -75,7 +76,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def degraded(self) -> str | None:
         """What fell short in it, None when nothing did."""
-        missing = ", ".join(sorted(self.sized.missing))
+        missing = ", ".join(sorted(map(vocabulary_name, self.sized.missing)))
         return f"counted by ratio, not by {missing}" if missing else None
 
 

@@ -252,12 +252,15 @@ def _deeper(around: _Around, route: Route) -> tuple[Nested, ...]:
     return (*around.nested, Nested(path=(*above.path, route.id), policy=policy))
 
 
-def _estimator(own: EstimatorSettings | None, of_model: EstimatorSettings) -> EstimatorSettings:
+def _estimator(
+    own: EstimatorSettings | None, of_model: EstimatorSettings, model: str
+) -> EstimatorSettings:
     """Return the settings of a place; what it leaves open about the tokenizer is the model's."""
     if own is None:
-        return of_model
+        return msgspec.structs.replace(of_model, model=model)
     counts = own.kind in {EstimatorKind.AUTO, EstimatorKind.TIKTOKEN}
-    follows = counts and own.vocabulary is None
+    named = of_model.kind is not EstimatorKind.HUGGINGFACE  # whose vocabulary is a file
+    follows = counts and named and own.vocabulary is None
     return msgspec.structs.replace(
         own,
         vocabulary=of_model.vocabulary if follows else own.vocabulary,
