@@ -191,7 +191,7 @@ class _Resolver:
         full_id = f"{named.provider}/{named.model}"
         facts = self._world.facts(named.provider, named.model)
         settings = self._world.settings(full_id)
-        estimator = _estimator(place.estimator or around.estimator, settings.estimator)
+        estimator = _estimator(place.estimator or around.estimator, settings.estimator, full_id)
         limits = fit.ceilings(
             facts,
             place.context_window,
@@ -265,6 +265,8 @@ def _estimator(
         own,
         vocabulary=of_model.vocabulary if follows else own.vocabulary,
         vision=own.vision or of_model.vision,
+        model=model,
+        observed=of_model.observed,
     )
 
 
