@@ -49,7 +49,8 @@ class Cap(msgspec.Struct, frozen=True, kw_only=True):
     """A window, in tokens of input and output, that a model does not exceed at its provider.
 
     ``at`` is an ISO 8601 UTC time; ``evidence`` is in our words, never the upstream's; ``over`` is
-    the window that was believed in then, None where none was known.
+    the window that was believed in then, None where none was known. ``sure``: the upstream named
+    the window, or filled it to the brim; else it is concluded from our own estimate.
     """
 
     window: int
@@ -57,6 +58,7 @@ class Cap(msgspec.Struct, frozen=True, kw_only=True):
     evidence: str
     cause: Cause
     over: int | None = None
+    sure: bool = False
 
 
 class Truncation(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +124,12 @@ def from_refusal(
     if counted is not None:
         told += f", having counted {counted:,}"
     return Cap(
-        window=window, at=at, evidence=f"{failure.said}; {told}", cause=Cause.REFUSED, over=believed
+        window=window,
+        at=at,
+        evidence=f"{failure.said}; {told}",
+        cause=Cause.REFUSED,
+        over=believed,
+        sure=named is not None,
     )
 
 
@@ -159,7 +166,7 @@ def from_truncation(
     A count just below a multiple of 1,024 is a full window; any other has to come twice in a row.
     """
     metered = truncation.metered
-    window = pinned(metered)
+    window = full = pinned(metered)
     again = earlier is not None and _are_alike(metered, earlier.last.metered)
     if window is None and earlier is not None and again:
         window = max(metered, earlier.last.metered)
@@ -168,7 +175,26 @@ def from_truncation(
     evidence = f"a reply counted {metered:,} of at least {truncation.low:,} tokens of input"
     if earlier is not None and again:
         evidence += f", as one did before ({earlier.last.metered:,})"
-    return Cap(window=window, at=at, evidence=evidence, cause=Cause.TRUNCATED, over=believed)
+    return Cap(
+        window=window,
+        at=at,
+        evidence=evidence,
+        cause=Cause.TRUNCATED,
+        over=believed,
+        sure=full is not None,
+    )
+
+
+def closer(cap: Cap, earlier: Cap | None) -> Cap:
+    """Return the one of two caps to go on with: the later one, if it says anything new.
+
+    A window that is only concluded never replaces a smaller one, and the same one twice is no news.
+    """
+    if earlier is None or earlier.over != cap.over:
+        return cap
+    if cap.sure:
+        return cap if cap.window != earlier.window or not earlier.sure else earlier
+    return cap if cap.window < earlier.window else earlier
 
 
 def holds(cap: Cap, believed: int | None) -> bool:

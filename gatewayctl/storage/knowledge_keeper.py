@@ -1,0 +1,299 @@
+"""The knowledge's thread: writes what replies taught, and reads what other processes wrote.
+
+It owns the database's connection and shares nothing with the event loop but two queues. Where the
+file cannot be written it goes on in memory, says so in one sentence, logs it once, and tries again
+at its next round. What the event loop does is in ``knowledge``, the statements are in
+``knowledge_tables``.
+"""
+
+import contextlib
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from gatewayctl.core.anchors import Anchor
+from gatewayctl.core.correction import Sample
+from gatewayctl.core.errors import StorageFailed
+from gatewayctl.core.learning import Cap, Truncation
+from gatewayctl.core.observed import observe
+from gatewayctl.storage import knowledge_tables as tables
+from gatewayctl.storage import sqlite
+from gatewayctl.storage.knowledge_tables import Batch, News
+
+log = logging.getLogger("gatewayctl.knowledge")
+
+OBSERVE_EVERY: Final = 5.0
+"""Seconds after which what replies taught of a model is looked at again."""
+_PAUSE: Final = 0.5
+"""Seconds that what is told waits at most for more of it, to be written together."""
+_IDLE: Final = 1.0
+"""Seconds between two looks at whether another process wrote."""
+_AGAIN: Final = 5.0
+"""Seconds between two attempts to open a file that could not be written."""
+_MOST_NEWS: Final = 64
+"""How much news wait for the loop before others' are left unread: it hears when it looks."""
+_AT_ONCE: Final = 500
+"""How many anchors the loop takes in at once."""
+
+
+What = Cap | Truncation | Sample | tuple[bytes, Anchor] | None
+"""What is told of a model: None is to forget it."""
+
+
+class Told(msgspec.Struct, frozen=True):
+    """One thing that the loop tells, numbered from 1."""
+
+    number: int
+    model: str
+    what: What
+
+
+class Heard(msgspec.Struct, frozen=True, kw_only=True):
+    """News for the loop; what it told up to the number ``upto`` is in them."""
+
+    upto: int
+    news: News
+
+
+class Keeper:
+    """Owns the connection, and what waits to be written."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float], observe_every: float) -> None:
+        self.path = folder / tables.DATABASE
+        self.told: deque[Told] = deque()
+        self.heard: deque[Heard] = deque()
+        self.wake = threading.Event()
+        self.degraded: str | None = None
+        self.secret = b""
+        self._clock = clock
+        self._observe_every = observe_every
+        self._batch = Batch()
+        self._upto = 0
+        self._connection: sqlite3.Connection | None = None
+        self._opened: os.stat_result | None = None
+        self._retry_at = 0.0
+        self._seen = 0
+        self._version = -1
+        self._sampled: set[str] = set()
+        self._observed_at: dict[str, float] = {}
+        self._lasting_trouble: str | None = None
+        self._logged: str | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="gatewayctl-knowledge", daemon=True)
+
+    def start(self) -> None:
+        """Read what is known in the caller's thread; then go on in one's own."""
+        self._round()
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # no more threads
+            self._report(f"nothing is kept in {self.path} before the end: no thread: {error}")
+
+    def stop(self, patience: float) -> None:
+        """Write what is left and end; blocks, at most about ``patience`` seconds."""
+        self._stopping.set()
+        self.wake.set()
+        if not self._thread.is_alive():  # it never began
+            self._finish()
+            return
+        self._thread.join(patience)
+        if self._thread.is_alive():
+            log.error("%s was not written within %g s", self.path, patience)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            if self.wake.wait(_IDLE):
+                self.wake.clear()
+                self._stopping.wait(_PAUSE)
+            self._round()
+        self._finish()
+
+    def _finish(self) -> None:
+        self._round()
+        self._disconnect()
+
+    def _round(self) -> None:
+        while self.told:
+            told = self.told.popleft()
+            self._upto = told.number
+            if told.what is None:
+                self._batch.forget(told.model)
+                self._sampled.discard(told.model)
+            else:
+                self._batch.add(told.model, told.what)
+        try:
+            trouble = self._serve(mend=True)
+        except Exception:
+            trouble = f"{self.path} failed in itself: see the log"
+            if self.degraded != trouble:
+                log.exception("the knowledge failed in itself")
+            self._disconnect()
+        self._report(trouble or self._lasting_trouble)
+
+    def _report(self, trouble: str | None) -> None:
+        self.degraded = trouble
+        if trouble == self._logged:
+            return
+        if trouble:
+            log.error("knowledge degraded: %s", trouble)
+        else:
+            log.info("%s can be written again", self.path)
+        self._logged = trouble
+
+    def _serve(self, *, mend: bool) -> str | None:
+        """Write what waits, and read what others wrote; return what went wrong, in a sentence."""
+        try:
+            connection, trouble = self._connected()
+            self._exchange(connection)
+            self._observe(connection)
+        except (sqlite3.Error, OSError, StorageFailed) as error:
+            self._disconnect()
+            if mend and sqlite.is_damage(error):
+                return self._begin_anew(error) or self._serve(mend=False)
+            return self._said("cannot write", error) + "; what is learned now may be lost"
+        return trouble
+
+    def _connected(self) -> tuple[sqlite3.Connection, str | None]:
+        """Return the file's connection, or else one to what of it can be read, and why."""
+        if self._connection is not None and self._opened is not None:
+            if self._is_there(self._opened):
+                return self._connection, None
+            self._disconnect()
+        if self._connection is not None and time.monotonic() < self._retry_at:
+            return self._connection, self.degraded
+        try:
+            connection = sqlite.open_alone(self.path, tables.MIGRATIONS)
+        except (sqlite3.Error, OSError, StorageFailed) as error:
+            if sqlite.is_damage(error):
+                raise
+            self._retry_at = time.monotonic() + _AGAIN
+            connection = self._connection or in_memory(self.path)[0]
+            trouble: str | None = (
+                self._said("cannot write", error) + "; what is learned now is lost at the end"
+            )
+            opened = None
+        else:
+            self._disconnect()
+            opened, trouble = self.path.stat(), None
+        if connection is not self._connection:
+            self._begin(connection)
+            self._connection, self._opened = connection, opened
+        return connection, trouble
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        try:
+            with sqlite.transaction(connection):
+                tables.begin(connection)
+            self.secret = tables.secret(connection) or self.secret
+        except BaseException:
+            connection.close()
+            raise
+        self._seen, self._version = 0, -1
+
+    def _exchange(self, connection: sqlite3.Connection) -> None:
+        """Write what waits, and let the loop hear what changed since the last time."""
+        version = int(connection.execute("PRAGMA data_version").fetchone()[0])
+        if self._batch:
+            with sqlite.transaction(connection):
+                if self._seen:  # what was learned before forgetting was noticed is void as well
+                    for model in tables.forgotten_since(connection, self._seen):
+                        self._batch.drop(model)
+                own = tables.write(connection, self._batch)
+                news = tables.news(connection, self._seen, own)
+            self._sampled.update(model for model, _ in self._batch.samples)
+            self._batch = Batch()
+        elif version != self._version and len(self.heard) < _MOST_NEWS:
+            connection.execute("BEGIN")
+            news = tables.news(connection, self._seen)
+            connection.execute("COMMIT")
+        else:
+            return
+        if not self._seen:
+            self._sampled.update(each.model for each in news.models if each.observed is None)
+        self._seen, self._version = news.revision, version
+        self._let_hear(news)
+
+    def _let_hear(self, news: News) -> None:
+        """Hand news to the loop, no more at once than it takes in without a stop."""
+        anchors, first = news.anchors, msgspec.structs.replace(news, anchors=())
+        self.heard.append(Heard(upto=self._upto, news=first))
+        for start in range(0, len(anchors), _AT_ONCE):
+            part = News(revision=news.revision, anchors=anchors[start : start + _AT_ONCE])
+            self.heard.append(Heard(upto=self._upto, news=part))
+
+    def _observe(self, connection: sqlite3.Connection) -> None:
+        """Look again at the models that there are new samples of, each once in a while."""
+        now = time.monotonic()
+        due = {model for model in self._sampled if self._is_due(model, now)}
+        for model in due:
+            observed = observe(tables.samples(connection, model))
+            if observed is not None:
+                self._batch.observed[model] = observed
+            self._observed_at.pop(model, None)
+            self._observed_at[model] = now
+        self._sampled -= due
+        while len(self._observed_at) > tables.MOST_MODELS:
+            del self._observed_at[next(iter(self._observed_at))]
+        if self._batch:
+            self._exchange(connection)
+
+    def _is_due(self, model: str, now: float) -> bool:
+        last = self._observed_at.get(model)
+        return last is None or now - last >= self._observe_every or self._stopping.is_set()
+
+    def _is_there(self, opened: os.stat_result) -> bool:
+        """Tell whether the open database still has its name: else what is written is not kept."""
+        try:
+            return os.path.samestat(opened, self.path.stat())
+        except FileNotFoundError:
+            return False
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+        self._connection = self._opened = None
+
+    def _begin_anew(self, damage: Exception) -> str | None:
+        """Set a damaged file aside; return what went wrong with that, and go on in memory."""
+        try:
+            aside = sqlite.begin_anew(self.path, tables.MIGRATIONS, self._clock())
+        except (sqlite3.Error, OSError, StorageFailed) as error:
+            return self._said("cannot set aside the damaged", error)
+        if aside is not None:
+            self._lasting_trouble = (
+                f"{self.path} was damaged ({damage}): it is now {aside.name}, and a new one begun"
+            )
+        return None
+
+    def _said(self, what: str, error: Exception) -> str:
+        reason = str(getattr(error, "strerror", None) or error)
+        return reason if str(self.path) in reason else f"{what} {self.path}: {reason}"
+
+
+def in_memory(path: Path) -> tuple[sqlite3.Connection, str | None]:
+    """Return a database in memory with what can be read of the file, and why no more could."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    trouble: str | None = None
+    try:
+        there = sqlite.open_reading(path, len(tables.MIGRATIONS))
+        if there is not None:
+            with contextlib.closing(there):
+                there.backup(connection)
+    except (sqlite3.Error, OSError, StorageFailed) as error:
+        connection.close()
+        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        trouble = f"cannot read {path}: {getattr(error, 'strerror', None) or error}"
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    for migration in tables.MIGRATIONS[version:]:
+        for statement in migration:
+            connection.execute(statement)
+    return connection, trouble
