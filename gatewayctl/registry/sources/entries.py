@@ -37,6 +37,10 @@ class Collected:
         self._aliases: dict[str, str] = {}
         self._skipped: Counter[str] = Counter()
 
+    def __bool__(self) -> bool:
+        """Tell whether there was any entry yet."""
+        return bool(self._models or self._skipped)
+
     def take(self, entries: object, read: Read, *, key: str = "id", prefix: str = "") -> None:
         """Read a list of entries whose ids stand under ``key``, without ``prefix``.
 

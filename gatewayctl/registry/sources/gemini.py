@@ -21,9 +21,10 @@ def listing(origin: Origin) -> Listing:
     first = f"{origin.base_url.rstrip('/').removesuffix('/openai')}{_PAGE}"
 
     def take(page: Mapping[str, Any]) -> str | None:
-        # a page without models says nothing of them, not even an empty list
-        collected.take(page.get("models", []), _read, key="name", prefix="models/")
         following = page.get("nextPageToken")
+        # a page without models has no list of them, but one at least is some page's
+        if "models" in page or not (following or collected):
+            collected.take(page.get("models"), _read, key="name", prefix="models/")
         if following is None or following == "":
             return None
         return f"{first}&pageToken={cursor(following)}"
