@@ -97,14 +97,18 @@ class Listing:
         """Return what was asked, who answered, and else why not, as far as there is room."""
         asked, model = names(request)
         name = render.printable(asked if model in {None, asked} else f"{asked} → {model}")
-        said = "" if request.outcome is Outcome.ANSWERED else render.printable(ending(request))
+        colour = SIGNS[request.outcome][1]
+        if request.outcome is not Outcome.ANSWERED:
+            said = render.printable(ending(request))
+        elif said := "; ".join(filter(None, map(logged.cut, request.attempts))):
+            colour = "yellow"
         if self._room is not None:
             room = max(_LEAST_NAME, self._room - used)
             if said and cell_len(f"{name} {said}") > room:
                 name = render.printable(asked)  # why it failed says more than where
             name = _cut(name, room)
             said = _cut(said, room - cell_len(name) - 1)
-        return f"{name} {render.styled(said, SIGNS[request.outcome][1])}" if said else name
+        return f"{name} {render.styled(said, colour)}" if said else name
 
 
 def names(request: LoggedRequest) -> tuple[str, str | None]:

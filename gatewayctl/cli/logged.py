@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from gatewayctl.core.events import Usage
+from gatewayctl.core.learning import input_tokens
 from gatewayctl.core.routing.render import Json
 from gatewayctl.storage.history import LoggedAttempt, LoggedRequest
 from gatewayctl.storage.records import Metered
@@ -66,6 +67,14 @@ def decision(request: LoggedRequest) -> Json | None:
 def sent(usage: Usage) -> int | None:
     """Return all input tokens, from the cache or into it; None where none are known."""
     return _sum(getattr(usage, name) for name in _INPUT)
+
+
+def cut(attempt: LoggedAttempt) -> str:
+    """Say by what figures an upstream left out some of the input, nothing where it did not."""
+    if not attempt.truncated:
+        return ""
+    counted = input_tokens(attempt.metered.usage) or 0
+    return f"the upstream counted {counted:,} of at least {attempt.estimate_low:,}: truncated"
 
 
 def whole(request: LoggedRequest) -> Metered:
@@ -160,6 +169,7 @@ def _attempt(attempt: LoggedAttempt, waited: float | None) -> Json:
         },
         "output_budget": attempt.output_budget,
         "tokens": _tokens(attempt.metered),
+        "truncated": attempt.truncated,
     }
 
 

@@ -96,6 +96,8 @@ def _attempt(attempt: LoggedAttempt, waited: float | None) -> Iterator[Text]:
     if attempt.retry_after is not None:
         told.append(f"; it asked to wait for {render.lasted(attempt.retry_after)}")
     yield told
+    if cut := logged.cut(attempt):
+        yield Text(f"{_INDENT}{cut}", "yellow")
     began = datetime.fromtimestamp(attempt.at).astimezone()
     estimate = render.span(attempt.estimate_low, attempt.estimate_high)
     protocols = list(dict.fromkeys((attempt.protocol_in, attempt.protocol_out)))

@@ -30,7 +30,7 @@ _COUNTS: Final = Usage.__struct_fields__
 
 _BEGUN: Final = (*Started.__struct_fields__, "instance")
 _METERED: Final = (*_COUNTS, "estimated", "tier", "first_token")
-_OVER: Final = ("outcome", "duration", "failure", "status", "said", "retry_after")
+_OVER: Final = ("outcome", "duration", "failure", "status", "said", "retry_after", "truncated")
 _CAME: Final = (*Came.__struct_fields__, "instance")
 _LEFT: Final = ("outcome", "ended", "attempts", "duration", "status", "error", "model", "closed")
 
@@ -175,7 +175,7 @@ def _over(ended: Ended | None) -> _Row:
     if ended is None:
         return (None,) * len(_OVER)
     why = (ended.failure, ended.status, ended.said, ended.retry_after)
-    return (ended.outcome, ended.duration, *why)
+    return (ended.outcome, ended.duration, *why, ended.truncated)
 
 
 def _metered(seen: Seen | None, ended: Ended | None, *, begins: bool) -> _Row:

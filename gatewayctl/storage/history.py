@@ -30,6 +30,8 @@ class LoggedAttempt(msgspec.Struct, frozen=True, kw_only=True):
 
     ``at`` is seconds since 1970 (UTC), ``duration``, ``first_token`` and ``retry_after`` seconds.
     ``outcome`` and ``duration`` are None while it runs; an interrupted one has no duration.
+    ``truncated`` is None where that is not known: before the end, and in what was recorded before
+    anybody looked for it.
     """
 
     number: int
@@ -52,6 +54,7 @@ class LoggedAttempt(msgspec.Struct, frozen=True, kw_only=True):
     retry_after: float | None = None
     metered: Metered = Metered()
     first_token: float | None = None
+    truncated: bool | None = None
 
 
 class LoggedRequest(msgspec.Struct, frozen=True, kw_only=True):

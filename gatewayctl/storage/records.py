@@ -78,7 +78,10 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, tag="seen"):
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
-    """An attempt is over. ``said`` is ``Failure.said``; ``first_token`` seconds to the commit."""
+    """An attempt is over. ``said`` is ``Failure.said``; ``first_token`` seconds to the commit.
+
+    ``truncated``: the upstream counted clearly fewer input tokens than there were.
+    """
 
     request: str
     number: int
@@ -90,6 +93,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
     retry_after: float | None = None
     metered: Metered = Metered()
     first_token: float | None = None
+    truncated: bool = False
 
 
 class Left(msgspec.Struct, frozen=True, kw_only=True, tag="left"):

@@ -87,6 +87,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
         "CREATE TABLE identity (ledger TEXT NOT NULL)",
         "INSERT INTO identity VALUES (lower(hex(randomblob(8))))",
     ),
+    ("ALTER TABLE attempts ADD COLUMN truncated INTEGER",),  # NULL before its end, and in old ones
 )
 
 LAST_CLOSED: Final = "SELECT coalesce(max(closed), 0) FROM requests WHERE closed > 0"

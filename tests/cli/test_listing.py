@@ -191,6 +191,14 @@ PICTURED = (
 )
 
 
+def test_an_answer_to_a_truncated_request_says_so() -> None:
+    """It was answered, but not what was asked."""
+    usage = Metered(usage=Usage(input=4096))
+    cut = request(attempt(estimate_low=9000, metered=usage, truncated=True))
+    assert lines(cut)[1].endswith("the upstream counted 4,096 of at least 9,000: truncated")
+    assert "truncated" not in "".join(lines(*MANY))
+
+
 @pytest.mark.parametrize(("page", "rows"), [("README.md", 3), ("docs/attempts.md", 4)])
 def test_pictures_show_what_the_program_prints(page: str, rows: int) -> None:
     """Line by line."""

@@ -115,3 +115,12 @@ def test_foreign_words_cannot_steer_the_terminal(told: Any) -> None:
     """A provider's words, a client's names."""
     story = told(failed(attempt(**{**LIMITED, "said": "\x1b[2J"}), session="a\x1bb", asked="\x07"))
     assert not {"\x1b", "\x07"} & set("".join(story))
+
+
+def test_a_truncated_reply_is_told_by_its_figures(told: Any) -> None:
+    """What the upstream counted, and what there was at least; of others nothing is said."""
+    usage = Usage(input=4000, input_cache_read=96)
+    cut = attempt(estimate_low=9000, metered=Metered(usage=usage), truncated=True)
+    assert "the upstream counted 4,096 of at least 9,000: truncated" in told(request(cut))
+    for known in (False, None):
+        assert "truncated" not in "\n".join(told(request(attempt(truncated=known))))

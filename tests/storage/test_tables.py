@@ -1,6 +1,7 @@
 """What records do to the tables, above all to counts that were seen once."""
 
 import contextlib
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,6 +67,7 @@ def test_every_field_of_a_record_comes_back(connection: sqlite3.Connection, tmp_
             said="slow down",
             retry_after=2.5,
             first_token=0.25,
+            truncated=True,
             metered=metered(
                 estimated=True, tier="flex", **{name: n for n, name in enumerate(DIMENSIONS, 1)}
             ),
@@ -152,6 +154,22 @@ def test_what_an_instance_left_open_is_interrupted(
     assert _attempt(tmp_path).metered.usage == Usage(input=10, output=3)
     assert _request(tmp_path, "b").outcome is Outcome.ANSWERED
     assert _request(tmp_path, "c").outcome is None
+
+
+def test_a_ledger_of_the_first_schema_is_read_and_migrated(tmp_path: Path) -> None:
+    """A file that a gatewayctl without ``truncated`` wrote: nothing is lost, the rest is unknown."""
+    path = tmp_path / tables.DATABASE
+    shutil.copy(Path(__file__).parents[1] / "fixtures" / "ledger" / "v1.db", path)
+    before = history.requests(tmp_path, limit=10)
+    assert [each.outcome for each in before] == [Outcome.INTERRUPTED, Outcome.ANSWERED]
+    assert before[1].attempts[0].metered.usage == Usage(input=7, output=3)
+    with contextlib.closing(open_writing(path, tables.MIGRATIONS)) as connection:
+        assert history.requests(tmp_path, limit=10) == before
+        assert before[1].attempts[0].truncated is None
+        new = (came("a", at=3000.0), started("a"), ended("a", truncated=True), left("a"))
+        assert all(_apply(connection, *new))
+    assert _attempt(tmp_path).truncated is True
+    assert history.requests(tmp_path, limit=10)[1:] == before
 
 
 def test_the_order_of_ends_is_found_without_looking_through_all(
