@@ -98,3 +98,12 @@ def test_the_windows_that_a_beta_unlocks_are_data(model: str, *, holds: bool) ->
     assert (beta.beta, beta.window, beta.without) == ("context-1m-2025-08-07", 1_000_000, 200_000)
     assert beta.holds_for(model) is holds
     assert not any(kind.beta_windows for name, kind in kinds().items() if name != "anthropic")
+
+
+def test_the_counters_of_providers_are_data() -> None:
+    """Anthropic counts Messages requests, and Google those of its own protocol."""
+    counting = {name: kind.counts for name, kind in kinds().items() if kind.counts}
+    assert counting == {
+        "anthropic": (WireProtocol.MESSAGES,),
+        "gemini": (WireProtocol.GEMINI,),
+    }
