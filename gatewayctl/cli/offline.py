@@ -22,6 +22,9 @@ from gatewayctl.registry.directory import Directory
 from gatewayctl.registry.live import Live
 from gatewayctl.registry.lookup import Registry
 from gatewayctl.registry.table import Table
+from gatewayctl.registry.told import Sources
+from gatewayctl.storage import files
+from gatewayctl.storage.knowledge import Known, read
 from gatewayctl.upstream.at_hand import available
 
 
@@ -46,13 +49,11 @@ def table(mode: Mode = Mode.CACHE) -> Table:
     return found
 
 
-@cache
 def _tell_lost(folder: Path, lost: frozenset[str]) -> None:
     names = ", ".join(sorted(lost))
-    typer.echo(
-        f"gatewayctl: the cache in {folder} cannot be read ({names}), so the packaged table "
-        "answers; gatewayctl models refresh makes it anew",
-        err=True,
+    _tell(
+        f"the cache in {folder} cannot be read ({names}), so the packaged table answers; "
+        "gatewayctl models refresh makes it anew"
     )
 
 
@@ -79,6 +80,11 @@ def load_settings(
     raise ConfigInvalid("\n  ".join((f"{path} is not valid:", *errors)), errors)
 
 
+def sources(settings: Settings, environ: Mapping[str, str]) -> Sources:
+    """Return who tells how fresh the sources are."""
+    return Sources(settings, Cache(usual_folder()), lambda each: available(each, environ))
+
+
 def live(settings: Settings, mode: Mode = Mode.CACHE) -> Live:
     """Return the registry that knows a config's own models, providers and sources."""
     return Live(settings, table(mode))
@@ -99,4 +105,25 @@ def directory(
     """
     if every_kind:
         settings = with_every_provider(settings, environ)
-    return Directory(settings, live(settings), lambda each: available(each, environ))
+    return over(settings, live(settings), knowledge(), environ)
+
+
+def over(settings: Settings, known: Live, learned: Known, environ: Mapping[str, str]) -> Directory:
+    """Make the same over a registry and what replies taught."""
+    return Directory(settings, known, lambda each: available(each, environ), learned)
+
+
+def knowledge() -> Known:
+    """Return what replies taught, as the daemon wrote it down; nothing is written here.
+
+    What cannot be read is told on standard error, once, and counts as nothing.
+    """
+    learned = read(files.usual_state_folder())
+    if learned.degraded:
+        _tell(learned.degraded)
+    return learned
+
+
+@cache
+def _tell(what: str) -> None:
+    typer.echo(f"gatewayctl: {what}", err=True)

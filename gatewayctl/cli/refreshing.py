@@ -1,6 +1,6 @@
-"""``gatewayctl models refresh``: the sources asked anew, or one taken from a file.
+"""``gatewayctl models refresh``: the sources asked anew, or one table taken from a file.
 
-How a source is read, doubted and stored is ``registry.refresh``'s business.
+How a source is asked, read, doubted and stored is ``registry.refresh``'s business.
 """
 
 from pathlib import Path
@@ -11,7 +11,11 @@ import typer
 from gatewayctl.cli.options import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
-    from gatewayctl.config.settings import Settings
+    import contextlib
+    from collections.abc import Collection, Mapping
+
+    from gatewayctl.config.settings import ProviderSettings, Settings, SourceSettings
+    from gatewayctl.registry.fetching import Access
     from gatewayctl.registry.freshness import SourceStatus
     from gatewayctl.registry.refresh import Refreshed
 
@@ -21,18 +25,24 @@ NONE_FETCHED = 5
 
 def refresh(
     source: Annotated[
-        str | None, typer.Option(metavar="S", help="Only this source: litellm or models_dev.")
+        str | None,
+        typer.Option(metavar="S", help="Only this source: a table, or a provider's own listing."),
     ] = None,
     file: Annotated[
         Path | None,
         typer.Option("--from", metavar="FILE", help="Take the table from a file, not the network."),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Only say what is read of the file, and store nothing."),
+    ] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Fetch the sources' tables and merge them anew.
+    """Ask every source anew: the public tables, and the listings of providers whose key is at hand.
 
-    A table that looks wrong is quarantined: the old one stays.
+    Says of each how many entries were taken, and how many left out for which reason. What looks
+    wrong is quarantined: the figures from before stay.
 
     Exit status: 0 all fetched, 4 some failed, 5 none fetched.
     """
@@ -40,12 +50,15 @@ def refresh(
 
     from gatewayctl.cli import offline, render, sources
     from gatewayctl.registry.cache import Outcome
-    from gatewayctl.registry.sources import PARSERS
 
-    if source is not None and source not in PARSERS:
-        raise typer.BadParameter(f"{source} is no source; there are {', '.join(sorted(PARSERS))}")
+    if dry_run and file is None:
+        raise typer.BadParameter("--dry-run belongs to --from")
     settings = offline.load_settings(config, os.environ, forgiving=True)
-    results = _fetch(settings, source, quiet=as_json) if file is None else _take(file, source)
+    _check_name(source, settings, of_file=file is not None)
+    if file is not None:
+        results = _take(file, source, dry_run=dry_run)
+    else:
+        results = _fetch(settings, source, quiet=as_json)
     if as_json:
         by_name = {result.source: result for result in results}
         told = _statuses(settings)
@@ -54,7 +67,7 @@ def refresh(
         )
     elif file is not None:
         for result in results:
-            sources.print_refreshed(result)
+            sources.print_refreshed(result, dry_run=dry_run)
     good = sum(result.outcome is Outcome.FETCHED for result in results)
     if not good:
         raise typer.Exit(NONE_FETCHED)
@@ -62,56 +75,133 @@ def refresh(
         raise typer.Exit(SOME_FAILED)
 
 
+def _check_name(source: str | None, settings: "Settings", *, of_file: bool) -> None:
+    """Refuse a source that there is none of, and a file for one that is no table."""
+    from gatewayctl.registry.sources import PARSERS
+
+    known = sorted(PARSERS) if of_file else list(settings.registry.sources)
+    if source is not None and source not in known:
+        kind = "table" if of_file else "source"
+        raise typer.BadParameter(f"{source} is no {kind}; there are {', '.join(known)}")
+
+
 def _statuses(settings: "Settings") -> "tuple[SourceStatus, ...]":
-    from datetime import UTC, datetime
+    import os
 
     from gatewayctl.cli import offline
-    from gatewayctl.registry import told
 
-    return told.sources(settings.registry, offline.registry(settings).table, datetime.now(UTC))
+    return offline.sources(settings, os.environ).told(offline.table())
 
 
 def _fetch(settings: "Settings", source: str | None, *, quiet: bool) -> "list[Refreshed]":
-    """Fetch from the network, saying how each source ended as soon as it has."""
-    import contextlib
-    import sys
-
-    from gatewayctl.cli import render, sources
+    """Ask the sources over the network, saying how each ended as soon as it has."""
+    from gatewayctl.cli import sources
     from gatewayctl.registry.cache import Cache, usual_folder
     from gatewayctl.registry.refresh import refresh as refresh_all
     from gatewayctl.upstream.download import download
 
+    wanted = _wanted(settings, source)
+    if not wanted:
+        return []
+    access, failed = _accesses(settings, wanted)
+    if not quiet:
+        for result in failed:
+            sources.print_refreshed(result)
+    with _progress(wanted, quiet=quiet):
+        results = refresh_all(
+            {name: each for name, each in wanted.items() if name in access},
+            Cache(usual_folder()),
+            download,
+            access=access,
+            on_done=(lambda _: None) if quiet else sources.print_refreshed,
+        )
+    return [*failed, *results.values()]
+
+
+def _wanted(settings: "Settings", source: str | None) -> "dict[str, SourceSettings]":
+    """Return the sources to ask: without a name those that can be; say why there is none."""
+    from gatewayctl.cli import render
+    from gatewayctl.registry.freshness import Freshness
+
+    status = {each.name: each.status for each in _statuses(settings)}
+    if source is not None and status.get(source) is Freshness.NO_KEY:
+        provider = settings.providers[settings.registry.sources[source].provider or source]
+        hint = provider.provider.key_hint or 'auth = "forward" has only its clients\''
+        render.tell(f"{source} is not asked without a key: {hint}")
+        return {}
     wanted = {
         name: each
         for name, each in settings.registry.sources.items()
-        if each.url and source in {None, name}
+        if status.get(name) not in {Freshness.OFF, Freshness.NO_KEY} and source in {None, name}
     }
     if not wanted:
         turned_off = f"{source} is turned off" if source else "every source is turned off"
         render.tell(f"{turned_off} in [registry.sources]")
-        return []
-    progress: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
-    if not quiet and sys.stderr.isatty():
-        progress = render.console(stderr=True).status(f"fetching {', '.join(wanted)} …")
-    with progress:
-        results = refresh_all(
-            wanted,
-            Cache(usual_folder()),
-            download,
-            on_done=(lambda _: None) if quiet else sources.print_refreshed,
-        )
-    return list(results.values())
+    return wanted
 
 
-def _take(file: Path, source: str | None) -> "list[Refreshed]":
-    """Take one source's table from disk."""
+def _accesses(
+    settings: "Settings", wanted: "Mapping[str, SourceSettings]"
+) -> "tuple[dict[str, Access], list[Refreshed]]":
+    """Return what it takes to ask each source, and the failures of those whose key is not had.
+
+    One after the other: a program that has a key may ask for a password.
+    """
+    from gatewayctl.core.errors import SourceFailed
+    from gatewayctl.registry.cache import Outcome
+    from gatewayctl.registry.fetching import Access
+    from gatewayctl.registry.refresh import Refreshed
+
+    access: dict[str, Access] = {}
+    failed = []
+    for name, source in wanted.items():
+        if source.provider is None:
+            access[name] = Access()
+            continue
+        try:
+            access[name] = _access(settings.providers[source.provider])
+        except SourceFailed as error:
+            failed.append(Refreshed(source=name, outcome=Outcome.FAILED, error=str(error)))
+    return access, failed
+
+
+def _access(provider: "ProviderSettings") -> "Access":
+    """Return what it takes to ask a provider's own listing; SourceFailed without its key."""
+    import os
+
+    from gatewayctl.registry.fetching import Access
+    from gatewayctl.upstream.listing import credential_now, headers_for
+
+    return Access(
+        headers=headers_for(provider, credential_now(provider, os.environ)),
+        proxy=provider.proxy,
+        ca_bundle=provider.ca_bundle,
+    )
+
+
+def _progress(
+    wanted: "Collection[str]", *, quiet: bool
+) -> "contextlib.AbstractContextManager[object]":
+    """Say on a terminal what is waited for."""
+    import contextlib
+    import sys
+
+    from gatewayctl.cli import render
+
+    if quiet or not sys.stderr.isatty():
+        return contextlib.nullcontext()
+    return render.console(stderr=True).status(f"asking {', '.join(wanted)} …")
+
+
+def _take(file: Path, source: str | None, *, dry_run: bool) -> "list[Refreshed]":
+    """Take one table from disk, or only say what is read of it."""
     from gatewayctl.cli import render
     from gatewayctl.core.errors import SourceFailed
     from gatewayctl.registry.cache import Cache, usual_folder
     from gatewayctl.registry.refresh import load_file
 
     try:
-        result = load_file(file, source, Cache(usual_folder()))
+        result = load_file(file, source, Cache(usual_folder()), store=not dry_run)
     except SourceFailed as error:
         render.tell(str(error))
         return []

@@ -6,7 +6,6 @@ both, told apart by its ``request`` key. Nothing is sent to a provider, and no c
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +26,7 @@ from gatewayctl.protocols.dialect import Dialect
 from gatewayctl.protocols.given import Given, given
 from gatewayctl.protocols.models_list import unvia
 from gatewayctl.registry import told
+from gatewayctl.registry.freshness import SourceStatus
 from gatewayctl.registry.live import Live
 
 _SEEDS = 2**64
@@ -71,7 +71,8 @@ class Admin:
     """Answers ``/api/*``, with handlers in the form of the app's.
 
     ``everything`` is the world with every built-in provider, for estimates of models that nobody
-    is about to call; ``read`` returns a request's whole body, decompressed.
+    is about to call; ``sources`` tells how fresh the registry's sources are; ``read`` returns a
+    request's whole body, decompressed.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Admin:
         live: Live,
         planner: Planner,
         worlds: tuple[World, World],
+        sources: Callable[[], Awaitable[tuple[SourceStatus, ...]]],
         read: Callable[[web.BaseRequest], Awaitable[bytes]],
     ) -> None:
         self._settings = settings
@@ -87,6 +89,7 @@ class Admin:
         self._live = live
         self._planner = planner
         self._world, self._everything = worlds
+        self._sources = sources
         self._read = read
 
     async def route_explain(
@@ -122,10 +125,7 @@ class Admin:
     ) -> web.StreamResponse:
         """Return every known model with its sources; other requests go on meanwhile."""
         _ = codec
-        now = datetime.now(UTC)
-        sources = await asyncio.to_thread(
-            told.sources, self._settings.registry, self._live.current.table, now
-        )
+        sources = await self._sources()
         models = []
         entries = told.entries(self._live.current, request.rel_url.query.get("provider"))
         for number, entry in enumerate(entries, 1):

@@ -61,7 +61,7 @@ class App:
         self._pipeline = pipeline
         self._told = status
         self._listing = Listing(worlds[0])
-        admin = Admin(settings, live, planner, worlds, self._body)
+        admin = Admin(settings, live, planner, worlds, status.sources, self._body)
         self._hosts = _LOOPBACK_NAMES | {
             settings.server.host.lower(),
             *(host.lower() for host in settings.server.allowed_hosts),

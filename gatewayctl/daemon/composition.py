@@ -20,8 +20,10 @@ from gatewayctl.daemon.pipeline import Pipeline
 from gatewayctl.daemon.planning import Planner
 from gatewayctl.daemon.sessions import Sessions
 from gatewayctl.daemon.trying import Tries
+from gatewayctl.registry.cache import Cache, usual_folder
 from gatewayctl.registry.directory import Directory
 from gatewayctl.registry.live import Live
+from gatewayctl.registry.told import Sources
 from gatewayctl.simulator.server import start as start_simulator
 from gatewayctl.storage.files import usual_state_folder
 from gatewayctl.storage.ledger import Ledger
@@ -97,6 +99,7 @@ async def composed(
             board=board,
             ledger=ledger,
             has_key=credentials.available,
+            sources=Sources(settings, Cache(usual_folder()), credentials.available),
         )
         told = status.Status(looked_at, clock, time.time)
         everyone = Directory(with_every_provider(settings, os.environ), live, credentials.available)

@@ -17,9 +17,9 @@ from gatewayctl import __version__
 from gatewayctl.config.settings import ProviderSettings, Settings
 from gatewayctl.core.health import State
 from gatewayctl.core.model import Auth
-from gatewayctl.registry import told
 from gatewayctl.registry.freshness import SourceStatus
 from gatewayctl.registry.live import Live
+from gatewayctl.registry.told import Sources
 from gatewayctl.storage.ledger import LedgerState
 
 SCHEMA_VERSION = 1
@@ -128,7 +128,10 @@ class Ledger(Degradable, Protocol):
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is looked at. ``has_key`` tells whether a provider's credential is at hand."""
+    """What is looked at. ``has_key`` tells whether a provider's credential is at hand.
+
+    ``sources`` tells how fresh each source of the registry is.
+    """
 
     settings: Settings
     live: Live
@@ -136,6 +139,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     board: Board
     ledger: Ledger
     has_key: Callable[[ProviderSettings], bool]
+    sources: Sources
 
 
 class Status:
@@ -157,9 +161,7 @@ class Status:
         """
         parts, now = self._parts, self._clock()
         fared = parts.board.rendered(now)
-        sources = await asyncio.to_thread(
-            told.sources, parts.settings.registry, parts.live.current.table, datetime.now(UTC)
-        )
+        sources = await self.sources()
         keys = await asyncio.to_thread(self._keys)
         return Document(
             version=__version__,
@@ -178,6 +180,10 @@ class Status:
             registry=RegistryStatus(sources=sources),
             ledger=_ledger(parts.ledger.state()),
         )
+
+    async def sources(self) -> tuple[SourceStatus, ...]:
+        """Return how fresh each source of the registry is; disk is read in a thread."""
+        return await asyncio.to_thread(self._parts.sources.told, self._parts.live.current.table)
 
     def _keys(self) -> dict[str, bool]:
         parts = self._parts

@@ -1,25 +1,26 @@
 """The registry's files on disk: one per source, the merged table, and each source's last attempt.
 
-Shared by the CLI and the daemon, written whole and under one lock. Everything here blocks for
-milliseconds: an event loop calls it through a thread. Fetching is ``registry.refresh``'s business.
+Shared by the CLI and the daemon, written whole and under one lock. Everything that writes blocks
+for milliseconds: an event loop calls it through a thread. ``Cache.load`` of a table in order takes
+a few milliseconds at most. Fetching is ``registry.refresh``'s business.
 """
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
+from urllib.parse import quote, unquote
 
 import msgspec
 from platformdirs.unix import Unix
 
+from gatewayctl.config.settings import TABLES
 from gatewayctl.core.errors import StorageFailed
 from gatewayctl.registry import snapshot
-from gatewayctl.registry.claims import Claims
-from gatewayctl.registry.sources import PARSERS
-from gatewayctl.registry.table import FORMAT, Moment, Part, Table, is_claims, join
+from gatewayctl.registry.table import FORMAT, Moment, Part, Table, are_claims, join, written
 from gatewayctl.storage import files
 
 T = TypeVar("T")
@@ -27,6 +28,8 @@ T = TypeVar("T")
 _TABLE = "table.json"
 _ATTEMPTS = "attempts.json"
 _LOCK = "lock"
+_SOURCES = "sources"
+_SUFFIX = ".json"
 
 
 class Outcome(StrEnum):
@@ -37,28 +40,65 @@ class Outcome(StrEnum):
     QUARANTINED = "quarantined"
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """A source's last attempt, and its last success. Times are ISO 8601 UTC."""
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A source's last attempt, and its last success. Times are ISO 8601 UTC.
+
+    ``changed_at`` is when the claims that are stored were first fetched, ``fetched_at`` when the
+    source last said them; ``failures`` counts the attempts since; ``url`` is where it was asked.
+    """
 
     outcome: Outcome
     attempted_at: Moment
     fetched_at: Moment | None = None
+    changed_at: Moment | None = None
+    failures: int = 0
+    url: str = ""
     error: str | None = None
 
 
 class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One source's claims as last fetched, and what the next request needs to say so."""
+    """One source's claims as last fetched, and what the next request needs to say so.
+
+    ``provider`` is whose own listing it is, None for a public table.
+    """
 
     format: int
     fetched_at: Moment
     url: str
     etag: str | None
     models: dict[str, msgspec.Raw]
+    provider: str | None = None
+
+    @property
+    def part(self) -> Part:
+        """The claims alone."""
+        return Part(
+            fetched_at=self.fetched_at,
+            models=self.models,
+            provider=self.provider,
+            url=self.url,
+        )
 
 
 class _Attempts(msgspec.Struct, frozen=True, kw_only=True):
     format: int
     sources: dict[str, Attempt]
+
+
+class Packaged(Protocol):
+    """The table that stands for what was never fetched: ``registry.snapshot``."""
+
+    def load(self) -> Table:
+        """Return it; the same object each time."""
+        ...
+
+    def digest(self) -> str:
+        """Return what another one would not have."""
+        ...
+
+
+class _Format(msgspec.Struct, frozen=True, kw_only=True):
+    format: int
 
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -73,45 +113,66 @@ def usual_folder() -> Path:
 
 
 class Cache:
-    """The files in one folder. Reading needs no lock, since every file is replaced whole."""
+    """The files in one folder. Reading needs no lock, since every file is replaced whole.
 
-    def __init__(self, folder: Path) -> None:
+    ``packaged`` answers for what was never fetched.
+    """
+
+    def __init__(self, folder: Path, packaged: Packaged = snapshot) -> None:
         self.folder = folder
+        self._packaged = packaged
+        self._loaded: tuple[tuple[int, int], Table, frozenset[str]] | None = None
 
     def load(self) -> Table:
         """Return the merged table; what was never fetched, or is damaged, is the packaged one's.
 
         No state of the folder makes this fail; what it cost is in the table's ``lost``.
         """
+        # Looked at before the table, since whoever writes both writes the table first.
+        attempts = self.attempts()
+        table, unreadable = self._table()
+        fetched = {source.name: source.fetched_at for source in table.sources}
+        outlived = {
+            name
+            for name, attempt in attempts.items()
+            if attempt.changed_at is not None and fetched.get(name, "") < attempt.changed_at
+        }
+        said_again = {
+            name: attempt.fetched_at
+            for name, attempt in attempts.items()
+            if attempt.fetched_at is not None and attempt.changed_at == fetched.get(name)
+        }
+        return table.but(unreadable | outlived, said_again)
+
+    def _table(self) -> tuple[Table, frozenset[str]]:
+        """Return the table as it was merged last, and the sources whose files cannot be read."""
+        path = self.folder / _TABLE
+        stamp = _stamp(path)  # looked at before the file: at worst it is read once too often
+        if self._loaded is not None and self._loaded[0] == stamp:
+            return self._loaded[1:]
         try:
-            data = files.read_bytes(self.folder / _TABLE)
+            data = files.read_bytes(path)
             table = Table.load(data) if data is not None else None
         except StorageFailed:
             table = None
-        unreadable: set[str] = set()
+        lost: frozenset[str] = frozenset()
         # A newer package brings newer parts for the sources that were never fetched.
-        if table is None or table.base != snapshot.digest():
-            found = {name: self.source(name) for name in PARSERS}
-            unreadable = {name for name in found if not found[name] and _exists(self._path(name))}
-            table = Table.load(self._joined(found)) if any(found.values()) else snapshot.load()
-        return table.without(unreadable | self._outlived(table))
+        if table is None or table.base != self._packaged.digest():
+            looked_at = {name: self._looked_at(name) for name in self._names()}
+            lost = frozenset(name for name, (_, damaged) in looked_at.items() if damaged)
+            parts = {name: found.part for name, (found, _) in looked_at.items() if found}
+            table = Table.load(self._joined(parts)) if parts else self._packaged.load()
+        if stamp is not None:
+            self._loaded = (stamp, table, lost)
+        return table, lost
 
-    def _outlived(self, table: Table) -> set[str]:
-        """Return the sources whose last success is newer than what the table has of them."""
-        dates = {source.name: source.fetched_at for source in table.sources}
-        return {
-            name
-            for name, attempt in self.attempts().items()
-            if attempt.fetched_at is not None and dates.get(name, "") < attempt.fetched_at
-        }
+    def stamp(self) -> object:
+        """Return what differs whenever ``load`` may give another table; None for an empty folder.
 
-    def stamp(self) -> tuple[int, int] | None:
-        """Return what changes whenever the merged table does; None when there is none."""
-        try:
-            status = (self.folder / _TABLE).stat()
-        except OSError:
-            return None
-        return status.st_mtime_ns, status.st_ino
+        Costs two looks at the disk, and no reading.
+        """
+        found = (_stamp(self.folder / _TABLE), _stamp(self.folder / _ATTEMPTS))
+        return None if found == (None, None) else found
 
     def attempts(self) -> dict[str, Attempt]:
         """Return the last attempt of each source that was ever tried."""
@@ -120,68 +181,124 @@ class Cache:
 
     def source(self, name: str) -> SourceFile | None:
         """Return a source as last fetched; None when it never was, or its file is damaged."""
-        found = _read(self._path(name), SourceFile)
-        if found is None or found.format != FORMAT:
-            return None
-        return found if all(map(is_claims, found.models.values())) else None
+        return self._looked_at(name)[0]
 
     def part(self, name: str) -> Part | None:
         """Return a source's claims: as last fetched, else the packaged ones."""
-        return _part(name, self.source(name))
+        found = self.source(name)
+        return found.part if found is not None else self._packaged.load().part(name)
 
     def install(
-        self,
-        name: str,
-        models: Mapping[str, Claims | msgspec.Raw],
-        *,
-        fetched_at: str,
-        url: str,
-        etag: str | None,
+        self, name: str, part: Part, *, etag: str | None, attempted_at: str | None = None
     ) -> None:
-        """Store a source's claims and merge them anew. The caller holds the lock."""
-        content = {
-            "format": FORMAT,
-            "fetched_at": fetched_at,
-            "url": url,
-            "etag": etag,
-            "models": models,
-        }
-        found = {other: self.source(other) for other in PARSERS if other != name}
+        """Store a source's claims, merge them anew, and note the success. Under the lock.
+
+        All others' parts are as they are on the disk now, whoever has put them there.
+        """
+        stored = SourceFile(
+            format=FORMAT,
+            fetched_at=part.fetched_at,
+            url=part.url,
+            etag=etag,
+            models={model_id: written(cell) for model_id, cell in part.models.items()},
+            provider=part.provider,
+        )
+        others = {each: self.source(each) for each in self._names() if each != name}
+        parts = {each: found.part for each, found in others.items() if found is not None}
+        attempt = Attempt(
+            outcome=Outcome.FETCHED,
+            attempted_at=attempted_at or part.fetched_at,
+            fetched_at=part.fetched_at,
+            changed_at=part.fetched_at,
+            url=part.url,
+        )
         files.write_together(
             {
-                self._path(name): _encoder.encode(content),
-                self.folder / _TABLE: self._joined(
-                    found, {name: Part(fetched_at=fetched_at, models=models)}
-                ),
+                self._path(name): _encoder.encode(stored),
+                self.folder / _TABLE: self._joined({**parts, name: stored.part}),
+                self.folder / _ATTEMPTS: self._noted(name, attempt),
             }
         )
 
     def record(self, name: str, attempt: Attempt) -> None:
-        """Store how an attempt ended; a failed one keeps the last success. Under the lock."""
+        """Store how an attempt ended that brought nothing new; the lock is held.
+
+        The last success stays on record where this was none, and what is stored with it.
+        """
+        files.write_atomic(self.folder / _ATTEMPTS, self._noted(name, attempt))
+
+    def _noted(self, name: str, attempt: Attempt) -> bytes:
         attempts = self.attempts()
-        if attempt.fetched_at is None and name in attempts:
-            attempt = msgspec.structs.replace(attempt, fetched_at=attempts[name].fetched_at)
-        content = _Attempts(format=FORMAT, sources={**attempts, name: attempt})
-        files.write_atomic(self.folder / _ATTEMPTS, _encoder.encode(content))
+        if (before := attempts.get(name)) is not None:
+            failed = attempt.outcome is not Outcome.FETCHED
+            attempt = msgspec.structs.replace(
+                attempt,
+                fetched_at=attempt.fetched_at or before.fetched_at,
+                changed_at=attempt.changed_at or before.changed_at,
+                failures=before.failures + 1 if failed else 0,
+            )
+        elif attempt.outcome is not Outcome.FETCHED:
+            attempt = msgspec.structs.replace(attempt, failures=1)
+        return _encoder.encode(_Attempts(format=FORMAT, sources={**attempts, name: attempt}))
 
     def lock(self) -> AbstractContextManager[None]:
         """Hold the folder against other writers; never around a fetch."""
         return files.locked(self.folder / _LOCK)
 
-    def _joined(
-        self, found: Mapping[str, SourceFile | None], new: Mapping[str, Part] | None = None
-    ) -> bytes:
-        parts = {name: part for name in found if (part := _part(name, found[name])) is not None}
-        return join({**parts, **(new or {})}, base=snapshot.digest())
+    def flight(self, name: str) -> Path:
+        """Return the lock file of whoever is fetching a source now."""
+        return self.folder / _SOURCES / f"{_quoted(name)}.lock"
+
+    def _joined(self, parts: Mapping[str, Part]) -> bytes:
+        packaged = self._packaged.load()
+        missing = {
+            name: part
+            for name in TABLES
+            if name not in parts and (part := packaged.part(name)) is not None
+        }
+        return join({**missing, **parts}, base=self._packaged.digest())
+
+    def _names(self) -> Iterator[str]:
+        """Yield the tables and every listing that was ever fetched."""
+        yield from TABLES
+        try:
+            found = sorted(each.name for each in (self.folder / _SOURCES).iterdir())
+        except OSError:
+            return
+        names = (unquote(each.removesuffix(_SUFFIX)) for each in found if _is_source(each))
+        yield from (name for name in names if name not in TABLES)
+
+    def _looked_at(self, name: str) -> tuple[SourceFile | None, bool]:
+        """Return a source's file and whether there is one that cannot be read.
+
+        One of another version of this program is none that is damaged.
+        """
+        path = self._path(name)
+        found = _read(path, SourceFile)
+        if found is not None and found.format == FORMAT and are_claims(found.models.values()):
+            return found, False
+        of = _read(path, _Format)
+        return None, _exists(path) and (of is None or of.format == FORMAT)
 
     def _path(self, name: str) -> Path:
-        return self.folder / f"{name}.json"
+        return self.folder / _SOURCES / f"{_quoted(name)}{_SUFFIX}"
 
 
-def _part(name: str, fetched: SourceFile | None) -> Part | None:
-    if fetched is not None:
-        return Part(fetched_at=fetched.fetched_at, models=fetched.models)
-    return snapshot.load().part(name)
+def _quoted(name: str) -> str:
+    """Return a source's name as a file's: a provider may be called anything that can be seen."""
+    return quote(name, safe="")
+
+
+def _is_source(file: str) -> bool:
+    return file.endswith(_SUFFIX) and not file.startswith(".")
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino
 
 
 def _exists(path: Path) -> bool:

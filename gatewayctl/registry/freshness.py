@@ -3,9 +3,10 @@
 Pure; used by whoever shows it. When to refresh is not decided here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -25,6 +26,9 @@ class Freshness(StrEnum):
     FAILED = "failed"
     QUARANTINED = "quarantined"
     NEVER = "never"
+    NO_KEY = "no_key"
+    """It is not asked, for want of a credential that may be used for it."""
+    OFF = "off"
 
 
 class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +36,7 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     ``fetched_at`` is its last success, ``attempted_at`` its last attempt (ISO 8601 UTC), both None
     while only the packaged table speaks for it; ``models`` counts those of the table in use.
+    ``provider`` is whose own listing it is, None for a public table.
     """
 
     name: str
@@ -40,6 +45,7 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     attempted_at: str | None
     models: int
     error: str | None
+    provider: str | None = None
 
 
 def age(since: str, now: datetime) -> float:
@@ -52,43 +58,70 @@ def statuses(
     attempts: Mapping[str, Attempt],
     table: Table,
     now: datetime,
+    no_key: Collection[str] = (),
 ) -> tuple[SourceStatus, ...]:
-    """Return the status of every source that is not turned off; ``now`` is aware."""
-    counts = {source.name: source.models for source in table.sources}
+    """Return the status of every source; ``now`` is aware.
+
+    ``no_key`` names the sources that are not asked for want of a credential.
+    """
+    counts = {
+        source.name: source.models
+        for source in table.sources
+        if source.provider is None or _is_of(source.url, sources.get(source.name))
+    }
+    told = _Told(table.lost, no_key, now)
     return tuple(
-        _status(name, attempts.get(name), counts.get(name, 0), settings.ttl, now)
-        if name not in table.lost
-        else _lost(name, attempts.get(name), counts.get(name, 0))
+        _status(name, settings, _attempt(attempts, name, settings), counts.get(name, 0), told)
         for name, settings in sources.items()
-        if settings.url
     )
 
 
 LOST = "what was fetched cannot be read any more"
 
 
-def _lost(name: str, attempt: Attempt | None, models: int) -> SourceStatus:
-    """Return the status of a source whose files are damaged: nothing fetched is in use."""
-    return SourceStatus(
-        name=name,
-        status=Freshness.FAILED,
-        fetched_at=None,
-        attempted_at=attempt.attempted_at if attempt else None,
-        models=models,
-        error=LOST,
-    )
+class _Told(NamedTuple):
+    """What a status depends on besides the source itself."""
+
+    lost: Collection[str]
+    no_key: Collection[str]
+    now: datetime
+
+
+def _is_of(url: str, settings: SourceSettings | None) -> bool:
+    return settings is not None and settings.url == url
+
+
+def _attempt(
+    attempts: Mapping[str, Attempt], name: str, settings: SourceSettings
+) -> Attempt | None:
+    """Return a source's last attempt; one at another server of the same name is none."""
+    attempt = attempts.get(name)
+    if attempt is None or settings.provider is None or attempt.url == settings.url:
+        return attempt
+    return None
 
 
 def _status(
-    name: str, attempt: Attempt | None, models: int, ttl: float, now: datetime
+    name: str, settings: SourceSettings, attempt: Attempt | None, models: int, told: _Told
 ) -> SourceStatus:
+    lost = name in told.lost
+    if not settings.url:
+        status = Freshness.OFF
+    elif name in told.no_key:
+        status = Freshness.NO_KEY
+    elif lost:  # nothing that was fetched is in use
+        status = Freshness.FAILED
+    else:
+        status = _freshness(attempt, settings.ttl, told.now)
+    shown = attempt if settings.url else None
     return SourceStatus(
         name=name,
-        status=_freshness(attempt, ttl, now),
-        fetched_at=attempt.fetched_at if attempt else None,
-        attempted_at=attempt.attempted_at if attempt else None,
-        models=models,
-        error=attempt.error if attempt else None,
+        status=status,
+        fetched_at=shown.fetched_at if shown and not lost else None,
+        attempted_at=shown.attempted_at if shown else None,
+        models=models if settings.url else 0,
+        error=LOST if lost and settings.url else shown.error if shown else None,
+        provider=settings.provider,
     )
 
 

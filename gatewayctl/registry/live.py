@@ -33,5 +33,10 @@ def registry_of(settings: Settings, table: Table) -> Registry:
         overrides={model_id: model.facts for model_id, model in settings.models.items()},
         usual=settings.model_defaults.facts,
         kinds={name: listed for name, listed in names.items() if listed != name},
+        listings={
+            each.provider: name
+            for name, each in settings.registry.sources.items()
+            if each.provider is not None and each.url and table.is_from(name, each.url)
+        },
         off=frozenset(name for name, each in settings.registry.sources.items() if not each.url),
     )

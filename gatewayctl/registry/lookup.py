@@ -6,38 +6,32 @@ precedence is ``registry.merge``'s.
 
 import difflib
 import heapq
-import re
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 from gatewayctl.core.model import ModelFacts
-from gatewayctl.registry.merge import Entry, merge, overlay
+from gatewayctl.registry.claims import Claims
+from gatewayctl.registry.forms import Names
+from gatewayctl.registry.merge import Entry, Spoken, merge, overlay
 from gatewayctl.registry.table import Table
 
 Among = tuple[str, ...] | None
 """The providers that a question is about, None for all."""
 
 _REMEMBERED = 4096
-_LATEST = "-latest"
 _NEAR_CANDIDATES = 64
 _GRAMS = 8
-
-# Exactly the three forms in use; a bare number is a version and never a date.
-_DATED = re.compile(
-    r"^(?P<base>.+?)(?:[-@](?P<plain>20\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))"
-    r"|-(?P<dashed>20\d{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])))$"
-)
+_TAG = ":latest"  # what Ollama means by a name without a tag
 
 
 class Registry:
     """Look-up over one table, the user's own facts on top. Not changed after it is made.
 
     ``overrides`` are the config's facts by full id, ``usual`` what it says of every other model,
-    listed or not; ``kinds`` maps the names of configured
-    providers to the names under which the tables know them, where they differ; ``off`` names
-    sources that are turned off.
+    listed or not; ``kinds`` maps the names of configured providers to the names under which the
+    tables know them, where they differ; ``listings`` maps them to the sources that are their own
+    listings; ``off`` names sources that are turned off.
     """
 
     def __init__(
@@ -47,6 +41,7 @@ class Registry:
         overrides: Mapping[str, ModelFacts] | None = None,
         usual: ModelFacts | None = None,
         kinds: Mapping[str, str] | None = None,
+        listings: Mapping[str, str] | None = None,
         off: frozenset[str] = frozenset(),
     ) -> None:
         self.table = table
@@ -54,12 +49,14 @@ class Registry:
         nothing = ModelFacts(id=usual.id, provider=usual.provider) if usual else None
         self._usual = None if usual == nothing else usual
         self._kinds = kinds or {}
+        self._listings = listings or {}
         self._off = off
         # Unknown ids are remembered like known ones, as None.
         self._facts: dict[tuple[str, str], ModelFacts | None] = {}
         self._near: dict[tuple[str, int, Among], tuple[str, ...]] = {}
         self._names: dict[tuple[bool, Among], tuple[str, ...]] = {}
-        self._sorted: list[str] = []
+        self._in_tables: dict[str, Names] = {}
+        self._in_listings: dict[str, Names] = {}
 
     def facts(self, provider: str, model: str) -> ModelFacts | None:
         """Return what is known of a model at a provider; None when nobody lists it."""
@@ -77,15 +74,8 @@ class Registry:
     def entry(self, provider: str, model: str) -> Entry | None:
         """Return the facts with the other sources' values beside them, decoded anew each time."""
         model_id = f"{provider}/{model}"
-        listed = self._listed(self._kinds.get(provider, provider), model)
-        entry = None
-        if listed is not None:
-            spoken = {
-                name: said
-                for name, said in self.table.spoken(listed).items()
-                if name not in self._off
-            }
-            entry = merge(model_id, provider, spoken) if spoken else None
+        spoken, source = self._spoken(provider, model)
+        entry = merge(model_id, provider, spoken, source) if spoken else None
         own = self._overrides.get(model_id)
         if own is None and entry is not None:
             own = self._said_of_all(provider, model)
@@ -102,7 +92,8 @@ class Registry:
             provider
             for provider in providers
             if f"{provider}/{model}" in self._overrides
-            or self._in_table(f"{self._kinds.get(provider, provider)}/{model}")
+            or model in self._tables(provider)
+            or model in self._own(provider)
         )
 
     def nearest(self, name: str, limit: int = 3, among: Among = None) -> tuple[str, ...]:
@@ -120,70 +111,77 @@ class Registry:
 
     def ids(self, provider: str | None = None) -> Iterator[tuple[str, str]]:
         """Yield ``(provider, model)`` of everything known, sorted; of one provider if named."""
-        own = [model_id for model_id in self._overrides if _of(model_id, provider)]
+        known = {model_id for model_id in self._overrides if _of(model_id, provider)}
         if provider is None:
-            known = {model_id for model_id in self.table.ids() if self._in_table(model_id)}
+            for table in self.table.providers():
+                known.update(f"{table}/{model}" for model in self._listed(table))
+            for name in self._listings:
+                known.update(f"{name}/{model}" for model in self._own(name))
         else:
-            prefix = f"{self._kinds.get(provider, provider)}/"
-            known = {
-                f"{provider}/{model_id[len(prefix) :]}"
-                for model_id in self.table.ids()
-                if model_id.startswith(prefix) and self._in_table(model_id)
-            }
-        for model_id in sorted(known.union(own)):
+            known.update(f"{provider}/{model}" for model in self._tables(provider))
+            known.update(f"{provider}/{model}" for model in self._own(provider))
+        for model_id in sorted(known):
             name, _, model = model_id.partition("/")
             yield name, model
 
-    def _in_table(self, model_id: str) -> bool:
-        if model_id not in self.table:
-            return False
-        return not self._off or any(name not in self._off for name in self.table.spoken(model_id))
+    def _spoken(self, provider: str, model: str) -> tuple[dict[str, Spoken], str | None]:
+        """Return what the sources say of a model, and which of them is the provider's own.
 
-    def _listed(self, provider: str, model: str) -> str | None:
-        """Return the table's id of a model: as it is, else under its date or ``-latest`` forms."""
-        for candidate in self._forms(provider, model):
-            model_id = f"{provider}/{candidate}"
-            if self._in_table(model_id):
-                return model_id
-        return None
+        The tables and the provider's listing each answer by the id that they know it by.
+        """
+        source = self._listings.get(provider)
+        own = None if source is None else self._said_by(source, provider, model)
+        alias = None if own is None else own.claims.alias_of
+        listed = self._tables(provider).find(model, *((alias,) if alias else ()))
+        spoken: dict[str, Spoken] = {}
+        if listed is not None:
+            said = self.table.spoken(f"{self._kinds.get(provider, provider)}/{listed}")
+            spoken = {name: each for name, each in said.items() if name not in self._off}
+        if source is not None and own is not None:
+            spoken[source] = own
+        return spoken, source
 
-    def _forms(self, provider: str, model: str) -> Iterator[str]:
-        yield model
-        dated = _DATED.match(model)
-        if dated is not None:
-            base, date = dated["base"], (dated["plain"] or dated["dashed"]).replace("-", "")
-            # The same day in another spelling first, then the undated id; never another day.
-            yield from (
-                listed for day, listed in self._dates_of(f"{provider}/{base}") if day == date
-            )
-            yield base
-            yield base + _LATEST
-        elif model.endswith(_LATEST):
-            base = model.removesuffix(_LATEST)
-            yield from (listed for _, listed in self._dates_of(f"{provider}/{base}"))
-            yield base
-        else:
-            yield model + _LATEST
-            yield from (listed for _, listed in self._dates_of(f"{provider}/{model}"))
+    def _said_by(self, source: str, provider: str, model: str) -> Spoken | None:
+        """Return what a provider's own listing says of a model, or of the one it is a name for."""
+        tagged = model.removesuffix(_TAG) if model.endswith(_TAG) else model + _TAG
+        listed = self._own(provider).find(model, tagged)
+        found = None if listed is None else self.table.own(source, listed)
+        if found is None or found.claims != Claims(alias_of=found.claims.alias_of):
+            return found
+        meant = self.table.own(source, found.claims.alias_of or "")
+        if meant is None:
+            return found
+        claims = msgspec.structs.replace(meant.claims, alias_of=found.claims.alias_of)
+        return Spoken(claims=claims, fetched_at=meant.fetched_at)
 
-    def _dates_of(self, base: str) -> list[tuple[str, str]]:
-        """Return the dated ids of ``provider/base``, newest first, with their day as YYYYMMDD."""
-        start = len(base.partition("/")[0]) + 1
-        found = [
-            ((dated["plain"] or dated["dashed"]).replace("-", ""), model_id[start:])
-            for model_id in self._starting_with(base)
-            if (dated := _DATED.match(model_id)) is not None and dated["base"] == base
-        ]
-        return sorted(found, reverse=True)
+    def _tables(self, provider: str) -> Names:
+        """Return the ids that the tables have of a configured provider."""
+        return self._listed(self._kinds.get(provider, provider))
 
-    def _starting_with(self, prefix: str) -> Iterator[str]:
-        """Yield the table's ids that start so. A config may name thousands, so none is scanned."""
-        if not self._sorted:
-            self._sorted = sorted(self.table.ids())
-        for place in range(bisect_left(self._sorted, prefix), len(self._sorted)):
-            if not self._sorted[place].startswith(prefix):
-                return
-            yield self._sorted[place]
+    def _listed(self, table: str) -> Names:
+        """Return the ids that the tables have under a provider's name in them."""
+        found = self._in_tables.get(table)
+        if found is None:
+            known = self.table.models(table)
+            if self._off:
+                known = {model for model in known if self._is_said(f"{table}/{model}")}
+            found = Names(known)
+            if known:  # a name that somebody made up is not kept
+                self._in_tables[table] = found
+        return found
+
+    def _is_said(self, model_id: str) -> bool:
+        return any(name not in self._off for name in self.table.spoken(model_id))
+
+    def _own(self, provider: str) -> Names:
+        """Return the ids in a provider's own listing."""
+        found = self._in_listings.get(provider)
+        if found is None:
+            source = self._listings.get(provider)
+            if source is None or source in self._off:
+                return _NONE
+            found = self._in_listings[provider] = Names(self.table.listed(source))
+        return found
 
     def _search(self, name: str, limit: int, among: Among) -> tuple[str, ...]:
         whole = "/" in name
@@ -203,16 +201,23 @@ class Registry:
 
     def _all(self, among: Among, *, whole: bool) -> Iterator[str]:
         """Yield every name, under the providers' own names where those are given."""
-        names = None
-        if among is not None:
-            names = {self._kinds.get(provider, provider): provider for provider in among}
         for model_id in self._overrides:
             yield model_id if whole else model_id.partition("/")[2]
-        for model_id in self.table.ids():
-            table, _, model = model_id.partition("/")
-            provider = table if names is None else names.get(table)
-            if provider is not None:
-                yield f"{provider}/{model}" if whole else model
+        if among is None:
+            for table in self.table.providers():
+                yield from _named(table, self._listed(table), whole=whole)
+        for provider in among if among is not None else self._listings:
+            if among is not None:
+                yield from _named(provider, self._tables(provider), whole=whole)
+            yield from _named(provider, self._own(provider), whole=whole)
+
+
+_NONE = Names(())
+
+
+def _named(provider: str, models: Names, *, whole: bool) -> Iterator[str]:
+    for model in models:
+        yield f"{provider}/{model}" if whole else model
 
 
 def _of(model_id: str, provider: str | None) -> bool:

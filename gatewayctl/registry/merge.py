@@ -1,8 +1,9 @@
 """Whom to believe, field by field, when several sources speak of one model.
 
-The order per field is data here; the user's own figures come over everything as an overlay. How a
-source is read is ``sources/``' business; limits served or learned at run time are not merged here
-(they cap, see ``core.fit``).
+The order per field is data here: the provider's own listing, then the tables in the order of the
+field; the user's own figures come over everything as an overlay. How a source is read is
+``sources/``' business; what is served is passed on as its own field, since it caps whatever else is
+said (see ``core.fit``), and so does what was learned at run time, which is not merged here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,11 +21,23 @@ PRICES_ORDER = ("litellm", "models_dev")  # LiteLLM's tiers and steps are richer
 CAPABILITIES_ORDER = ("models_dev", "litellm")
 RETIREMENT_ORDER = ("models_dev", "litellm")
 
+
 INPUT_MAY_BE_TOTAL = frozenset({"litellm"})
 """Sources whose input limit is the whole window for some models."""
 
 OUTPUT_MAY_BE_TOTAL = frozenset({"models_dev"})
 """Sources that repeat the whole window as the output limit where they do not know it."""
+
+
+_SINGLE = (
+    "context_window",
+    "max_input_tokens",
+    "max_output_tokens",
+    "lifecycle",
+    "deprecated_at",
+    "retires_at",
+)
+"""Fields with one value that the config's own displaces."""
 
 
 class Spoken(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,8 +58,15 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     others: Mapping[str, tuple[Sourced[Any], ...]] = {}
 
 
-def merge(model_id: str, provider: str, spoken: Mapping[str, Spoken]) -> Entry:
-    """Merge what the sources (by name) say of ``model_id`` by the precedence of each field."""
+def merge(
+    model_id: str, provider: str, spoken: Mapping[str, Spoken], own: str | None = None
+) -> Entry:
+    """Merge what the sources (by name) say of ``model_id`` by the precedence of each field.
+
+    ``own`` names the provider's own listing among them, which comes before every table.
+    """
+    first = () if own is None else (own,)
+    limits, stages = (*first, *LIMITS_ORDER), (*first, *RETIREMENT_ORDER)
     others: dict[str, tuple[Sourced[Any], ...]] = {}
 
     def choose(
@@ -57,24 +77,25 @@ def merge(model_id: str, provider: str, spoken: Mapping[str, Spoken]) -> Entry:
             others[field] = rest
         return believed[0] if believed else None
 
-    windows = _stated(LIMITS_ORDER, spoken, lambda claims: claims.context_window)
-    inputs = _stated(LIMITS_ORDER, spoken, lambda claims: claims.max_input_tokens)
+    windows = _stated(limits, spoken, lambda claims: claims.context_window)
+    inputs = _stated(limits, spoken, lambda claims: claims.max_input_tokens)
     window = choose("context_window", windows or _totals(inputs))
     size = window.value if window is not None else None
     max_input = choose("max_input_tokens", *_split(inputs, INPUT_MAY_BE_TOTAL, size))
-    outputs = _stated(LIMITS_ORDER, spoken, lambda claims: claims.max_output_tokens)
+    outputs = _stated(limits, spoken, lambda claims: claims.max_output_tokens)
     # Without any window nothing contradicts an output limit.
     doubtful = OUTPUT_MAY_BE_TOTAL if size is not None else frozenset[str]()
     max_output = choose("max_output_tokens", *_split(outputs, doubtful, size))
     prices = {
         dimension: chosen
         for dimension in _keys(spoken, lambda claims: claims.prices)
-        if (chosen := choose(f"prices.{dimension}", _priced(spoken, dimension))) is not None
+        if (chosen := choose(f"prices.{dimension}", _priced(first, spoken, dimension))) is not None
     }
     capabilities = {
         capability: chosen
         for capability in Capability
-        if (chosen := choose(f"capabilities.{capability}", _said(spoken, capability))) is not None
+        if (chosen := choose(f"capabilities.{capability}", _said(first, spoken, capability)))
+        is not None
     }
     return Entry(
         facts=ModelFacts(
@@ -83,12 +104,14 @@ def merge(model_id: str, provider: str, spoken: Mapping[str, Spoken]) -> Entry:
             context_window=window,
             max_input_tokens=max_input,
             max_output_tokens=max_output,
+            served=choose("served", _stated(first, spoken, lambda claims: claims.served)),
             prices=prices,
             capabilities=capabilities,
-            retires_at=choose(
-                "retires_at",
-                _stated(RETIREMENT_ORDER, spoken, lambda claims: claims.retires_at),
+            lifecycle=choose("lifecycle", _stated(stages, spoken, lambda c: c.lifecycle)),
+            deprecated_at=choose(
+                "deprecated_at", _stated(stages, spoken, lambda c: c.deprecated_at)
             ),
+            retires_at=choose("retires_at", _stated(stages, spoken, lambda c: c.retires_at)),
         ),
         others=others,
     )
@@ -104,7 +127,7 @@ def overlay(entry: Entry | None, own: ModelFacts) -> Entry:
         if mine is not None and their is not None:
             others[field] = (their, *others.get(field, ()))
 
-    for field in ("context_window", "max_input_tokens", "max_output_tokens", "retires_at"):
+    for field in _SINGLE:
         displaced(field, getattr(own, field), getattr(theirs, field))
     for dimension, price in theirs.prices.items():
         displaced(f"prices.{dimension}", own.prices.get(dimension), price)
@@ -145,14 +168,17 @@ def _keys(spoken: Mapping[str, Spoken], field: Callable[[Claims], Mapping[str, A
     return list({key: None for said in spoken.values() for key in field(said.claims)})
 
 
-def _priced(spoken: Mapping[str, Spoken], dimension: str) -> list[Sourced[Any]]:
-    return _stated(PRICES_ORDER, spoken, lambda claims: claims.prices.get(dimension))
+def _priced(
+    first: tuple[str, ...], spoken: Mapping[str, Spoken], dimension: str
+) -> list[Sourced[Any]]:
+    return _stated((*first, *PRICES_ORDER), spoken, lambda claims: claims.prices.get(dimension))
 
 
-def _said(spoken: Mapping[str, Spoken], capability: Capability) -> list[Sourced[bool]]:
+def _said(
+    first: tuple[str, ...], spoken: Mapping[str, Spoken], capability: Capability
+) -> list[Sourced[bool]]:
     """Return explicit claims first, then the weak "no" of sources that leave it out."""
-    explicit = _stated(CAPABILITIES_ORDER, spoken, lambda c: c.capabilities.get(capability))
-    left_out = _stated(
-        CAPABILITIES_ORDER, spoken, lambda c: False if capability in c.unlisted else None
-    )
+    order = (*first, *CAPABILITIES_ORDER)
+    explicit = _stated(order, spoken, lambda c: c.capabilities.get(capability))
+    left_out = _stated(order, spoken, lambda c: False if capability in c.unlisted else None)
     return explicit + left_out

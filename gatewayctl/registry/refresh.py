@@ -1,56 +1,43 @@
-"""Bringing the tables up to date: fetch, parse, doubt, store. Who asks for it is not known here.
+"""Bringing the sources up to date: ask, doubt, store. Who wants it is not known here.
 
-Fetches run side by side, each in a thread and outside any lock. A table that looks wrong is
-quarantined: the old one stays and the reason is kept. How bytes come over the network is the
-business of whoever implements ``Fetch``.
+Sources are asked side by side, each in a thread and outside any lock; of several processes that
+want the same one, one asks and the others take what came of it. A table that looks wrong is
+quarantined: the old one stays and the reason is kept.
 """
 
 import contextlib
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
-from typing import Protocol
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
 
 import msgspec
 
 from gatewayctl.config.kinds import kinds
 from gatewayctl.config.settings import SourceSettings
 from gatewayctl.core.errors import SourceFailed, StorageFailed
-from gatewayctl.registry.cache import Attempt, Cache, Outcome
+from gatewayctl.registry.cache import Attempt, Cache, Outcome, SourceFile
 from gatewayctl.registry.claims import Claims, SourceTable
+from gatewayctl.registry.fetching import SIZE_LIMIT, Access, Fetch, Told, Unreadable, ask, too_late
+from gatewayctl.registry.quarantine import doubtful, is_own_server
 from gatewayctl.registry.sources import PARSERS, provider_names
-from gatewayctl.registry.table import Part, claims_of
+from gatewayctl.registry.table import Part, written
+from gatewayctl.storage import files
 
-SIZE_LIMIT = 64 * 1024 * 1024
-"""The most bytes a source may send; ten times what the largest one is."""
+_GRACE = 5.0
+"""Seconds that a source gets beyond its timeout before its thread is left behind."""
 
-_LEAST_MODELS = 0.5
-_MOST_SHRUNK = 0.05
-_SHRUNK_TO = 0.1
-
-
-class Fetched(msgspec.Struct, frozen=True, kw_only=True):
-    """A source's reply; ``body`` None means that it has not changed since ``etag``."""
-
-    body: bytes | None
-    etag: str | None = None
-
-
-class Fetch(Protocol):
-    """How a source's bytes are had. Blocks; may be called from several threads at once."""
-
-    def __call__(self, url: str, *, etag: str | None, timeout: float, limit: int) -> Fetched:
-        """Ask a URL (http, https or file), raising SourceFailed with a reason a person can use.
-
-        ``timeout`` is the seconds until the last byte, ``limit`` the bytes that are too many.
-        """
-        ...
+_POLL = 0.05
+_USUAL_ACCESS = Access()
 
 
 class Refreshed(msgspec.Struct, frozen=True, kw_only=True):
-    """How one source's refresh ended. ``skipped`` counts left-out entries by reason."""
+    """How one source's refresh ended. ``skipped`` counts left-out entries by reason.
+
+    ``changed``: what is known of its models is not what it was.
+    """
 
     source: str
     outcome: Outcome
@@ -65,39 +52,69 @@ def refresh(
     cache: Cache,
     fetch: Fetch,
     *,
+    access: Mapping[str, Access] | None = None,
+    now: Callable[[], float] = time.time,
     on_done: Callable[[Refreshed], None] = lambda _: None,
 ) -> dict[str, Refreshed]:
-    """Fetch the sources side by side and store each as it arrives; ``on_done`` hears of each.
+    """Ask the sources side by side and store each as it arrives; ``on_done`` hears of each.
 
-    What cannot be stored has failed, like what cannot be fetched.
+    ``access`` is what it takes to ask a source, by name, where it takes anything; ``now`` is in
+    seconds since 1970. What cannot be stored has failed, like what cannot be fetched. A source is
+    left behind soon after its timeout, whatever holds it up.
     """
-    done: dict[str, Refreshed] = {}
     ended: SimpleQueue[Refreshed | Exception] = SimpleQueue()
+    flights = {
+        name: _Flight(name, settings, cache, fetch, now) for name, settings in sources.items()
+    }
 
-    def run(name: str, settings: SourceSettings) -> None:
+    def run(flight: _Flight) -> None:
         try:
-            ended.put(_refresh_one(name, settings, cache, fetch))
+            ended.put(flight.fly((access or {}).get(flight.name, _USUAL_ACCESS)))
         except Exception as error:  # noqa: BLE001 - raised below, in the caller's thread
             ended.put(error)
 
     # Not a pool: Ctrl-C would wait for its threads, and so for a source that hangs.
-    for place in sources.items():
-        Thread(target=run, args=place, name=f"refresh-{place[0]}", daemon=True).start()
-    while len(done) < len(sources):
-        result = ended.get()
+    for flight in flights.values():
+        Thread(target=run, args=(flight,), name=f"refresh-{flight.name}", daemon=True).start()
+    done: dict[str, Refreshed] = {}
+    for result in _arriving(ended, flights):
         if isinstance(result, Exception):
             raise result
-        done[result.source] = result
-        on_done(result)
+        if result.source not in done:
+            done[result.source] = result
+            on_done(result)
     return {name: done[name] for name in sources}
 
 
-def load_file(path: Path, source: str | None, cache: Cache) -> Refreshed:
-    """Take a source's table from disk, as if it had been fetched now.
+def _arriving(
+    ended: "SimpleQueue[Refreshed | Exception]", flights: Mapping[str, "_Flight"]
+) -> Iterator[Refreshed | Exception]:
+    """Yield what comes of each flight, a failure for one that is not back in time."""
+    waiting = dict(flights)
+    while waiting:
+        first = min(waiting.values(), key=lambda flight: flight.deadline)
+        try:
+            result = ended.get(timeout=max(0.0, first.deadline - time.monotonic()))
+        except Empty:
+            late = first.given_up()
+            if late is None:  # it is being stored, which takes as long as the lock at most
+                first.deadline = time.monotonic() + files.LOCK_TIMEOUT
+                continue
+            result = late
+        if isinstance(result, Refreshed):
+            if result.source not in waiting:
+                continue
+            del waiting[result.source]
+        yield result
+
+
+def load_file(
+    path: Path, source: str | None, cache: Cache, *, now: Callable[[], float] = time.time
+) -> Refreshed:
+    """Take a table from disk, as if it had been fetched now.
 
     ``source`` None finds out by what the file holds. Raises SourceFailed when that fails.
     """
-    attempted_at = _now()
     try:
         with path.open("rb") as file:
             body = file.read(SIZE_LIMIT + 1)
@@ -106,115 +123,223 @@ def load_file(path: Path, source: str | None, cache: Cache) -> Refreshed:
     if len(body) > SIZE_LIMIT:
         raise SourceFailed(f"{path} is larger than {SIZE_LIMIT} bytes")
     name = source or _recognised(body, path)
-    fetched = Fetched(body=body)
-    return _take(name, fetched, cache, url="", attempted_at=attempted_at)
-
-
-def _refresh_one(name: str, settings: SourceSettings, cache: Cache, fetch: Fetch) -> Refreshed:
-    attempted_at = _now()
-    known = cache.source(name)
-    # An ETag belongs to its URL: another mirror's would mean nothing, or the wrong thing.
-    etag = known.etag if known is not None and known.url == settings.url else None
+    settings = SourceSettings(url="", ttl=0.0, timeout=0.0)
+    landing = _Landing(name, settings, cache, now)
     try:
-        fetched = fetch(settings.url, etag=etag, timeout=settings.timeout, limit=SIZE_LIMIT)
+        table = PARSERS[name](body, provider_names(name, kinds()))
     except SourceFailed as error:
-        return _failed(name, error, cache, attempted_at)
-    if fetched.body is None and etag is None:
-        senseless = SourceFailed("it says that nothing has changed, but it was not asked that")
-        return _failed(name, senseless, cache, attempted_at)
-    return _take(name, fetched, cache, url=settings.url, attempted_at=attempted_at)
+        return landing.failed(error, Outcome.QUARANTINED)
+    return landing.take(Told(table=table, etag=None))
 
 
-def _take(name: str, fetched: Fetched, cache: Cache, *, url: str, attempted_at: str) -> Refreshed:
-    """Parse and doubt what arrived, then store it."""
-    try:
-        return _store(name, fetched, cache, url=url, attempted_at=attempted_at)
-    except StorageFailed as error:
-        return _failed(name, error, cache, attempted_at)
+class _Landing:
+    """Where what a source said is doubted and stored, or its failure noted."""
 
+    def __init__(
+        self, name: str, settings: SourceSettings, cache: Cache, now: Callable[[], float]
+    ) -> None:
+        self._name = name
+        self._settings = settings
+        self._cache = cache
+        self._now = now
+        self._attempted_at = iso(now())
 
-def _store(name: str, fetched: Fetched, cache: Cache, *, url: str, attempted_at: str) -> Refreshed:
-    table: SourceTable | None = None
-    if fetched.body is not None:
+    def take(self, told: Told) -> Refreshed:
+        """Store what a source said, unless it is doubted."""
         try:
-            table = PARSERS[name](fetched.body, provider_names(name, kinds()))
-        except SourceFailed as error:
-            return _failed(name, error, cache, attempted_at, outcome=Outcome.QUARANTINED)
-    with cache.lock():
-        previous = cache.part(name)
-        if table is None:
-            models = previous.models if previous is not None else {}
+            with self._cache.lock():
+                return self._stored(told)
+        except StorageFailed as error:
+            return self.failed(error)
+
+    def failed(
+        self, error: SourceFailed | StorageFailed, outcome: Outcome = Outcome.FAILED
+    ) -> Refreshed:
+        """Note that nothing came of it."""
+        # where the disk takes no note of it either, the caller still hears why
+        with contextlib.suppress(StorageFailed), self._cache.lock():
+            self._cache.record(self._name, self._attempt(outcome, str(error)))
+        return Refreshed(source=self._name, outcome=outcome, error=str(error))
+
+    def _stored(self, told: Told) -> Refreshed:
+        known = self._of_here(self._cache.source(self._name))
+        if told.table is None:
+            return self._unchanged(known)
+        models, skipped = told.table.models, told.table.skipped
+        doubt = self._doubt(told.table, known)
+        if doubt is not None:
+            self._cache.record(self._name, self._attempt(Outcome.QUARANTINED, doubt))
+            return Refreshed(
+                source=self._name, outcome=Outcome.QUARANTINED, error=doubt, skipped=skipped
+            )
+        same = known is not None and _same(models, known)
+        fetched_at = iso(self._now())
+        if same and known is not None and known.etag == told.etag:
+            self._cache.record(self._name, self._attempt(Outcome.FETCHED, fetched_at=fetched_at))
         else:
-            doubt = doubtful(table.models, previous)
-            if doubt is not None:
-                attempt = _attempt(Outcome.QUARANTINED, attempted_at, doubt)
-                cache.record(name, attempt)
-                return Refreshed(
-                    source=name, outcome=Outcome.QUARANTINED, error=doubt, skipped=table.skipped
-                )
-            models = table.models
-        fetched_at = _now()
-        cache.install(name, models, fetched_at=fetched_at, url=url, etag=fetched.etag)
-        cache.record(
-            name,
-            Attempt(outcome=Outcome.FETCHED, attempted_at=attempted_at, fetched_at=fetched_at),
+            part = Part(
+                fetched_at=fetched_at,
+                models=models,
+                provider=self._settings.provider,
+                url=self._settings.url,
+            )
+            self._cache.install(
+                self._name, part, etag=told.etag, attempted_at=self._attempted_at
+            )
+        return Refreshed(
+            source=self._name,
+            outcome=Outcome.FETCHED,
+            changed=not same,
+            models=len(models),
+            skipped=skipped,
         )
-    return Refreshed(
-        source=name,
-        outcome=Outcome.FETCHED,
-        changed=table is not None,
-        models=len(models),
-        skipped=table.skipped if table is not None else {},
+
+    def _unchanged(self, known: SourceFile | None) -> Refreshed:
+        if known is None:  # somebody removed it meanwhile
+            raise StorageFailed("what has not changed since is not there any more")
+        fetched_at = iso(self._now())
+        self._cache.record(self._name, self._attempt(Outcome.FETCHED, fetched_at=fetched_at))
+        return Refreshed(source=self._name, outcome=Outcome.FETCHED, models=len(known.models))
+
+    def _doubt(self, table: SourceTable, known: SourceFile | None) -> str | None:
+        if is_own_server(self._settings):
+            return None
+        if self._settings.provider is not None:
+            return doubtful(table.models, None if known is None else known.part)
+        return doubtful(table.models, self._cache.part(self._name))
+
+    def _of_here(self, known: SourceFile | None) -> SourceFile | None:
+        """Return what a source said earlier, if it was asked at the same place."""
+        return known if known is not None and known.url == self._settings.url else None
+
+    def _attempt(
+        self, outcome: Outcome, error: str | None = None, fetched_at: str | None = None
+    ) -> Attempt:
+        return Attempt(
+            outcome=outcome,
+            attempted_at=self._attempted_at,
+            fetched_at=fetched_at,
+            url=self._settings.url,
+            error=error,
+        )
+
+
+class _Flight:
+    """One source's refresh: alone among all processes, and stored only if not given up before.
+
+    ``deadline`` is when it is to be given up, on the monotonic clock.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: SourceSettings,
+        cache: Cache,
+        fetch: Fetch,
+        now: Callable[[], float],
+    ) -> None:
+        self.name = name
+        self._settings = settings
+        self._cache = cache
+        self._fetch = fetch
+        self._landing = _Landing(name, settings, cache, now)
+        self._began = time.monotonic()
+        self.deadline = self._began + settings.timeout + _GRACE
+        self._lock = Lock()
+        self._over = False
+
+    def fly(self, access: Access) -> Refreshed:
+        """Ask the source and store what it says; wait for another process that does so already."""
+        before = self._cache.attempts().get(self.name)
+        try:
+            handle, waited = self._taken_off()
+        except StorageFailed as error:
+            return self._failed(error)
+        if handle is None:
+            late = SourceFailed(f"another process has been asking for {self._settings.timeout:g} s")
+            return Refreshed(source=self.name, outcome=Outcome.FAILED, error=str(late))
+        try:
+            after = self._cache.attempts().get(self.name) if waited else before
+            if after is not None and after != before:
+                return self._adopted(after, before)
+            return self._flown(access)
+        finally:
+            files.let_go(handle)
+
+    def given_up(self) -> Refreshed | None:
+        """Return the failure of a flight that takes too long, of which nothing is stored any more.
+
+        None for one that has what it went for.
+        """
+        if not self._claim():
+            return None
+        return self._landing.failed(too_late(self._settings.timeout))
+
+    def _flown(self, access: Access) -> Refreshed:
+        known = self._cache.source(self.name)
+        # An ETag belongs to its URL: another mirror's would mean nothing, or the wrong thing.
+        etag = known.etag if known is not None and known.url == self._settings.url else None
+        try:
+            told = ask(self.name, self._settings, self._fetch, access, etag)
+        except Unreadable as error:
+            return self._failed(error, Outcome.QUARANTINED)
+        except SourceFailed as error:
+            return self._failed(error)
+        if not self._claim():
+            return self._late()
+        return self._landing.take(told)
+
+    def _failed(
+        self, error: SourceFailed | StorageFailed, outcome: Outcome = Outcome.FAILED
+    ) -> Refreshed:
+        return self._landing.failed(error, outcome) if self._claim() else self._late()
+
+    def _claim(self) -> bool:
+        """Decide once who has the last word: the flight, or whoever gives it up."""
+        with self._lock:
+            first, self._over = not self._over, True
+        return first
+
+    def _late(self) -> Refreshed:
+        error = str(too_late(self._settings.timeout))
+        return Refreshed(source=self.name, outcome=Outcome.FAILED, error=error)
+
+    def _taken_off(self) -> tuple[int | None, bool]:
+        """Return the flight's lock, None if others kept it too long, and whether it was theirs."""
+        path = self._cache.flight(self.name)
+        until = self._began + self._settings.timeout
+        waited = False
+        while (handle := files.try_hold(path)) is None:
+            waited = True
+            if time.monotonic() >= until:
+                break
+            time.sleep(_POLL)
+        return handle, waited
+
+    def _adopted(self, after: Attempt, before: Attempt | None) -> Refreshed:
+        """Return what came of another process's refresh."""
+        known = self._cache.source(self.name)
+        changed = None if before is None else before.changed_at
+        return Refreshed(
+            source=self.name,
+            outcome=after.outcome,
+            changed=after.changed_at != changed,
+            models=0 if known is None else len(known.models),
+            error=after.error,
+        )
+
+
+def iso(at: float) -> str:
+    """Return seconds since 1970 as our files have times."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _same(models: Mapping[str, Claims], known: SourceFile) -> bool:
+    """Tell whether a source says of its models exactly what it said before."""
+    return models.keys() == known.models.keys() and all(
+        bytes(written(claims)) == bytes(known.models[model_id])
+        for model_id, claims in models.items()
     )
-
-
-def doubtful(new: Mapping[str, Claims], previous: Part | None) -> str | None:
-    """Say why a new table is not to be believed beside the previous one; None if it is."""
-    if not new:
-        return "it has no model that can be read"
-    if previous is None:
-        return None
-    before = len(previous.models)
-    if len(new) < before * _LEAST_MODELS:
-        return f"it has {len(new)} models, fewer than half of the {before} before"
-    known = {
-        model_id: size
-        for model_id, cell in previous.models.items()
-        if (size := _window(claims_of(cell)))
-    }
-    # A limit that a listed model has lost counts as one that went to 0.
-    shrunk = [
-        model_id
-        for model_id, size in known.items()
-        if model_id in new and (_window(new[model_id]) or 0) <= size * _SHRUNK_TO
-    ]
-    if len(shrunk) > len(known) * _MOST_SHRUNK:
-        return (
-            f"the windows of {len(shrunk)} models ({shrunk[0]}, …) are a tenth of what they were "
-            f"or less, more than 5 % of the {len(known)} known before"
-        )
-    return None
-
-
-def _window(claims: Claims) -> int | None:
-    return claims.context_window or claims.max_input_tokens
-
-
-def _failed(
-    name: str,
-    error: SourceFailed | StorageFailed,
-    cache: Cache,
-    attempted_at: str,
-    outcome: Outcome = Outcome.FAILED,
-) -> Refreshed:
-    # where the disk takes no note of it either, the caller still hears why
-    with contextlib.suppress(StorageFailed), cache.lock():
-        cache.record(name, _attempt(outcome, attempted_at, str(error)))
-    return Refreshed(source=name, outcome=outcome, error=str(error))
-
-
-def _attempt(outcome: Outcome, attempted_at: str, error: str) -> Attempt:
-    return Attempt(outcome=outcome, attempted_at=attempted_at, error=error)
 
 
 def _recognised(body: bytes, path: Path) -> str:
@@ -224,7 +349,3 @@ def _recognised(body: bytes, path: Path) -> str:
     if not found[best]:
         raise SourceFailed(f"{path} is the table of no known source ({', '.join(PARSERS)})")
     return best
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -4,19 +4,21 @@ Field names are a contract (``schema_version`` 1). How they look on a terminal i
 line's business.
 """
 
-from collections.abc import Iterator
-from datetime import datetime
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
-from gatewayctl.config.settings import RegistrySettings
-from gatewayctl.core.model import Sourced
-from gatewayctl.registry.cache import Cache, usual_folder
+from gatewayctl.config.settings import ProviderSettings, Settings, SourceSettings
+from gatewayctl.core.model import Auth, Sourced
+from gatewayctl.registry.cache import Cache
 from gatewayctl.registry.freshness import SourceStatus, statuses
 from gatewayctl.registry.lookup import Registry
 from gatewayctl.registry.merge import Entry
 from gatewayctl.registry.table import Table
 
 SCHEMA_VERSION = 1
+STAGES = ("lifecycle", "deprecated_at", "retires_at")
 LIMITS = ("context_window", "max_input_tokens", "max_output_tokens")
 
 Json = dict[str, object]
@@ -29,9 +31,41 @@ def entries(registry: Registry, provider: str | None = None) -> Iterator[Entry]:
             yield entry
 
 
-def sources(settings: RegistrySettings, table: Table, now: datetime) -> tuple[SourceStatus, ...]:
-    """Return how fresh each source is, from the cache on disk; ``now`` is aware."""
-    return statuses(settings.sources, Cache(usual_folder()).attempts(), table, now)
+class Sources:
+    """How fresh each source is: by the cache on disk, a clock, and the keys that are at hand.
+
+    ``wall`` is in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        cache: Cache,
+        has_key: Callable[[ProviderSettings], bool],
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._cache = cache
+        self._has_key = has_key
+        self._wall = wall
+
+    def told(self, table: Table) -> tuple[SourceStatus, ...]:
+        """Return the status of every source, beside the table in use. Reads a small file."""
+        sources = self._settings.registry.sources
+        now = datetime.fromtimestamp(self._wall(), UTC)
+        no_key = {name for name, each in sources.items() if not self._is_askable(each)}
+        return statuses(sources, self._cache.attempts(), table, now, no_key)
+
+    def _is_askable(self, source: SourceSettings) -> bool:
+        if source.provider is None:
+            return True
+        provider = self._settings.providers.get(source.provider)
+        return provider is not None and may_be_asked(provider) and self._has_key(provider)
+
+
+def may_be_asked(provider: ProviderSettings) -> bool:
+    """Tell whether a provider is asked without a client: not where only clients have its key."""
+    return provider.provider.auth is not Auth.FORWARD
 
 
 def model_json(entry: Entry, *, others: bool) -> Json:
@@ -47,13 +81,13 @@ def model_json(entry: Entry, *, others: bool) -> Json:
     return {
         "id": facts.id,
         "provider": facts.provider,
-        **{name: field(name, getattr(facts, name)) for name in LIMITS},
+        **{name: field(name, getattr(facts, name)) for name in (*LIMITS, "served")},
         "prices": {key: field(f"prices.{key}", said) for key, said in facts.prices.items()},
         "capabilities": {
             key.value: field(f"capabilities.{key}", said)
             for key, said in facts.capabilities.items()
         },
-        "retires_at": field("retires_at", facts.retires_at),
+        **{name: field(name, getattr(facts, name)) for name in STAGES},
     }
 
 

@@ -56,7 +56,7 @@ class Egress:
         if address is None:
             return Route(tls=tls)
         proxy = URL(address)
-        login = _basic(proxy)
+        login = basic_login(proxy)
         proxy = proxy.with_user(None)
         if login is None:
             return Route(proxy=proxy, tls=tls)
@@ -118,7 +118,7 @@ def _excepts(entry: str, host: str, port: int | None) -> bool:
         return bool(domain) and f".{host.lower().rstrip('.')}".endswith(f".{domain}")
 
 
-def _basic(proxy: URL) -> str | None:
+def basic_login(proxy: URL) -> str | None:
     """Return the value of Proxy-Authorization for a proxy URL with user information."""
     if proxy.raw_user is None:
         return None

@@ -116,7 +116,7 @@ async def test_models_are_the_command_lines_to_the_letter(it: Gateway, config: P
         expected = cli(config, "models", "list", *argv, stdin=b"")
         assert told["models"] == expected["models"]
         assert told["schema_version"] == expected["schema_version"]
-        assert {each["name"] for each in told["sources"]} <= {"litellm", "models_dev"}
+        assert {each["name"] for each in told["sources"]} == {"litellm", "models_dev", "up"}
 
 
 async def test_a_question_may_hold_the_request_and_the_options(it: Gateway) -> None:

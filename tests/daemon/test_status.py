@@ -1,6 +1,7 @@
 """What the daemon tells of itself, put together from the parts that it looks at."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,7 +11,9 @@ from gatewayctl.config.settings import ProviderSettings
 from gatewayctl.core.health import State
 from gatewayctl.daemon.status import Document, Fared, LastError, Parts, Status
 from gatewayctl.registry import snapshot
+from gatewayctl.registry.cache import Cache
 from gatewayctl.registry.live import Live
+from gatewayctl.registry.told import Sources
 from gatewayctl.storage.ledger import LedgerState
 
 CONFIG = """
@@ -85,6 +88,7 @@ async def document(
             board=board or Part(),
             ledger=Part(degraded=ledger),
             has_key=has_key,
+            sources=Sources(settings, Cache(Path("/nowhere")), has_key, lambda: 0.0),
         ),
         lambda: next(times),
         lambda: 0.0,
@@ -98,7 +102,12 @@ async def test_everything_is_told() -> None:
     assert (told.started_at, told.uptime) == ("1970-01-01T00:00:00Z", 7.5)
     assert (told.url, told.in_flight, told.ready) == ("http://127.0.0.1:1", 4, True)
     assert (told.ledger.last_written, told.ledger.lost) == ("1970-01-01T00:01:00Z", 3)
-    assert {each.name for each in told.registry.sources} == {"litellm", "models_dev"}
+    assert [(each.name, each.status) for each in told.registry.sources] == [
+        ("litellm", "never"),
+        ("models_dev", "never"),
+        ("one", "no_key"),
+        ("two", "never"),
+    ]
 
 
 async def test_a_missing_key_is_shown_and_no_shortcoming() -> None:

@@ -11,7 +11,7 @@ from gatewayctl.core.errors import StorageFailed
 from gatewayctl.registry import snapshot
 from gatewayctl.registry.cache import Attempt, Cache, Outcome
 from gatewayctl.registry.claims import Claims
-from gatewayctl.registry.table import Table
+from gatewayctl.registry.table import Part, Table
 
 NOW = "2026-05-05T05:05:05Z"
 LATER = "2026-05-06T05:05:05Z"
@@ -22,9 +22,12 @@ def cache(tmp_path: Path) -> Cache:
     """Give a cache that holds one fetched model of LiteLLM's."""
     cache = Cache(tmp_path / "registry")
     with cache.lock():
-        models = {"p/m": Claims(max_input_tokens=7)}
-        cache.install("litellm", models, fetched_at=NOW, url="http://x/", etag='"e"')
+        cache.install("litellm", _part({"p/m": Claims(max_input_tokens=7)}), etag='"e"')
     return cache
+
+
+def _part(models: dict[str, Claims], at: str = NOW, provider: str | None = None) -> Part:
+    return Part(fetched_at=at, models=models, provider=provider, url="http://x/")
 
 
 def _knows(table: Table) -> bool:
@@ -53,8 +56,8 @@ def test_a_fetched_source_replaces_its_packaged_part_only(cache: Cache) -> None:
 def test_files_are_private(cache: Cache) -> None:
     """The folder and its files are the user's alone."""
     assert stat.S_IMODE(cache.folder.stat().st_mode) == 0o700
-    for path in cache.folder.iterdir():
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    for path in cache.folder.rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"format": 99}', b"[]"])
@@ -67,7 +70,7 @@ def test_a_damaged_table_is_made_again_from_the_sources(cache: Cache, damage: by
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"format": 99}', b"[]"])
 def test_a_damaged_source_counts_as_never_fetched(cache: Cache, damage: bytes) -> None:
     """Then its packaged part answers, and the next request is not conditional."""
-    (cache.folder / "litellm.json").write_bytes(damage)
+    (cache.folder / "sources" / "litellm.json").write_bytes(damage)
     (cache.folder / "table.json").write_bytes(damage)
     (cache.folder / "attempts.json").write_bytes(damage)
     assert cache.source("litellm") is None
@@ -89,7 +92,7 @@ def test_the_stamp_changes_with_the_table(cache: Cache) -> None:
     """A daemon sees that another process has refreshed."""
     before = cache.stamp()
     with cache.lock():
-        cache.install("litellm", {}, fetched_at=NOW, url="", etag=None)
+        cache.install("litellm", _part({}, LATER), etag=None)
     assert cache.stamp() != before
 
 
@@ -111,7 +114,7 @@ def test_a_folder_that_cannot_be_used_leaves_the_packaged_table(tmp_path: Path) 
     (tmp_path / "table.json").mkdir()
     assert len(cache.load()) == len(snapshot.load())
     with pytest.raises(StorageFailed, match=r"table\.json"):
-        cache.install("litellm", {}, fetched_at=NOW, url="", etag=None)
+        cache.install("litellm", _part({}, LATER), etag=None)
     (tmp_path / "file").touch()
     assert len(Cache(tmp_path / "file" / "registry").load()) == len(snapshot.load())
 
@@ -119,12 +122,13 @@ def test_a_folder_that_cannot_be_used_leaves_the_packaged_table(tmp_path: Path) 
 def test_what_was_fetched_and_lost_is_told(cache: Cache) -> None:
     """Neither a damaged source nor a missing one passes for fresh."""
     with cache.lock():
-        good = Attempt(outcome=Outcome.FETCHED, attempted_at=NOW, fetched_at="2027-01-01T00:00:00Z")
+        at = "2027-01-01T00:00:00Z"
+        good = Attempt(outcome=Outcome.FETCHED, attempted_at=NOW, fetched_at=at, changed_at=at)
         cache.record("models_dev", good)
     assert cache.load().lost == {"models_dev"}
     (cache.folder / "table.json").unlink()
     assert cache.load().lost == {"models_dev"}
-    (cache.folder / "litellm.json").write_bytes(b"{")
+    (cache.folder / "sources" / "litellm.json").write_bytes(b"{")
     assert cache.load().lost == {"litellm", "models_dev"}
 
 
@@ -139,16 +143,19 @@ def test_a_missing_table_is_made_again_from_the_sources(cache: Cache) -> None:
 def test_a_damaged_cell_is_no_traceback(cache: Cache) -> None:
     """JSON of a wrong shape counts as not listed in the table, and as damage in a source."""
     path = cache.folder / "table.json"
-    row = b'"p/m":[[null,7,null,{},{},[],null],null]'
+    row = b'"p":{"m":[[0,[null,7]]]}'
     assert row in path.read_bytes()
-    for damage in (b'"p/m":17', b'"p/m":["x",{}]', b'"p/m":[[null,"7"],null]'):
+    for damage in (
+        b'"p":17',
+        b'"p":{"m":17}',
+        b'"p":{"m":[[0,{}]]}',
+        b'"p":{"m":[[0,[null,"7"]]]}',
+    ):
         path.write_bytes(path.read_bytes().replace(row, damage))
         assert cache.load().spoken("p/m") == {}
         path.write_bytes(path.read_bytes().replace(damage, row))
-    source = cache.folder / "litellm.json"
-    source.write_bytes(
-        source.read_bytes().replace(b'"p/m":[null,7,null,{},{},[],null]', b'"p/m":17')
-    )
+    source = cache.folder / "sources" / "litellm.json"
+    source.write_bytes(source.read_bytes().replace(b'"p/m":[null,7]', b'"p/m":17'))
     path.unlink()
     assert cache.load().lost == {"litellm"}
 
@@ -156,11 +163,11 @@ def test_a_damaged_cell_is_no_traceback(cache: Cache) -> None:
 @pytest.mark.parametrize("moment", ["yesterday", "2026-05-05", "2026-05-05T05:05:05"])
 def test_a_time_that_is_none_is_damage(cache: Cache, moment: str) -> None:
     """An age is computed from it, which must not fail."""
-    for name in ("litellm.json", "table.json"):
+    for name in ("sources/litellm.json", "table.json"):
         path = cache.folder / name
         path.write_bytes(path.read_bytes().replace(NOW.encode(), moment.encode()))
     (cache.folder / "attempts.json").write_text(
-        f'{{"format":1,"sources":{{"litellm":{{"outcome":"fetched","attempted_at":"{moment}"}}}}}}'
+        f'{{"format":2,"sources":{{"litellm":{{"outcome":"fetched","attempted_at":"{moment}"}}}}}}'
     )
     assert cache.attempts() == {}
     assert cache.load().lost == {"litellm"}
@@ -168,7 +175,7 @@ def test_a_time_that_is_none_is_damage(cache: Cache, moment: str) -> None:
 
 def test_a_disk_without_room_changes_nothing(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     """Source and table get their names together, so that one never outruns the other."""
-    before = {path: path.read_bytes() for path in cache.folder.iterdir()}
+    before = {path: path.read_bytes() for path in cache.folder.rglob("*") if path.is_file()}
     synced: list[int] = []
 
     def full(handle: int) -> None:
@@ -178,5 +185,6 @@ def test_a_disk_without_room_changes_nothing(cache: Cache, monkeypatch: pytest.M
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageFailed, match="No space left"):
-        cache.install("litellm", {}, fetched_at=LATER, url="", etag=None)
-    assert {path: path.read_bytes() for path in cache.folder.iterdir()} == before
+        cache.install("litellm", _part({}, LATER), etag=None)
+    after = {path: path.read_bytes() for path in cache.folder.rglob("*") if path.is_file()}
+    assert after == before

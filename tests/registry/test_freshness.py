@@ -6,8 +6,9 @@ import pytest
 
 from gatewayctl.config.settings import SourceSettings
 from gatewayctl.registry.cache import Attempt, Outcome
+from gatewayctl.registry.claims import Claims
 from gatewayctl.registry.freshness import LOST, Freshness, age, statuses
-from gatewayctl.registry.table import Table, join
+from gatewayctl.registry.table import Part, Table, join
 
 NOW = datetime(2026, 5, 5, 12, 0, 0, tzinfo=UTC)
 NOW_ISO = "2026-05-05T12:00:00Z"
@@ -42,14 +43,38 @@ def test_status(attempt: tuple[Outcome, str | None] | None, status: Freshness) -
 def test_a_table_that_was_lost_is_not_fresh() -> None:
     """The packaged table speaks for it, which is neither what was fetched nor of its date."""
     attempts = {"s": Attempt(outcome=Outcome.FETCHED, attempted_at=NOW_ISO, fetched_at=NOW_ISO)}
-    (found,) = statuses(HOUR, attempts, Table.load(join({})).without({"s"}), NOW)
+    (found,) = statuses(HOUR, attempts, Table.load(join({})).but({"s"}, {}), NOW)
     assert (found.status, found.fetched_at, found.error) == (Freshness.FAILED, None, LOST)
 
 
-def test_a_source_that_is_off_has_no_status() -> None:
-    """It is neither fetched nor shown."""
+def test_a_source_that_is_off_says_so() -> None:
+    """Whatever was fetched of it is not in use."""
     off = {"s": SourceSettings(url="", ttl=1, timeout=1)}
-    assert statuses(off, {}, Table.load(join({})), NOW) == ()
+    attempts = {"s": Attempt(outcome=Outcome.FETCHED, attempted_at=NOW_ISO, fetched_at=NOW_ISO)}
+    (found,) = statuses(off, attempts, Table.load(join({})), NOW)
+    assert (found.status, found.fetched_at, found.models) == (Freshness.OFF, None, 0)
+
+
+def test_a_provider_without_a_credential_is_told_apart() -> None:
+    """It is not asked, which is neither its failure nor its age."""
+    asked = {"s": SourceSettings(url="http://x/", ttl=1, timeout=1, provider="s")}
+    (found,) = statuses(asked, {}, Table.load(join({})), NOW, {"s"})
+    assert (found.status, found.provider) == (Freshness.NO_KEY, "s")
+
+
+def test_another_servers_listing_says_nothing_of_this_one() -> None:
+    """A provider that moved was never asked where it is now."""
+    part = Part(fetched_at=NOW_ISO, models={"s/m": Claims()}, provider="s", url="http://old/")
+    table = Table.load(join({"s": part}))
+    good = Attempt(
+        outcome=Outcome.FETCHED, attempted_at=NOW_ISO, fetched_at=NOW_ISO, url="http://old/"
+    )
+    told = []
+    for url in ("http://old/", "http://new/"):
+        asked = {"s": SourceSettings(url=url, ttl=3600, timeout=1, provider="s")}
+        (found,) = statuses(asked, {"s": good}, table, NOW)
+        told.append((found.status, found.models))
+    assert told == [(Freshness.FRESH, 1), (Freshness.NEVER, 0)]
 
 
 def test_a_clock_that_was_set_back_makes_nothing_younger_than_now() -> None:

@@ -76,7 +76,9 @@ def test_prices_stay_exact() -> None:
         b"",
         b"[]",
         b"{}",
-        msgspec.json.encode({"format": FORMAT + 1, "base": "", "sources": [], "models": {}}),
+        msgspec.json.encode(
+            {"format": FORMAT + 1, "base": "", "sources": [], "models": {}, "listings": {}}
+        ),
     ],
 )
 def test_a_damaged_file_or_another_format_is_refused(data: bytes) -> None:
