@@ -14,6 +14,7 @@ _LONGEST_CODE = 200
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?s")
 _STATUS = re.compile("[45][0-9][0-9]")
 _MOST_SECONDS = 10**9
+_MOST_TOKENS = 10**9
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +24,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     is more particular: Google's reasons, Anthropic's ``error_code``, OpenRouter's ``error_type``;
     ``quotas`` the limits that Google says were used up. ``beneath`` is the error of the provider
     behind a router, as text. ``wait`` is in seconds; ``headers`` are those that stand in the body.
+    ``size`` and ``limit`` are tokens, where llama.cpp's fields say how many there are and may be.
     """
 
     message: str = ""
@@ -32,6 +34,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     beneath: str = ""
     wait: float | None = None
     headers: Mapping[str, str] = {}
+    size: int | None = None
+    limit: int | None = None
 
     @property
     def code(self) -> str | None:
@@ -65,6 +69,8 @@ def told(value: Any) -> Told:
         headers={
             name: it for name, it in _object(metadata.get("headers")).items() if isinstance(it, str)
         },
+        size=_count(value.get("n_prompt_tokens")),
+        limit=_count(value.get("n_ctx")),
     )
 
 
@@ -127,6 +133,10 @@ def _waits(details: list[dict[str, Any]], metadata: dict[str, Any]) -> Iterator[
     seconds = metadata.get("retry_after_seconds")
     if isinstance(seconds, int | float) and 0 <= seconds < _MOST_SECONDS:
         yield float(seconds)
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and 0 < value < _MOST_TOKENS else None
 
 
 def _text(value: Any) -> str:

@@ -18,6 +18,7 @@ from gatewayctl.protocols.catalog import CODECS
 from gatewayctl.protocols.codec import BadFrame
 from gatewayctl.protocols.told import Told, in_body
 from gatewayctl.upstream.headers import reply_headers
+from gatewayctl.upstream.limits import Limit, limit_of
 from gatewayctl.upstream.meanings import (
     CLASSES,
     CODES,
@@ -49,16 +50,6 @@ _SECRETS = re.compile(
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _OPAQUE = re.compile(r"[\w-]{20,}")
 _DIGIT = re.compile(r"\d")
-_LIMITS = (
-    re.compile(r"[0-9](?: tokens)? ?> ?([0-9][0-9,]{2,10})"),
-    re.compile(r"n_ctx[^0-9]{1,4}([0-9]{3,10})"),
-    re.compile(r"with ([0-9]{3,10}) maximum context"),
-    re.compile(
-        r"(?i)(?:maximum|limit|window|context (?:length|size))[^0-9.]{0,60}([0-9][0-9,]{2,10})"
-    ),
-)
-"""Where providers name their limit, the plainest form first."""
-
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 
@@ -80,6 +71,7 @@ def classify(
     told = in_body(decoded)
     kind = _kind(status, told)
     words = _words(told.message, kind) or _silent(status)
+    limit = _limit(kind, told)
     return Failure(
         kind=kind,
         message=f"HTTP {status}: {words}",
@@ -89,7 +81,9 @@ def classify(
         should_retry=_should_retry(status, kind, headers),
         quotes=bool(told.message),
         code=_code(told),
-        window=_window(kind, told),
+        window=limit.window,
+        counted=limit.counted,
+        by_tokens=limit.by_tokens,
         body=body if _says_error(protocol, decoded) else b"",
         content_type=headers.get("Content-Type", ""),
         headers=reply_headers(headers),
@@ -140,22 +134,22 @@ def _of_told(
     """Return what an error object means that has no status but perhaps one inside."""
     kind = _kind_without_status(told) or otherwise
     words = _words(told.message or told.code or "", kind) or "no error message"
+    limit = _limit(kind, told)
     return Failure(
         kind=kind,
         message=f"{where}: {words}",
         retry_after=wait_of(kind, headers, told),
         quotes=True,
         code=_code(told),
-        window=_window(kind, told),
+        window=limit.window,
+        counted=limit.counted,
+        by_tokens=limit.by_tokens,
     )
 
 
-def _window(kind: FailureKind, told: Told) -> int | None:
-    """Return the limit that a refusal by size names in words; for what a client is told alone."""
-    if kind is not _K.CONTEXT_OVERFLOW:
-        return None
-    found = (limit.search(told.message) for limit in _LIMITS)
-    return next((int(each[1].replace(",", "")) for each in found if each is not None), None)
+def _limit(kind: FailureKind, told: Told) -> Limit:
+    """Return what a refusal by size says of its limit; nothing where it is none."""
+    return limit_of(told) if kind is _K.CONTEXT_OVERFLOW else Limit()
 
 
 def _code(told: Told) -> str | None:

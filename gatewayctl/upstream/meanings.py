@@ -26,6 +26,7 @@ CODES: Mapping[str, FailureKind] = {
     "image_content_policy_violation": _K.CONTENT_FILTER,
     "insufficient_quota": _K.QUOTA_EXHAUSTED,
     "invalid_api_key": _K.AUTH,
+    "model_max_prompt_tokens_exceeded": _K.CONTEXT_OVERFLOW,  # GitHub Copilot
     "misalignment_policy_violation": _K.CONTENT_FILTER,
     "model_not_found": _K.MODEL_NOT_FOUND,
     "organization_spend_limit_exceeded": _K.QUOTA_EXHAUSTED,
@@ -184,6 +185,11 @@ WORDS: tuple[Words, ...] = (
         r"exceeded max context length",  # Ollama
         r"greater than the context length",  # LM Studio
         r"context length of only [0-9]",  # LM Studio
+        r"token count of [0-9]+ exceeds the limit",  # GitHub Copilot
+        r"context window exceeds limit",  # MiniMax
+        r"range of input length should be",  # DashScope
+        r"input is too long for requested model",  # Bedrock
+        r"tokens in the prompt cannot exceed",  # Cohere
     ),
     _words(
         _K.CONTEXT_OVERFLOW,
@@ -196,6 +202,7 @@ WORDS: tuple[Words, ...] = (
         frozenset({400, 500}),
         r"exceeds the available context size",  # llama.cpp, and Ollama on top of it
         r"context size has been exceeded",  # llama.cpp in the middle of a reply, and LM Studio
+        r"exceed context window of [0-9]",  # llama-cpp-python
     ),
     _words(
         _K.QUOTA_EXHAUSTED,

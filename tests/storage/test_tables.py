@@ -157,7 +157,7 @@ def test_what_an_instance_left_open_is_interrupted(
 
 
 def test_a_ledger_of_the_first_schema_is_read_and_migrated(tmp_path: Path) -> None:
-    """A file that a gatewayctl without ``truncated`` wrote: nothing is lost, the rest is unknown."""
+    """A file without ``truncated``: nothing is lost, and what nobody looked for is unknown."""
     path = tmp_path / tables.DATABASE
     shutil.copy(Path(__file__).parents[1] / "fixtures" / "ledger" / "v1.db", path)
     before = history.requests(tmp_path, limit=10)
