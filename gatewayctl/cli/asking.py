@@ -20,7 +20,7 @@ from gatewayctl.core.routing.estimates import Estimates, estimates
 from gatewayctl.core.routing.explained import explained
 from gatewayctl.core.routing.render import Json
 from gatewayctl.core.routing.session import Session
-from gatewayctl.core.routing.staged import Answer, Count, Measure, Step, decide
+from gatewayctl.core.routing.staged import Answer, Count, Measure, Recall, Step, decide
 from gatewayctl.core.routing.world import Request, World
 from gatewayctl.core.shape import RequestShape
 from gatewayctl.protocols.dialect import Dialect
@@ -128,6 +128,8 @@ def _driven(steps: Generator[Step, Answer, T], asked: Given) -> T:
             match step:
                 case Measure():
                     step = steps.send(asked.reader.measure(asked.body))
+                case Recall():
+                    step = steps.send({})
                 case Count(vocabularies=wanted):
                     step = steps.send(_counted(asked, wanted))
     except StopIteration as stop:

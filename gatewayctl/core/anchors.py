@@ -2,13 +2,51 @@
 
 A provider's reply says exactly how many tokens its request had. When the next request of the
 conversation begins with that one, only the rest is estimated, so that the error is that of a small
-part. Which request begins with which is found by ``protocols.prefix``; what was metered is kept by
+part. What was added is counted as usual, corrected by what the model's replies taught
+(``correction.Observed``) and by what the anchor itself teaches: how the metered count of the
+prefix stands to ours. The model's own turn, which comes back in the next request, was metered as
+the reply's output, and counts as that where the two agree.
+
+Which request begins with which is found by ``protocols.prefix``; what was metered is kept by
 ``storage.knowledge``. Nothing here stores or looks up.
 """
 
+from decimal import Decimal
+from operator import sub
+from typing import Final
+
 import msgspec
 
-from gatewayctl.core.shape import Measured
+from gatewayctl.core.correction import GROUPS, UNIT
+from gatewayctl.core.estimate import (
+    AUTO_SLACK,
+    MESSAGE_TOKENS,
+    beside,
+    bound,
+    dot,
+    features,
+)
+from gatewayctl.core.exact import ceil_product, floor_quotient
+from gatewayctl.core.model import EstimatorSettings
+from gatewayctl.core.routing.decision import Estimate, Method
+from gatewayctl.core.shape import Measured, RequestShape
+
+FRAMING_TOKENS: Final = 8
+"""What may stand around what was added, beyond the usual: at most, in a conversation going on."""
+
+_START: Final = GROUPS.index("start")
+
+_FIRM: Final = 600
+"""Tokens of a prefix from which it says as much about the rest as all that is known besides."""
+
+_MOST_APART: Final = Decimal("1.6")
+"""By how much more or less than the usual a prefix may say that text costs."""
+
+_DIFFERENT: Final = (64, 32)
+"""Tokens, and the part of all, by which the prefix may be another than the one metered."""
+
+_REPLY_APART: Final = (16, Decimal("1.4"))
+"""Tokens, and by how much, a reply's output may differ from the turn that comes back of it."""
 
 
 class Anchor(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,8 +54,8 @@ class Anchor(msgspec.Struct, frozen=True, kw_only=True):
 
     ``tokens`` is the whole input: read from and written to caches too. ``raw`` is our usual count
     of the same, uncorrected; 0 where it says nothing of the text (images, earlier responses).
-    ``output`` is what the reply to it was metered as, 0 where unknown: that much of the next
-    request is the model's own turn.
+    ``output`` is what the reply to it was metered as, without reasoning, 0 where unknown: that
+    much of the next request is the model's own turn.
     """
 
     tokens: int
@@ -25,13 +63,106 @@ class Anchor(msgspec.Struct, frozen=True, kw_only=True):
     output: int = 0
 
 
-class Anchored(msgspec.Struct, frozen=True, kw_only=True):
-    """An anchor that a request begins with, and the measure of the messages after it.
+class Added(msgspec.Struct, frozen=True, kw_only=True):
+    """The measure of the messages after a prefix: the model's reply to it, and all the rest."""
 
-    ``replied`` is the part of ``added`` in which the model's own reply to the anchor comes back,
-    None where that is not told apart.
-    """
+    replied: Measured
+    rest: Measured
+
+
+class Anchored(msgspec.Struct, frozen=True, kw_only=True):
+    """An anchor that a request begins with, and what was added to it."""
 
     anchor: Anchor
-    added: Measured
-    replied: Measured | None = None
+    added: Added
+
+
+def anchor_of(
+    shape: RequestShape,
+    measured: Measured,
+    settings: EstimatorSettings,
+    tokens: int,
+    output: int = 0,
+) -> Anchor:
+    """Return the anchor that a reply makes of its request: its metered input and output.
+
+    ``output`` without the reasoning that does not come back.
+    """
+    others = beside(shape, measured, settings)
+    plain = not shape.remote and others.high == 0
+    return Anchor(tokens=tokens, raw=_usual(features(measured)) if plain else 0, output=output)
+
+
+def by_anchor(
+    shape: RequestShape, measured: Measured, anchored: Anchored, settings: EstimatorSettings
+) -> Estimate | None:
+    """Estimate a request from an anchor that it begins with; low and high allow for the rest.
+
+    None where the request's beginning is not what was metered, by our own count of it.
+    """
+    anchor, added = anchored.anchor, anchored.added.replied + anchored.added.rest
+    prefix = tuple(map(sub, features(measured), _unstarted(added)))
+    usual = _usual(prefix)
+    several, part = _DIFFERENT
+    if anchor.raw and abs(anchor.raw - usual) > several + usual // part:
+        return None
+    scale = _scale(anchor, prefix, settings)
+    text = _text(anchored, scale, settings)
+    local = msgspec.structs.replace(shape, remote=0)  # what it points to is in the anchor
+    others = beside(local, msgspec.structs.replace(added, server_tools=0), settings)
+    slack = settings.safety_margin * (Decimal(1) if settings.observed else AUTO_SLACK)
+    framing = FRAMING_TOKENS if added.messages else 0
+    most = bound(shape)
+    low = anchor.tokens + floor_quotient(text, slack) - framing + others.low
+    likely = anchor.tokens + text + others.likely
+    high = anchor.tokens + ceil_product(text, slack) + framing + others.high
+    return Estimate(
+        low=min(max(0, low), most),
+        likely=min(likely, most),
+        high=min(high, most),
+        method=Method.ANCHOR,
+    )
+
+
+def _text(anchored: Anchored, scale: int, settings: EstimatorSettings) -> int:
+    """Return the likely tokens of the text that was added."""
+    factors = _factors(settings)
+    rest = _scaled(anchored.added.rest, factors, scale)
+    output, replied = anchored.anchor.output, anchored.added.replied
+    guess = _scaled(replied, factors, scale)
+    few, far = _REPLY_APART
+    agree = guess - few <= ceil_product(output, far) and output - few <= ceil_product(guess, far)
+    if not output or not replied.messages or not agree:
+        return rest + guess  # some of it is not sent back, or what is sent back was not in it
+    return rest + output + replied.messages * MESSAGE_TOKENS
+
+
+def _scaled(measured: Measured, factors: tuple[int, ...], scale: int) -> int:
+    return -(-dot(_unstarted(measured), factors) * scale // (1000 * UNIT))
+
+
+def _scale(anchor: Anchor, prefix: tuple[int, ...], settings: EstimatorSettings) -> int:
+    """Return how the metered prefix stands to what is predicted for it, in ``UNIT``.
+
+    The smaller it is, the nearer to 1: what a provider adds once is a large part of it.
+    """
+    if not anchor.raw:
+        return UNIT
+    predicted = dot(prefix, _factors(settings)) // 1000
+    scale = (anchor.tokens + _FIRM) * UNIT // (predicted + _FIRM)
+    most = ceil_product(UNIT, _MOST_APART)
+    return min(max(scale, UNIT * UNIT // most), most)
+
+
+def _factors(settings: EstimatorSettings) -> tuple[int, ...]:
+    return settings.observed.factors if settings.observed else (UNIT,) * len(GROUPS)
+
+
+def _unstarted(measured: Measured) -> tuple[int, ...]:
+    """Return features without the constant: what was added begins nothing anew."""
+    found = features(measured)
+    return (*found[:_START], 0, *found[_START + 1 :])
+
+
+def _usual(found: tuple[int, ...]) -> int:
+    return -(-sum(found) // 1000)

@@ -102,6 +102,21 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     documents: tuple[tuple[Document, int], ...] = ()
     audio: tuple[tuple[Audio, int], ...] = ()
 
+    def __add__(self, other: "Measured") -> "Measured":
+        every = [*self.segments.items(), *other.segments.items()]
+        segments = dict.fromkeys((segment for segment, _ in every), TextStats())
+        for segment, stats in every:
+            segments[segment] += stats
+        return Measured(
+            segments=segments,
+            messages=self.messages + other.messages,
+            tools=self.tools + other.tools,
+            server_tools=self.server_tools + other.server_tools,
+            images=self.images + other.images,
+            documents=self.documents + other.documents,
+            audio=self.audio + other.audio,
+        )
+
 
 class RequestShape(msgspec.Struct, frozen=True, kw_only=True):
     """A request as routing sees it.

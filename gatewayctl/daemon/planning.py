@@ -6,15 +6,16 @@ process that it is fed from. Attempts are ``pipeline``'s business.
 
 import asyncio
 import logging
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import takewhile
 from typing import TypeVar
 
 import msgspec
 
+from gatewayctl.core.anchors import Anchored
 from gatewayctl.core.errors import CountUnavailable
-from gatewayctl.core.estimate import vocabulary_name
+from gatewayctl.core.estimate import Counted, vocabulary_name
 from gatewayctl.core.health import weathered
 from gatewayctl.core.routing.affinity import remembers
 from gatewayctl.core.routing.decision import Candidate, Decision, Node
@@ -22,10 +23,11 @@ from gatewayctl.core.routing.estimates import Estimates, estimates
 from gatewayctl.core.routing.explained import explained
 from gatewayctl.core.routing.render import Json
 from gatewayctl.core.routing.session import Session
-from gatewayctl.core.routing.staged import Answer, Count, Measure, Sized, Step, decide
+from gatewayctl.core.routing.staged import Answer, Count, Measure, Recall, Sized, Step, decide
 from gatewayctl.core.routing.world import Request, World
 from gatewayctl.core.shape import Measured
 from gatewayctl.daemon.health import Board
+from gatewayctl.daemon.recalling import Recaller
 from gatewayctl.daemon.sessions import Sessions
 from gatewayctl.protocols.codec import Reader
 from gatewayctl.protocols.reading import Reading, read, read_whole
@@ -68,10 +70,14 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
-    """A decision as it was made, and the session it belongs to."""
+    """A decision as it was made, and the session it belongs to.
+
+    ``digests`` tell the conversation after each message, None where nobody asked for them.
+    """
 
     sized: Sized
     session: Session | None
+    digests: tuple[bytes, ...] | None = None
 
     @property
     def degraded(self) -> str | None:
@@ -89,11 +95,13 @@ class Planner:
         counter: Counter,
         sessions: Sessions,
         board: Board,
+        recaller: Recaller,
         chance: Callable[[], int],
     ) -> None:
         self._world = world
         self._board = board
         self._counter = counter
+        self._recaller = recaller
         self._sessions = sessions
         self._chance = chance
         self._counters: dict[str, int] = {}
@@ -128,19 +136,20 @@ class Planner:
         session = self._session(question)
         request = msgspec.structs.replace(self._request(question), session=session)
         steps = decide(question.name, request, self._world, coarse=coarse, exact=exact)
-        sized = await self._driven(question, steps)
+        answers = _Answers(self, question)
+        sized = await answers.driven(steps)
         cooling = self._board.cooling(sized.decision.attempts, question.headers)
         if cooling:
             decision = weathered(sized.decision, cooling, 0.0)
             sized = msgspec.structs.replace(sized, decision=decision)
-        return Planned(sized=sized, session=session)
+        return Planned(sized=sized, session=session, digests=answers.digests)
 
     async def estimate(
         self, names: Sequence[str], question: Question, world: World, *, exact: bool
     ) -> Estimates:
         """Return how large a request is at each model behind the names, in a world of choice."""
         steps = estimates(names, self._request(question), world, exact=exact)
-        return await self._driven(question, steps)
+        return await _Answers(self, question).driven(steps)
 
     def explained(self, planned: Planned) -> Json:
         """Return a decision as JSON-ready values."""
@@ -188,36 +197,33 @@ class Planner:
             headers=question.headers,
         )
 
-    async def _driven(self, question: Question, steps: Generator[Step, Answer, T]) -> T:
-        """Answer what planning asks for until it is done."""
-        try:
-            step = next(steps)
-            while True:
-                step = steps.send(await self._answer(question, step))
-        except StopIteration as done:
-            found: T = done.value
-            return found
-
-    async def _answer(self, question: Question, step: Step) -> Answer:
-        match step:
-            case Measure():
-                return await self._measured(question)
-            case Count(vocabularies=wanted):
-                try:
-                    return await self._counter.count(
-                        question.reader.protocol, question.body, wanted
-                    )
-                except CountUnavailable as error:
-                    log.warning("not counted exactly: %s", error)
-                    return {}
-
-    async def _measured(self, question: Question) -> Measured:
+    async def measured(self, question: Question) -> Measured:
         """Return the measure of a request, made in the counting process where it takes long."""
         reader, body, measured = question.reader, question.body, question.reading.measured
         if measured is None and _takes_long(body):
             # The body was found to be complete before; only its measure is wanted.
             measured = (await self.read(reader, body, counting=True, apart=True)).measured
         return reader.measure(body) if measured is None else measured
+
+    async def digests(self, question: Question) -> tuple[bytes, ...]:
+        """Return what tells a request's conversation after each message."""
+        return await self._recaller.digests(question.reader, question.body)
+
+    async def recalled(
+        self, question: Question, digests: tuple[bytes, ...], models: Iterable[str]
+    ) -> Mapping[str, Anchored]:
+        """Return by model what its replies to earlier turns say of a request."""
+        return await self._recaller.anchored(question.reader, question.body, digests, models)
+
+    async def counted(
+        self, question: Question, vocabularies: frozenset[str]
+    ) -> Mapping[str, Counted]:
+        """Return exact counts by vocabulary, without those that cannot be had."""
+        try:
+            return await self._counter.count(question.reader.protocol, question.body, vocabularies)
+        except CountUnavailable as error:
+            log.warning("not counted exactly: %s", error)
+            return {}
 
     def _session(self, question: Question) -> Session | None:
         if not self._affine(question.name):
@@ -236,6 +242,36 @@ class Planner:
                 del self._remembers[next(iter(self._remembers))]
             self._remembers[name] = known = remembers(name, self._world)
         return known
+
+
+class _Answers:
+    """Answers what the planning of one request asks for. ``digests`` are kept once they are had."""
+
+    def __init__(self, planner: Planner, question: Question) -> None:
+        self._planner = planner
+        self._question = question
+        self.digests: tuple[bytes, ...] | None = None
+
+    async def driven(self, steps: Generator[Step, Answer, T]) -> T:
+        """Answer until the planning is done."""
+        try:
+            step = next(steps)
+            while True:
+                step = steps.send(await self._answer(step))
+        except StopIteration as done:
+            found: T = done.value
+            return found
+
+    async def _answer(self, step: Step) -> Answer:
+        planner, question = self._planner, self._question
+        match step:
+            case Measure():
+                return await planner.measured(question)
+            case Recall(models=models):
+                self.digests = await planner.digests(question)
+                return await planner.recalled(question, self.digests, models)
+            case Count(vocabularies=wanted):
+                return await planner.counted(question, wanted)
 
 
 def _leading(node: Node | None, alloy: str, cooling: Mapping[str, float]) -> int:

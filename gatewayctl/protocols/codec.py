@@ -26,6 +26,7 @@ __all__ = [
     "Reader",
     "ReplyFacts",
     "StreamWatcher",
+    "Teller",
     "WireError",
 ]
 
@@ -53,6 +54,17 @@ class WireError(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
+
+
+class Teller(Protocol):
+    """What tells errors in a dialect."""
+
+    def error(self, error: ApiError, *, too_large_status: int | None = None) -> WireError:
+        """Render an error before any reply byte was sent.
+
+        ``too_large_status`` forces the status of a refusal by size, None is the dialect's own.
+        """
+        ...
 
 
 class ReplyFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,6 +146,13 @@ class Reader(Protocol):
         """Return what tells the conversation from others; raise ``RequestInvalid`` as ``shape``."""
         ...
 
+    def own_turns(self, body: bytes) -> list[bool]:
+        """Tell of each message that ``walk`` begins, in order, whether it is the model's own.
+
+        Raises ``RequestInvalid`` as ``shape`` does.
+        """
+        ...
+
     def layout(self, body: bytes) -> Layout:
         """Return where the body's members stand; raise ``RequestInvalid`` for one given twice.
 
@@ -142,7 +161,7 @@ class Reader(Protocol):
         ...
 
 
-class Codec(Reader, Protocol):
+class Codec(Reader, Teller, Protocol):
     """Everything that can be done in one wire protocol. Implementations hold no state."""
 
     @property
@@ -164,13 +183,6 @@ class Codec(Reader, Protocol):
 
     def read_reply(self, body: bytes) -> ReplyFacts:
         """Read a whole reply; raise ``BadFrame`` when it is not one."""
-        ...
-
-    def error(self, error: ApiError, *, too_large_status: int | None = None) -> WireError:
-        """Render an error before any reply byte was sent.
-
-        ``too_large_status`` forces the status of a refusal by size, None is the dialect's own.
-        """
         ...
 
     def tells_overflow(self, body: bytes) -> bool:

@@ -78,26 +78,31 @@ def conversation(
 
 def steady(text: bytes) -> bytes:
     """Return a text (UTF-8) without the lines that may be others at the next turn."""
-    changing = set()
+    kept = []
+    at = 0
+    for start, end in changing(text):
+        kept.append(text[at:start])
+        at = end
+    return b"".join([*kept, text[at:]])
+
+
+def changing(text: bytes) -> list[tuple[int, int]]:
+    """Return the spans of the lines that may be others at the next turn, in order."""
+    found = set()
     for mark in _MARKS:
         at = text.find(mark)
         while at >= 0:
             line = _line(text, at)
-            changing.add(line)
+            found.add(line)
             at = text.find(mark, line[1])
     zeros = text.translate(_ZEROS)
     at = zeros.find(b"0")
     while at >= 0:  # only lines with a digit in them are looked through
         line = _line(text, at)
         if _CHANGING.search(text, *line):
-            changing.add(line)
+            found.add(line)
         at = zeros.find(b"0", line[1])
-    kept = []
-    at = 0
-    for start, end in sorted(changing):
-        kept.append(text[at:start])
-        at = end
-    return b"".join([*kept, text[at:]])
+    return sorted(found)
 
 
 def _line(text: bytes, at: int) -> tuple[int, int]:

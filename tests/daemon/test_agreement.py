@@ -9,7 +9,7 @@ from support.generated import PATHS, Asked, config, requests
 
 from gatewayctl.cli import asking
 from gatewayctl.core.model import WireProtocol
-from gatewayctl.core.routing.staged import Count, Measure, decide
+from gatewayctl.core.routing.staged import Count, Measure, Recall, decide
 from gatewayctl.core.routing.world import Request, World
 from gatewayctl.protocols.catalog import READERS
 from gatewayctl.protocols.dialect import Dialect
@@ -54,6 +54,8 @@ def planned(asked: Asked, world: World) -> Verdict:
             match step:
                 case Measure():
                     step = steps.send(reader.measure(asked.body))
+                case Recall():
+                    step = steps.send({})
                 case Count(vocabularies=names):
                     counts = {name: count(reader.protocol, asked.body, name) for name in names}
                     step = steps.send(counts)

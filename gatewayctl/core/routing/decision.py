@@ -75,8 +75,8 @@ class SkipReason(StrEnum):
 def why_it_fits(place: ModelPlace, estimate: Estimate, wanted: int) -> str:
     """Say how a request of this size, with this output, stands to a model's ceiling."""
     name = place.tokenizer
-    if estimate.method is Method.BOUND:
-        name = "bound"
+    if estimate.method in {Method.BOUND, Method.ANCHOR}:
+        name = estimate.method.value
     elif estimate.method is Method.EXACT and place.estimator.vocabulary is not None:
         name = place.estimator.vocabulary
     told = f"{estimate.high:,}"

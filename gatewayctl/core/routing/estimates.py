@@ -1,8 +1,8 @@
 """What ``estimate`` answers: how large a request is at each model, and whether it fits there.
 
-Sized by ratio, then exactly where the count could change the answer; like ``staged`` a generator,
-so that the daemon and the CLI size by the same steps. Also the answer as JSON-ready values, whose
-field names are a contract (``schema_version`` 1).
+Sized by anchor or ratio, then exactly where the count could change the answer; like ``staged`` a
+generator, so that the daemon and the CLI size by the same steps. Also the answer as JSON-ready
+values, whose field names are a contract (``schema_version`` 1).
 """
 
 from collections.abc import Generator, Iterable, Sequence
@@ -14,9 +14,20 @@ from gatewayctl.core.model import EstimatorKind, EstimatorSettings
 from gatewayctl.core.routing.decision import Fit, Method
 from gatewayctl.core.routing.render import SCHEMA_VERSION, Json
 from gatewayctl.core.routing.sizing import SizedModel, sized
-from gatewayctl.core.routing.staged import Answer, Count, Measure, Sizes, Step
+from gatewayctl.core.routing.staged import (
+    Answer,
+    Count,
+    Measure,
+    Recall,
+    Sizes,
+    Step,
+    anchorable,
+    as_anchored,
+    as_counted,
+    as_measured,
+)
 from gatewayctl.core.routing.world import Context, Request, World
-from gatewayctl.core.shape import Measured, Segment
+from gatewayctl.core.shape import Segment
 
 
 class Estimates(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,21 +53,21 @@ def estimates(
 ) -> Generator[Step, Answer, Estimates]:
     """Size a request for each of ``names``; ``exact`` counts wherever there is a vocabulary."""
     measured = yield Measure()
-    if not isinstance(measured, Measured):
-        raise TypeError("what is asked to be measured is answered by a Measured")
-    sizes = Sizes(shape=request.shape, measured=measured)
+    sizes = Sizes(shape=request.shape, measured=as_measured(measured), exact=exact)
     found = _sized(names, request, world, sizes)
+    models = anchorable(each.sized.estimator for each in found.models)
+    anchored = as_anchored((yield Recall(models=models))) if models else {}
+    if anchored:
+        sizes = msgspec.structs.replace(sizes, anchored=anchored)
+        found = _sized(names, request, world, sizes)
     wanted = frozenset(
         vocabulary
         for each in found.models
-        if (vocabulary := _countable(each.sized.estimator)) is not None
-        and (exact or each.fit in {Fit.GREY, Fit.UNFIT})
+        if (vocabulary := _countable(each.sized.estimator)) is not None and (exact or _counts(each))
     )
     if not wanted:
         return found
-    counted = yield Count(vocabularies=wanted)
-    if isinstance(counted, Measured):
-        raise TypeError("what is asked to be counted is answered by counts")
+    counted = as_counted((yield Count(vocabularies=wanted)))
     finer = msgspec.structs.replace(sizes, counted=counted)
     found = _sized(names, request, world, finer)
     return msgspec.structs.replace(found, missing=wanted - counted.keys())
@@ -113,9 +124,24 @@ def parts(each: SizedModel, sizes: Sizes) -> dict[str, int]:
     likely = breakdown(sizes.shape, sizes.measured, settings)
     counted = sizes.counted.get(settings.vocabulary or "")
     if each.sized.estimate.method is not Method.EXACT or counted is None:
-        return likely
+        learned = each.sized.estimate.method is Method.ANCHOR or settings.observed is not None
+        return _in_proportion(likely, each.sized.estimate.likely) if learned else likely
     exact = {segment.value: counted.tokens.get(segment, 0) for segment in Segment}
     return {**likely, **exact, "overhead": counted.overhead}
+
+
+def _in_proportion(parts: dict[str, int], total: int) -> dict[str, int]:
+    """Return parts of another total: what was learned is about the request as a whole."""
+    usual = max(1, sum(parts.values()))
+    found = {name: part * total // usual for name, part in parts.items()}
+    found["overhead"] += total - sum(found.values())
+    return found
+
+
+def _counts(each: SizedModel) -> bool:
+    """Tell whether a count may change what is said of a model."""
+    anchored = each.sized.estimate.method is Method.ANCHOR
+    return each.fit in {Fit.GREY, Fit.UNFIT} and not anchored
 
 
 def _countable(settings: EstimatorSettings) -> str | None:

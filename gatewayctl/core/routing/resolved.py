@@ -255,9 +255,15 @@ def _deeper(around: _Around, route: Route) -> tuple[Nested, ...]:
 def _estimator(
     own: EstimatorSettings | None, of_model: EstimatorSettings, model: str
 ) -> EstimatorSettings:
-    """Return the settings of a place; what it leaves open about the tokenizer is the model's."""
+    """Return the settings of a place; what it leaves open about the tokenizer is the model's.
+
+    A ratio of the user's own is the same for all models: nothing anchors or corrects it.
+    """
+    if own is not None and own.kind is EstimatorKind.CHAR_RATIO:
+        return msgspec.structs.replace(own, vision=own.vision or of_model.vision)
     if own is None:
-        return msgspec.structs.replace(of_model, model=model)
+        own_ratio = of_model.kind is EstimatorKind.CHAR_RATIO
+        return of_model if own_ratio else msgspec.structs.replace(of_model, model=model)
     counts = own.kind in {EstimatorKind.AUTO, EstimatorKind.TIKTOKEN}
     named = of_model.kind is not EstimatorKind.HUGGINGFACE  # whose vocabulary is a file
     follows = counts and named and own.vocabulary is None

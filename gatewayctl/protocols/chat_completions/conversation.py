@@ -23,6 +23,11 @@ _RESULTS = ("tool", "function")  # a tuple, since what stands as a role may be a
 _REQUEST = msgspec.json.Decoder(_Request)
 
 
+def own_turns(body: bytes) -> list[bool]:
+    """Tell of each message whether it is the model's own."""
+    return [message.role == "assistant" for message in request_body.read(_REQUEST, body).messages]
+
+
 def conversation(body: bytes, *, checked: bool) -> Conversation:
     """Return what tells the conversation; raise ``RequestInvalid`` where ``shape`` does.
 

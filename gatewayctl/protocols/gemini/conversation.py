@@ -11,6 +11,11 @@ _USERS = (None, "", "user")
 _RESULTS = {"functionResponse", "function_response"}
 
 
+def own_turns(body: bytes) -> list[bool]:
+    """Tell of each turn whether it is the model's own."""
+    return [turn.role == "model" for turn in request_of.as_list(request_of.read(body).contents)]
+
+
 def conversation(body: bytes, *, checked: bool) -> Conversation:
     """Return what tells the conversation; raise ``RequestInvalid`` where ``shape`` does.
 

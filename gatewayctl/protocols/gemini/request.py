@@ -37,14 +37,15 @@ def read(body: bytes, *, checked: bool = False) -> wire.Request:
     return request
 
 
-def shape(body: bytes, model: str | None, *, stream: bool) -> RequestShape:
+def shape(body: bytes, model: str | None, *, stream: bool, counting: bool) -> RequestShape:
     """Read what routing needs; raise ``RequestInvalid`` with the JSON path at fault.
 
-    ``model`` and ``stream`` are what the path says; without a model the body must name one.
+    ``model`` and ``stream`` are what the path says; without a model the body must name one, unless
+    it is only to be counted.
     """
     request = read(body)
     name = (request.model or "").removeprefix(_RESOURCE) if model is None else model
-    if not name:
+    if not (name or counting):
         raise request_body.invalid("$.model", "this field is required where no path names one.")
     needs: set[Capability] = set()
     remote = sum(cached is not None for cached in (request.cached_content, request.cached_content_))

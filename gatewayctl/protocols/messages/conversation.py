@@ -36,6 +36,11 @@ _SESSION = re.compile(r"_session_([\w-]{1,128})\Z", re.ASCII)
 _LONGEST = 1024  # characters of a user id that are looked at
 
 
+def own_turns(body: bytes) -> list[bool]:
+    """Tell of each message whether it is the model's own."""
+    return [message.role == "assistant" for message in request_body.read(_REQUEST, body).messages]
+
+
 def conversation(body: bytes, *, checked: bool) -> Conversation:
     """Return what tells the conversation; raise ``RequestInvalid`` where ``shape`` does.
 

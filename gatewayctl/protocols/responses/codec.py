@@ -35,6 +35,10 @@ class ResponsesCodec:
         """Return what tells the conversation from others."""
         return conversation.conversation(body, checked=layout is not None)
 
+    def own_turns(self, body: bytes) -> list[bool]:
+        """Tell of each message whether it is the model's own."""
+        return conversation.own_turns(body)
+
     def layout(self, body: bytes) -> Layout:
         """Return where the body's members stand."""
         return patch.members(body)

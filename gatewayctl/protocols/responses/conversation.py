@@ -29,6 +29,19 @@ _RESULT = "_output"  # function_call_output, custom_tool_call_output, …
 _REQUEST = msgspec.json.Decoder(_Request)
 
 
+def own_turns(body: bytes) -> list[bool]:
+    """Tell of each item whether it is the model's own: its words, its calls, its reasoning."""
+    request = request_body.read(_REQUEST, body)
+    items = [_Item(role="user")] if isinstance(request.input, str) else request.input or ()
+    return [_own(item) for item in items]
+
+
+def _own(item: _Item) -> bool:
+    if item.role is not None:
+        return bool(item.role == "assistant")
+    return isinstance(item.type, str) and not item.type.endswith(_RESULT)
+
+
 def conversation(body: bytes, *, checked: bool) -> Conversation:
     """Return what tells the conversation; raise ``RequestInvalid`` where ``shape`` does.
 

@@ -34,18 +34,18 @@ def walk(body: bytes, sink: Sink) -> None:
     """Tell ``sink`` every piece of a request; raise ``RequestInvalid`` as ``shape`` does."""
     request = request_body.read(_REQUEST, body)
     sink.text(Segment.SYSTEM, request.instructions or "")
-    if isinstance(request.input, str):
-        sink.message(Segment.MESSAGES)
-        sink.text(Segment.MESSAGES, request.input)
-    else:
-        for raw in request.input or ():
-            _item(sink, request_body.read(_ITEM, bytes(raw), checked=True))
     match request.prompt:  # stored at the provider; what is put into it stands here
         case {"variables": dict() as variables}:
             for part in variables.values():
                 _part(sink, Segment.MESSAGES, part)
         case _:
             pass
+    if isinstance(request.input, str):
+        sink.message(Segment.MESSAGES)
+        sink.text(Segment.MESSAGES, request.input)
+    else:
+        for raw in request.input or ():
+            _item(sink, request_body.read(_ITEM, bytes(raw), checked=True))
     for tool in request.tools or ():
         sink.tool(request_body.value(tool))
     if request.text is not None:

@@ -122,7 +122,7 @@ def test_a_rules_size_is_the_largest_among_the_leaves_of_its_target() -> None:
     world = FakeWorld(MODELS, [route, inner], settings={"x/eyes": ModelSettings(estimator=dense)})
 
     def estimator(settings: EstimatorSettings) -> Estimate:
-        tokens = 200 if settings == dense else 100
+        tokens = 200 if settings.chars_per_token == dense.chars_per_token else 100
         return Estimate(low=tokens, likely=tokens, high=tokens, method=Method.EXACT)
 
     decision = plan("d", Request(shape=shape()), world, estimator)

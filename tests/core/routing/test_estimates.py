@@ -16,7 +16,7 @@ from gatewayctl.core.routing.estimates import (
     uncounted,
 )
 from gatewayctl.core.routing.graph import Alloy, Cascade, FitMode, Place, Policy
-from gatewayctl.core.routing.staged import Count, Measure, Step
+from gatewayctl.core.routing.staged import Count, Measure, Recall, Step
 from gatewayctl.core.routing.world import Request
 from gatewayctl.core.shape import Segment
 from gatewayctl.protocols.catalog import CODECS
@@ -51,6 +51,9 @@ def driven(
     try:
         step = next(steps)
         while True:
+            if isinstance(step, Recall):
+                step = steps.send({})
+                continue
             asked.append(step)
             match step:
                 case Measure():

@@ -155,7 +155,7 @@ def test_a_places_margin_leaves_the_models_vocabulary_alone() -> None:
     found = resolved("c", world, CHAT)
     assert found is not None
     (only,) = models(found.place)
-    assert only.estimator == msgspec.structs.replace(careful, vocabulary="o200k_base")
+    assert only.estimator == msgspec.structs.replace(careful, vocabulary="o200k_base", model="x/m")
 
 
 def test_weights_are_integers_in_the_same_proportion() -> None:

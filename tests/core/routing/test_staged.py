@@ -1,14 +1,17 @@
 """Planning in stages: what is asked for, when, and what the answers change."""
 
+from collections.abc import Mapping
+
 import msgspec
 import pytest
 from support.world import FakeWorld, attempted, model, places
 
+from gatewayctl.core.anchors import Added, Anchor, Anchored
 from gatewayctl.core.estimate import Counted
 from gatewayctl.core.model import EstimatorKind, EstimatorSettings, ModelSettings, WireProtocol
 from gatewayctl.core.routing.decision import Fit, Method
 from gatewayctl.core.routing.graph import Cascade, Policy
-from gatewayctl.core.routing.staged import Count, Measure, Sized, Step, decide
+from gatewayctl.core.routing.staged import Count, Measure, Recall, Sized, Step, decide
 from gatewayctl.core.routing.world import Request
 from gatewayctl.core.shape import Measured, Segment
 from gatewayctl.protocols.catalog import CODECS
@@ -35,6 +38,7 @@ class Driven:
         coarse: bool = True,
         exact: bool = False,
         tokens: int | None = WORDS,
+        anchored: Mapping[str, Anchored] = {},
     ) -> None:
         body = msgspec.json.encode(
             {"model": "any", "messages": [{"role": "user", "content": "word " * WORDS}]}
@@ -48,6 +52,8 @@ class Driven:
         request = Request(shape=CHAT.shape(body))
         steps = decide("route", request, world, coarse=coarse, exact=exact)
         self.asked: list[Step] = []
+        self.recalled: list[frozenset[str]] = []
+        self._anchored = anchored
         self.sized = self._drive(steps, CHAT.measure(body), tokens)
 
     def _drive(self, steps: object, measured: Measured, tokens: int | None) -> Sized:
@@ -60,6 +66,10 @@ class Driven:
                 sized = done.value
                 assert isinstance(sized, Sized)
                 return sized
+            if isinstance(step, Recall):
+                self.recalled.append(step.models)
+                answer = self._anchored
+                continue
             self.asked.append(step)
             if isinstance(step, Measure):
                 answer = measured
@@ -151,3 +161,52 @@ def test_a_wrong_answer_is_a_mistake_of_the_driver(answer: object) -> None:
     next(steps)
     with pytest.raises(TypeError):
         steps.send(answer)  # type: ignore[arg-type]
+
+
+def anchored(tokens: int) -> Anchored:
+    """Return an anchor of so many tokens to which a few words were added."""
+    measured = CHAT.measure(b'{"model":"m","messages":[{"role":"user","content":"and more"}]}')
+    nothing = Measured(segments={})
+    return Anchored(
+        anchor=Anchor(tokens=tokens, raw=0), added=Added(replied=nothing, rest=measured)
+    )
+
+
+def test_what_the_conversation_was_metered_as_goes_before_a_ratio() -> None:
+    """Both models are recalled; the one that is anchored is sized by that, the other by ratio."""
+    driven = Driven(40_000, anchored={"a/one": anchored(12_345)})
+    assert driven.recalled == [frozenset({"a/one", "b/two"})]
+    one, two = (each.estimate for each in driven.sized.decision.attempts)
+    assert (one.method, two.method) == (Method.ANCHOR, Method.RATIO)
+    assert 12_345 < one.likely < 12_365
+    assert one.low <= one.likely <= one.high
+
+
+def test_what_is_anchored_is_not_counted() -> None:
+    """The provider's own meter beats our vocabulary, even where the window is near."""
+    driven = Driven(WORDS + 4_096, anchored={"a/one": anchored(WORDS)})
+    assert driven.asked == [Measure()]
+    reason = driven.sized.decision.attempts[0].reason
+    assert "(anchor)" in reason
+
+
+def test_asked_to_be_exact_it_counts_what_is_anchored() -> None:
+    """``--exact`` means the vocabulary."""
+    driven = Driven(40_000, exact=True, anchored={"a/one": anchored(12_345)})
+    assert driven.asked == [Measure(), COUNT]
+    assert driven.sized.decision.attempts[0].estimate.likely == WORDS
+
+
+@pytest.mark.parametrize("settings", [TIKTOKEN, CHAR_RATIO])
+def test_a_tokenizer_of_the_users_own_choice_stands(settings: ModelSettings) -> None:
+    """Neither is replaced by an anchor; a ratio's model is not even recalled."""
+    driven = Driven(40_000, settings, anchored={"a/one": anchored(20_000)})
+    first = driven.sized.decision.attempts[0]
+    assert first.model == "a/one"
+    assert first.estimate.method in {Method.EXACT, Method.RATIO}
+    assert ("a/one" in driven.recalled[0]) is (settings is TIKTOKEN)
+
+
+def test_what_is_safe_by_its_length_is_not_recalled() -> None:
+    """Small requests need no more than their length."""
+    assert Driven(1_000_000, anchored={"a/one": anchored(1)}).recalled == []

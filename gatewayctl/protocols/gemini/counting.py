@@ -1,0 +1,65 @@
+"""Requests for a count (``countTokens``): where they are asked for, their bodies and their replies.
+
+Google counts ``contents`` alone, unless a whole request for an answer is given; so one is sent
+whatever form came.
+"""
+
+import re
+from typing import Annotated
+from urllib.parse import quote, unquote
+
+import msgspec
+
+from gatewayctl.protocols import patch
+
+_PATH = re.compile(r"^(?:/v1(?:alpha|beta\d*)?)*/models/(?P<model>.+):countTokens/?$")
+_WHOLE = ("generateContentRequest", "generate_content_request")
+
+
+class _Reply(msgspec.Struct):
+    total: Annotated[int, msgspec.Meta(ge=1)] = msgspec.field(name="totalTokens")
+
+
+_REPLY = msgspec.json.Decoder(_Reply)
+
+
+def model_in(path: str) -> str | None:
+    """Return the model that a path asks to count for, None where it asks for something else.
+
+    ``path`` is as it came, with escapes; a name may have slashes, escaped or not.
+    """
+    found = _PATH.match(unquote(path))
+    return None if found is None else found["model"].removeprefix("models/")
+
+
+def url(base_url: str, model: str) -> str:
+    """Return where Google counts; ``base_url`` may be that of its compatible API."""
+    return f"{base_url.removesuffix('/openai')}/models/{quote(model, safe='/')}:countTokens"
+
+
+def request(body: bytes, model: str) -> bytes:
+    """Return the body that counts all of a request, for the upstream's name of the model.
+
+    Raises ``RequestInvalid`` for a field given twice.
+    """
+    layout = patch.members(body)
+    for name in _WHOLE:
+        inner = patch.value(body, layout, name)
+        if inner != b"null":
+            body = inner
+            break
+    named = patch.splice(body, {"model": msgspec.json.encode(f"models/{model}")})
+    return b'{"generateContentRequest":' + named + b"}"
+
+
+def tokens(reply: bytes) -> int | None:
+    """Return the count that a reply says, None where it says none."""
+    try:
+        return _REPLY.decode(reply).total
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def reply(count: int) -> dict[str, int]:
+    """Return what a client is answered, ready for JSON."""
+    return {"totalTokens": count}
