@@ -12,6 +12,7 @@ those only the length counts. A history that was edited, compacted or branched o
 prefix in common, or none. No text is kept, and without the key nobody can tell what a digest is of.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from typing import Any, Final
@@ -43,7 +44,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def prefixes(reader: Reader, body: bytes, key: bytes) -> tuple[bytes, ...]:
-    """Return a digest after each message; the last one is that of the whole request.
+    """Return a digest after each of the last ``LOOKED_BACK`` messages, the whole request's last.
 
     ``key`` (up to 64 bytes) keeps digests from being guessed. Raises ``RequestInvalid`` as
     ``shape`` does.
@@ -56,14 +57,19 @@ def prefixes(reader: Reader, body: bytes, key: bytes) -> tuple[bytes, ...]:
     return chain.done()
 
 
-def matches(digests: Sequence[bytes], models: Iterable[str], known: Known) -> dict[str, Match]:
-    """Return each model's longest known prefix, of those that have one."""
+def matches(
+    digests: Sequence[bytes], messages: int, models: Iterable[str], known: Known
+) -> dict[str, Match]:
+    """Return each model's longest known prefix, of those that have one.
+
+    ``messages`` is how many the request has (``Measured.messages``).
+    """
     found = {}
     for model in models:
-        for at in range(len(digests) - 1, max(-1, len(digests) - 1 - LOOKED_BACK), -1):
-            anchor = known(model, digests[at])
+        for added, digest in enumerate(reversed(digests)):
+            anchor = known(model, digest)
             if anchor is not None:
-                found[model] = Match(skip=at + 1, anchor=anchor)
+                found[model] = Match(skip=messages - added, anchor=anchor)
                 break
     return found
 
@@ -79,10 +85,14 @@ def measured_after(reader: Reader, body: bytes, skip: int) -> Added:
 
 
 def recalled(
-    reader: Reader, body: bytes, digests: Sequence[bytes], models: Iterable[str], known: Known
+    reader: Reader, body: bytes, key: bytes, models: Iterable[str], known: Known
 ) -> dict[str, Anchored]:
-    """Return what each model's replies to earlier turns say about this one, by full id."""
-    found = matches(digests, models, known)
+    """Return what each model's replies to earlier turns say about this one, by full id.
+
+    For who may take the time: the steps are those above, one after another.
+    """
+    messages = len(reader.own_turns(body))
+    found = matches(prefixes(reader, body, key), messages, models, known)
     added = {match.skip: measured_after(reader, body, match.skip) for match in found.values()}
     return {
         model: Anchored(anchor=match.anchor, added=added[match.skip])
@@ -111,7 +121,7 @@ class _Chain:
         self._key = key
         self._head = blake2b(key=key, digest_size=SIZE)
         self._messages = blake2b(key=key, digest_size=SIZE)
-        self._ends: list[bytes] = []
+        self._ends: deque[bytes] = deque(maxlen=LOOKED_BACK)
         self._begun = self._spoken = False
 
     def done(self) -> tuple[bytes, ...]:

@@ -16,12 +16,14 @@ from typing import assert_never
 
 import msgspec
 
+from gatewayctl.core.anchors import Added
 from gatewayctl.core.errors import CountUnavailable, RequestInvalid
 from gatewayctl.core.estimate import Counted
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.protocols.reading import Reading
 from gatewayctl.tokenizers import frames
 from gatewayctl.tokenizers.frames import (
+    AfterJob,
     Answer,
     CountJob,
     Counts,
@@ -29,6 +31,7 @@ from gatewayctl.tokenizers.frames import (
     Gone,
     Invalid,
     Job,
+    Measures,
     Read,
     ReadJob,
 )
@@ -43,11 +46,11 @@ _KEYED_FROM = 256 * 1024
 _KEYED_TO = 16 * 1024 * 1024
 _KEYS = 16
 
-# What the process needs of the environment: where Python and its modules are, nothing secret.
-_ENVIRONMENT = frozenset(
+ENVIRONMENT = frozenset(
     {"PATH", "PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"}
     | {"LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "SYSTEMROOT", "TMPDIR", "TEMP"}
 )
+"""What a process needs of the environment: where Python and its modules are, nothing secret."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,15 +138,37 @@ class Counter:
             case answer:
                 raise _unexpected(answer)
 
-    async def read(self, protocol: WireProtocol, body: bytes, *, counting: bool = False) -> Reading:
+    async def read(
+        self,
+        protocol: WireProtocol,
+        body: bytes,
+        *,
+        counting: bool = False,
+        secret: bytes | None = None,
+    ) -> Reading:
         """Return all that is read of a body, its measure included.
 
-        Raises ``RequestInvalid`` as ``shape`` does, and ``CountUnavailable``.
+        ``secret`` keys the digests of its prefixes, None leaves them out. Raises
+        ``RequestInvalid`` as ``shape`` does, and ``CountUnavailable``.
         """
-        job = ReadJob(protocol=protocol, counting=counting, size=len(body), key=_key(body))
+        job = ReadJob(
+            protocol=protocol, counting=counting, size=len(body), key=_key(body), secret=secret
+        )
         match await self._submit(job, body):
             case Read(reading=reading):
                 return reading
+            case answer:
+                raise _unexpected(answer)
+
+    async def measured_after(self, protocol: WireProtocol, body: bytes, skip: int) -> Added:
+        """Return the measure of the messages after the first ``skip``.
+
+        Raises ``RequestInvalid`` as ``shape`` does, and ``CountUnavailable``.
+        """
+        job = AfterJob(protocol=protocol, skip=skip, size=len(body), key=_key(body))
+        match await self._submit(job, body):
+            case Measures(added=added):
+                return added
             case answer:
                 raise _unexpected(answer)
 
@@ -231,7 +256,7 @@ class Counter:
 
     async def _asked(self, job: Job, body: bytes) -> Answer:
         process = await self._running()
-        if isinstance(job, CountJob) and job.key in self._sent:
+        if not isinstance(job, ReadJob) and job.key in self._sent:
             again = msgspec.structs.replace(job, size=None)
             answer = await self._exchange(process, again, b"")
             if not isinstance(answer, Gone):
@@ -267,7 +292,7 @@ class Counter:
             *self._command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env={name: os.environ[name] for name in _ENVIRONMENT & os.environ.keys()},
+            env={name: os.environ[name] for name in ENVIRONMENT & os.environ.keys()},
             start_new_session=True,  # so that Ctrl-C is the daemon's alone
         )
         return self._process
@@ -323,7 +348,7 @@ def _unexpected(answer: Answer) -> Exception:
             return RequestInvalid(message, path)
         case Failed(reason=reason):
             return CountUnavailable(reason)
-        case Gone() | Counts() | Read():
+        case Gone() | Counts() | Read() | Measures():
             return CountUnavailable("the counting process answered another question.")
         case _:
             assert_never(answer)

@@ -6,6 +6,7 @@ follows its frame as it is. Who sends and receives when is ``counter``'s and ``w
 
 import msgspec
 
+from gatewayctl.core.anchors import Added
 from gatewayctl.core.estimate import Counted
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.protocols.reading import Reading
@@ -24,15 +25,28 @@ class CountJob(msgspec.Struct, frozen=True, kw_only=True, tag="count"):
 
 
 class ReadJob(msgspec.Struct, frozen=True, kw_only=True, tag="read"):
-    """Read a request of ``size`` bytes, and keep its body by ``key`` if there is one."""
+    """Read a request of ``size`` bytes, and keep its body by ``key`` if there is one.
+
+    ``secret`` keys the digests of its prefixes, None leaves them out.
+    """
 
     protocol: WireProtocol
     counting: bool
     size: int
     key: int | None = None
+    secret: bytes | None = None
 
 
-Job = CountJob | ReadJob
+class AfterJob(msgspec.Struct, frozen=True, kw_only=True, tag="after"):
+    """Measure the messages after the first ``skip``. ``size`` as in ``CountJob``."""
+
+    protocol: WireProtocol
+    skip: int
+    size: int | None
+    key: int | None = None
+
+
+Job = CountJob | ReadJob | AfterJob
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True, tag="counts"):
@@ -46,6 +60,12 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, tag="read"):
     """What was read of a request, everything that is ever asked for in it."""
 
     reading: Reading
+
+
+class Measures(msgspec.Struct, frozen=True, kw_only=True, tag="measures"):
+    """What was added after a prefix."""
+
+    added: Added
 
 
 class Invalid(msgspec.Struct, frozen=True, kw_only=True, tag="invalid"):
@@ -65,7 +85,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     reason: str
 
 
-Answer = Counts | Read | Invalid | Gone | Failed
+Answer = Counts | Read | Measures | Invalid | Gone | Failed
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,10 +16,12 @@ from typing import BinaryIO, assert_never
 from gatewayctl.core.errors import CountUnavailable, RequestInvalid
 from gatewayctl.core.estimate import Counted
 from gatewayctl.protocols.catalog import READERS
+from gatewayctl.protocols.prefix import measured_after
 from gatewayctl.protocols.reading import read_whole
 from gatewayctl.tokenizers import frames, huggingface
 from gatewayctl.tokenizers.count import count
 from gatewayctl.tokenizers.frames import (
+    AfterJob,
     Answer,
     CountJob,
     Counts,
@@ -27,6 +29,7 @@ from gatewayctl.tokenizers.frames import (
     Gone,
     Invalid,
     Job,
+    Measures,
     Read,
     ReadJob,
     Reply,
@@ -75,7 +78,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - one request must not end the process
             return Failed(reason=f"a job of the counting process failed: {type(error).__name__}.")
 
-    def _again(self, job: CountJob) -> Answer:
+    def _again(self, job: CountJob | AfterJob) -> Answer:
         body = None if job.key is None else self._kept.get(job.key)
         return Gone() if body is None else _done(job, body)
 
@@ -117,7 +120,9 @@ def _done(job: Job, body: bytes) -> Answer:
             return _count(job, body)
         case ReadJob():
             reader = READERS[job.protocol]
-            return Read(reading=read_whole(reader, body, counting=job.counting))
+            return Read(reading=read_whole(reader, body, counting=job.counting, key=job.secret))
+        case AfterJob():
+            return Measures(added=measured_after(READERS[job.protocol], body, job.skip))
         case _:
             assert_never(job)
 
