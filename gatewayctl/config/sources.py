@@ -6,7 +6,7 @@ How a source is asked and read is the registry's business.
 from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
-from gatewayctl.config.hosts import is_loopback
+from gatewayctl.config.hosts import is_near
 from gatewayctl.config.kinds import Kind, kinds
 from gatewayctl.config.problems import Report, did_you_mean
 from gatewayctl.config.schema import Refresh, RegistryDoc, SourceDoc
@@ -77,4 +77,4 @@ def _settled(
 
 
 def _is_local(kind: Kind, base_url: str) -> bool:
-    return kind.local or is_loopback(urlsplit(base_url).hostname or "")
+    return kind.local or is_near(urlsplit(base_url).hostname or "")

@@ -5,10 +5,9 @@ window is what somebody set.
 """
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from gatewayctl.config.hosts import is_loopback
+from gatewayctl.config.hosts import is_near
 from gatewayctl.config.kinds import kinds
 from gatewayctl.config.settings import SourceSettings
 from gatewayctl.registry.claims import Claims
@@ -29,18 +28,9 @@ def is_own_server(settings: SourceSettings) -> bool:
     private network.
     """
     if settings.listing == _COMPATIBLE:
-        return _is_near(urlsplit(settings.url).hostname or "")
+        return is_near(urlsplit(settings.url).hostname or "")
     kind = kinds().get(settings.listing)
     return kind is not None and kind.local
-
-
-def _is_near(host: str) -> bool:
-    if is_loopback(host):
-        return True
-    try:
-        return ip_address(host).is_private
-    except ValueError:
-        return "." not in host or host.endswith((".local", ".lan", ".internal"))
 
 
 def doubtful(new: Mapping[str, Claims], previous: Part | None) -> str | None:

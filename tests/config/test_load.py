@@ -274,7 +274,7 @@ def test_every_configured_provider_is_a_source_of_its_own_models() -> None:
         base_url = "https://quiet.example/v1"
         [providers.near]
         kind = "openai-compatible"
-        base_url = "http://localhost:8001/v1"
+        base_url = "http://192.168.1.7:8001/v1"
         """
     ).registry.sources
     assert {name: (source.provider, source.listing) for name, source in found.items()} == {

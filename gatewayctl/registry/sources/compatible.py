@@ -1,7 +1,8 @@
 """The listing of a server that speaks OpenAI's API: its ids, and the limits many add to them.
 
 Each field means what the servers that have it mean by it; ``max_tokens`` is never read, because
-they do not agree on it. Some send the list alone, without an object around it.
+they do not agree on it. Some send the list alone, without an object around it. A server whose own
+listing says more names itself as the owner of its models, and is asked that.
 """
 
 from collections.abc import Mapping
@@ -9,9 +10,9 @@ from typing import Any
 
 from gatewayctl.core.model import Capability
 from gatewayctl.registry.claims import Claims, tokens
-from gatewayctl.registry.sources import copilot
+from gatewayctl.registry.sources import copilot, llamacpp, lmstudio, ollama, vllm
 from gatewayctl.registry.sources.asking import Listing, Origin, asked_anything
-from gatewayctl.registry.sources.entries import Collected, day, flags, inner
+from gatewayctl.registry.sources.entries import Collected, day, flags, inner, items, word
 
 # vLLM and SGLang say max_model_len of what they run, input and output together.
 _SERVED = (("max_model_len",), ("loaded_context_length",), ("meta", "n_ctx"))
@@ -36,11 +37,27 @@ _CAPABILITIES = {
 }
 
 
+_OLLAMA = "library"
+
+# These ask nothing that must be there besides the page that just was.
+_SERVERS = {
+    "llamacpp": llamacpp.listing,
+    "organization_owner": lmstudio.listing,
+    "vllm": vllm.listing,
+}
+
+
 def listing(origin: Origin) -> Listing:
-    """Ask for its one page."""
-    collected = Collected(origin.provider)
+    """Ask for its one page, or whatever server it turns out to be for more."""
     page = yield from asked_anything(origin.models_url)
-    collected.take(page.get("data") if isinstance(page, dict) else page, read)
+    entries = page.get("data") if isinstance(page, dict) else page
+    owners = {owner for entry in items(entries) if (owner := word(inner(entry).get("owned_by")))}
+    if _OLLAMA in owners and (yield from ollama.is_there(origin)):
+        return (yield from ollama.listing(origin))
+    if len(owners) == 1 and (server := _SERVERS.get(owners.pop())) is not None:
+        return (yield from server(origin))
+    collected = Collected(origin.provider)
+    collected.take(entries, read)
     return collected.table()
 
 

@@ -5,7 +5,7 @@ with what they will be loaded; without it nobody knows, and the server decides b
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import msgspec
@@ -14,6 +14,8 @@ from gatewayctl.core.model import Capability
 from gatewayctl.registry.claims import Claims, tokens
 from gatewayctl.registry.sources.asking import (
     MOST_ASKED_ONE_BY_ONE,
+    Answer,
+    Ask,
     Listing,
     Origin,
     asked,
@@ -23,13 +25,19 @@ from gatewayctl.registry.sources.entries import Collected, inner, items, model_i
 
 _LATEST = ":latest"
 _TRAINED = ".context_length"
-_NUM_CTX = re.compile(r"^\s*num_ctx\s+(\d{1,10})\s*$", re.MULTILINE)
+_NUM_CTX = re.compile(r"^[ \t]*num_ctx[ \t]+(\d{1,10})[ \t\r]*$", re.MULTILINE)
 _CAPABILITIES = {
     Capability.TOOLS: "tools",
     Capability.IMAGES: "vision",
     Capability.AUDIO: "audio",
     Capability.REASONING: "thinking",
 }
+
+
+def is_there(origin: Origin) -> Generator[Ask, Answer, bool]:
+    """Find out whether it is Ollama that answers at an address, and lets itself be asked."""
+    loaded = yield from asked_if_there(f"{origin.root}/api/ps")
+    return isinstance(inner(loaded).get("models"), list)
 
 
 def listing(origin: Origin) -> Listing:

@@ -76,3 +76,36 @@ def test_a_bare_list_is_a_listing_too() -> None:
     found = drive("compatible", {"/v1/models": [{"id": "a/b", "context_length": 7}, 7]})
     assert found.models == {"a/b": Claims(context_window=7)}
     assert found.skipped == {"not an object": 1}
+
+
+def test_a_server_that_is_recognised_is_asked_for_what_it_serves() -> None:
+    """llama.cpp and LM Studio behind a compatible address say more where they say it natively."""
+    llama = {"id": "m", "owned_by": "llamacpp", "meta": {"n_ctx_train": 40960}}
+    props = {"default_generation_settings": {"n_ctx": 4096}}
+    found = drive("compatible", {"/v1/models": {"data": [llama]}, "/props": props})
+    assert found.models == {"m": Claims(context_window=40960, served=4096)}
+    studio = {"id": "m", "owned_by": "organization_owner"}
+    v0 = {"id": "m", "state": "loaded", "max_context_length": 8192, "loaded_context_length": 4096}
+    found = drive(
+        "compatible", {"/v1/models": {"data": [studio]}, "/api/v0/models": {"data": [v0]}}
+    )
+    assert found.models == {"m": Claims(context_window=8192, served=4096)}
+
+
+def test_an_adapter_behind_a_compatible_address_has_its_parents_window() -> None:
+    """Behind vLLM an entry says whose adapter it is."""
+    base = {"id": "base", "owned_by": "vllm", "max_model_len": 8192}
+    lora = {"id": "lora", "owned_by": "vllm", "parent": "base", "max_model_len": None}
+    found = drive("compatible", {"/v1/models": {"data": [base, lora]}})
+    assert found.models["lora"] == Claims(context_window=8192, served=8192)
+
+
+def test_an_ollama_behind_a_compatible_address_says_what_it_serves() -> None:
+    """It calls itself a library; where something before it hides the rest, the ids remain."""
+    listed = {"/v1/models": {"data": [{"id": "q:8b", "owned_by": "library"}]}}
+    native = {
+        "/api/tags": {"models": [{"model": "q:8b"}]},
+        "/api/ps": {"models": [{"model": "q:8b", "context_length": 4096}]},
+    }
+    assert drive("compatible", listed | native).models == {"q:8b": Claims(served=4096)}
+    assert drive("compatible", listed).models == {"q:8b": Claims()}
