@@ -28,7 +28,7 @@ _gatewayctl() {
     for ((index = 1; index < COMP_CWORD; index++)); do
         candidate="${command:+$command }${COMP_WORDS[index]}"
         case $candidate in
-            'serve'|'estimate'|'route-explain'|'log'|'status'|'config'|'config validate'|'config init'|'config show'|'config path'|'config schema'|'models'|'models list'|'models show'|'models refresh') command=$candidate ;;
+            'serve'|'estimate'|'route-explain'|'log'|'status'|'config'|'config validate'|'config init'|'config show'|'config path'|'config schema'|'models'|'models list'|'models show'|'models refresh'|'models forget') command=$candidate ;;
         esac
     done
 
@@ -86,10 +86,11 @@ _gatewayctl() {
         'config path/-'*) _gatewayctl_words '--config -h --help' "$current" ;;
         'config schema/-'*) _gatewayctl_words '-h --help' "$current" ;;
         'models/-'*) _gatewayctl_words '-h --help' "$current" ;;
-        'models/'*) _gatewayctl_words 'list show refresh' "$current" ;;
+        'models/'*) _gatewayctl_words 'list show refresh forget' "$current" ;;
         'models list/-'*) _gatewayctl_words '--provider --conflicts --stale --retiring --as-of --config --json -h --help' "$current" ;;
         'models show/-'*) _gatewayctl_words '--config --json -h --help' "$current" ;;
-        'models refresh/-'*) _gatewayctl_words '--source --from --config --json -h --help' "$current" ;;
+        'models refresh/-'*) _gatewayctl_words '--source --from --dry-run --config --json -h --help' "$current" ;;
+        'models forget/-'*) _gatewayctl_words '--json -h --help' "$current" ;;
     esac
 }
 

@@ -4,7 +4,7 @@
 function __gatewayctl_at --description 'whether the words before the cursor name this command'
     set -l command
     for word in (commandline -opc)[2..-1]
-        if contains -- (string join ' ' -- $command $word) 'serve' 'estimate' 'route-explain' 'log' 'status' 'config' 'config validate' 'config init' 'config show' 'config path' 'config schema' 'models' 'models list' 'models show' 'models refresh'
+        if contains -- (string join ' ' -- $command $word) 'serve' 'estimate' 'route-explain' 'log' 'status' 'config' 'config validate' 'config init' 'config show' 'config path' 'config schema' 'models' 'models list' 'models show' 'models refresh' 'models forget'
             set -a command $word
         end
     end
@@ -81,7 +81,8 @@ complete -c gatewayctl -n '__gatewayctl_at config path' -s h -l help -d 'Show th
 complete -c gatewayctl -n '__gatewayctl_at config schema' -s h -l help -d 'Show this message and exit'
 complete -c gatewayctl -n '__gatewayctl_at models' -a list -d 'List all known models: limits, prices in USD per million tokens, source and age'
 complete -c gatewayctl -n '__gatewayctl_at models' -a show -d 'Show one model, field by field: value, source, age, and what other sources say'
-complete -c gatewayctl -n '__gatewayctl_at models' -a refresh -d 'Fetch the sources\' tables and merge them anew'
+complete -c gatewayctl -n '__gatewayctl_at models' -a refresh -d 'Ask every source anew: the public tables, and the listings of providers whose key is at hand'
+complete -c gatewayctl -n '__gatewayctl_at models' -a forget -d 'Forget what replies taught about a model'
 complete -c gatewayctl -n '__gatewayctl_at models' -s h -l help -d 'Show this message and exit'
 complete -c gatewayctl -n '__gatewayctl_at models list' -l provider -x -d 'Only the models of this provider'
 complete -c gatewayctl -n '__gatewayctl_at models list' -l conflicts -d 'Where sources disagree: who says what, who wins, and why'
@@ -94,8 +95,11 @@ complete -c gatewayctl -n '__gatewayctl_at models list' -s h -l help -d 'Show th
 complete -c gatewayctl -n '__gatewayctl_at models show' -l config -r -F -d 'The config file, instead of the usual one'
 complete -c gatewayctl -n '__gatewayctl_at models show' -l json -d 'Print JSON'
 complete -c gatewayctl -n '__gatewayctl_at models show' -s h -l help -d 'Show this message and exit'
-complete -c gatewayctl -n '__gatewayctl_at models refresh' -l source -x -d 'Only this source: litellm or models_dev'
+complete -c gatewayctl -n '__gatewayctl_at models refresh' -l source -x -d 'Only this source: a table, or a provider\'s own listing'
 complete -c gatewayctl -n '__gatewayctl_at models refresh' -l from -r -F -d 'Take the table from a file, not the network'
+complete -c gatewayctl -n '__gatewayctl_at models refresh' -l dry-run -d 'Only say what is read of the file, and store nothing'
 complete -c gatewayctl -n '__gatewayctl_at models refresh' -l config -r -F -d 'The config file, instead of the usual one'
 complete -c gatewayctl -n '__gatewayctl_at models refresh' -l json -d 'Print JSON'
 complete -c gatewayctl -n '__gatewayctl_at models refresh' -s h -l help -d 'Show this message and exit'
+complete -c gatewayctl -n '__gatewayctl_at models forget' -l json -d 'Print JSON'
+complete -c gatewayctl -n '__gatewayctl_at models forget' -s h -l help -d 'Show this message and exit'

@@ -102,8 +102,8 @@ def print_leaving(found: Sequence[Leaving], today: date, days: int) -> None:
 
 
 def _when(each: Leaving) -> tuple[str, str]:
-    """Order by day, those without one last: what needs attention stands where the eye is."""
-    return each.retires_at or "9999", each.id
+    """Order by day, those without one first: what comes next stands where the eye is."""
+    return each.retires_at or "", each.id
 
 
 def _until(days: int | None) -> str:

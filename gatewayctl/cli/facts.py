@@ -10,16 +10,16 @@ from decimal import Context, Decimal
 from typing import Any
 
 from gatewayctl.cli import render
+from gatewayctl.core.fit import cap_of
 from gatewayctl.core.model import ModelFacts, Sourced
 from gatewayctl.registry.freshness import age
 from gatewayctl.registry.merge import Entry
-from gatewayctl.registry.told import LIMITS
+from gatewayctl.registry.told import LIMITS, STAGES
 
 Others = Mapping[str, tuple[Sourced[Any], ...]]
 """What else is said, by field: see ``registry.merge.Entry``."""
 
 _CAPS = ("served", "learned")
-_LIFE = ("lifecycle", "deprecated_at", "retires_at")
 _SHOWN_DIGITS = Context(prec=6)
 _ONE_MODEL = ("field", "value", "source", "age", "others say")
 _MANY_MODELS = ("model", "window", "input", "output", "$/M in", "$/M out", "source", "age")
@@ -50,13 +50,16 @@ def _age(said: Sourced[Any] | None, now: datetime) -> str:
 
 def _row(entry: Entry, now: datetime) -> tuple[str, ...]:
     facts = entry.facts
-    told = (*(getattr(facts, name) for name in LIMITS), *facts.prices.values())
+    window = facts.context_window
+    cap = cap_of(facts, None if window is None else window.value)
+    limits = (cap or window, facts.max_input_tokens, facts.max_output_tokens)
+    told = (*limits, *facts.prices.values())
     first: Sourced[Any] | None = next((said for said in told if said is not None), None)
     return (
         render.printable(facts.id),
-        *(render.size(said.value if (said := getattr(facts, name)) else None) for name in LIMITS),
+        *(render.size(said.value if said else None) for said in limits),
         *(_text(facts.prices.get(key)) for key in ("input", "output")),
-        first.source if first else render.UNKNOWN,
+        render.printable(first.source) if first else render.UNKNOWN,
         _age(first, now),
     )
 
@@ -66,7 +69,7 @@ def _fields(facts: ModelFacts, others: Others, now: datetime) -> Iterator[tuple[
     told |= {name: said for name in _CAPS if (said := getattr(facts, name)) is not None}
     told |= {f"prices.{key}": said for key, said in facts.prices.items()}
     told |= {f"capabilities.{key}": said for key, said in facts.capabilities.items()}
-    told |= {name: getattr(facts, name) for name in _LIFE}
+    told |= {name: getattr(facts, name) for name in STAGES}
     for name, said in told.items():
         yield (
             render.printable(name),

@@ -4,22 +4,19 @@ What a field means and who is believed is ``gatewayctl.registry``'s business; fe
 ``cli.refreshing``'s, forgetting ``cli.forgetting``'s.
 """
 
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gatewayctl.cli.forgetting import forget
 from gatewayctl.cli.options import ConfigOption, JsonOption
 from gatewayctl.cli.refreshing import refresh
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gatewayctl.cli import portrait
-    from gatewayctl.config.settings import Settings
-    from gatewayctl.registry.freshness import SourceStatus
-    from gatewayctl.registry.lookup import Registry
+    from gatewayctl.cli.known import Known
     from gatewayctl.registry.merge import Entry
 
 app = typer.Typer(
@@ -66,10 +63,10 @@ def list_models(
         raise typer.BadParameter("choose one of --conflicts, --stale and --retiring")
     if as_of is not None and not retiring:
         raise typer.BadParameter("--as-of belongs to --retiring")
-    from gatewayctl.registry import told
+    from gatewayctl.cli.known import Known
 
-    known = _open(config)
-    entries = list(told.entries(known.registry, provider))
+    known = Known(config)
+    entries = list(known.entries(provider))
     if conflicts:
         _conflicts(entries, known, as_json=as_json)
     elif stale:
@@ -91,83 +88,43 @@ def show(
     Exit status: 0 found, 1 not known.
     """
     from gatewayctl.cli import portrait, render
+    from gatewayctl.cli.known import Known
 
-    known = _open(config)
-    found = _portrait(model, known)
+    known = Known(config)
+    found = known.portrait(model)
     if found is None:
         _tell_unknown(model, known)
         raise typer.Exit(1)
     if as_json:
         render.print_json(portrait.as_json(found))
     else:
-        portrait.print_known(found, known.now)
+        portrait.print_portrait(found, known.now)
 
 
 app.command()(refresh)
+app.command()(forget)
 
 
-class _Known(NamedTuple):
-    """What the commands look at, read at one moment."""
-
-    registry: "Registry"
-    settings: "Settings"
-    sources: "tuple[SourceStatus, ...]"
-    now: datetime
-
-
-def _open(config: Path | None) -> _Known:
-    import os
-
-    from gatewayctl.cli import offline
-    from gatewayctl.registry import told
-
-    now = datetime.now(UTC)
-    settings = offline.load_settings(config, os.environ, forgiving=True)
-    registry = offline.registry(settings)
-    sources = told.sources(settings.registry, registry.table, now)
-    return _Known(registry, settings, sources, now)
-
-
-def _portrait(model: str, known: _Known) -> "portrait.Known | None":
-    """Return all that is known of a model, None where no source and no reply tells of it."""
-    from gatewayctl.cli import portrait
-
-    name, slash, rest = model.partition("/")
-    entry = known.registry.entry(name, rest) if slash else None
-    if entry is None:
-        return None
-    return portrait.Known(facts=entry.facts, entry=entry)
-
-
-def _tell_unknown(model: str, known: _Known) -> None:
+def _tell_unknown(model: str, known: "Known") -> None:
     """Say that nobody knows a model, and which ids may be meant."""
     from gatewayctl.cli import render
 
-    near = _near(model, known.registry, known.settings)
+    near = known.near(model)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     render.tell(f'no source knows "{model}"{hint}')
 
 
-def _near(model: str, registry: "Registry", settings: "Settings") -> "Sequence[str]":
-    """Return ids that may be meant: a bare name at its providers, else what looks alike."""
-    from gatewayctl.config.kinds import kinds
-
-    if "/" not in model:
-        listing = registry.listed_by(model, list({**settings.providers, **kinds()}))
-        if listing:
-            return [f"{provider}/{model}" for provider in listing]
-    return registry.nearest(model)
-
-
-def _all(entries: "Sequence[Entry]", known: _Known, provider: str | None, *, as_json: bool) -> None:
+def _all(
+    entries: "Sequence[Entry]", known: "Known", provider: str | None, *, as_json: bool
+) -> None:
     from gatewayctl.cli import facts, render, sources
     from gatewayctl.registry import told
 
     if as_json:
         models = [told.model_json(entry, others=False) for entry in entries]
-        render.print_json({"sources": known.sources, "models": models})
+        render.print_json({"sources": known.sources(), "models": models})
         return
-    sources.print_sources(known.sources, known.registry.table.sources, known.now, short=True)
+    sources.print_sources(known.sources(), known.registry.table.sources, known.now, short=True)
     typer.echo()
     if entries:
         facts.print_models(entries, known.now)
@@ -175,7 +132,7 @@ def _all(entries: "Sequence[Entry]", known: _Known, provider: str | None, *, as_
         typer.echo(render.printable(f'no model of "{provider}" is known'))
 
 
-def _conflicts(entries: "Sequence[Entry]", known: _Known, *, as_json: bool) -> None:
+def _conflicts(entries: "Sequence[Entry]", known: "Known", *, as_json: bool) -> None:
     from gatewayctl.cli import doubts, render
     from gatewayctl.registry.conflicts import conflicts
 
@@ -186,12 +143,12 @@ def _conflicts(entries: "Sequence[Entry]", known: _Known, *, as_json: bool) -> N
         doubts.print_conflicts(found, known.now)
 
 
-def _stale(entries: "Sequence[Entry]", known: _Known, *, as_json: bool) -> None:
+def _stale(entries: "Sequence[Entry]", known: "Known", *, as_json: bool) -> None:
     from gatewayctl.cli import doubts, render, sources
+    from gatewayctl.cli.sources import FINE
     from gatewayctl.registry import aging
-    from gatewayctl.registry.freshness import Freshness
 
-    of_sources = [each for each in known.sources if each.status is not Freshness.FRESH]
+    of_sources = [each for each in known.sources() if each.status not in FINE]
     ttls = {name: each.ttl for name, each in known.settings.registry.sources.items() if each.url}
     found = list(aging.stale(entries, ttls, known.now))
     if as_json:

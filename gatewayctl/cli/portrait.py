@@ -26,17 +26,17 @@ CONFIG = "config"
 _DAY = 10
 
 
-class Known(msgspec.Struct, frozen=True, kw_only=True):
+class Portrait(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of a model.
 
-    ``facts`` are those that routing goes by, caps included; ``entry`` has what else is said.
+    ``facts`` are those that routing goes by, caps included; ``others`` is what else is said.
     ``trained``: what its provider lists is how a model was trained, not how it is served.
     ``aliases`` are other names at the provider, ``asked_as`` those of the config. ``cap`` is what
     was learned, also where it holds no longer and is not in ``facts``.
     """
 
     facts: ModelFacts
-    entry: Entry
+    others: listed.Others = {}
     fraction: Decimal = Decimal(1)
     trained: bool = False
     aliases: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ class Term(msgspec.Struct, frozen=True, kw_only=True):
     fetched_at: str | None
 
 
-def terms(known: Known) -> tuple[Term, ...]:
+def terms(known: Portrait) -> tuple[Term, ...]:
     """Return what the effective window is the smallest of; empty where nobody says anything."""
     facts = known.facts
     found = []
@@ -80,12 +80,12 @@ def _term(kind: str, said: Sourced[int]) -> Term:
     return Term(kind=kind, value=said.value, source=said.source, fetched_at=said.fetched_at)
 
 
-def as_json(known: Known) -> dict[str, Any]:
+def as_json(known: Portrait) -> dict[str, Any]:
     """Return the model as ``models show --json`` prints it."""
     limits = ceilings(known.facts, None, known.fraction)
     observed = known.observed
     return {
-        **told.model_json(known.entry, others=True),
+        **told.model_json(Entry(facts=known.facts, others=known.others), others=True),
         "effective_window": {"value": limits.window, "of": terms(known)},
         "capacity_fraction": known.fraction,
         "ceiling": limits.total,
@@ -108,7 +108,7 @@ def as_json(known: Known) -> dict[str, Any]:
     }
 
 
-def print_known(known: Known, now: datetime) -> None:
+def print_portrait(known: Portrait, now: datetime) -> None:
     """Print the model: its window with the sum that makes it, each field, and what it taught."""
     name = render.styled(render.printable(known.facts.id), bold=True)
     also = (*known.aliases, *known.asked_as)
@@ -116,7 +116,7 @@ def print_known(known: Known, now: datetime) -> None:
     for line in _window(known, now):
         typer.echo(line)
     typer.echo()
-    listed.print_fields(known.facts, known.entry.others, now)
+    listed.print_fields(known.facts, known.others, now)
     lines = [*_taught(known, now)]
     if lines:
         typer.echo()
@@ -124,7 +124,7 @@ def print_known(known: Known, now: datetime) -> None:
             typer.echo(line)
 
 
-def _window(known: Known, now: datetime) -> Iterator[str]:
+def _window(known: Portrait, now: datetime) -> Iterator[str]:
     """Yield how the effective window comes about, and what is taken off it."""
     limits = ceilings(known.facts, None, known.fraction)
     parts = terms(known)
@@ -173,15 +173,16 @@ def _wrapped(head: str, opening: str, parts: Sequence[str]) -> Iterator[str]:
         yield f"{start}{part}{')' if number == len(parts) - 1 else ','}"
 
 
-def _taught(known: Known, now: datetime) -> Iterator[str]:
+def _taught(known: Portrait, now: datetime) -> Iterator[str]:
     """Yield what replies taught: a window, prompts that were cut, and how its tokens differ."""
+    name = render.printable(known.facts.id)
     if (cap := known.cap) is not None:
         state = "" if _holds(known) else ", void by now: the sources report another window"
         over = "" if cap.over is None else f", {cap.over:,} believed then"
         day = f"{cap.at[:_DAY]}, {listed.old(cap.at, now)}"
         yield render.styled(f"learned          {cap.window:,} ({day}{over}{state})", "yellow")
         yield f"                 {render.printable(cap.evidence)}"
-        yield f"                 gatewayctl models forget {render.printable(known.facts.id)}"
+        yield f"                 taken back by: gatewayctl models forget {name}"
     if (cut := known.truncations) is not None:
         last = f"the last {listed.old(cut.last.at, now)}"
         counts = f"{cut.last.metered:,} of at least {cut.last.low:,} tokens counted"
@@ -194,5 +195,5 @@ def _taught(known: Known, now: datetime) -> Iterator[str]:
         yield f"counted tokens   {told_by}: {spread}{used}"
 
 
-def _holds(known: Known) -> bool:
+def _holds(known: Portrait) -> bool:
     return known.facts.learned is not None

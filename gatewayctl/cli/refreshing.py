@@ -67,7 +67,7 @@ def refresh(
         )
     elif file is not None:
         for result in results:
-            sources.print_refreshed(result, dry_run=dry_run)
+            (sources.print_checked if dry_run else sources.print_refreshed)(result)
     good = sum(result.outcome is Outcome.FETCHED for result in results)
     if not good:
         raise typer.Exit(NONE_FETCHED)
@@ -198,10 +198,11 @@ def _take(file: Path, source: str | None, *, dry_run: bool) -> "list[Refreshed]"
     from gatewayctl.cli import render
     from gatewayctl.core.errors import SourceFailed
     from gatewayctl.registry.cache import Cache, usual_folder
-    from gatewayctl.registry.refresh import load_file
+    from gatewayctl.registry.refresh import check_file, load_file
 
+    read = check_file if dry_run else load_file
     try:
-        result = load_file(file, source, Cache(usual_folder()), store=not dry_run)
+        result = read(file, source, Cache(usual_folder()))
     except SourceFailed as error:
         render.tell(str(error))
         return []

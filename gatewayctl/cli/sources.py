@@ -22,7 +22,12 @@ _MARKS = {
     Freshness.NEVER: ("·", "yellow"),
     Freshness.FAILED: ("✗", "red"),
     Freshness.QUARANTINED: ("✗", "red"),
+    Freshness.NO_KEY: ("-", None),
+    Freshness.OFF: ("-", None),
 }
+_UNASKED = {Freshness.NO_KEY: "no key", Freshness.OFF: "off"}
+"""What is not asked, so that nothing is wrong with it."""
+FINE = frozenset({Freshness.FRESH, *_UNASKED})
 _REFRESHABLE = frozenset({Freshness.STALE, Freshness.NEVER})
 
 
@@ -57,17 +62,18 @@ def print_sources(
     ``parts`` are those of the table in use, None where that is another process's. ``short``: one
     line for all where all are fresh.
     """
-    if short and statuses and all(each.status is Freshness.FRESH for each in statuses):
-        typer.echo(_all_fresh(statuses, now))
+    asked = [each for each in statuses if each.status not in _UNASKED]
+    if short and asked and all(each.status is Freshness.FRESH for each in asked):
+        typer.echo(_all_fresh(asked, now) + _unasked(statuses))
         return
     usual = "never fetched" if parts is None else "nothing packaged"
     packaged = {part.name: f"packaged, as of {part.fetched_at[:10]}" for part in parts or ()}
     width = max((len(status.name) for status in statuses), default=0)
-    longest = max(map(len, Freshness))
+    longest = max(len(_word(each)) for each in Freshness)
     for each in statuses:
         mark, colour = _MARKS[each.status]
         name = f"{render.printable(each.name):<{width}}"
-        state = render.styled(f"{each.status:<{longest}}", colour)
+        state = render.styled(f"{_word(each.status):<{longest}}", colour)
         head = f"{render.styled(mark, colour)} {name}  {state}  "
         told = tuple(map(render.printable, _told(each, packaged.get(each.name, usual), now)))
         typer.echo(head + _joined(told, len(f"{mark} {name}  {longest * ' '}  ")))
@@ -82,8 +88,24 @@ def _all_fresh(statuses: Sequence[SourceStatus], now: datetime) -> str:
     return f"{render.styled('✓', 'green')} {which} {render.styled('fresh', 'green')}{since}"
 
 
+def _unasked(statuses: Sequence[SourceStatus]) -> str:
+    """Say which sources are not asked, and why."""
+    parts = []
+    for status, why in _UNASKED.items():
+        names = ", ".join(each.name for each in statuses if each.status is status)
+        parts += [f"{why}: {names}"] if names else []
+    return render.printable(f" ({'; '.join(parts)})") if parts else ""
+
+
+def _word(status: Freshness) -> str:
+    return status.value.replace("_", " ")
+
+
 def _told(status: SourceStatus, unfetched: str, now: datetime) -> Iterator[str]:
     """Yield what there is to say of a source: how much and how old, then what is wrong."""
+    if status.status in _UNASKED and not status.models:
+        yield "not asked"
+        return
     since = unfetched if status.fetched_at is None else f"fetched {old(status.fetched_at, now)}"
     yield f"{status.models:,} model{'' if status.models == 1 else 's'}, {since}"
     if status.error is not None:
@@ -100,20 +122,36 @@ def _joined(told: Sequence[str], indent: int) -> str:
 
 
 def print_refreshed(result: Refreshed) -> None:
-    """Print how one source's refresh ended."""
+    """Print how one source's refresh ended, and what was left out for which reason."""
     name = render.printable(result.source)
-    if result.outcome is not Outcome.FETCHED:
+    if result.outcome is Outcome.FETCHED:
+        state = render.styled(result.outcome.value, "green")
+        change = "" if result.changed else ", unchanged"
+        typer.echo(f"{name}: {state}: {result.models:,} models{change}")
+    else:
         state = render.styled(result.outcome.value, "red")
         kept = f"{result.error}; the table from before stays"
         typer.echo(f"{name}: {state}: {render.printable(kept)}")
-        _print_skipped(result.skipped)
-        return
-    change = "" if result.changed else ", unchanged"
-    state = render.styled(result.outcome.value, "green")
-    typer.echo(f"{name}: {state}: {result.models:,} models{change}")
     _print_skipped(result.skipped)
-    if result.skipped:
-        typer.echo(f"  {result.models + sum(result.skipped.values()):,} entries in all")
+    if result.outcome is Outcome.FETCHED and result.skipped:
+        _print_entries(result)
+
+
+def print_checked(result: Refreshed) -> None:
+    """Print what would be made of a file."""
+    name = render.printable(result.source)
+    state = render.styled("readable", "green")
+    if result.error is not None:
+        state = render.styled(f"would be {result.outcome.value}", "red")
+        state += f": {render.printable(result.error)}"
+    typer.echo(f"{name}: {state}: {result.models:,} models; nothing was stored")
+    _print_skipped(result.skipped)
+    _print_entries(result)
+
+
+def _print_entries(result: Refreshed) -> None:
+    entries = result.models + sum(result.skipped.values())
+    typer.echo(f"  {entries:,} entries in all, each a model or left out")
 
 
 def _print_skipped(skipped: Mapping[str, int]) -> None:

@@ -115,14 +115,7 @@ def load_file(
 
     ``source`` None finds out by what the file holds. Raises SourceFailed when that fails.
     """
-    try:
-        with path.open("rb") as file:
-            body = file.read(SIZE_LIMIT + 1)
-    except OSError as error:
-        raise SourceFailed(f"cannot read {path}: {error.strerror}") from error
-    if len(body) > SIZE_LIMIT:
-        raise SourceFailed(f"{path} is larger than {SIZE_LIMIT} bytes")
-    name = source or _recognised(body, path)
+    name, body = _held(path, source)
     settings = SourceSettings(url="", ttl=0.0, timeout=0.0)
     landing = _Landing(name, settings, cache, now)
     try:
@@ -130,6 +123,45 @@ def load_file(
     except SourceFailed as error:
         return landing.failed(error, Outcome.QUARANTINED)
     return landing.take(Told(table=table, etag=None))
+
+
+def check_file(path: Path, source: str | None, cache: Cache) -> Refreshed:
+    """Return what ``load_file`` would make of a table, and store nothing.
+
+    ``models`` are counted even where the table would be quarantined.
+    """
+    name, body = _held(path, source)
+    try:
+        table = PARSERS[name](body, provider_names(name, kinds()))
+    except SourceFailed as error:
+        return Refreshed(source=name, outcome=Outcome.QUARANTINED, error=str(error))
+    doubt = doubtful(table.models, cache.part(name))
+    return Refreshed(
+        source=name,
+        outcome=Outcome.FETCHED if doubt is None else Outcome.QUARANTINED,
+        models=len(table.models),
+        skipped=table.skipped,
+        error=doubt,
+    )
+
+
+def _held(path: Path, source: str | None) -> tuple[str, bytes]:
+    """Return the source that a file is a table of, and what it holds."""
+    try:
+        with path.open("rb") as file:
+            body = file.read(SIZE_LIMIT + 1)
+    except OSError as error:
+        raise SourceFailed(f"cannot read {path}: {error.strerror}") from error
+    if len(body) > SIZE_LIMIT:
+        raise SourceFailed(f"{path} is larger than {SIZE_LIMIT} bytes")
+    return source or _recognised(body, path), body
+
+
+def note_failure(
+    name: str, settings: SourceSettings, cache: Cache, now: Callable[[], float], why: str
+) -> Refreshed:
+    """Note that nothing came of a refresh, of which whoever was to do it told nothing."""
+    return _Landing(name, settings, cache, now).failed(SourceFailed(why))
 
 
 class _Landing:
@@ -183,9 +215,7 @@ class _Landing:
                 provider=self._settings.provider,
                 url=self._settings.url,
             )
-            self._cache.install(
-                self._name, part, etag=told.etag, attempted_at=self._attempted_at
-            )
+            self._cache.install(self._name, part, etag=told.etag, attempted_at=self._attempted_at)
         return Refreshed(
             source=self._name,
             outcome=Outcome.FETCHED,

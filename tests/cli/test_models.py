@@ -1,82 +1,16 @@
 """``models list|show|refresh``: shapes, exit codes, freshness, and the config's part in it."""
 
-import json
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.models_command import Cli
 from support.tables import TableServer
 
 SOURCES = {"litellm", "models_dev"}
 FIELDS = {"value", "source", "fetched_at"}
 LIMITS = {"context_window", "max_input_tokens", "max_output_tokens"}
-
-
-class Cli:
-    """Runs the installed program's commands with a home of their own."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.config = home / "config.toml"
-        keep = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
-        self.environ = {
-            **keep,
-            "HOME": str(home),
-            "XDG_CACHE_HOME": str(home / "cache"),
-            "XDG_CONFIG_HOME": str(home / "config"),
-            "NO_PROXY": "127.0.0.1",
-        }
-
-    def __call__(self, *arguments: str, code: int = 0) -> str:
-        """Run ``gatewayctl models …``, expect an exit code, and return both outputs."""
-        done = subprocess.run(
-            [sys.executable, "-m", "gatewayctl", "models", *arguments],
-            env=self.environ,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == code, done.stderr
-        return done.stdout + done.stderr
-
-    def json(self, *arguments: str, code: int = 0) -> Any:
-        """Run with ``--json`` and return the document."""
-        document = json.loads(self(*arguments, "--json", code=code))
-        assert document["schema_version"] == 1
-        return document
-
-    def sources(self, server: TableServer, **more: str) -> None:
-        """Write a config whose LiteLLM table comes from ``server``, models.dev's from nowhere."""
-        urls = {"litellm": server.url, "models_dev": "", **more}
-        lines = [f"{name} = {json.dumps(url)}" for name, url in urls.items()]
-        self.config.write_text("\n".join(("[registry.sources]", *lines)) + "\n")
-
-
-@pytest.fixture
-def cli(tmp_path: Path) -> Cli:
-    """Give a command line without config, cache or keys."""
-    return Cli(tmp_path)
-
-
-@pytest.fixture
-def server() -> Iterator[TableServer]:
-    """Run a source whose table differs from the packaged one in gpt-5."""
-    running = TableServer()
-    models = {
-        f"m{n}": {"litellm_provider": "openai", "max_input_tokens": 100_000} for n in range(4000)
-    }
-    models["gpt-5"] = {
-        "litellm_provider": "openai",
-        "max_input_tokens": 272_000,
-        "input_cost_per_token": 9e-06,
-    }
-    running.serve(models)
-    yield running
-    running.close()
 
 
 def test_the_list_is_the_documented_json(cli: Cli) -> None:
@@ -151,16 +85,19 @@ def test_a_refresh_is_seen_at_once_and_by_its_age(cli: Cli, server: TableServer)
     """The fetched table replaces LiteLLM's packaged part; the source is fresh from then on."""
     cli.sources(server)
     config = ("--config", str(cli.config))
-    (source,) = cli.json("refresh", *config)["sources"]
+    source, off = cli.json("refresh", *config)["sources"]
     assert (source["name"], source["status"], source["models"]) == ("litellm", "fresh", 4001)
+    assert (off["name"], off["status"], off["refresh"]) == ("models_dev", "off", None)
     assert source["fetched_at"] >= source["attempted_at"] > "2026"
     assert source["refresh"]["outcome"] == "fetched"
     price = cli.json("show", "openai/gpt-5", *config)["prices"]["input"]
     assert (price["value"], price["fetched_at"]) == (9, source["fetched_at"])
     listed = cli("list", "--provider", "openai", *config)
-    assert listed.startswith("✓ the source is fresh; the oldest was fetched just now\n\nmodel ")
+    assert listed.startswith(
+        "✓ the source is fresh; the oldest was fetched just now (off: models_dev)\n\nmodel "
+    )
     cli.config.write_text(cli.config.read_text() + '[registry]\nttl = "1ms"\n')
-    (source,) = cli.json("list", *config)["sources"]
+    source, _ = cli.json("list", *config)["sources"]
     assert source["status"] == "stale"
 
 
@@ -170,15 +107,15 @@ def test_a_failed_refresh_keeps_the_old_figures_and_their_date(
     """Exit 5, the reason is kept, and the date of the last success stays."""
     cli.sources(server)
     config = ("--config", str(cli.config))
-    (before,) = cli.json("refresh", *config)["sources"]
+    before, _ = cli.json("refresh", *config)["sources"]
     server.status = 500
     assert "litellm: failed: HTTP 500" in cli("refresh", *config, code=5)
-    (after,) = cli.json("list", *config)["sources"]
+    after, _ = cli.json("list", *config)["sources"]
     assert (after["status"], after["fetched_at"]) == ("failed", before["fetched_at"])
     assert "HTTP 500" in after["error"]
     server.status = 200
     server.serve({"gpt-5": {"litellm_provider": "openai"}})
-    (source,) = cli.json("refresh", *config, code=5)["sources"]
+    source, _ = cli.json("refresh", *config, code=5)["sources"]
     assert (source["status"], source["models"]) == ("quarantined", 4001)
 
 
@@ -320,5 +257,5 @@ def test_a_damaged_cache_is_told_and_answered_from_the_package(
     for path in damaged:
         path.write_bytes(path.read_bytes()[:100])
     shown = cli("list", "--provider", "openai", *config)
-    assert "litellm  failed" in shown
+    assert shown.startswith("✗ litellm     failed ")
     assert "what was fetched cannot be read any more" in shown
