@@ -25,7 +25,7 @@ from gatewayctl.registry.table import Table
 from gatewayctl.registry.told import Sources
 from gatewayctl.storage import files
 from gatewayctl.storage.knowledge import Known, read
-from gatewayctl.upstream.at_hand import available
+from gatewayctl.upstream.at_hand import askable, available
 
 
 class Mode(StrEnum):
@@ -82,7 +82,7 @@ def load_settings(
 
 def sources(settings: Settings, environ: Mapping[str, str]) -> Sources:
     """Return who tells how fresh the sources are."""
-    return Sources(settings, Cache(usual_folder()), lambda each: available(each, environ))
+    return Sources(settings, Cache(usual_folder()), lambda each: askable(each, environ))
 
 
 def live(settings: Settings, mode: Mode = Mode.CACHE) -> Live:

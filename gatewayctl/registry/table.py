@@ -51,11 +51,13 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 class _File(msgspec.Struct, frozen=True, kw_only=True):
     """``models`` is by provider, ``listings`` by source; rows are decoded when they are asked for.
 
-    A row of ``models`` has pairs of a source's place in ``sources`` and its claims.
+    A row of ``models`` has pairs of a source's place in ``sources`` and its claims; ``count`` is
+    how many rows there are.
     """
 
     format: int
     base: str
+    count: int
     sources: tuple[TableSource, ...]
     models: dict[str, msgspec.Raw]
     listings: dict[str, msgspec.Raw]
@@ -122,7 +124,7 @@ class Table:
         return table
 
     def __len__(self) -> int:
-        return sum(len(self.models(provider)) for provider in self._file.models)
+        return self._file.count
 
     def __contains__(self, model_id: str) -> bool:
         provider, _, model = model_id.partition("/")
@@ -238,6 +240,7 @@ def join(parts: Mapping[str, Part], *, base: str = "") -> bytes:
     file = _File(
         format=FORMAT,
         base=base,
+        count=sum(len(rows) for rows in models.values()),
         sources=sources,
         models={
             provider: _raw(dict(sorted(models[provider].items()))) for provider in sorted(models)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gatewayctl.config.settings import ProviderSettings, Settings, SourceSettings
-from gatewayctl.core.model import Auth, Sourced
+from gatewayctl.core.model import Sourced
 from gatewayctl.registry.cache import Cache
 from gatewayctl.registry.freshness import SourceStatus, statuses
 from gatewayctl.registry.lookup import Registry
@@ -32,21 +32,22 @@ def entries(registry: Registry, provider: str | None = None) -> Iterator[Entry]:
 
 
 class Sources:
-    """How fresh each source is: by the cache on disk, a clock, and the keys that are at hand.
+    """How fresh each source is: by the cache on disk, a clock, and the credentials at hand.
 
-    ``wall`` is in seconds since 1970.
+    ``askable`` tells whether a provider's own listing can be asked for with what the gateway
+    itself has; ``wall`` is in seconds since 1970.
     """
 
     def __init__(
         self,
         settings: Settings,
         cache: Cache,
-        has_key: Callable[[ProviderSettings], bool],
+        askable: Callable[[ProviderSettings], bool],
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._cache = cache
-        self._has_key = has_key
+        self._askable = askable
         self._wall = wall
 
     def told(self, table: Table) -> tuple[SourceStatus, ...]:
@@ -60,12 +61,7 @@ class Sources:
         if source.provider is None:
             return True
         provider = self._settings.providers.get(source.provider)
-        return provider is not None and may_be_asked(provider) and self._has_key(provider)
-
-
-def may_be_asked(provider: ProviderSettings) -> bool:
-    """Tell whether a provider is asked without a client: not where only clients have its key."""
-    return provider.provider.auth is not Auth.FORWARD
+        return provider is not None and self._askable(provider)
 
 
 def model_json(entry: Entry, *, others: bool) -> Json:

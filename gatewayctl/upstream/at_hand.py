@@ -28,6 +28,20 @@ def available(settings: ProviderSettings, environ: Mapping[str, str]) -> bool:
     return any(_is_there(secret, environ) for secret in settings.secrets)
 
 
+def askable(settings: ProviderSettings, environ: Mapping[str, str]) -> bool:
+    """Tell whether a provider's listing can be asked for with what the gateway itself has.
+
+    A client's credential (``auth = "forward"``) serves that client's requests alone.
+    """
+    match settings.provider.auth:
+        case Auth.NONE:
+            return True
+        case Auth.KEY:
+            return available(settings, environ)
+        case _:
+            return False
+
+
 def _is_there(secret: Secret, environ: Mapping[str, str]) -> bool:
     match secret:
         case FromEnv():

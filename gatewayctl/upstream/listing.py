@@ -13,25 +13,10 @@ from gatewayctl.config.kinds import kinds
 from gatewayctl.config.settings import ProviderSettings
 from gatewayctl.core.errors import SourceFailed, UpstreamFailed
 from gatewayctl.core.model import Auth
-from gatewayctl.upstream.at_hand import available
 from gatewayctl.upstream.credentials import Credentials
 from gatewayctl.upstream.headers import USER_AGENT, apply, presented
 
 _GEMINI = "gemini"
-
-
-def askable(settings: ProviderSettings, environ: Mapping[str, str]) -> bool:
-    """Tell whether a provider's listing can be asked for with what the gateway itself has.
-
-    A client's credential (``auth = "forward"``) serves that client's requests alone.
-    """
-    match settings.provider.auth:
-        case Auth.NONE:
-            return True
-        case Auth.KEY:
-            return available(settings, environ)
-        case _:
-            return False
 
 
 def headers_for(settings: ProviderSettings, credential: str | None) -> dict[str, str]:

@@ -77,7 +77,14 @@ def test_prices_stay_exact() -> None:
         b"[]",
         b"{}",
         msgspec.json.encode(
-            {"format": FORMAT + 1, "base": "", "sources": [], "models": {}, "listings": {}}
+            {
+                "format": FORMAT + 1,
+                "base": "",
+                "count": 0,
+                "sources": [],
+                "models": {},
+                "listings": {},
+            }
         ),
     ],
 )

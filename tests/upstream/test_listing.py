@@ -18,8 +18,9 @@ from gatewayctl.config.settings import (
 )
 from gatewayctl.core.errors import SourceFailed
 from gatewayctl.core.model import Auth, Provider
+from gatewayctl.upstream.at_hand import askable
 from gatewayctl.upstream.headers import USER_AGENT
-from gatewayctl.upstream.listing import askable, credential_now, headers_for
+from gatewayctl.upstream.listing import credential_now, headers_for
 
 from .conftest import MakeProvider
 
