@@ -12,20 +12,22 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from gatewayctl.config.settings import OverflowStatus, Settings
+from gatewayctl.config.settings import Settings
 from gatewayctl.core.errors import ApiError, ErrorKind, RequestInvalid
 from gatewayctl.core.model import WireProtocol
-from gatewayctl.core.routing.decision import Candidate, Skipped
 from gatewayctl.daemon import body
 from gatewayctl.daemon.admin import Admin
 from gatewayctl.daemon.asked import Asked
+from gatewayctl.daemon.counting import GEMINI
 from gatewayctl.daemon.listing import Listing
 from gatewayctl.daemon.pipeline import Pipeline, wants_decision
 from gatewayctl.daemon.planning import Planner
 from gatewayctl.daemon.replies import error_reply, json_reply, new_request_id, own_headers
 from gatewayctl.daemon.status import Status
 from gatewayctl.protocols.catalog import CODECS
-from gatewayctl.protocols.codec import Codec
+from gatewayctl.protocols.codec import Codec, Teller
+from gatewayctl.protocols.gemini.counting import is_gemini, model_in
+from gatewayctl.protocols.gemini.reader import GeminiReader
 from gatewayctl.registry.directory import Directory
 from gatewayctl.registry.live import Live
 
@@ -95,6 +97,8 @@ class App:
         try:
             error = self._denied(request)
             if error is None:
+                if isinstance(codec, GeminiReader):
+                    return await self._count_gemini(request, request_id)
                 return await self._dispatch(request, codec, request_id)
         except RequestInvalid as invalid:
             error = ApiError(
@@ -155,8 +159,10 @@ class App:
             return response
         return await handler(request, codec, request_id)
 
-    def _dialect(self, request: web.BaseRequest) -> Codec:
+    def _dialect(self, request: web.BaseRequest) -> Codec | GeminiReader:
         """Return the codec whose errors this client understands."""
+        if is_gemini(request.rel_url.raw_path):
+            return GEMINI
         found = self._surfaces.get(_path(request))
         if found is not None and found[0] is not self._chat:
             return found[0]
@@ -179,7 +185,7 @@ class App:
             return None
         return ApiError(kind=ErrorKind.FORBIDDEN, message=message, should_retry=False)
 
-    def _error(self, codec: Codec, error: ApiError, request_id: str) -> web.Response:
+    def _error(self, codec: Teller, error: ApiError, request_id: str) -> web.Response:
         headers = own_headers(request_id)
         return error_reply(codec, error, headers, self._settings.server.overflow_status)
 
@@ -215,19 +221,24 @@ class App:
     async def _count_tokens(
         self, request: web.BaseRequest, codec: Codec, request_id: str
     ) -> web.StreamResponse:
-        """Count for the candidate that would be attempted first, whatever its window."""
         asked = await self._asked(request, codec, request_id, counting=True)
         if wants_decision(asked):
             return await self._pipeline.explain(asked)
-        planned = await self._planner.plan(asked.question, exact=True)
-        decision = planned.sized.decision
-        headers = own_headers(request_id, decision, degraded=planned.degraded)
-        judged: list[Candidate | Skipped] = [*decision.attempts, *decision.skipped]
-        estimate = next((each.estimate for each in judged if each.estimate is not None), None)
-        if estimate is None:
-            error = decision.error or ApiError(kind=ErrorKind.INTERNAL, message="nothing to count")
-            return error_reply(codec, error, headers, OverflowStatus.AUTO)
-        return json_reply(200, {"input_tokens": estimate.likely}, headers)
+        return await self._pipeline.counting.messages(asked)
+
+    async def _count_gemini(self, request: web.BaseRequest, request_id: str) -> web.StreamResponse:
+        """Answer what Gemini's clients can ask for so far: a count."""
+        model = model_in(request.rel_url.raw_path)
+        if model is None:
+            kind, message = ErrorKind.NOT_FOUND, f"nothing is served at {request.path}"
+        elif request.method != "POST":
+            kind, message = ErrorKind.METHOD_NOT_ALLOWED, f"{request.path} takes POST"
+        else:
+            body = await self._body(request)
+            return await self._pipeline.counting.gemini(request, model, body, request_id)
+        message = f"{message}; there is POST models/MODEL:countTokens"
+        error = ApiError(kind=kind, message=message, should_retry=False)
+        return self._error(GEMINI, error, request_id)
 
     async def _models(
         self, request: web.BaseRequest, codec: Codec, request_id: str

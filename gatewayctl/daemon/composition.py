@@ -14,6 +14,8 @@ from gatewayctl.config.settings import ServerSettings, Settings
 from gatewayctl.daemon import chance, demo, lifecycle, memory, status
 from gatewayctl.daemon.app import App
 from gatewayctl.daemon.attempting import Parts
+from gatewayctl.daemon.counting import Counting
+from gatewayctl.daemon.flights import Flights
 from gatewayctl.daemon.health import Board
 from gatewayctl.daemon.outlet import SILENCE
 from gatewayctl.daemon.pipeline import Pipeline
@@ -77,6 +79,7 @@ async def composed(
     directory = Directory(settings, live, credentials.available)
     upstream = AiohttpUpstream(os.environ)
     counter = Counter()
+    flights = Flights()
     clock = asyncio.get_running_loop().time
     sessions = Sessions(settings.session_ttl, secrets.token_bytes(16), clock)
     board = Board(settings, secrets.token_bytes(16), clock, time.time)
@@ -91,7 +94,8 @@ async def composed(
             chance=chance.seed,
             silence=silence,
         )
-        pipeline = Pipeline(parts, time.time)
+        counting = Counting(settings, planner, directory, upstream, credentials, flights)
+        pipeline = Pipeline(parts, time.time, counting)
         looked_at = status.Parts(
             settings=settings,
             live=live,
@@ -105,6 +109,7 @@ async def composed(
         everyone = Directory(with_every_provider(settings, os.environ), live, credentials.available)
         yield App(settings, live, planner, pipeline, told, (directory, everyone))
     finally:
+        await flights.close()
         await counter.close()
         await upstream.close()
         await credentials.close()

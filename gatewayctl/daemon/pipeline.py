@@ -14,6 +14,7 @@ from gatewayctl.core.errors import ErrorKind
 from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.attempting import Parts, Run
 from gatewayctl.daemon.books import Book
+from gatewayctl.daemon.counting import Counting
 from gatewayctl.daemon.planning import Planned
 from gatewayctl.daemon.replies import error_reply, json_reply, own_headers
 from gatewayctl.storage.records import Outcome
@@ -29,9 +30,11 @@ class Pipeline:
     """Answers requests: has them planned, refuses or attempts them, writes down what came of it.
 
     ``wall`` is the time in seconds since 1970; ``in_flight`` counts the requests under way.
+    ``counting`` answers those that want a count alone.
     """
 
-    def __init__(self, parts: Parts, wall: Callable[[], float]) -> None:
+    def __init__(self, parts: Parts, wall: Callable[[], float], counting: Counting) -> None:
+        self.counting = counting
         self._parts = parts
         self._wall = wall
         self.in_flight = 0

@@ -10,7 +10,7 @@ from gatewayctl.config.settings import OverflowStatus
 from gatewayctl.core.errors import ApiError, ErrorKind
 from gatewayctl.core.routing.decision import Candidate, Decision
 from gatewayctl.daemon import chance
-from gatewayctl.protocols.codec import Codec, WireError
+from gatewayctl.protocols.codec import Teller, WireError
 
 _JSON = msgspec.json.Encoder(decimal_format="number")
 _VISIBLE = "!#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ "
@@ -49,7 +49,7 @@ def identified(error: ApiError, request_id: str) -> ApiError:
 
 
 def wire_error(
-    codec: Codec, error: ApiError, request_id: str, overflow: OverflowStatus
+    codec: Teller, error: ApiError, request_id: str, overflow: OverflowStatus
 ) -> WireError:
     """Return an error in the codec's dialect, the request id among its details."""
     told = identified(error, request_id)
@@ -60,7 +60,7 @@ def wire_error(
 
 
 def error_reply(
-    codec: Codec, error: ApiError, headers: Mapping[str, str], overflow: OverflowStatus
+    codec: Teller, error: ApiError, headers: Mapping[str, str], overflow: OverflowStatus
 ) -> web.Response:
     """Return an error as a reply, with the gateway's own headers."""
     wire = wire_error(codec, error, headers["x-gatewayctl-request-id"], overflow)

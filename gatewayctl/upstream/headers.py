@@ -128,7 +128,8 @@ def _own(
     headers["Content-Type"] = "application/json"
     headers["User-Agent"] = USER_AGENT
     if credential is not None and settings.provider.auth is not Auth.NONE:
-        name, value = presented(settings, credential)
+        native = protocol is WireProtocol.GEMINI
+        name, value = ("x-goog-api-key", credential) if native else presented(settings, credential)
         headers[name] = value
     return headers
 

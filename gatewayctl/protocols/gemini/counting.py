@@ -1,4 +1,4 @@
-"""Requests for a count (``countTokens``): where they are asked for, their bodies and their replies.
+"""Requests for a count (``countTokens``): their paths, bodies and replies.
 
 Google counts ``contents`` alone, unless a whole request for an answer is given; so one is sent
 whatever form came.
@@ -13,6 +13,10 @@ import msgspec
 from gatewayctl.protocols import patch
 
 _PATH = re.compile(r"^(?:/v1(?:alpha|beta\d*)?)*/models/(?P<model>.+):countTokens/?$")
+_OURS = re.compile(
+    r"^(?:/v1)*(?:/v1(?:alpha|beta\d*)/|/models/.+:"
+    r"(?:countTokens|generateContent|streamGenerateContent|embedContent|batchEmbedContents)/?$)"
+)
 _WHOLE = ("generateContentRequest", "generate_content_request")
 
 
@@ -21,6 +25,14 @@ class _Reply(msgspec.Struct):
 
 
 _REPLY = msgspec.json.Decoder(_Reply)
+
+
+def is_gemini(path: str) -> bool:
+    """Tell whether a path, as it came, is one that only Gemini's clients ask for.
+
+    ``/v1/models/…`` alone is others' too, whose ids may have a colon.
+    """
+    return _OURS.match(unquote(path)) is not None
 
 
 def model_in(path: str) -> str | None:

@@ -12,7 +12,10 @@ from gatewayctl.protocols.sink import Sink
 
 
 class GeminiReader:
-    """See ``codec.Reader`` and ``codec.Teller``. The model stands in the path, so it may be told besides the body."""
+    """See ``codec.Reader`` and ``codec.Teller``.
+
+    The model stands in the path, so it may be told besides the body.
+    """
 
     protocol = WireProtocol.GEMINI
 
