@@ -23,7 +23,14 @@ from gatewayctl.core.errors import StorageFailed
 from gatewayctl.core.learning import Cap, Truncation, Truncations, closer
 from gatewayctl.storage import knowledge_tables as tables
 from gatewayctl.storage import sqlite
-from gatewayctl.storage.knowledge_keeper import OBSERVE_EVERY, Keeper, Told, What, in_memory
+from gatewayctl.storage.knowledge_keeper import (
+    OBSERVE_EVERY,
+    Keeper,
+    Told,
+    What,
+    reading,
+    reason_of,
+)
 from gatewayctl.storage.knowledge_tables import Forgotten, Learned, News
 
 __all__ = ["Forgotten", "Knowledge", "Known", "forget", "read"]
@@ -104,6 +111,9 @@ class Known:
                 self._drop_anchors(each.model)
             if self._told.get(each.model, 0) <= upto:
                 self._put(each)
+        for model, observed in news.observed:
+            known = self._models.get(model) or Learned(model=model)
+            self._put(msgspec.structs.replace(known, observed=observed))
         for key, anchor in news.anchors:
             if self._told.get(key[0], 0) <= upto:
                 self._anchor(key, anchor)
@@ -235,12 +245,14 @@ def read(folder: Path) -> Known:
     Blocks. A folder without a file is empty, one that cannot be read is too, and says why in
     ``degraded``.
     """
-    connection, trouble = in_memory(folder / tables.DATABASE)
-    with contextlib.closing(connection):
-        try:
-            return Known(tables.secret(connection) or b"", trouble, tables.news(connection, 0))
-        except sqlite3.Error as error:
-            return Known(degraded=f"cannot read {folder / tables.DATABASE}: {error}")
+    path = folder / tables.DATABASE
+    try:
+        with contextlib.closing(reading(path)) as connection:
+            secret = tables.secret(connection) or b""
+            return Known(secret, news=tables.news(connection, 0))
+    except (sqlite3.Error, OSError, StorageFailed) as error:
+        reason = reason_of(error)
+        return Known(degraded=reason if str(path) in reason else f"cannot read {path}: {reason}")
 
 
 def forget(folder: Path, model: str) -> Forgotten:
@@ -260,8 +272,7 @@ def forget(folder: Path, model: str) -> Forgotten:
             tables.begin(connection)
             return tables.forget(connection, model)
     except (sqlite3.Error, OSError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise StorageFailed(f"cannot write {path}: {reason}") from error
+        raise StorageFailed(f"cannot write {path}: {reason_of(error)}") from error
 
 
 def _is_id(model: str) -> bool:

@@ -1,12 +1,13 @@
 """The knowledge's thread: writes what replies taught, and reads what other processes wrote.
 
 It owns the database's connection and shares nothing with the event loop but two queues. Where the
-file cannot be written it goes on in memory, says so in one sentence, logs it once, and tries again
-at its next round. What the event loop does is in ``knowledge``, the statements are in
-``knowledge_tables``.
+file cannot be written what is told waits, bounded, and teaches in memory; that is said in one
+sentence, logged once, and tried again at the next round. What the event loop does is in
+``knowledge``, the statements are in ``knowledge_tables``.
 """
 
 import contextlib
+import itertools
 import logging
 import os
 import sqlite3
@@ -36,8 +37,6 @@ _PAUSE: Final = 0.5
 """Seconds that what is told waits at most for more of it, to be written together."""
 _IDLE: Final = 1.0
 """Seconds between two looks at whether another process wrote."""
-_AGAIN: Final = 5.0
-"""Seconds between two attempts to open a file that could not be written."""
 _MOST_NEWS: Final = 64
 """How much news wait for the loop before others' are left unread: it hears when it looks."""
 _AT_ONCE: Final = 500
@@ -79,7 +78,6 @@ class Keeper:
         self._upto = 0
         self._connection: sqlite3.Connection | None = None
         self._opened: os.stat_result | None = None
-        self._retry_at = 0.0
         self._seen = 0
         self._version = -1
         self._sampled: set[str] = set()
@@ -92,6 +90,7 @@ class Keeper:
     def start(self) -> None:
         """Read what is known in the caller's thread; then go on in one's own."""
         self._round()
+        self.secret = self.secret or tables.new_secret()
         try:
             self._thread.start()
         except RuntimeError as error:  # no more threads
@@ -151,52 +150,65 @@ class Keeper:
     def _serve(self, *, mend: bool) -> str | None:
         """Write what waits, and read what others wrote; return what went wrong, in a sentence."""
         try:
-            connection, trouble = self._connected()
+            connection = self._connected()
             self._exchange(connection)
             self._observe(connection)
         except (sqlite3.Error, OSError, StorageFailed) as error:
             self._disconnect()
             if mend and sqlite.is_damage(error):
                 return self._begin_anew(error) or self._serve(mend=False)
-            return self._said("cannot write", error) + "; what is learned now may be lost"
-        return trouble
+            self._go_on_without()
+            return f"{self._said('cannot write', error)}; what is learned now is lost at the end"
+        return None
 
-    def _connected(self) -> tuple[sqlite3.Connection, str | None]:
-        """Return the file's connection, or else one to what of it can be read, and why."""
-        if self._connection is not None and self._opened is not None:
-            if self._is_there(self._opened):
-                return self._connection, None
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is not None:
+            if self._is_there():
+                return self._connection
             self._disconnect()
-        if self._connection is not None and time.monotonic() < self._retry_at:
-            return self._connection, self.degraded
-        try:
-            connection = sqlite.open_alone(self.path, tables.MIGRATIONS)
-        except (sqlite3.Error, OSError, StorageFailed) as error:
-            if sqlite.is_damage(error):
-                raise
-            self._retry_at = time.monotonic() + _AGAIN
-            connection = self._connection or in_memory(self.path)[0]
-            trouble: str | None = (
-                self._said("cannot write", error) + "; what is learned now is lost at the end"
-            )
-            opened = None
-        else:
-            self._disconnect()
-            opened, trouble = self.path.stat(), None
-        if connection is not self._connection:
-            self._begin(connection)
-            self._connection, self._opened = connection, opened
-        return connection, trouble
-
-    def _begin(self, connection: sqlite3.Connection) -> None:
+        connection = sqlite.open_alone(self.path, tables.MIGRATIONS)
         try:
             with sqlite.transaction(connection):
-                tables.begin(connection)
-            self.secret = tables.secret(connection) or self.secret
+                self.secret = tables.begin(connection, self.secret)
+            if not self._is_there():
+                self._seen = 0
+            self._opened = self.path.stat()
         except BaseException:
             connection.close()
             raise
-        self._seen, self._version = 0, -1
+        self._connection, self._version = connection, -1
+        return connection
+
+    def _go_on_without(self) -> None:
+        """Do in memory what can be done: what waits goes on waiting, and teaches nevertheless."""
+        now = time.monotonic()
+        due = {model for model, _ in self._batch.samples if self._is_due(model, now)}
+        samples: dict[str, list[Sample]] = {model: [] for model in due}
+        if due or not self._seen:
+            with (
+                contextlib.suppress(sqlite3.Error, OSError, StorageFailed),
+                contextlib.closing(reading(self.path)) as connection,
+            ):
+                self._read_alone(connection)
+                samples = {model: tables.samples(connection, model) for model in due}
+            self._seen = self._seen or 1
+        for model, sample in self._batch.samples:
+            if model in due:
+                samples[model].append(sample)
+        for model in due:
+            self._note_observed(model, now)
+        if due:
+            observed = tuple((model, observe(told)) for model, told in samples.items())
+            self._let_hear(News(revision=self._seen, observed=observed))
+
+    def _read_alone(self, connection: sqlite3.Connection) -> None:
+        """Let the loop hear what is known, once."""
+        if self._seen:
+            return
+        self.secret = tables.secret(connection) or self.secret
+        news = tables.news(connection, 0)
+        self._seen = news.revision
+        self._let_hear(news)
 
     def _exchange(self, connection: sqlite3.Connection) -> None:
         """Write what waits, and let the loop hear what changed since the last time."""
@@ -237,22 +249,25 @@ class Keeper:
             observed = observe(tables.samples(connection, model))
             if observed is not None:
                 self._batch.observed[model] = observed
-            self._observed_at.pop(model, None)
-            self._observed_at[model] = now
+            self._note_observed(model, now)
         self._sampled -= due
-        while len(self._observed_at) > tables.MOST_MODELS:
-            del self._observed_at[next(iter(self._observed_at))]
         if self._batch:
             self._exchange(connection)
+
+    def _note_observed(self, model: str, now: float) -> None:
+        self._observed_at.pop(model, None)
+        self._observed_at[model] = now
+        if len(self._observed_at) > tables.MOST_MODELS:
+            del self._observed_at[next(iter(self._observed_at))]
 
     def _is_due(self, model: str, now: float) -> bool:
         last = self._observed_at.get(model)
         return last is None or now - last >= self._observe_every or self._stopping.is_set()
 
-    def _is_there(self, opened: os.stat_result) -> bool:
-        """Tell whether the open database still has its name: else what is written is not kept."""
+    def _is_there(self) -> bool:
+        """Tell whether the file last opened still has its name: else what is written is lost."""
         try:
-            return os.path.samestat(opened, self.path.stat())
+            return self._opened is not None and os.path.samestat(self._opened, self.path.stat())
         except FileNotFoundError:
             return False
 
@@ -260,13 +275,14 @@ class Keeper:
         if self._connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
-        self._connection = self._opened = None
+        self._connection = None
 
     def _begin_anew(self, damage: Exception) -> str | None:
-        """Set a damaged file aside; return what went wrong with that, and go on in memory."""
+        """Set a damaged file aside; return what went wrong with that."""
         try:
             aside = sqlite.begin_anew(self.path, tables.MIGRATIONS, self._clock())
         except (sqlite3.Error, OSError, StorageFailed) as error:
+            self._go_on_without()
             return self._said("cannot set aside the damaged", error)
         if aside is not None:
             self._lasting_trouble = (
@@ -275,25 +291,23 @@ class Keeper:
         return None
 
     def _said(self, what: str, error: Exception) -> str:
-        reason = str(getattr(error, "strerror", None) or error)
+        reason = reason_of(error)
         return reason if str(self.path) in reason else f"{what} {self.path}: {reason}"
 
 
-def in_memory(path: Path) -> tuple[sqlite3.Connection, str | None]:
-    """Return a database in memory with what can be read of the file, and why no more could."""
-    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    trouble: str | None = None
-    try:
-        there = sqlite.open_reading(path, len(tables.MIGRATIONS))
-        if there is not None:
-            with contextlib.closing(there):
-                there.backup(connection)
-    except (sqlite3.Error, OSError, StorageFailed) as error:
-        connection.close()
-        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        trouble = f"cannot read {path}: {getattr(error, 'strerror', None) or error}"
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    for migration in tables.MIGRATIONS[version:]:
-        for statement in migration:
+def reading(path: Path) -> sqlite3.Connection:
+    """Open what there is, to read alone, and an empty database in memory where there is none.
+
+    Raises ``sqlite3.Error``, OSError and StorageFailed.
+    """
+    connection = sqlite.open_reading(path, len(tables.MIGRATIONS))
+    if connection is None:
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        for statement in itertools.chain.from_iterable(tables.MIGRATIONS):
             connection.execute(statement)
-    return connection, trouble
+    return connection
+
+
+def reason_of(error: Exception) -> str:
+    """Return what an error says, without the number that OSError puts before it."""
+    return str(getattr(error, "strerror", None) or error)

@@ -84,6 +84,8 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     models: tuple[Learned, ...] = ()
     anchors: tuple[tuple[Key, Anchor], ...] = ()
+    observed: tuple[tuple[str, Observed | None], ...] = ()
+    """Corrections that could not be written."""
 
 
 class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,12 +158,21 @@ def counted(earlier: Truncations | None, later: Truncations) -> Truncations:
     return Truncations(count=earlier.count + later.count, last=later.last)
 
 
-def begin(connection: sqlite3.Connection) -> None:
-    """Make the secret where there is none yet; in the caller's transaction, as all that writes."""
-    connection.execute(
-        "INSERT INTO meta SELECT ?, 1 WHERE NOT EXISTS (SELECT * FROM meta)",
-        (secrets.token_bytes(SECRET_BYTES),),
-    )
+def new_secret() -> bytes:
+    """Return a secret that nobody has."""
+    return secrets.token_bytes(SECRET_BYTES)
+
+
+def begin(connection: sqlite3.Connection, own: bytes = b"") -> bytes:
+    """Keep a secret where there is none yet, one's own or a new one, and return the one there is.
+
+    In the caller's transaction, as all that writes.
+    """
+    if (there := secret(connection)) is not None:
+        return there
+    own = own or new_secret()
+    connection.execute("INSERT INTO meta VALUES (?, 1)", (own,))
+    return own
 
 
 def secret(connection: sqlite3.Connection) -> bytes | None:
