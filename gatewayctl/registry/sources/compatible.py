@@ -8,8 +8,10 @@ listing says more names itself as the owner of its models, and is asked that.
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from gatewayctl.core.model import Capability
-from gatewayctl.registry.claims import Claims, tokens
+from gatewayctl.registry.claims import Claims, SourceTable, tokens
 from gatewayctl.registry.sources import copilot, llamacpp, lmstudio, ollama, vllm
 from gatewayctl.registry.sources.asking import Listing, Origin, asked_anything
 from gatewayctl.registry.sources.entries import Collected, day, flags, inner, items, word
@@ -53,12 +55,26 @@ def listing(origin: Origin) -> Listing:
     entries = page.get("data") if isinstance(page, dict) else page
     owners = {owner for entry in items(entries) if (owner := word(inner(entry).get("owned_by")))}
     if _OLLAMA in owners and (yield from ollama.is_there(origin)):
-        return (yield from ollama.listing(origin))
+        return _served_alone((yield from ollama.listing(origin)))
     if len(owners) == 1 and (server := _SERVERS.get(owners.pop())) is not None:
         return (yield from server(origin))
     collected = Collected(origin.provider)
     collected.take(entries, read)
     return collected.table()
+
+
+def _served_alone(table: SourceTable) -> SourceTable:
+    """Leave out how models were trained where nobody knows what they are served with.
+
+    Ollama serves far less; only of a provider of its kind is the least assumed until it is known.
+    """
+    models = {
+        model: claims
+        if claims.served is not None
+        else msgspec.structs.replace(claims, context_window=None)
+        for model, claims in table.models.items()
+    }
+    return msgspec.structs.replace(table, models=models)
 
 
 def read(entry: Mapping[str, Any]) -> Claims | str:

@@ -101,11 +101,20 @@ def test_an_adapter_behind_a_compatible_address_has_its_parents_window() -> None
 
 
 def test_an_ollama_behind_a_compatible_address_says_what_it_serves() -> None:
-    """It calls itself a library; where something before it hides the rest, the ids remain."""
+    """It calls itself a library. What was trained is no window until something is served of it.
+
+    Where something before it hides the rest, the ids remain.
+    """
     listed = {"/v1/models": {"data": [{"id": "q:8b", "owned_by": "library"}]}}
     native = {
         "/api/tags": {"models": [{"model": "q:8b"}]},
         "/api/ps": {"models": [{"model": "q:8b", "context_length": 4096}]},
     }
-    assert drive("compatible", listed | native).models == {"q:8b": Claims(served=4096)}
+    shown = {
+        'POST /api/show {"model":"q:8b"}': {"model_info": {"qwen3.context_length": 40960}},
+    }
+    loaded = drive("compatible", listed | native | shown)
+    assert loaded.models == {"q:8b": Claims(context_window=40960, served=4096)}
     assert drive("compatible", listed).models == {"q:8b": Claims()}
+    idle = drive("compatible", listed | native | shown | {"/api/ps": {"models": []}})
+    assert idle.models == {"q:8b": Claims()}
