@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 from gatewayctl.config.hosts import is_near
-from gatewayctl.config.kinds import Kind, kinds
+from gatewayctl.config.kinds import kinds
 from gatewayctl.config.problems import Report, did_you_mean
 from gatewayctl.config.schema import Refresh, RegistryDoc, SourceDoc
 from gatewayctl.config.settings import (
@@ -35,7 +35,7 @@ def resolve_registry(
         kind = kinds().get(settings.provider.kind)
         if kind is None or not kind.listing:
             continue
-        local = _is_local(kind, settings.base_url)
+        local = is_local(settings)
         usual = SourceSettings(
             url=settings.base_url,
             ttl=min(doc.ttl, _LOCAL_TTL) if local else 0.0,
@@ -46,6 +46,14 @@ def resolve_registry(
         source = source_name(name)
         sources[source] = _settled(doc.sources.get(source), doc, usual)
     return RegistrySettings(background=doc.refresh is Refresh.BACKGROUND, sources=sources)
+
+
+def is_local(provider: ProviderSettings) -> bool:
+    """Tell whether a provider is a server of one's own, by its kind or by where it is."""
+    kind = kinds().get(provider.provider.kind)
+    if kind is not None and kind.local:
+        return True
+    return is_near(urlsplit(provider.base_url).hostname or "")
 
 
 def check_sources(doc: RegistryDoc, providers: Collection[str], report: Report) -> None:
@@ -74,7 +82,3 @@ def _settled(
         provider=usual.provider,
         listing=usual.listing,
     )
-
-
-def _is_local(kind: Kind, base_url: str) -> bool:
-    return kind.local or is_near(urlsplit(base_url).hostname or "")

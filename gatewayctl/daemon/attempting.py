@@ -19,8 +19,9 @@ from gatewayctl.core.exhausted import broke_off, first_cause, told, told_kind, w
 from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.core.routing.graph import OnBreak
 from gatewayctl.daemon.asked import Asked
-from gatewayctl.daemon.books import Book, Ledger
+from gatewayctl.daemon.books import Book, Entry, Ledger
 from gatewayctl.daemon.health import Board
+from gatewayctl.daemon.learning import Learner
 from gatewayctl.daemon.outlet import SILENCE, Outlet, sent
 from gatewayctl.daemon.planning import Planned, Planner
 from gatewayctl.daemon.replies import error_reply, identified, own_headers
@@ -36,6 +37,9 @@ LARGE = 64 * 1024
 UNASKED = 5.0
 """Seconds after which a client may try again where no upstream has said when."""
 
+TRUNCATED = "x-gatewayctl-truncated"
+"""The header of a reply whose upstream counted fewer tokens than there were."""
+
 _RETRY = "x-should-retry"
 
 
@@ -47,6 +51,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     tries: Tries
     board: Board
     ledger: Ledger
+    learner: Learner
     chance: Callable[[], int]
     silence: float = SILENCE
 
@@ -145,9 +150,10 @@ class Run:
             )
             before = parts.board.succeeded(call)
             self._book.model = candidate.model
-            broken, response = await self._deliver(step, got)
+            broken, response = await self._deliver(step, got, entry)
         except UpstreamFailed as error:
             parts.board.failed(call, error.failure)
+            parts.learner.refused(self._asked, candidate, error.failure)
             self._book.ended(records.Outcome.FAILED, error.failure)
             self._note(step, error.failure)
             return error.failure
@@ -157,12 +163,15 @@ class Run:
             parts.board.failed(call, broken, before)
         return response
 
-    async def _deliver(self, step: Try, got: Got) -> tuple[Failure | None, web.StreamResponse]:
+    async def _deliver(
+        self, step: Try, got: Got, entry: Entry
+    ) -> tuple[Failure | None, web.StreamResponse]:
         """Return how the upstream broke after its commit, if it did, and the reply."""
         headers = self._headers(step.candidate)
         self._book.status = got.reply.status
         match got:
             case Whole():
+                headers |= await self._heard(step.candidate, entry)
                 response = web.Response(status=got.reply.status, body=got.body)
                 response.headers.extend((*reply_headers(got.reply.headers), *headers.items()))
                 self._book.outcome = records.Outcome.ANSWERED
@@ -172,10 +181,10 @@ class Run:
                     await sent(response, self._asked.request)
                 return None, response
             case Streamed():
-                return await self._stream(step.candidate, got, headers)
+                return await self._stream(step.candidate, got, headers, entry)
 
     async def _stream(
-        self, candidate: Candidate, got: Streamed, headers: Mapping[str, str]
+        self, candidate: Candidate, got: Streamed, headers: Mapping[str, str], entry: Entry
     ) -> tuple[Failure | None, web.StreamResponse]:
         """Bring a stream to the client; whatever happens, the server finds nothing left to do."""
         outlet, book, failure = self._outlet, self._book, None
@@ -189,6 +198,7 @@ class Run:
             await got.stream.drain()
             if failure is None:
                 outcome, book.outcome = "answered", records.Outcome.ANSWERED
+                await self._heard(candidate, entry)
             else:
                 outcome = f"broke off ({failure.said}) while answered"
                 book.outcome, book.error = records.Outcome.BROKEN, told_kind(failure.kind)
@@ -208,6 +218,17 @@ class Run:
             book.ended(book.outcome, failure, got.reply.status)
             log.info("%s %s by %s", self._asked.request_id, outcome, candidate.model)
         return failure, outlet.response or web.StreamResponse()
+
+    async def _heard(self, candidate: Candidate, entry: Entry) -> dict[str, str]:
+        """Learn from an answer that came whole; return the headers that warn of it."""
+        usage = entry.usage
+        if usage is None:
+            return {}
+        truncation = await self._parts.learner.replied(self._asked, self._planned, candidate, usage)
+        if truncation is None:
+            return {}
+        entry.truncated = True
+        return {TRUNCATED: f"{truncation.metered} of at least {truncation.low} tokens of input"}
 
     def _broke_off(self, candidate: Candidate, failure: Failure) -> ApiError:
         """Return what a client is told whose stream breaks now."""

@@ -54,6 +54,7 @@ class Entry:
     def __init__(self, ledger: Ledger, asked: Asked, step: Try) -> None:
         self.watcher: StreamWatcher | None = None
         self.facts: ReplyFacts | None = None
+        self.truncated = False
         self._ledger = ledger
         self._request = asked.request_id
         self._step = step
@@ -64,6 +65,12 @@ class Entry:
         self._told = Metered()
         self._closed = False
         self._input = _likely_input(asked, step.candidate)
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the upstream metered so far, None before its reply."""
+        source = self.watcher or self.facts
+        return None if source is None else source.usage
 
     def first(self) -> None:
         """Note the first content."""
@@ -105,6 +112,7 @@ class Entry:
             retry_after=None if failure is None else failure.retry_after,
             metered=self._metered(outcome),
             first_token=self._first,
+            truncated=self.truncated,
         )
 
     def _metered(self, outcome: Outcome | None = None) -> Metered:

@@ -9,17 +9,25 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import msgspec
+
 from gatewayctl.config.every import with_every_provider
-from gatewayctl.config.settings import ServerSettings, Settings
+from gatewayctl.config.settings import ServerSettings, Settings, source_name
+from gatewayctl.config.sources import is_local
 from gatewayctl.daemon import chance, demo, lifecycle, memory, status
 from gatewayctl.daemon.app import App
 from gatewayctl.daemon.attempting import Parts
+from gatewayctl.daemon.background import Background
 from gatewayctl.daemon.counting import Counting
 from gatewayctl.daemon.flights import Flights
 from gatewayctl.daemon.health import Board
+from gatewayctl.daemon.learning import Learner
 from gatewayctl.daemon.outlet import SILENCE
 from gatewayctl.daemon.pipeline import Pipeline
 from gatewayctl.daemon.planning import Planner
+from gatewayctl.daemon.recalling import Recaller
+from gatewayctl.daemon.refreshing import Refresher, headers_by
+from gatewayctl.daemon.reloading import Reloader
 from gatewayctl.daemon.sessions import Sessions
 from gatewayctl.daemon.trying import Tries
 from gatewayctl.registry.cache import Cache, usual_folder
@@ -28,6 +36,7 @@ from gatewayctl.registry.live import Live
 from gatewayctl.registry.told import Sources
 from gatewayctl.simulator.server import start as start_simulator
 from gatewayctl.storage.files import usual_state_folder
+from gatewayctl.storage.knowledge import Knowledge
 from gatewayctl.storage.ledger import Ledger
 from gatewayctl.tokenizers.counter import Counter
 from gatewayctl.upstream.client import AiohttpUpstream
@@ -66,53 +75,90 @@ def run_demo(
         runner.run(main())
 
 
+class Daemon(msgspec.Struct, frozen=True, kw_only=True):
+    """A wired daemon: what answers, and what is to be called once it listens."""
+
+    app: App
+    listening: Callable[[], None]
+
+
 @contextlib.asynccontextmanager
 async def composed(
-    settings: Settings, live: Live, state: Path, *, silence: float = SILENCE
-) -> AsyncIterator[App]:
+    settings: Settings,
+    live: Live,
+    state: Path,
+    cache: Cache,
+    *,
+    wall: Callable[[], float] = time.time,
+    silence: float = SILENCE,
+) -> AsyncIterator[Daemon]:
     """Wire a daemon inside a running loop; its upstream connections end with the context.
 
-    ``state`` is the folder of the ledger; ``silence`` seconds pass before a keepalive.
+    ``state`` is the folder of the ledger and of what replies teach, ``cache`` that of the registry.
+    ``wall`` is the time in seconds since 1970; ``silence`` seconds pass before a keepalive.
     """
-    ledger = await asyncio.to_thread(Ledger.open, state, time.time)
+    ledger = await asyncio.to_thread(Ledger.open, state, wall)
+    knowledge = await asyncio.to_thread(Knowledge.open, state, wall)
     credentials = Credentials(os.environ)
-    directory = Directory(settings, live, credentials.available)
+    has_key = credentials.available
+    directory = Directory(settings, live, has_key, knowledge)
     upstream = AiohttpUpstream(os.environ)
     counter = Counter()
     flights = Flights()
     clock = asyncio.get_running_loop().time
     sessions = Sessions(settings.session_ttl, secrets.token_bytes(16), clock)
-    board = Board(settings, secrets.token_bytes(16), clock, time.time)
+    board = Board(settings, secrets.token_bytes(16), clock, wall)
+    background = Background()
     try:
-        planner = Planner(directory, counter, sessions, board, chance=chance.seed)
+        recaller = Recaller(knowledge, counter)
+        planner = Planner(directory, counter, sessions, board, recaller, chance=chance.seed)
+        reloader = Reloader(cache, live)
+        headers = headers_by(credentials, os.environ)
+        refresher = Refresher(settings, cache, headers, wall, on_refreshed=reloader.soon)
+
+        def unsure(provider: str) -> None:
+            if is_local(settings.providers[provider]):
+                refresher.soon(source_name(provider))
+
+        learner = Learner(knowledge, planner, wall, unsure)
         parts = Parts(
             settings=settings,
             planner=planner,
             tries=Tries(settings, upstream, credentials),
             board=board,
             ledger=ledger,
+            learner=learner,
             chance=chance.seed,
             silence=silence,
         )
         counting = Counting(settings, planner, directory, upstream, credentials, flights)
-        pipeline = Pipeline(parts, time.time, counting)
+        pipeline = Pipeline(parts, wall, counting)
         looked_at = status.Parts(
             settings=settings,
             live=live,
             planner=planner,
             board=board,
             ledger=ledger,
-            has_key=credentials.available,
-            sources=Sources(settings, Cache(usual_folder()), credentials.available),
+            has_key=has_key,
+            sources=Sources(settings, cache, has_key),
         )
-        told = status.Status(looked_at, clock, time.time)
-        everyone = Directory(with_every_provider(settings, os.environ), live, credentials.available)
-        yield App(settings, live, planner, pipeline, told, (directory, everyone))
+        told = status.Status(looked_at, clock, wall)
+        everyone = Directory(with_every_provider(settings, os.environ), live, has_key, knowledge)
+
+        def listening() -> None:
+            background.start(reloader.run(), "reloading the registry")
+            background.start(refresher.run(), "refreshing the registry")
+
+        background.start(learner.run(), "learning from replies")
+        app = App(settings, live, planner, pipeline, told, (directory, everyone))
+        yield Daemon(app=app, listening=listening)
     finally:
+        await background.close()
         await flights.close()
         await counter.close()
         await upstream.close()
         await credentials.close()
+        await knowledge.close()
         await ledger.close()
 
 
@@ -120,10 +166,13 @@ async def _serve(settings: Settings, live: Live, say: Callable[[str], None]) -> 
     memory.give_back()
     sockets = lifecycle.bind(settings.server.host, settings.server.port)
     with lifecycle.signals() as stop:
-        async with composed(settings, live, usual_state_folder()) as app:
-            await lifecycle.serve(
-                app, sockets, lambda url: say(f"gatewayctl listening on {url}"), stop
-            )
+        async with composed(settings, live, usual_state_folder(), Cache(usual_folder())) as daemon:
+
+            def announce(url: str) -> None:
+                say(f"gatewayctl listening on {url}")
+                daemon.listening()
+
+            await lifecycle.serve(daemon.app, sockets, announce, stop)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

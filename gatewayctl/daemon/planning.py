@@ -123,10 +123,13 @@ class Planner:
         """
         if apart or len(body) >= LARGE:
             try:
-                return await self._counter.read(reader.protocol, body, counting=counting)
+                return await self._counter.read(
+                    reader.protocol, body, counting=counting, secret=self._recaller.key
+                )
             except CountUnavailable as error:
                 log.warning("a body of %d bytes is read in the daemon: %s", len(body), error)
-            return await asyncio.to_thread(read_whole, reader, body, counting=counting)
+            key = self._recaller.key
+            return await asyncio.to_thread(read_whole, reader, body, counting=counting, key=key)
         return read(reader, body, counting=counting)
 
     async def plan(
@@ -197,23 +200,33 @@ class Planner:
             headers=question.headers,
         )
 
-    async def measured(self, question: Question) -> Measured:
-        """Return the measure of a request, made in the counting process where it takes long."""
-        reader, body, measured = question.reader, question.body, question.reading.measured
-        if measured is None and _takes_long(body):
-            # The body was found to be complete before; only its measure is wanted.
-            measured = (await self.read(reader, body, counting=True, apart=True)).measured
-        return reader.measure(body) if measured is None else measured
+    async def measured(self, question: Question) -> tuple[Measured, tuple[bytes, ...] | None]:
+        """Return the measure of a request, made in the counting process where it takes long.
 
-    async def digests(self, question: Question) -> tuple[bytes, ...]:
-        """Return what tells a request's conversation after each message."""
-        return await self._recaller.digests(question.reader, question.body)
+        With it come the digests of its prefixes, where they came about on the way.
+        """
+        reader, body, reading = question.reader, question.body, question.reading
+        if reading.measured is None and _takes_long(body):
+            # The body was found to be complete before; only what takes long is wanted.
+            reading = await self.read(reader, body, counting=True, apart=True)
+        measured = reading.measured
+        return (reader.measure(body) if measured is None else measured), reading.prefixes
+
+    def digests(self, question: Question) -> tuple[bytes, ...]:
+        """Return the digests of the prefixes of a request that is not long."""
+        return self._recaller.digests(question.reader, question.body)
 
     async def recalled(
-        self, question: Question, digests: tuple[bytes, ...], models: Iterable[str]
+        self,
+        question: Question,
+        measured: Measured,
+        digests: tuple[bytes, ...],
+        models: Iterable[str],
     ) -> Mapping[str, Anchored]:
         """Return by model what its replies to earlier turns say of a request."""
-        return await self._recaller.anchored(question.reader, question.body, digests, models)
+        reader, body = question.reader, question.body
+        found = self._recaller.found(digests, measured.messages, models)
+        return await self._recaller.anchored(reader, body, found, apart=_takes_long(body))
 
     async def counted(
         self, question: Question, vocabularies: frozenset[str]
@@ -251,6 +264,7 @@ class _Answers:
         self._planner = planner
         self._question = question
         self.digests: tuple[bytes, ...] | None = None
+        self._measured: Measured | None = None
 
     async def driven(self, steps: Generator[Step, Answer, T]) -> T:
         """Answer until the planning is done."""
@@ -266,10 +280,14 @@ class _Answers:
         planner, question = self._planner, self._question
         match step:
             case Measure():
-                return await planner.measured(question)
-            case Recall(models=models):
-                self.digests = await planner.digests(question)
-                return await planner.recalled(question, self.digests, models)
+                self._measured, self.digests = await planner.measured(question)
+                return self._measured
+            case Recall(models=models) if self._measured is not None:
+                if self.digests is None:
+                    self.digests = planner.digests(question)
+                return await planner.recalled(question, self._measured, self.digests, models)
+            case Recall():
+                return {}
             case Count(vocabularies=wanted):
                 return await planner.counted(question, wanted)
 

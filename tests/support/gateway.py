@@ -2,7 +2,8 @@
 
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import aiohttp
@@ -16,6 +17,7 @@ from gatewayctl.daemon.app import App
 from gatewayctl.daemon.composition import composed
 from gatewayctl.daemon.outlet import SILENCE
 from gatewayctl.registry import snapshot
+from gatewayctl.registry.cache import Cache
 from gatewayctl.registry.live import Live
 from gatewayctl.simulator.demo import demo_config
 from gatewayctl.simulator.server import Simulator
@@ -42,13 +44,26 @@ def settings_of(config: str) -> Settings:
 
 
 @contextlib.asynccontextmanager
-async def gateway(config: str, silence: float = SILENCE) -> AsyncIterator[Gateway]:
-    """Run a gateway with this config on a free port, with a ledger of its own."""
+async def gateway(
+    config: str,
+    silence: float = SILENCE,
+    *,
+    state: Path | None = None,
+    wall: Callable[[], float] = time.time,
+) -> AsyncIterator[Gateway]:
+    """Run a gateway with this config on a free port.
+
+    Its ledger, what it learns and its cache are its own, or in the folder ``state``. ``wall`` is
+    the time in seconds since 1970.
+    """
     settings = settings_of(config)
     live = Live(settings, snapshot.load())
     async with contextlib.AsyncExitStack() as stack:
-        state = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        app = await stack.enter_async_context(composed(settings, live, state, silence=silence))
+        if state is None:
+            state = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        cache = Cache(state / "registry")
+        wired = composed(settings, live, state, cache, wall=wall, silence=silence)
+        app = (await stack.enter_async_context(wired)).app
         sockets = lifecycle.bind("127.0.0.1", 0)
         runner = await lifecycle.start(app, sockets)
         stack.push_async_callback(runner.cleanup)

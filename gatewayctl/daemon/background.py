@@ -1,0 +1,33 @@
+"""What goes on beside requests: tasks with an owner, which ends them, and says when one fails.
+
+What each of them does is its own module's business.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+
+log = logging.getLogger("gatewayctl.daemon")
+
+
+class Background:
+    """Runs tasks until it is closed."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, work: Coroutine[None, None, None], name: str) -> None:
+        """Run work that goes on until it is cancelled; ``name`` is for the log."""
+        self._tasks.append(asyncio.create_task(self._run(work, name), name=name))
+
+    async def close(self) -> None:
+        """Cancel all of it and wait for its end."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _run(self, work: Coroutine[None, None, None], name: str) -> None:
+        try:
+            await work
+        except Exception:  # nobody awaits it before the end, so it must be told here
+            log.exception("%s ended with an error; requests are still answered", name)

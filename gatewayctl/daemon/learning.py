@@ -1,0 +1,269 @@
+"""What replies teach while the daemon runs: windows smaller than said, and how a model counts.
+
+What is concluded belongs to ``core.learning``, ``core.anchors`` and ``core.observed``; where it is
+kept to ``storage.knowledge``. Here an upstream's replies are brought to them: what must be known
+before the next request at once, what takes time to measure after the reply, by one task.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Protocol
+
+import msgspec
+
+from gatewayctl.core.anchors import Anchor, anchor_of
+from gatewayctl.core.correction import Sample
+from gatewayctl.core.errors import Failure, FailureKind, GatewayctlError
+from gatewayctl.core.estimate import by_ratio
+from gatewayctl.core.events import Usage
+from gatewayctl.core.learning import (
+    Cap,
+    Truncation,
+    Truncations,
+    from_refusal,
+    from_truncation,
+    holds,
+    input_tokens,
+    short,
+    truncated,
+)
+from gatewayctl.core.observed import sample_of
+from gatewayctl.core.routing.decision import Candidate, Estimate, Method
+from gatewayctl.core.routing.place import ASSUMED
+from gatewayctl.daemon.asked import Asked
+from gatewayctl.daemon.planning import Planned, Planner
+
+log = logging.getLogger("gatewayctl.learning")
+
+QUEUE = 64
+"""Lessons that wait at most; beyond, the oldest are given up: there will be others."""
+
+QUEUE_BYTES = 32 * 1024 * 1024
+"""Bytes of bodies that wait at most."""
+
+BUSY = 4
+"""Lessons that wait from which there is more to do than to learn."""
+
+REST = 3.0
+"""How many times as long as a lesson took nothing is learned while there is."""
+
+ASKED = 3
+"""How often a model's provider is asked what it serves, because of the model's replies."""
+
+REMEMBERED = 1024
+"""Models of which it is remembered how often that was asked."""
+
+_SUSPICIOUS = 6  # bytes of a body for each token counted, from which it is measured before it goes
+
+
+class Knowledge(Protocol):
+    """Where it is kept: in memory at once, on disk when there is time. By full id of the model."""
+
+    def cap(self, model: str) -> Cap | None:
+        """Return the window that was learned."""
+        ...
+
+    def truncations(self, model: str) -> Truncations | None:
+        """Return what is known of truncated replies."""
+        ...
+
+    def learned(self, model: str, cap: Cap) -> None:
+        """Keep a window."""
+        ...
+
+    def truncated(self, model: str, truncation: Truncation) -> None:
+        """Count a truncated reply."""
+        ...
+
+    def sampled(self, model: str, sample: Sample) -> None:
+        """Keep what one reply counted."""
+        ...
+
+    def anchored(self, model: str, digest: bytes, anchor: Anchor) -> None:
+        """Keep what a conversation so far was counted as."""
+        ...
+
+
+class _Lesson(msgspec.Struct, frozen=True, kw_only=True):
+    """A reply from which there is something to learn when there is time."""
+
+    asked: Asked
+    planned: Planned
+    candidate: Candidate
+    usage: Usage
+    tokens: int
+
+
+class Learner:
+    """Hears of every reply and refusal. ``wall`` is seconds since 1970.
+
+    ``unsure`` is told the provider of a model whose served window is not known yet.
+    """
+
+    def __init__(
+        self,
+        knowledge: Knowledge,
+        planner: Planner,
+        wall: Callable[[], float],
+        unsure: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._knowledge = knowledge
+        self._planner = planner
+        self._wall = wall
+        self._unsure = unsure
+        self._asked: dict[str, int] = {}
+        self._lessons: deque[_Lesson] = deque()
+        self._bytes = 0
+        self._waiting = asyncio.Event()
+
+    def refused(self, asked: Asked, candidate: Candidate, failure: Failure) -> None:
+        """Learn from a refusal by size; the next request already knows."""
+        if failure.kind is not FailureKind.CONTEXT_OVERFLOW:
+            return
+        believed, at = _believed(candidate), self._now()
+        cap = from_refusal(
+            failure,
+            candidate.estimate,
+            candidate.output_budget,
+            believed,
+            at,
+            remote=asked.shape.remote,
+        )
+        if cap is not None:
+            self._cap(candidate, cap)
+
+    async def replied(
+        self, asked: Asked, planned: Planned, candidate: Candidate, usage: Usage
+    ) -> Truncation | None:
+        """Learn from a reply that came whole; return how its request was truncated, if it was."""
+        self._wonder(candidate)
+        tokens = input_tokens(usage)
+        if tokens is None:
+            return None
+        estimate = await self._estimated(asked, planned, candidate, tokens)
+        if short(usage, estimate):
+            return self._fell_short(planned, candidate, usage, estimate)
+        self._later(
+            _Lesson(asked=asked, planned=planned, candidate=candidate, usage=usage, tokens=tokens)
+        )
+        return None
+
+    async def run(self) -> None:
+        """Learn what takes time, one reply after another, until cancelled."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            if not self._lessons:
+                self._waiting.clear()
+                await self._waiting.wait()
+            lesson = self._lessons.popleft()
+            self._bytes -= len(lesson.asked.body)
+            began = clock()
+            try:
+                await self._learn(lesson)
+            except GatewayctlError as error:
+                log.debug("nothing learned from %s: %s", lesson.asked.request_id, error)
+            except Exception:  # one odd reply must not end all learning
+                log.exception("learning from %s failed", lesson.asked.request_id)
+            if len(self._lessons) >= BUSY:
+                await asyncio.sleep((clock() - began) * REST)
+
+    async def _learn(self, lesson: _Lesson) -> None:
+        asked, candidate = lesson.asked, lesson.candidate
+        measured, digests = lesson.planned.sized.sizes.measured, lesson.planned.digests
+        if measured is None:
+            measured, digests = await self._planner.measured(asked.question)
+        if digests is None:
+            digests = self._planner.digests(asked.question)
+        settings, usage = candidate.estimator, lesson.usage
+        if digests:
+            output = max(0, (usage.output or 0) - (usage.reasoning_output or 0))
+            anchor = anchor_of(asked.shape, measured, settings, lesson.tokens, output)
+            self._knowledge.anchored(candidate.model, digests[-1], anchor)
+        if not usage.input_cache_read:
+            sample = sample_of(asked.shape, measured, settings, lesson.tokens)
+            if sample is not None:
+                self._knowledge.sampled(candidate.model, sample)
+
+    def _later(self, lesson: _Lesson) -> None:
+        size = len(lesson.asked.body)
+        if size > QUEUE_BYTES:
+            return
+        self._lessons.append(lesson)
+        self._bytes += size
+        while len(self._lessons) > QUEUE or self._bytes > QUEUE_BYTES:
+            self._bytes -= len(self._lessons.popleft().asked.body)
+        self._waiting.set()
+
+    async def _estimated(
+        self, asked: Asked, planned: Planned, candidate: Candidate, tokens: int
+    ) -> Estimate:
+        """Return an estimate that has a lower end, where the reply's count looks too small."""
+        estimate = candidate.estimate
+        if estimate.method is not Method.BOUND or tokens * _SUSPICIOUS >= len(asked.body):
+            return estimate
+        measured = planned.sized.sizes.measured
+        if measured is None:
+            measured, _ = await self._planner.measured(asked.question)
+        return by_ratio(asked.shape, measured, candidate.estimator)
+
+    def _fell_short(
+        self,
+        planned: Planned,
+        candidate: Candidate,
+        usage: Usage,
+        estimate: Estimate,
+    ) -> Truncation | None:
+        """Learn from a count that is too small; return what of the input was dropped, if any."""
+        anchored = planned.sized.sizes.anchored.get(candidate.model)
+        added = None if anchored is None else estimate.high - anchored.anchor.tokens
+        tokens = input_tokens(usage)
+        if tokens is None or not truncated(usage, estimate, added=added):
+            return None
+        model, at = candidate.model, self._now()
+        truncation = Truncation(at=at, metered=tokens, low=estimate.low)
+        log.warning("upstream_truncated model=%s metered=%d low=%d", model, tokens, estimate.low)
+        earlier = self._knowledge.truncations(model)
+        cap = from_truncation(truncation, earlier, _believed(candidate), at)
+        self._knowledge.truncated(model, truncation)
+        if cap is not None:
+            self._cap(candidate, cap)
+        self._unsure(candidate.provider)
+        return truncation
+
+    def _cap(self, candidate: Candidate, cap: Cap) -> None:
+        """Keep a cap, unless a smaller one holds already."""
+        known = self._knowledge.cap(candidate.model)
+        if known is not None and holds(known, cap.over) and known.window <= cap.window:
+            return
+        self._knowledge.learned(candidate.model, cap)
+        log.warning(
+            "window_learned model=%s window=%d cause=%s over=%s",
+            candidate.model,
+            cap.window,
+            cap.cause,
+            cap.over,
+        )
+
+    def _wonder(self, candidate: Candidate) -> None:
+        """Have it asked, a few times, what a model is served with: now that it is loaded."""
+        facts = candidate.place.facts
+        served = None if facts is None else facts.served
+        times = self._asked.get(candidate.model, 0)
+        if (served is None or served.source == ASSUMED) and times < ASKED:
+            if len(self._asked) >= REMEMBERED:
+                self._asked.clear()
+            self._asked[candidate.model] = times + 1
+            self._unsure(candidate.provider)
+
+    def _now(self) -> str:
+        return datetime.fromtimestamp(self._wall(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _believed(candidate: Candidate) -> int | None:
+    """Return the window that the sources, or the config, say of a model."""
+    facts = candidate.place.facts
+    said = None if facts is None else facts.context_window
+    return candidate.context_window if said is None else said.value

@@ -1,0 +1,196 @@
+"""What replies teach a running gateway: windows smaller than said, and truncation."""
+
+import asyncio
+import io
+import json
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.books import logged
+from support.gateway import Gateway, gateway, upstream_config
+from support.upstream import FakeUpstream, Step, chunked, sized
+
+from gatewayctl.storage.knowledge import forget, read
+
+MODEL = '\n[[models]]\nid = "up/m"\ncontext_window = 1000000\n'
+NAMED = "prompt is too long: 400007 tokens > 278528 maximum"
+
+
+def overflow(message: str = NAMED) -> list[Step]:
+    """Return a provider's refusal by size."""
+    error = {"message": message, "type": "invalid_request_error", "code": "context_length_exceeded"}
+    return sized(json.dumps({"error": error}).encode(), status=400)
+
+
+def answer(tokens: int) -> list[Step]:
+    """Return an answer whose upstream counted so many tokens of input."""
+    return sized(json.dumps(completion(tokens)).encode())
+
+
+def streamed(tokens: int) -> list[Step]:
+    """Return the same as a stream."""
+    choice = {"index": 0, "delta": {"content": "Hi."}, "finish_reason": None}
+    end = {"index": 0, "delta": {}, "finish_reason": "stop"}
+    usage = completion(tokens)["usage"]
+    events: list[dict[str, Any]] = [
+        {"choices": [choice]},
+        {"choices": [end]},
+        {"choices": [], "usage": usage},
+    ]
+    head = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    lines = [f"data: {json.dumps(head | event)}\n\n".encode() for event in events]
+    return chunked([*lines, b"data: [DONE]\n\n"])
+
+
+def completion(tokens: int) -> dict[str, Any]:
+    """Return a whole answer."""
+    message = {"role": "assistant", "content": "Hi."}
+    return {
+        "id": "c",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "m",
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": tokens, "completion_tokens": 2, "total_tokens": tokens + 2},
+    }
+
+
+def asked(words: int, **more: object) -> dict[str, Any]:
+    """Return a request of about so many tokens."""
+    content = " ".join(["river"] * words)
+    return {"model": "up/m", "messages": [{"role": "user", "content": content}], **more}
+
+
+@asynccontextmanager
+async def between(
+    replies: Sequence[Sequence[Step]], state: Path
+) -> AsyncIterator[tuple[Gateway, FakeUpstream]]:
+    """Run a gateway whose state is kept in front of an upstream with these replies."""
+    async with (
+        FakeUpstream(replies) as upstream,
+        gateway(upstream_config(upstream.base_url) + MODEL, state=state) as it,
+    ):
+        yield it, upstream
+
+
+async def post(it: Gateway, body: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+    """Return a reply's status, its headers in lower case, and its body."""
+    data = io.BytesIO(json.dumps(body).encode())
+    async with it.client.post(f"{it.url}/v1/chat/completions", data=data) as reply:
+        headers = {name.lower(): value for name, value in reply.headers.items()}
+        return reply.status, headers, await reply.read()
+
+
+async def test_a_refusal_by_size_caps_the_window_cliproxyapi_4126(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """1M advertised, refused beyond 278,528: the next request of that size is not sent at all."""
+    caplog.set_level(logging.WARNING, logger="gatewayctl.learning")
+    async with between([overflow(), answer(9)], tmp_path) as (it, upstream):
+        first, _, _ = await post(it, asked(400_000))
+        second, _, body = await post(it, asked(400_000))
+        small, _, _ = await post(it, asked(10))
+    assert (first, second, small) == (400, 413, 200)  # the first as the upstream said it
+    assert len(upstream.requests) == 2
+    assert json.loads(body)["error"]["gatewayctl"]["context_window"] == 278_528
+    assert "window_learned model=up/m window=278528 cause=refused over=1000000" in caplog.text
+    assert "400007 tokens" not in caplog.text  # the upstream's own words may quote a prompt
+
+
+async def test_a_refusal_in_unknown_words_caps_by_its_code_litellm_10793(tmp_path: Path) -> None:
+    """No string is matched: the code says that it is about size, and what was sent how far."""
+    async with between([overflow("no."), answer(9)], tmp_path) as (it, upstream):
+        await post(it, asked(400_000))
+        status, _, body = await post(it, asked(700_000))
+    assert status == 413
+    assert len(upstream.requests) == 1
+    assert json.loads(body)["error"]["gatewayctl"]["context_window"] < 600_000
+
+
+async def test_what_was_learned_outlives_a_restart_until_it_is_forgotten(tmp_path: Path) -> None:
+    """A cap is kept on disk with its evidence, and ``models forget`` lifts it."""
+    async with between([overflow()], tmp_path) as (it, _):
+        await post(it, asked(400_000))
+    cap = read(tmp_path).cap("up/m")
+    assert cap is not None
+    assert (cap.window, cap.over) == (278_528, 1_000_000)
+    assert "278,528" in cap.evidence
+    async with between([answer(400_000)], tmp_path) as (it, upstream):
+        refused, _, _ = await post(it, asked(400_000))
+        assert (refused, upstream.requests) == (413, [])
+        forget(tmp_path, "up/m")
+        await asyncio.sleep(2.5)  # the running daemon notices within two seconds
+        assert (await post(it, asked(400_000)))[0] == 200
+
+
+async def test_a_reply_that_counts_too_little_is_flagged_ollama_17889(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """4,096 counted of some 9,000: a header and a line of the log say so, and no more is sent."""
+    caplog.set_level(logging.WARNING, logger="gatewayctl.learning")
+    async with between([answer(4_096)], tmp_path) as (it, upstream):
+        status, headers, _ = await post(it, asked(9_000))
+        assert status == 200
+        assert headers["x-gatewayctl-truncated"].startswith("4096 of at least ")
+        entry = await logged(it.state, headers["x-gatewayctl-request-id"])
+        assert [attempt.truncated for attempt in entry.attempts] == [True]
+        again, _, _ = await post(it, asked(9_000))
+        assert again == 413
+        assert len(upstream.requests) == 1
+    assert "upstream_truncated model=up/m metered=4096 low=" in caplog.text
+    counted = read(tmp_path).truncations("up/m")
+    assert counted is not None
+    assert counted.count == 1
+
+
+async def test_a_truncated_stream_is_on_record(tmp_path: Path) -> None:
+    """Its usage comes when the headers are gone: log, ledger and knowledge say it all the same."""
+    async with between([streamed(4_096)], tmp_path) as (it, _):
+        more = {"stream_options": {"include_usage": True}}
+        _, headers, _ = await post(it, asked(9_000, stream=True, **more))
+        entry = await logged(it.state, headers["x-gatewayctl-request-id"])
+        assert [attempt.truncated for attempt in entry.attempts] == [True]
+    assert read(tmp_path).truncations("up/m") is not None
+
+
+async def test_a_reply_that_counts_what_was_sent_is_not_flagged(tmp_path: Path) -> None:
+    """Nor is one whose figure is small because nothing was metered."""
+    async with between([answer(9_010), answer(0)], tmp_path) as (it, _):
+        for _ in range(2):
+            _, headers, _ = await post(it, asked(9_000))
+            assert "x-gatewayctl-truncated" not in headers
+    assert read(tmp_path).truncations("up/m") is None
+
+
+async def explained(it: Gateway, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the estimate of the first attempt."""
+    async with it.client.post(f"{it.url}/api/route-explain", json=body) as reply:
+        doc = json.loads(await reply.read())
+    estimate: dict[str, Any] = doc["attempts"][0]["estimate"]
+    return estimate
+
+
+async def test_a_conversation_is_estimated_from_what_its_last_reply_counted(
+    tmp_path: Path,
+) -> None:
+    """The figure is the upstream's own, whatever ours was; and it outlives a restart."""
+    body = asked(500)
+    async with between([answer(900)], tmp_path) as (it, _):
+        assert (await explained(it, body))["method"] == "ratio"
+        await post(it, body)
+        body["messages"] += [
+            {"role": "assistant", "content": "Hi."},
+            {"role": "user", "content": "Go on."},
+        ]
+        estimate = await explained(it, body)
+    assert estimate["method"] == "anchor"
+    assert 900 < estimate["likely"] < 940
+    async with between([answer(900)], tmp_path) as (it, _):
+        again = await explained(it, body)
+        assert (again["method"], again["likely"]) == ("anchor", estimate["likely"])
+        body["messages"][0]["content"] += "!"
+        assert (await explained(it, body))["method"] == "ratio"
