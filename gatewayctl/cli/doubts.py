@@ -23,6 +23,7 @@ _WHY = {
     Why.REPEATS_WINDOW: "no less than the window, which {other} puts where it knows no output",
     Why.LEFT_OUT: "only left out of a list there, said outright here",
     Why.SERVED: "the server runs it with less",
+    Why.ASSUMED: "the server may run it with less, and has not said yet",
     Why.LEARNED: "the provider's replies gave away less",
 }
 _STAGES = {Stage.RETIRED: "red", Stage.RETIRING: "yellow", Stage.DEPRECATED: "yellow"}

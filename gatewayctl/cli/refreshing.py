@@ -147,10 +147,12 @@ def _accesses(
 
     One after the other: a program that has a key may ask for a password.
     """
+    import time
+
     from gatewayctl.core.errors import SourceFailed
-    from gatewayctl.registry.cache import Outcome
+    from gatewayctl.registry.cache import Cache, usual_folder
     from gatewayctl.registry.fetching import Access
-    from gatewayctl.registry.refresh import Refreshed
+    from gatewayctl.registry.refresh import note_failure
 
     access: dict[str, Access] = {}
     failed = []
@@ -161,7 +163,8 @@ def _accesses(
         try:
             access[name] = _access(settings.providers[source.provider])
         except SourceFailed as error:
-            failed.append(Refreshed(source=name, outcome=Outcome.FAILED, error=str(error)))
+            cache = Cache(usual_folder())
+            failed.append(note_failure(name, source, cache, time.time, str(error)))
     return access, failed
 
 

@@ -107,10 +107,23 @@ def _told(status: SourceStatus, unfetched: str, now: datetime) -> Iterator[str]:
         yield "not asked"
         return
     since = unfetched if status.fetched_at is None else f"fetched {old(status.fetched_at, now)}"
-    yield f"{status.models:,} model{'' if status.models == 1 else 's'}, {since}"
+    next_ = "" if status.next_at is None else f", {_due(status.next_at, now)}"
+    yield f"{_models(status.models)}, {since}{next_}"
     if status.error is not None:
         tried = f"tried {old(status.attempted_at, now)}: " if status.attempted_at else ""
         yield tried + status.error
+
+
+def _models(number: int) -> str:
+    return f"{number:,} model{'' if number == 1 else 's'}"
+
+
+def _due(at: str, now: datetime) -> str:
+    seconds = (datetime.fromisoformat(at) - now).total_seconds()
+    if seconds < 1:
+        return "due now"
+    said = render.ago(seconds)
+    return f"due in {render.lasted(seconds) if said == 'now' else said}"
 
 
 def _joined(told: Sequence[str], indent: int) -> str:
@@ -127,10 +140,10 @@ def print_refreshed(result: Refreshed) -> None:
     if result.outcome is Outcome.FETCHED:
         state = render.styled(result.outcome.value, "green")
         change = "" if result.changed else ", unchanged"
-        typer.echo(f"{name}: {state}: {result.models:,} models{change}")
+        typer.echo(f"{name}: {state}: {_models(result.models)}{change}")
     else:
         state = render.styled(result.outcome.value, "red")
-        kept = f"{result.error}; the table from before stays"
+        kept = f"{result.error}; what was known before stays"
         typer.echo(f"{name}: {state}: {render.printable(kept)}")
     _print_skipped(result.skipped)
     if result.outcome is Outcome.FETCHED and result.skipped:
@@ -144,7 +157,7 @@ def print_checked(result: Refreshed) -> None:
     if result.error is not None:
         state = render.styled(f"would be {result.outcome.value}", "red")
         state += f": {render.printable(result.error)}"
-    typer.echo(f"{name}: {state}: {result.models:,} models; nothing was stored")
+    typer.echo(f"{name}: {state}: {_models(result.models)}; nothing was stored")
     _print_skipped(result.skipped)
     _print_entries(result)
 

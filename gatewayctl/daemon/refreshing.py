@@ -10,7 +10,6 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from datetime import datetime
 
 import msgspec
 
@@ -18,6 +17,7 @@ from gatewayctl.config.settings import ProviderSettings, Settings, SourceSetting
 from gatewayctl.core.errors import SourceFailed, UpstreamFailed
 from gatewayctl.registry.cache import Attempt, Cache, Outcome
 from gatewayctl.registry.fetching import Access
+from gatewayctl.registry.freshness import backoff, due_at
 from gatewayctl.registry.refresh import Refreshed, note_failure
 from gatewayctl.tokenizers.counter import ENVIRONMENT
 from gatewayctl.upstream.at_hand import askable
@@ -29,10 +29,7 @@ log = logging.getLogger("gatewayctl.registry")
 
 _LOOK = 5.0  # seconds between looks at what is due
 _SOON = 5.0  # seconds between two refreshes of one source that somebody asks for
-_BACKOFF = 60.0  # seconds after a first failure; doubled with each one more
-_MOST_DOUBLED = 20
 _KEYLESS = 300.0  # seconds until a credential that was not at hand is looked for again
-_SKEW = 300.0  # seconds by which the clocks of machines that share a cache may differ
 _SPARE = 30.0  # seconds that the process may take beyond the longest timeout of its sources
 _CREDENTIAL = 15.0  # seconds that a provider's credential may take
 _PROCESSES = 2
@@ -158,7 +155,7 @@ class Refresher:
         # A time further ahead than any of ours was set by a clock that has been put back since.
         if now < self._not_before.get(name, 0.0) <= now + max(source.ttl, _KEYLESS):
             return False
-        return now >= _next(source, attempt, now)
+        return now >= due_at(source, attempt, now)
 
     def _start(self, names: Collection[str]) -> None:
         batch = asyncio.create_task(self._fly(names), name="refreshing")
@@ -242,27 +239,9 @@ class Refresher:
             self._on_refreshed()
             return
         failures = self._failures[name] = self._failures.get(name, 0) + 1
-        self._not_before[name] = self._wall() + _backoff(failures, self._sources[name].ttl)
+        self._not_before[name] = self._wall() + backoff(failures, self._sources[name].ttl)
         said = (name, result.outcome.value, result.error)
         log.warning("registry_refresh_failed source=%s outcome=%s reason=%s", *said)
-
-
-def _next(source: SourceSettings, attempt: Attempt | None, now: float) -> float:
-    """Return when a source is to be asked, in seconds since 1970, by what is on record."""
-    if attempt is None or (source.provider is not None and attempt.url != source.url):
-        return 0.0
-    tried = datetime.fromisoformat(attempt.attempted_at).timestamp()
-    if tried > now + _SKEW:  # the clock was put back
-        return 0.0
-    if attempt.outcome is Outcome.FETCHED:
-        return tried + source.ttl
-    return tried + _backoff(attempt.failures, source.ttl)
-
-
-def _backoff(failures: int, ttl: float) -> float:
-    """Return the seconds until a source is asked again that has failed so many times in a row."""
-    doubled = min(max(failures - 1, 0), _MOST_DOUBLED)
-    return min(ttl, _BACKOFF * 2.0**doubled)
 
 
 async def _run(job: bytes, limit: float, hear: Callable[[Refreshed], None]) -> str:

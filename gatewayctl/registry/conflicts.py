@@ -13,7 +13,7 @@ import msgspec
 
 from gatewayctl.core.fit import cap_of
 from gatewayctl.core.model import ModelFacts, Sourced
-from gatewayctl.core.routing.place import LEARNED
+from gatewayctl.core.routing.place import ASSUMED, LEARNED
 from gatewayctl.registry.merge import (
     CAPABILITIES_ORDER,
     INPUT_MAY_BE_TOTAL,
@@ -45,6 +45,8 @@ class Why(StrEnum):
     """A "no" that is only an absence from a list, beside a source that says it outright."""
     SERVED = "served"
     """The server runs the model with a smaller window."""
+    ASSUMED = "assumed"
+    """The server may run the model with less, and has not yet said with what."""
     LEARNED = "learned"
     """The provider's own replies gave away a smaller window."""
 
@@ -154,7 +156,7 @@ def _capped(facts: ModelFacts) -> Iterator[Conflict]:
     cap = None if window is None else cap_of(facts, window.value)
     if window is None or cap is None:
         return
-    why = Why.LEARNED if cap.source == LEARNED else Why.SERVED
+    why = {LEARNED: Why.LEARNED, ASSUMED: Why.ASSUMED}.get(cap.source, Why.SERVED)
     over = Against(value=window.value, source=window.source, fetched_at=window.fetched_at, why=why)
     yield _conflict(facts.id, "effective_window", cap, (over,))
 

@@ -1,10 +1,10 @@
-"""How fresh each source is: its last attempt's outcome and, if that succeeded, its age.
+"""How fresh each source is, by its last attempt's outcome and age, and when it is due again.
 
-Pure; used by whoever shows it. When to refresh is not decided here.
+Pure; used by whoever shows it and by whoever refreshes.
 """
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -16,6 +16,11 @@ from gatewayctl.registry.table import Table
 
 _SKEW = 300
 """Seconds by which clocks of machines that share a folder may differ."""
+
+_BACKOFF = 60.0
+"""Seconds after a first failure; doubled with each one more."""
+
+_MOST_DOUBLED = 20
 
 
 class Freshness(StrEnum):
@@ -36,7 +41,8 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     ``fetched_at`` is its last success, ``attempted_at`` its last attempt (ISO 8601 UTC), both None
     while only the packaged table speaks for it; ``models`` counts those of the table in use.
-    ``provider`` is whose own listing it is, None for a public table.
+    ``provider`` is whose own listing it is, None for a public table; ``next_at`` is when it is due
+    to be asked by a daemon, None where none asks it.
     """
 
     name: str
@@ -46,6 +52,28 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     models: int
     error: str | None
     provider: str | None = None
+    next_at: str | None = None
+
+
+def due_at(source: SourceSettings, attempt: Attempt | None, now: float) -> float:
+    """Return when a source is to be asked, in seconds since 1970, by what is on record.
+
+    0 is at once: nothing is on record, or nothing that holds.
+    """
+    if attempt is None or (source.provider is not None and attempt.url != source.url):
+        return 0.0
+    tried = datetime.fromisoformat(attempt.attempted_at).timestamp()
+    if tried > now + _SKEW:  # the clock was put back
+        return 0.0
+    if attempt.outcome is Outcome.FETCHED:
+        return tried + source.ttl
+    return tried + backoff(attempt.failures, source.ttl)
+
+
+def backoff(failures: int, ttl: float) -> float:
+    """Return the seconds until a source is asked again that has failed so many times in a row."""
+    doubled = min(max(failures - 1, 0), _MOST_DOUBLED)
+    return min(ttl, _BACKOFF * 2.0**doubled)
 
 
 def age(since: str, now: datetime) -> float:
@@ -59,17 +87,20 @@ def statuses(
     table: Table,
     now: datetime,
     no_key: Collection[str] = (),
+    *,
+    background: bool = True,
 ) -> tuple[SourceStatus, ...]:
     """Return the status of every source; ``now`` is aware.
 
-    ``no_key`` names the sources that are not asked for want of a credential.
+    ``no_key`` names the sources that are not asked for want of a credential; ``background``: a
+    daemon asks the others when they are due.
     """
     counts = {
         source.name: source.models
         for source in table.sources
         if source.provider is None or _is_of(source.url, sources.get(source.name))
     }
-    told = _Told(table.lost, no_key, now)
+    told = _Told(table.lost, no_key, now, background)
     return tuple(
         _status(name, settings, _attempt(attempts, name, settings), counts.get(name, 0), told)
         for name, settings in sources.items()
@@ -85,6 +116,7 @@ class _Told(NamedTuple):
     lost: Collection[str]
     no_key: Collection[str]
     now: datetime
+    background: bool
 
 
 def _is_of(url: str, settings: SourceSettings | None) -> bool:
@@ -114,6 +146,7 @@ def _status(
     else:
         status = _freshness(attempt, settings.ttl, told.now)
     shown = attempt if settings.url else None
+    asked = status not in {Freshness.OFF, Freshness.NO_KEY}
     return SourceStatus(
         name=name,
         status=status,
@@ -122,7 +155,14 @@ def _status(
         models=models if settings.url else 0,
         error=LOST if lost and settings.url else shown.error if shown else None,
         provider=settings.provider,
+        next_at=_next_at(settings, attempt, told.now) if told.background and asked else None,
     )
+
+
+def _next_at(settings: SourceSettings, attempt: Attempt | None, now: datetime) -> str:
+    at = now.timestamp()
+    then = datetime.fromtimestamp(max(at, due_at(settings, attempt, at)), UTC)
+    return then.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _freshness(attempt: Attempt | None, ttl: float, now: datetime) -> Freshness:

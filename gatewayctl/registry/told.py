@@ -55,7 +55,9 @@ class Sources:
         sources = self._settings.registry.sources
         now = datetime.fromtimestamp(self._wall(), UTC)
         no_key = {name for name, each in sources.items() if not self._is_askable(each)}
-        return statuses(sources, self._cache.attempts(), table, now, no_key)
+        background = self._settings.registry.background
+        attempts = self._cache.attempts()
+        return statuses(sources, attempts, table, now, no_key, background=background)
 
     def _is_askable(self, source: SourceSettings) -> bool:
         if source.provider is None:

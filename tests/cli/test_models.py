@@ -19,7 +19,7 @@ def test_the_list_is_the_documented_json(cli: Cli) -> None:
     assert {each["name"] for each in document["sources"]} == SOURCES
     for each in document["sources"]:
         assert each.keys() == {
-            "name", "status", "fetched_at", "attempted_at", "models", "error", "provider"
+            "name", "status", "fetched_at", "attempted_at", "models", "error", "provider", "next_at"
         }  # fmt: skip
         assert (each["status"], each["fetched_at"], each["attempted_at"]) == ("never", None, None)
     models = {model["id"]: model for model in document["models"]}

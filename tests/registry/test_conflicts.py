@@ -120,7 +120,11 @@ def test_the_configs_word_comes_before_all() -> None:
 
 @pytest.mark.parametrize(
     ("field", "source", "why"),
-    [("served", "ollama", Why.SERVED), ("learned", "learned", Why.LEARNED)],
+    [
+        ("served", "ollama", Why.SERVED),
+        ("served", "assumed", Why.ASSUMED),
+        ("learned", "learned", Why.LEARNED),
+    ],
 )
 def test_a_cap_is_told_beside_the_window_that_it_caps(field: str, source: str, why: Why) -> None:
     """A server that runs 4,096 of 40,960 is a disagreement about the effective window."""

@@ -80,3 +80,32 @@ def test_another_servers_listing_says_nothing_of_this_one() -> None:
 def test_a_clock_that_was_set_back_makes_nothing_younger_than_now() -> None:
     """An age is never negative."""
     assert age("2027-01-01T00:00:00Z", NOW) == 0
+
+
+@pytest.mark.parametrize(
+    ("attempt", "next_at"),
+    [
+        (None, NOW_ISO),
+        (Attempt(outcome=Outcome.FETCHED, attempted_at="2026-05-05T11:30:00Z"), "12:30:00"),
+        (Attempt(outcome=Outcome.FETCHED, attempted_at="2026-05-05T09:00:00Z"), NOW_ISO),
+        (Attempt(outcome=Outcome.FAILED, attempted_at=NOW_ISO, failures=1), "12:01:00"),
+        (Attempt(outcome=Outcome.FAILED, attempted_at=NOW_ISO, failures=4), "12:08:00"),
+        (Attempt(outcome=Outcome.QUARANTINED, attempted_at=NOW_ISO, failures=50), "13:00:00"),
+        (Attempt(outcome=Outcome.FETCHED, attempted_at="2026-05-06T00:00:00Z"), NOW_ISO),
+    ],
+)
+def test_the_next_attempt_is_told(attempt: Attempt | None, next_at: str) -> None:
+    """After its ttl, sooner after a failure, and doubled each time up to the ttl."""
+    attempts = {} if attempt is None else {"s": attempt}
+    (found,) = statuses(HOUR, attempts, Table.load(join({})), NOW)
+    assert found.next_at is not None
+    assert found.next_at.removesuffix("Z").endswith(next_at.removesuffix("Z"))
+
+
+def test_what_nobody_asks_has_no_next_attempt() -> None:
+    """Turned off, without a credential, or with a daemon that is told not to ask."""
+    off = {"s": SourceSettings(url="", ttl=1, timeout=1)}
+    table = Table.load(join({}))
+    for sources, no_key, background in ((off, set(), True), (HOUR, {"s"}, True), (HOUR, set(), 0)):
+        (found,) = statuses(sources, {}, table, NOW, no_key, background=bool(background))
+        assert found.next_at is None
