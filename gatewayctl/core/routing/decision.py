@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import msgspec
 
 from gatewayctl.core.errors import ApiError
-from gatewayctl.core.model import EstimatorSettings, WireProtocol
+from gatewayctl.core.model import EstimatorKind, EstimatorSettings, WireProtocol
 from gatewayctl.core.routing.graph import Policy
 from gatewayctl.core.routing.place import ModelPlace, Nested
 from gatewayctl.core.routing.session import Pick
@@ -77,8 +77,8 @@ def why_it_fits(place: ModelPlace, estimate: Estimate, wanted: int) -> str:
     name = place.tokenizer
     if estimate.method in {Method.BOUND, Method.ANCHOR}:
         name = estimate.method.value
-    elif estimate.method is Method.EXACT and place.estimator.vocabulary is not None:
-        name = place.estimator.vocabulary
+    elif estimate.method is Method.EXACT and place.estimator.kind is not EstimatorKind.HUGGINGFACE:
+        name = place.estimator.vocabulary or name
     told = f"{estimate.high:,}"
     total, most_input = place.limits.total, place.limits.input
     if (total is not None and estimate.high + wanted > total) or (

@@ -60,7 +60,8 @@ def request(body: bytes, model: str) -> bytes:
         if inner != b"null":
             body = inner
             break
-    named = patch.splice(body, {"model": msgspec.json.encode(f"models/{model}")})
+    edits: dict[str, bytes | None] = dict.fromkeys(_WHOLE)
+    named = patch.splice(body, edits | {"model": msgspec.json.encode(f"models/{model}")})
     return b'{"generateContentRequest":' + named + b"}"
 
 

@@ -1,0 +1,118 @@
+"""Who is asked for a count, what makes two questions the same, and which answers are believed."""
+
+import msgspec
+import pytest
+from multidict import CIMultiDict
+from support.gateway import settings_of
+from support.upstream import FakeUpstream, Fin, sized
+
+from gatewayctl.config.settings import ProviderSettings
+from gatewayctl.core.errors import FailureKind, UpstreamFailed
+from gatewayctl.core.model import WireProtocol
+from gatewayctl.protocols.messages import counting as messages
+from gatewayctl.upstream.client import AiohttpUpstream
+from gatewayctl.upstream.counting import Ask, allowed, count, counts
+from gatewayctl.upstream.credentials import Credentials
+
+SECRET = bytes(16)
+
+
+def provider(more: str = "", kind: str = "anthropic", base_url: str = "") -> ProviderSettings:
+    """Return a provider's settings."""
+    where = base_url or "http://127.0.0.1:9"
+    text = f'[providers.up]\nkind = "{kind}"\nbase_url = "{where}"\n{more}'
+    return settings_of(text).providers["up"]
+
+
+def asking(settings: ProviderSettings, body: bytes = b"{}", most: int = 100, **client: str) -> Ask:
+    """Return a question."""
+    return Ask(
+        provider=settings,
+        protocol=WireProtocol.MESSAGES,
+        url=f"{settings.base_url}{messages.PATH}",
+        body=body,
+        client=CIMultiDict({name.replace("_", "-"): value for name, value in client.items()}),
+        most=most,
+        read=messages.tokens,
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "protocol", "own"),
+    [
+        ("anthropic", WireProtocol.MESSAGES, True),
+        ("anthropic", WireProtocol.GEMINI, False),
+        ("gemini", WireProtocol.GEMINI, True),
+        ("gemini", WireProtocol.MESSAGES, False),
+        ("vllm", WireProtocol.MESSAGES, False),
+        ("anthropic-compatible", WireProtocol.MESSAGES, False),
+    ],
+)
+def test_a_counter_is_its_kinds(kind: str, protocol: WireProtocol, *, own: bool) -> None:
+    """Only where the vendor documents one."""
+    assert counts(provider(kind=kind), protocol) is own
+
+
+def test_a_credential_counts_for_whom_it_serves() -> None:
+    """By the client's name; with forwarding, by whether there is anything to forward."""
+    kept = provider('api_key = "sk-x"\nclients = ["claude*"]')
+    assert allowed(kept, CIMultiDict({"User-Agent": "Claude/2"}))
+    assert not allowed(kept, CIMultiDict({"User-Agent": "other"}))
+    forwarding = provider('auth = "forward"')
+    assert allowed(forwarding, CIMultiDict({"X-Api-Key": "sk"}))
+    assert not allowed(forwarding, CIMultiDict({"User-Agent": "claude"}))
+
+
+def test_questions_are_the_same_where_their_answers_are() -> None:
+    """Body, address, betas and the client's own credential tell them apart, nothing else does."""
+    kept = provider('api_key = "sk-x"')
+    first = asking(kept, user_agent="a", x_trace="1").digest(SECRET)
+    assert asking(kept, user_agent="b", x_api_key="sk-ignored").digest(SECRET) == first
+    others = [
+        asking(kept, b'{"model":"m"}'),
+        asking(kept, anthropic_beta="context-1m-2025-08-07"),
+        asking(provider('api_key = "sk-x"', base_url="http://127.0.0.1:10")),
+    ]
+    forwarding = provider('auth = "forward"')
+    others += [asking(forwarding, x_api_key=f"sk-{number}") for number in range(2)]
+    digests = {ask.digest(SECRET) for ask in others}
+    assert len(digests) == len(others)
+    assert first not in digests
+    assert asking(kept).digest(b"another") != first
+
+
+async def failure(ask: Ask) -> UpstreamFailed:
+    """Return how a count fails."""
+    upstream = AiohttpUpstream({})
+    try:
+        with pytest.raises(UpstreamFailed) as failed:
+            await count(ask, upstream, Credentials({}))
+        return failed.value
+    finally:
+        await upstream.close()
+
+
+async def test_a_count_beyond_what_the_request_can_have_is_not_believed() -> None:
+    """A byte-level token covers at least one byte."""
+    async with FakeUpstream([sized(b'{"input_tokens":101}')]) as fake:
+        ask = asking(provider('auth = "none"', base_url=fake.base_url))
+        assert (await failure(ask)).failure.kind is FailureKind.BAD_RESPONSE
+        upstream = AiohttpUpstream({})
+        more = msgspec.structs.replace(ask, most=101)
+        assert await count(more, upstream, Credentials({})) == 101
+        await upstream.close()
+
+
+async def test_a_credential_that_cannot_be_had_is_a_failure() -> None:
+    """Nothing is sent then."""
+    async with FakeUpstream([sized(b'{"input_tokens":1}')]) as fake:
+        ask = asking(provider('api_key = { env = "NO_SUCH" }', base_url=fake.base_url))
+        assert (await failure(ask)).failure.kind is FailureKind.AUTH
+        assert not fake.requests
+
+
+async def test_an_upstream_that_hangs_up_is_a_failure() -> None:
+    """Whatever goes wrong below HTTP leaves as the one exception."""
+    async with FakeUpstream([[Fin()]]) as fake:
+        ask = asking(provider('auth = "none"', base_url=fake.base_url))
+        assert (await failure(ask)).failure.kind is FailureKind.NETWORK
