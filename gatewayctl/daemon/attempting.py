@@ -57,7 +57,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
     def degraded(self, planning: Planned | Planner) -> str | None:
         """Say what falls short in answering a request, None when nothing does."""
-        short = [each for each in (planning.degraded, self.ledger.degraded) if each is not None]
+        parts = (planning, self.ledger, self.learner)
+        short = [each.degraded for each in parts if each.degraded is not None]
         return "; ".join(short) or None
 
 

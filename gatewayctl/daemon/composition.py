@@ -139,6 +139,7 @@ async def composed(
             planner=planner,
             board=board,
             ledger=ledger,
+            knowledge=knowledge,
             has_key=has_key,
             sources=Sources(settings, cache, has_key),
         )

@@ -47,7 +47,7 @@ QUEUE_BYTES = 32 * 1024 * 1024
 BUSY = 4
 """Lessons that wait from which there is more to do than to learn."""
 
-REST = 3.0
+REST = 20.0
 """How many times as long as a lesson took nothing is learned while there is."""
 
 ASKED = 3
@@ -61,6 +61,11 @@ _SUSPICIOUS = 6  # bytes of a body for each token counted, from which it is meas
 
 class Knowledge(Protocol):
     """Where it is kept: in memory at once, on disk when there is time. By full id of the model."""
+
+    @property
+    def degraded(self) -> str | None:
+        """Say what is not kept and why, None when all is."""
+        ...
 
     def cap(self, model: str) -> Cap | None:
         """Return the window that was learned."""
@@ -118,6 +123,11 @@ class Learner:
         self._lessons: deque[_Lesson] = deque()
         self._bytes = 0
         self._waiting = asyncio.Event()
+
+    @property
+    def degraded(self) -> str | None:
+        """Say what is not kept of what replies teach, None when all is."""
+        return self._knowledge.degraded
 
     def refused(self, asked: Asked, candidate: Candidate, failure: Failure) -> None:
         """Learn from a refusal by size; the next request already knows."""

@@ -109,7 +109,7 @@ class Listing:
             id=full_id,
             owned_by=provider,
             display_name=full_id,
-            context_window=_value(facts.context_window),
+            context_window=window(full_id, self._directory),
             max_output_tokens=_value(facts.max_output_tokens),
             capabilities={name.value: said.value for name, said in facts.capabilities.items()},
         )

@@ -16,6 +16,7 @@ import msgspec
 from gatewayctl import __version__
 from gatewayctl.config.settings import ProviderSettings, Settings
 from gatewayctl.core.health import State
+from gatewayctl.core.learning import Cap, Truncation, Truncations
 from gatewayctl.core.model import Auth
 from gatewayctl.registry.freshness import SourceStatus
 from gatewayctl.registry.live import Live
@@ -84,6 +85,24 @@ class LedgerStatus(msgspec.Struct, frozen=True, kw_only=True):
     degraded: str | None
 
 
+class LearnedStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A window, in tokens, that a model's upstream gave away: ``cause``, when, and the evidence."""
+
+    model: str
+    window: int
+    cause: str
+    at: str
+    evidence: str
+
+
+class TruncatedStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How many of a model's requests its upstream truncated, and the last of them."""
+
+    model: str
+    count: int
+    last: Truncation
+
+
 class Document(msgspec.Struct, frozen=True, kw_only=True):
     """The whole status; ``uptime`` is seconds, ``config`` None without a file."""
 
@@ -99,6 +118,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int
     providers: tuple[ProviderStatus, ...]
     registry: RegistryStatus
+    learned: tuple[LearnedStatus, ...]
+    truncated: tuple[TruncatedStatus, ...]
     ledger: LedgerStatus
 
 
@@ -127,6 +148,22 @@ class Ledger(Degradable, Protocol):
         ...
 
 
+class Knowledge(Degradable, Protocol):
+    """What replies taught, seen from outside."""
+
+    def models(self) -> tuple[str, ...]:
+        """Return the models of which anything is known."""
+        ...
+
+    def cap(self, model: str) -> Cap | None:
+        """Return the window that was learned."""
+        ...
+
+    def truncations(self, model: str) -> Truncations | None:
+        """Return how many replies were truncated."""
+        ...
+
+
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """What is looked at. ``has_key`` tells whether a provider's credential is at hand.
 
@@ -138,6 +175,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     planner: Degradable
     board: Board
     ledger: Ledger
+    knowledge: Knowledge
     has_key: Callable[[ProviderSettings], bool]
     sources: Sources
 
@@ -178,6 +216,8 @@ class Status:
                 for name, each in parts.settings.providers.items()
             ),
             registry=RegistryStatus(sources=sources),
+            learned=tuple(_learned(parts.knowledge)),
+            truncated=tuple(_truncated(parts.knowledge)),
             ledger=_ledger(parts.ledger.state()),
         )
 
@@ -191,7 +231,9 @@ class Status:
 
     def _shortcomings(self, fared: Mapping[str, Fared], unready: str | None) -> Iterator[str]:
         """Yield all that keeps the daemon from being at its best, upstreams that cool included."""
-        told = (unready, self._parts.planner.degraded, self._parts.ledger.degraded)
+        parts = self._parts
+        watched = (parts.planner, parts.ledger, parts.knowledge)
+        told = (unready, *(each.degraded for each in watched))
         yield from (each for each in told if each is not None)
         # an origin may be several providers'
         breakers = {each: None for it in fared.values() for each in it.breakers}
@@ -218,6 +260,24 @@ def _provider(settings: ProviderSettings, fared: Fared, *, has_key: bool) -> Pro
 
 def _told(error: LastError) -> ToldError:
     return ToldError(at=_iso(error.at), model=error.model, kind=error.kind, said=error.said)
+
+
+def _learned(knowledge: Knowledge) -> Iterator[LearnedStatus]:
+    for model in knowledge.models():
+        if (cap := knowledge.cap(model)) is not None:
+            yield LearnedStatus(
+                model=model,
+                window=cap.window,
+                cause=cap.cause.value,
+                at=cap.at,
+                evidence=cap.evidence,
+            )
+
+
+def _truncated(knowledge: Knowledge) -> Iterator[TruncatedStatus]:
+    for model in knowledge.models():
+        if (found := knowledge.truncations(model)) is not None:
+            yield TruncatedStatus(model=model, count=found.count, last=found.last)
 
 
 def _ledger(state: LedgerState) -> LedgerStatus:

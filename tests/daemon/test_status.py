@@ -9,11 +9,14 @@ from support.gateway import settings_of
 
 from gatewayctl.config.settings import ProviderSettings
 from gatewayctl.core.health import State
+from gatewayctl.core.learning import Cap, Cause, Truncation, Truncations
 from gatewayctl.daemon.status import Document, Fared, LastError, Parts, Status
 from gatewayctl.registry import snapshot
 from gatewayctl.registry.cache import Cache
 from gatewayctl.registry.live import Live
 from gatewayctl.registry.told import Sources
+from gatewayctl.storage.knowledge import Known
+from gatewayctl.storage.knowledge_tables import Learned, News
 from gatewayctl.storage.ledger import LedgerState
 
 CONFIG = """
@@ -26,6 +29,7 @@ kind = "openai-compatible"
 base_url = "https://api.example.com/other/v1"
 auth = "none"
 """
+AT = "2026-11-20T00:00:00Z"
 ORIGIN = "https://api.example.com"
 
 
@@ -70,6 +74,7 @@ async def document(
     *,
     planner: str | None = None,
     ledger: str | None = None,
+    knowledge: Known | None = None,
     board: Part | None = None,
     unready: str | None = None,
 ) -> Document:
@@ -87,6 +92,7 @@ async def document(
             planner=Part(degraded=planner),
             board=board or Part(),
             ledger=Part(degraded=ledger),
+            knowledge=knowledge or Known(),
             has_key=has_key,
             sources=Sources(settings, Cache(Path("/nowhere")), has_key, lambda: 0.0),
         ),
@@ -153,3 +159,19 @@ async def test_the_last_error_says_when_it_was() -> None:
     one = told.providers[0]
     assert one.last_error is not None
     assert (one.last_error.at, one.calls, one.failures) == ("1970-01-01T00:01:30Z", 5, 2)
+
+
+async def test_what_was_learned_and_what_was_truncated_is_told() -> None:
+    """Whoever wonders at a refusal finds the cap, its evidence and every truncating model."""
+    cap = Cap(window=4_096, at=AT, evidence="HTTP 400", cause=Cause.REFUSED, over=40_960)
+    last = Truncation(at=AT, metered=4_096, low=9_000)
+    one = Learned(model="a/m", cap=cap)
+    two = Learned(model="b/m", truncations=Truncations(count=3, last=last))
+    known = Known(news=News(revision=1, models=(one, two)))
+    told = msgspec.json.decode(msgspec.json.encode(await document(knowledge=known)))
+    assert told["learned"] == [
+        {"model": "a/m", "window": 4_096, "cause": "refused", "at": AT, "evidence": "HTTP 400"}
+    ]
+    assert told["truncated"] == [
+        {"model": "b/m", "count": 3, "last": {"at": AT, "metered": 4_096, "low": 9_000}}
+    ]
