@@ -1,8 +1,9 @@
 """Make a tiny language model with random weights, for tests of real model servers.
 
 ``python scripts/make_tiny_model.py FILE`` writes a GGUF file of about half a megabyte, the same
-bytes every time: a llama of two blocks with a vocabulary of specials, bytes and a few words. It
-says nothing sensible, but it is really run. Nothing beyond the standard library is needed.
+bytes every time: a llama of two blocks with a vocabulary of specials, bytes and a few words, and a
+context of which a server is meant to serve but a part. It says nothing sensible, but it is really
+run. Nothing beyond the standard library is needed.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-CONTEXT: Final = 2048
+CONTEXT: Final = 40_960
 EMBEDDING: Final = 64
 BLOCKS: Final = 2
 HEADS: Final = 4
@@ -46,9 +47,21 @@ def vocabulary() -> list[tuple[str, float, int]]:
     specials += [(name, 0.0, _CONTROL) for name in ("<s>", "</s>", "<|im_start|>", "<|im_end|>")]
     single = [(f"<0x{byte:02X}>", 0.0, _BYTE) for byte in range(256)]
     letters = [(chr(code), -40.0, _NORMAL) for code in range(ord("a"), ord("z") + 1)]
+    # The tokenizer joins two tokens at a time: it gets to a word by way of its beginnings.
+    starts = {f"\u2581{word[:end]}" for word in WORDS for end in range(1, len(word))}
+    spelled = {f"\u2581{word}" for word in WORDS}
+    beginnings = [(start, -20.0, _NORMAL) for start in sorted(starts - spelled)]
     words = [(f"\u2581{word}", -1.0 - rank, _NORMAL) for rank, word in enumerate(WORDS)]
     marks = [(mark, -30.0, _NORMAL) for mark in MARKS]
-    return [*specials, *single, ("\u2581", -35.0, _NORMAL), *letters, *words, *marks]
+    return [
+        *specials,
+        *single,
+        ("\u2581", -35.0, _NORMAL),
+        *letters,
+        *beginnings,
+        *words,
+        *marks,
+    ]
 
 
 def metadata() -> dict[str, Value]:

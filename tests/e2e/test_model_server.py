@@ -1,10 +1,12 @@
 """``gatewayctl serve`` in front of llama-cpp-python's server, which nobody here wrote.
 
-Its model is tiny and random: what it says means nothing, but it is really generated.
+Its model is tiny and random: what it says means nothing, but it is really generated. It serves 4096
+tokens of the 40960 that the model's file tells of, and refuses what is too long when it gets it.
 """
 
 import asyncio
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -15,11 +17,19 @@ from typing import Any
 import msgspec
 import openai
 import pytest
-from support.processes import Daemon, free_port, serving, upstream
+from support.processes import Daemon, free_port, run, serving, upstream
+from support.tap import Tap
 
 pytestmark = pytest.mark.agents
 
 ROOT = Path(__file__).resolve().parents[2]
+SERVED = 4096
+ADVERTISED = 40_960
+ONLY_ITS_OWN_LISTING = """
+[registry.sources]
+litellm = ""
+models_dev = ""
+"""
 HELLO: Any = [{"role": "user", "content": "hello there"}]
 ENDLESS: Any = {str(token): -100 for token in range(261)}
 """Forbids the specials, which end an answer, and the bytes: the server holds back a stream from a
@@ -65,6 +75,7 @@ async def running(
     """Run a gateway whose cascade leads from a dead port to the model server."""
     async with _model_server(model_server, tiny_model, tmp_path) as server:
         config = f"""
+{ONLY_ITS_OWN_LISTING}
 [providers.dead]
 kind = "openai-compatible"
 base_url = "http://127.0.0.1:{dead_port}/v1"
@@ -75,13 +86,13 @@ base_url = "http://127.0.0.1:{server.port}/v1"
 
 [[models]]
 id = "local/tiny"
-context_window = 2048
+context_window = 4096
 
 [[cascades]]
 id = "chat"
 [[cascades.steps]]
 model = "dead/tiny"
-context_window = 2048
+context_window = 4096
 [[cascades.steps]]
 model = "local/tiny"
 """
@@ -106,7 +117,16 @@ async def _model_server(python: Path, model: Path, folder: Path) -> AsyncIterato
         "--port",
         str(port),
     ]
-    command += ["--model", model, "--model_alias", "tiny", "--n_ctx", "2048", "--verbose", "false"]
+    command += [
+        "--model",
+        model,
+        "--model_alias",
+        "tiny",
+        "--n_ctx",
+        str(SERVED),
+        "--verbose",
+        "false",
+    ]
     async with upstream(command, f"http://127.0.0.1:{port}/v1/models", folder) as process:
         yield ModelServer(port=port, process=process)
 
@@ -123,7 +143,7 @@ async def test_the_cascade_falls_back_from_a_dead_port_to_it(running: Running) -
     assert completion.model == "tiny"
     assert completion.choices[0].message.content
     assert completion.usage is not None
-    assert 1 <= completion.usage.completion_tokens <= 12
+    assert completion.usage.completion_tokens >= 1  # it counts the text anew, not what it made
 
 
 async def test_a_stream_falls_back_in_the_same_way(running: Running) -> None:
@@ -139,7 +159,7 @@ async def test_a_stream_falls_back_in_the_same_way(running: Running) -> None:
 
 
 async def test_what_its_window_cannot_hold_never_reaches_it(running: Running) -> None:
-    """A prompt beyond 2048 tokens is refused by both steps without an attempt."""
+    """A prompt beyond 4096 tokens is refused by both steps without an attempt."""
     long: Any = [{"role": "user", "content": "two words " * 3000}]
     with pytest.raises(openai.APIStatusError) as refused:
         await running.client.chat.completions.create(model="chat", messages=long)
@@ -160,6 +180,88 @@ async def test_killing_it_in_the_middle_of_a_stream_ends_in_a_typed_error(runnin
         await _drained(stream)
     assert isinstance(broken.value.body, dict)
     assert broken.value.body["gatewayctl"]["failure"] == "network"
+
+
+def words(count: int) -> Any:
+    """Return messages of about as many tokens for its tokenizer, which knows each of the words."""
+    return [{"role": "user", "content": "when they have one to be with " * (count // 7)}]
+
+
+class Watched(msgspec.Struct, frozen=True, kw_only=True):
+    """A gateway that was told of the advertised window, and a tap between it and the server."""
+
+    client: openai.AsyncOpenAI
+    tap: Tap
+    folder: Path
+
+    async def ask(self, tokens: int) -> tuple[int, int]:
+        """Return the status of a reply, and how many requests have reached the server by then."""
+        try:
+            await self.client.chat.completions.create(
+                model="local/tiny", messages=words(tokens), max_tokens=16
+            )
+            status = 200
+        except openai.APIStatusError as refused:
+            status = refused.status_code
+        return status, len(await self.tap.posts("/v1/chat/completions"))
+
+    async def shown(self) -> dict[str, Any]:
+        """Return what ``models show`` says of the model."""
+        command = [sys.executable, "-m", "gatewayctl", "models", "show", "local/tiny", "--json"]
+        config = self.folder / "config.toml"
+        done = await run(
+            [*command, "--config", config],
+            env={"PATH": os.environ["PATH"], "HOME": str(self.folder), "PYTHONPATH": str(ROOT)},
+            cwd=self.folder,
+            seconds=60,
+        )
+        assert done.status == 0, done.stderr
+        told: dict[str, Any] = msgspec.json.decode(done.stdout)
+        return told
+
+
+@contextlib.asynccontextmanager
+async def watched(kind: str, server: ModelServer, folder: Path) -> AsyncIterator[Watched]:
+    """Run a gateway in front of a tap in front of the server."""
+    async with Tap("127.0.0.1", server.port) as tap:
+        config = f"""
+{ONLY_ITS_OWN_LISTING}
+[providers.local]
+kind = "{kind}"
+base_url = "{tap.url}/v1"
+
+[[models]]
+id = "local/tiny"
+context_window = {ADVERTISED}
+"""
+        async with (
+            serving(config, folder) as daemon,
+            openai.AsyncOpenAI(
+                base_url=f"{daemon.url}/v1", api_key="sk-test", max_retries=0, timeout=60
+            ) as client,
+        ):
+            yield Watched(client=client, tap=tap, folder=folder)
+
+
+@pytest.mark.parametrize("kind", ["llamacpp", "openai-compatible"])
+async def test_a_window_smaller_than_advertised_is_learned_from_one_refusal(
+    model_server: Path, tiny_model: Path, tmp_path: Path, kind: str
+) -> None:
+    """What is too long reaches it once; then no more, after a restart neither, and it is shown."""
+    async with _model_server(model_server, tiny_model, tmp_path) as server:
+        async with watched(kind, server, tmp_path) as setting:
+            assert await setting.ask(1000) == (200, 1)
+            assert await setting.ask(7000) == (400, 2)  # the server's own refusal
+            for tokens in (7000, 12_000, 30_000):
+                assert await setting.ask(tokens) == (413, 2)
+            assert await setting.ask(2500) == (200, 3)
+            assert await setting.ask(60_000) == (413, 3)
+        shown = await setting.shown()
+        async with watched(kind, server, tmp_path) as setting:
+            assert await setting.ask(7000) == (413, 0)
+            assert await setting.ask(2500) == (200, 1)
+    assert shown["learned"]["window"] == shown["effective_window"]["value"] == SERVED
+    assert shown["context_window"]["value"] == ADVERTISED
 
 
 async def _drained(stream: AsyncIterator[object]) -> None:

@@ -50,11 +50,12 @@ async def gateway(
     *,
     state: Path | None = None,
     wall: Callable[[], float] = time.time,
+    refreshing: bool = False,
 ) -> AsyncIterator[Gateway]:
     """Run a gateway with this config on a free port.
 
     Its ledger, what it learns and its cache are its own, or in the folder ``state``. ``wall`` is
-    the time in seconds since 1970.
+    the time in seconds since 1970. ``refreshing``: the sources of its registry are asked.
     """
     settings = settings_of(config)
     live = Live(settings, snapshot.load())
@@ -63,12 +64,14 @@ async def gateway(
             state = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         cache = Cache(state / "registry")
         wired = composed(settings, live, state, cache, wall=wall, silence=silence)
-        app = (await stack.enter_async_context(wired)).app
+        daemon = await stack.enter_async_context(wired)
         sockets = lifecycle.bind("127.0.0.1", 0)
-        runner = await lifecycle.start(app, sockets)
+        runner = await lifecycle.start(daemon.app, sockets)
         stack.push_async_callback(runner.cleanup)
+        if refreshing:
+            daemon.listening()
         client = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
-        yield Gateway(url=lifecycle.url(sockets[0]), app=app, client=client, state=state)
+        yield Gateway(url=lifecycle.url(sockets[0]), app=daemon.app, client=client, state=state)
 
 
 @contextlib.asynccontextmanager
