@@ -20,7 +20,7 @@ _WHY = {
     Why.PROVIDER: "the provider's own word comes before the tables",
     Why.ORDER: "{source} comes before {other} for this field",
     Why.WHOLE_WINDOW: "no less than the window, so it may be the whole of it",
-    Why.REPEATS_WINDOW: "no less than the window, which {other} puts where it knows no output",
+    Why.REPEATS_WINDOW: "no less than the window, which {other} repeats there",
     Why.LEFT_OUT: "only left out of a list there, said outright here",
     Why.SERVED: "the server runs it with less",
     Why.ASSUMED: "the server may run it with less, and has not said yet",

@@ -124,7 +124,9 @@ def _all(
         models = [told.model_json(entry, others=False) for entry in entries]
         render.print_json({"sources": known.sources(), "models": models})
         return
-    sources.print_sources(known.sources(), known.registry.table.sources, known.now, short=True)
+    statuses = known.sources()
+    sources.print_sources(statuses, known.registry.table.sources, known.now, short=True)
+    sources.print_hint(statuses)
     typer.echo()
     if entries:
         facts.print_models(entries, known.now)

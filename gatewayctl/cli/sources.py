@@ -60,13 +60,13 @@ def print_sources(
     """Print one line per source: its state, how much it knows, how old that is, what is wrong.
 
     ``parts`` are those of the table in use, None where that is another process's. ``short``: one
-    line for all where all are fresh.
+    line for all where nothing is wrong with any.
     """
     asked = [each for each in statuses if each.status not in _UNASKED]
-    if short and asked and all(each.status is Freshness.FRESH for each in asked):
-        typer.echo(_all_fresh(asked, now) + _unasked(statuses))
+    if short and all(each.status is Freshness.FRESH for each in asked):
+        all_of_them = _all_fresh(asked, now) if asked else "no source is asked"
+        typer.echo(all_of_them + _unasked(statuses))
         return
-    usual = "never fetched" if parts is None else "nothing packaged"
     packaged = {part.name: f"packaged, as of {part.fetched_at[:10]}" for part in parts or ()}
     width = max((len(status.name) for status in statuses), default=0)
     longest = max(len(_word(each)) for each in Freshness)
@@ -75,9 +75,13 @@ def print_sources(
         name = f"{render.printable(each.name):<{width}}"
         state = render.styled(f"{_word(each.status):<{longest}}", colour)
         head = f"{render.styled(mark, colour)} {name}  {state}  "
-        told = tuple(map(render.printable, _told(each, packaged.get(each.name, usual), now)))
+        told = tuple(map(render.printable, _told(each, packaged.get(each.name, "never fetched"), now)))
         typer.echo(head + _joined(told, len(f"{mark} {name}  {longest * ' '}  ")))
-    if short and any(each.status in _REFRESHABLE for each in statuses):
+
+
+def print_hint(statuses: Sequence[SourceStatus]) -> None:
+    """Say what to do about sources that are old."""
+    if any(each.status in _REFRESHABLE for each in statuses):
         typer.echo("gatewayctl models refresh asks them now; a running daemon does so by itself")
 
 

@@ -75,9 +75,11 @@ def _print(status: "Document", told: "Told") -> None:
             for line in lines:
                 typer.echo(line)
     _print_title("registry")
-    sources.print_sources(status.registry.sources, None, now)
-    if not status.registry.sources:
-        typer.echo("every source is turned off")
+    sources.print_sources(status.registry.sources, None, now, short=True)
+    if lines := list(_learned(status, now)):
+        _print_title("learned from replies")
+        for line in lines:
+            typer.echo(line)
     _print_title("ledger")
     for line in _ledger(status, now):
         typer.echo(line)
@@ -163,6 +165,23 @@ def _errors(status: "Document", now: "datetime") -> "Iterator[str]":
         if (error := each.last_error) is not None:
             said = error.said if error.kind in error.said else f"{error.kind}: {error.said}"
             yield render.printable(f"{error.model}, {old(error.at, now)}: {said}")
+
+
+def _learned(status: "Document", now: "datetime") -> "Iterator[str]":
+    """Yield the windows that replies gave away, then the models whose prompts were cut."""
+    from gatewayctl.cli import render
+    from gatewayctl.cli.facts import old
+
+    for each in status.learned:
+        window = f"a window of {each.window:,}, {old(each.at, now)}"
+        yield render.printable(f"{each.model}: {window}: {each.evidence}")
+    for cut in status.truncated:
+        times = "1 prompt cut" if cut.count == 1 else f"{cut.count:,} prompts cut"
+        last = f"{cut.last.metered:,} of at least {cut.last.low:,} tokens were read"
+        said = f"{cut.model}: {times}, the last {old(cut.last.at, now)}: {last}"
+        yield render.styled(render.printable(said), "yellow")
+    if status.learned or status.truncated:
+        yield "gatewayctl models show ID says more, models forget ID takes it back"
 
 
 def _ledger(status: "Document", now: "datetime") -> "Iterator[str]":

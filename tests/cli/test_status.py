@@ -54,6 +54,8 @@ WELL: dict[str, Any] = {
             }
         ]
     },
+    "learned": [],
+    "truncated": [],
     "ledger": {
         "path": "/home/me/ledger.db",
         "bytes": 1_200_000,
@@ -88,7 +90,7 @@ def test_all_is_well(answering: StandIn) -> None:
     assert out.startswith(f"✓ ready  gatewayctl 9.9 at {answering.url}\n")
     for part in (
         "pid 4711 · up for 2 h · 2 under way · no config file",
-        "litellm  fresh        2,000 models, fetched ",
+        "✓ the source is fresh; the oldest was fetched ",
         "/home/me/ledger.db, 1.2MB, last written ",
         "1 records pending, none lost",
     ):
@@ -146,7 +148,36 @@ def test_without_providers_and_sources_it_says_so(answering: StandIn) -> None:
     """An empty table would say less."""
     _, out = told(answering, providers=[], registry={"sources": []})
     assert "no provider is configured" in out
-    assert "every source is turned off" in out
+    assert "\nno source is asked\n" in out
+    off = {**WELL["registry"]["sources"][0], "status": "off"}
+    _, out = told(answering, registry={"sources": [off]})
+    assert "\nno source is asked (off: litellm)\n" in out
+
+
+def test_sources_that_are_not_fresh_have_a_line_each(answering: StandIn) -> None:
+    """With what is wrong, when it was tried, and when it is due again."""
+    fresh = WELL["registry"]["sources"][0]
+    failed = {**fresh, "name": "local", "status": "failed", "error": "HTTP 500", "models": 1}
+    _, out = told(answering, registry={"sources": [fresh, failed]})
+    assert "✓ litellm  fresh        2,000 models, fetched " in out
+    assert "✗ local    failed       1 model, fetched " in out
+    assert ": HTTP 500" in out
+
+
+def test_what_replies_taught_is_told(answering: StandIn) -> None:
+    """Windows that were given away, with evidence, and prompts that were cut."""
+    at = "2026-06-01T00:00:00Z"
+    cap = {
+        "model": "up/one", "window": 278_528, "cause": "refused", "at": at,
+        "evidence": "HTTP 400; it named a limit of 278,528",
+    }  # fmt: skip
+    cut = {"model": "up/two", "count": 3, "last": {"at": at, "metered": 4095, "low": 9000}}
+    _, out = told(answering, learned=[cap], truncated=[cut])
+    assert "\nlearned from replies\nup/one: a window of 278,528, " in out
+    assert " ago: HTTP 400; it named a limit of 278,528\nup/two: 3 prompts cut, the last " in out
+    assert ": 4,095 of at least 9,000 tokens were read\n" in out
+    assert "models forget ID" in out
+    assert "learned from replies" not in told(answering)[1]
 
 
 def test_json_is_what_the_daemon_answers(answering: StandIn) -> None:
