@@ -5,7 +5,7 @@ What a file means and what is wrong with it is ``gatewayctl.config``'s business.
 
 import os
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gatewayctl.config.catalog import Catalog
+    from gatewayctl.config.problems import Problem
 
 app = typer.Typer(
     name="config",
@@ -73,6 +74,22 @@ def validate(
 
     Exit status: 0 when the file is valid, 1 when it is not, 2 when it cannot be opened.
     """
+    if file is not None and config is not None:
+        raise typer.BadParameter("give FILE or --config, not both")
+    form = Format.JSON if as_json else form
+    today = (as_of or datetime.now(UTC)).date()
+    name, problems = _problems(file or config, catalog_for(registry), today)
+    if not show_problems(problems, form, name=name, strict=strict):
+        raise typer.Exit(1)
+
+
+def _problems(
+    file: Path | None, catalog: "Catalog", today: date
+) -> "tuple[str, tuple[Problem, ...]]":
+    """Return the name of the file that was checked, and what is wrong with it.
+
+    The tokenizer files that it names are read too, which other commands do not take the time for.
+    """
     from functools import partial
 
     from gatewayctl.config.lint import Surroundings
@@ -80,28 +97,16 @@ def validate(
     from gatewayctl.config.tokenizer_files import look
     from gatewayctl.tokenizers.huggingface import problem
 
-    if file is not None and config is not None:
-        raise typer.BadParameter("give FILE or --config, not both")
-    file = file or config
-    form = Format.JSON if as_json else form
-    today = (as_of or datetime.now(UTC)).date()
-    catalog = catalog_for(registry)
     thorough = partial(look, read=problem)
     if str(file) == _STDIN:
-        name = "<stdin>"
-        loaded = load_bytes(
-            _stdin(LARGEST + 1),
-            name=name,
-            environ=os.environ,
-            catalog=catalog,
-            around=Surroundings(today=today, look=thorough),
-        )
+        name, data = "<stdin>", _stdin(LARGEST + 1)
+        around = Surroundings(today=today, look=thorough)
+        loaded = load_bytes(data, name=name, environ=os.environ, catalog=catalog, around=around)
     else:
         path = _existing(file)
         name = str(path)
         loaded = load(path, environ=os.environ, catalog=catalog, today=today, look=thorough)
-    if not show_problems(loaded.problems, form, name=name, strict=strict):
-        raise typer.Exit(1)
+    return name, loaded.problems
 
 
 def _stdin(most: int) -> bytes:

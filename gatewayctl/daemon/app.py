@@ -161,7 +161,7 @@ class App:
 
     def _dialect(self, request: web.BaseRequest) -> Codec | GeminiReader:
         """Return the codec whose errors this client understands."""
-        if is_gemini(request.rel_url.raw_path):
+        if is_gemini(unquote(request.rel_url.raw_path)):
             return GEMINI
         found = self._surfaces.get(_path(request))
         if found is not None and found[0] is not self._chat:
@@ -228,7 +228,7 @@ class App:
 
     async def _count_gemini(self, request: web.BaseRequest, request_id: str) -> web.StreamResponse:
         """Answer what Gemini's clients can ask for so far: a count."""
-        model = model_in(request.rel_url.raw_path)
+        model = model_in(unquote(request.rel_url.raw_path))
         if model is None:
             kind, message = ErrorKind.NOT_FOUND, f"nothing is served at {request.path}"
         elif request.method != "POST":

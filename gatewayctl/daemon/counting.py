@@ -178,7 +178,7 @@ class Counting:
         body, model = wanted.question.body, full_id.partition("/")[2]
         layout = wanted.question.reading.layout
         if wanted.protocol is WireProtocol.GEMINI:
-            url = gemini.url(settings.base_url, model)
+            url = upstream_counting.native(settings, model)
             sent = await offloaded(len(body), gemini.request, body, model)
             read = gemini.tokens
         else:

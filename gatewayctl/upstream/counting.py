@@ -7,6 +7,7 @@ to do without an answer, the daemon's.
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
+from urllib.parse import quote
 
 import msgspec
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -55,6 +56,12 @@ def counts(settings: ProviderSettings, protocol: WireProtocol) -> bool:
     """Tell whether a provider counts the requests of a protocol itself."""
     kind = kinds().get(settings.provider.kind)
     return kind is not None and protocol in kind.counts
+
+
+def native(settings: ProviderSettings, model: str) -> str:
+    """Return where Google counts; the base URL may be that of its compatible API."""
+    base = settings.base_url.removesuffix("/openai")
+    return f"{base}/models/{quote(model, safe='/')}:countTokens"
 
 
 def allowed(settings: ProviderSettings, client: Mapping[str, str]) -> bool:

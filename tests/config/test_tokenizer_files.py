@@ -65,17 +65,27 @@ def test_the_home_folder_may_be_written_short(
     assert settings(tmp_path, text).defaults.estimator == counted_by(file)
 
 
-def test_the_nearest_word_on_the_tokenizer_counts(tmp_path: Path, file: Path) -> None:
-    """A place over a model over all models; whoever says only another file keeps the kind."""
-    other = tmp_path / "other.json"
-    other.write_text("{}")
+DEFAULT = """
+[tokenizer]
+kind = "huggingface"
+tokenizer_file = "tokenizer.json"
+safety_margin = 1.2
+"""
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    """Write another such file."""
+    path = tmp_path / "other.json"
+    path.write_text("{}")
+    return path
+
+
+def test_the_nearest_word_on_the_tokenizer_counts(tmp_path: Path, file: Path, other: Path) -> None:
+    """A model's over all models'; whoever says only another file keeps the kind."""
     found = settings(
         tmp_path,
-        """
-        [tokenizer]
-        kind = "huggingface"
-        tokenizer_file = "tokenizer.json"
-        safety_margin = 1.2
+        f"""{DEFAULT}
         [[models]]
         id = "local/same"
         tokenizer = "huggingface"
@@ -88,35 +98,47 @@ def test_the_nearest_word_on_the_tokenizer_counts(tmp_path: Path, file: Path) ->
         [[models]]
         id = "local/auto"
         tokenizer = "auto"
+        """,
+    )
+    same, another, by_ratio, auto = (
+        found.model(f"local/{name}").settings.estimator
+        for name in ("same", "other", "by-ratio", "auto")
+    )
+    margin = found.defaults.estimator.safety_margin
+    assert same == counted_by(file, safety_margin=margin)
+    assert another == counted_by(other, safety_margin=margin)
+    assert by_ratio.kind is EstimatorKind.CHAR_RATIO
+    assert (auto.kind, auto.vocabulary) == (EstimatorKind.AUTO, None)
+
+
+def test_a_place_has_the_last_word(tmp_path: Path, file: Path, other: Path) -> None:
+    """It names a file, or a kind that uses none: then the model's file is no vocabulary."""
+    found = settings(
+        tmp_path,
+        f"""{DEFAULT}
+        [[models]]
+        id = "local/by-ratio"
+        tokenizer = "char_ratio"
         [[cascades]]
         id = "c"
         [[cascades.steps]]
         model = "local/by-ratio"
-        tokenizer = { kind = "huggingface", tokenizer_file = "other.json" }
+        tokenizer = {{ kind = "huggingface", tokenizer_file = "other.json" }}
         [[cascades.steps]]
         model = "local/same"
-        tokenizer = { tokenizer_file = "other.json", safety_margin = 1.5 }
+        tokenizer = {{ tokenizer_file = "other.json" }}
         [[cascades.steps]]
         model = "local/other"
-        tokenizer = { kind = "tiktoken" }
+        tokenizer = {{ kind = "tiktoken" }}
         """,
     )
-    estimators = {
-        name: found.model(f"local/{name}").settings.estimator
-        for name in ("same", "other", "by-ratio", "auto")
-    }
     margin = found.defaults.estimator.safety_margin
-    assert estimators["same"] == counted_by(file, safety_margin=margin)
-    assert estimators["other"] == counted_by(other, safety_margin=margin)
-    assert estimators["by-ratio"].kind is EstimatorKind.CHAR_RATIO
-    assert (estimators["auto"].kind, estimators["auto"].vocabulary) == (EstimatorKind.AUTO, None)
+    assert found.defaults.estimator == counted_by(file, safety_margin=margin)
     route = found.graph.routes["c"]
     assert isinstance(route, Cascade)
     first, second, third = (place.estimator for place in route.places)
     assert first == counted_by(other, safety_margin=margin)
-    assert second is not None
-    assert second.vocabulary == str(other)
-    assert second.safety_margin != margin
+    assert second == first
     assert third is not None
     assert (third.kind, third.vocabulary) == (EstimatorKind.TIKTOKEN, None)
 

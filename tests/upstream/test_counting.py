@@ -11,7 +11,7 @@ from gatewayctl.core.errors import FailureKind, UpstreamFailed
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.protocols.messages import counting as messages
 from gatewayctl.upstream.client import AiohttpUpstream
-from gatewayctl.upstream.counting import Ask, allowed, count, counts
+from gatewayctl.upstream.counting import Ask, allowed, count, counts, native
 from gatewayctl.upstream.credentials import Credentials
 
 SECRET = bytes(16)
@@ -51,6 +51,13 @@ def asking(settings: ProviderSettings, body: bytes = b"{}", most: int = 100, **c
 def test_a_counter_is_its_kinds(kind: str, protocol: WireProtocol, *, own: bool) -> None:
     """Only where the vendor documents one."""
     assert counts(provider(kind=kind), protocol) is own
+
+
+def test_googles_native_address_is_above_its_compatible_one() -> None:
+    """A name's odd characters are escaped, so that nothing is added to the path."""
+    for base in ("http://g/v1beta/openai", "http://g/v1beta"):
+        found = native(provider(kind="gemini", base_url=base), "a b?c#d/e")
+        assert found == "http://g/v1beta/models/a%20b%3Fc%23d/e:countTokens"
 
 
 def test_a_credential_counts_for_whom_it_serves() -> None:

@@ -1,4 +1,4 @@
-"""Requests for a count (``countTokens``): their paths, bodies and replies.
+"""Requests for a count (``countTokens``): the paths they come by, their bodies and replies.
 
 Google counts ``contents`` alone, unless a whole request for an answer is given; so one is sent
 whatever form came.
@@ -6,7 +6,6 @@ whatever form came.
 
 import re
 from typing import Annotated
-from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -28,25 +27,20 @@ _REPLY = msgspec.json.Decoder(_Reply)
 
 
 def is_gemini(path: str) -> bool:
-    """Tell whether a path, as it came, is one that only Gemini's clients ask for.
+    """Tell whether a path, without escapes, is one that only Gemini's clients ask for.
 
     ``/v1/models/…`` alone is others' too, whose ids may have a colon.
     """
-    return _OURS.match(unquote(path)) is not None
+    return _OURS.match(path) is not None
 
 
 def model_in(path: str) -> str | None:
     """Return the model that a path asks to count for, None where it asks for something else.
 
-    ``path`` is as it came, with escapes; a name may have slashes, escaped or not.
+    ``path`` is without escapes; a name may have slashes and colons.
     """
-    found = _PATH.match(unquote(path))
+    found = _PATH.match(path)
     return None if found is None else found["model"].removeprefix("models/")
-
-
-def url(base_url: str, model: str) -> str:
-    """Return where Google counts; ``base_url`` may be that of its compatible API."""
-    return f"{base_url.removesuffix('/openai')}/models/{quote(model, safe='/')}:countTokens"
 
 
 def request(body: bytes, model: str) -> bytes:
