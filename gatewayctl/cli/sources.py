@@ -75,7 +75,8 @@ def print_sources(
         name = f"{render.printable(each.name):<{width}}"
         state = render.styled(f"{_word(each.status):<{longest}}", colour)
         head = f"{render.styled(mark, colour)} {name}  {state}  "
-        told = tuple(map(render.printable, _told(each, packaged.get(each.name, "never fetched"), now)))
+        unfetched = packaged.get(each.name, "never fetched")
+        told = tuple(map(render.printable, _told(each, unfetched, now)))
         typer.echo(head + _joined(told, len(f"{mark} {name}  {longest * ' '}  ")))
 
 
