@@ -30,6 +30,7 @@ from gatewayctl.daemon.refreshing import Refresher, headers_by
 from gatewayctl.daemon.reloading import Reloader
 from gatewayctl.daemon.sessions import Sessions
 from gatewayctl.daemon.trying import Tries
+from gatewayctl.daemon.waking import Waker
 from gatewayctl.registry.cache import Cache, usual_folder
 from gatewayctl.registry.directory import Directory
 from gatewayctl.registry.live import Live
@@ -39,6 +40,7 @@ from gatewayctl.storage.files import usual_state_folder
 from gatewayctl.storage.knowledge import Knowledge
 from gatewayctl.storage.ledger import Ledger
 from gatewayctl.tokenizers.counter import Counter
+from gatewayctl.upstream.at_hand import askable
 from gatewayctl.upstream.client import AiohttpUpstream
 from gatewayctl.upstream.credentials import Credentials
 
@@ -116,11 +118,12 @@ async def composed(
         headers = headers_by(credentials, os.environ)
         refresher = Refresher(settings, cache, headers, wall, on_refreshed=reloader.soon)
 
-        def unsure(provider: str) -> None:
+        def soon(provider: str) -> None:
             if is_local(settings.providers[provider]):
                 refresher.soon(source_name(provider))
 
-        learner = Learner(knowledge, planner, wall, unsure)
+        waker = Waker(settings, upstream, credentials, reloader, soon, background)
+        learner = Learner(knowledge, planner, wall, soon)
         parts = Parts(
             settings=settings,
             planner=planner,
@@ -132,7 +135,7 @@ async def composed(
             silence=silence,
         )
         counting = Counting(settings, planner, directory, upstream, credentials, flights)
-        pipeline = Pipeline(parts, wall, counting)
+        pipeline = Pipeline(parts, wall, counting, waker)
         looked_at = status.Parts(
             settings=settings,
             live=live,
@@ -141,7 +144,7 @@ async def composed(
             ledger=ledger,
             knowledge=knowledge,
             has_key=has_key,
-            sources=Sources(settings, cache, has_key),
+            sources=Sources(settings, cache, lambda each: askable(each, os.environ), wall),
         )
         told = status.Status(looked_at, clock, wall)
         everyone = Directory(with_every_provider(settings, os.environ), live, has_key, knowledge)

@@ -27,7 +27,7 @@ from gatewayctl.upstream.refresher import Job
 
 log = logging.getLogger("gatewayctl.registry")
 
-_LOOK = 5.0  # seconds between looks at what is due
+_LOOK = 2.0  # seconds between looks at what is due
 _SOON = 5.0  # seconds between two refreshes of one source that somebody asks for
 _KEYLESS = 300.0  # seconds until a credential that was not at hand is looked for again
 _SPARE = 30.0  # seconds that the process may take beyond the longest timeout of its sources

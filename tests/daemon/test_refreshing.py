@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from support.gateway import settings_of
+from support.gateway import Gateway, gateway, settings_of
 from support.sources import HUGE, Play, Source, source
 from support.waiting import until
 
@@ -382,3 +382,71 @@ async def test_stopping_ends_the_process_at_once(
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     assert not any("gatewayctl.upstream.refresher" in argv for argv in _processes("cmdline"))
+
+
+FAULTS_IN_THE_SUITE = ("half a table", "shrunk by 95 %", "slow headers")
+
+
+class Clock:
+    """A time that a test moves on."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> float:
+        """Return seconds since 1970."""
+        return self.now
+
+
+@pytest.mark.soak
+async def test_a_daemon_answers_from_the_good_table_and_tells_the_truth_row_19() -> None:
+    """Row 19 of the bug table, through a running daemon: its API and its status, step by step."""
+    clock = Clock()
+    with source() as tables:
+        config = CONFIG.format(
+            tables=tables.url, models_dev="", api=tables.url, box=tables.url, secret="x"
+        )
+        tables.play = tables.table(table())
+        async with gateway(config, wall=clock, refreshing=True) as it:
+
+            async def told() -> dict[str, Any]:
+                """Return what the status says of the table, and the API of a model in it."""
+                async with it.client.get(f"{it.url}/api/status") as reply:
+                    status = await reply.json()
+                async with it.client.get(f"{it.url}/api/models?provider=openai") as reply:
+                    models = await reply.json()
+                (said,) = (each for each in models["models"] if each["id"] == "openai/m7")
+                (of,) = (
+                    each for each in status["registry"]["sources"] if each["name"] == "litellm"
+                )
+                assert of in models["sources"]
+                return {**of, "window": said["context_window"]["value"]}
+
+            await _until_told(it, "fresh")
+            good = await told()
+            assert (good["models"], good["window"]) == (5000, 100_000)
+            for name, (play, status, reason) in faults(tables).items():
+                if name not in FAULTS_IN_THE_SUITE and not os.environ.get("GATEWAYCTL_SOAK"):
+                    continue
+                tables.play = play
+                clock.now += TTL + 1
+                await _until_told(it, status.value)
+                now = await told()
+                assert reason in now["error"], name
+                assert now["fetched_at"] == good["fetched_at"] < now["attempted_at"], name
+                assert (now["models"], now["window"]) == (5000, 100_000), name
+                tables.play = tables.table(table())
+                clock.now += 61
+                await _until_told(it, "fresh")
+                good = await told()
+
+
+async def _until_told(it: Gateway, status: str) -> None:
+    """Return as soon as the daemon says so of LiteLLM's table."""
+    async with asyncio.timeout(20):
+        while True:
+            async with it.client.get(f"{it.url}/api/status") as reply:
+                sources = (await reply.json())["registry"]["sources"]
+            if {"litellm": status}.items() <= {e["name"]: e["status"] for e in sources}.items():
+                return
+            await asyncio.sleep(0.05)
