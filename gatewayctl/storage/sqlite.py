@@ -113,7 +113,7 @@ def _read_only(path: Path) -> sqlite3.Connection:
         _value(connection, "PRAGMA schema_version")
     except sqlite3.Error as error:
         connection.close()
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
+        if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
             raise
         # Reading beside a writer takes files of its own; where none can be made, nobody writes.
         return sqlite3.connect(

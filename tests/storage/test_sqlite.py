@@ -1,7 +1,11 @@
 """Databases are opened as we rely on, migrated once, and never touched when they are newer."""
 
 import contextlib
+import os
 import sqlite3
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -106,3 +110,37 @@ def test_a_database_set_aside_can_be_opened_there(tmp_path: Path) -> None:
     assert aside.name == "a.db.damaged-19700101T000000.000000Z"
     assert _rows(aside, ONE) == [(1,), (2,)]
     assert not path.exists()
+
+
+@contextlib.contextmanager
+def _as_nobody() -> Iterator[None]:
+    """Give up a superuser's powers for a while: modes of files mean nothing to one."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX's")
+def test_a_database_is_read_in_a_folder_where_nothing_may_be_written() -> None:
+    """Reading beside a writer takes files of its own, which cannot be made there."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = folder / "a.db"
+        _rows(path, ONE)
+        path.chmod(0o444)
+        folder.chmod(0o555)
+        try:
+            with _as_nobody():
+                with pytest.raises(StorageFailed, match="Permission denied"):
+                    open_writing(path, (ONE,))
+                connection = open_reading(path, 1)
+                assert connection is not None
+                with contextlib.closing(connection):
+                    assert connection.execute("SELECT x FROM a").fetchall() == [(1,)]
+        finally:
+            folder.chmod(0o700)
