@@ -77,7 +77,8 @@ def answer(
     """Return the answer to ``ask`` in at most ``limit`` tokens.
 
     ``words`` asks for a text of that many words instead of a sentence; ``filtered`` for a text
-    that a filter stops half way; ``command`` for a call that runs it, where a shell is offered.
+    that a filter stops half way; ``command`` for a call that runs it, where a shell is offered,
+    and an empty one for no call at all.
     """
     call = None if words is not None or filtered else _call(ask, command)
     if call is not None:
@@ -136,9 +137,11 @@ def _stopped(text: str, sequences: tuple[str, ...]) -> tuple[str, str | None]:
 def _call(ask: Ask, command: str | None) -> Call | None:
     if not ask.tools or ask.choice is Choice.NONE:
         return None
-    shell = None if command is None else _shell(ask.tools)
-    if shell is not None and command is not None:
-        return Call(name=shell.name, arguments=_arguments(shell, command))
+    if command is not None:
+        shell = _shell(ask.tools) if command else None
+        return (
+            None if shell is None else Call(name=shell.name, arguments=_arguments(shell, command))
+        )
     tool = _forced(ask) if ask.forced or ask.choice is Choice.REQUIRED else _wanted(ask)
     return None if tool is None else Call(name=tool.name, arguments=_arguments(tool))
 

@@ -56,7 +56,7 @@ class Simulator:
     ``clock`` is what faults of limited duration go by, in seconds; the event loop's unless given.
     ``local`` is the local server that is played, None for none; ``meter`` counts tokens.
     ``command`` can be set to choose, for each request, the shell command that the answer calls
-    for; where it returns None the answer is the usual one.
+    for; where it returns None the answer is a text.
     """
 
     def __init__(
@@ -198,7 +198,7 @@ class Simulator:
             limit=weighed.limit,
             words=faults.words(active),
             filtered=faults.filtered(active),
-            command=None if self.command is None else self.command(ask),
+            command=None if self.command is None else self.command(ask) or "",
         )
         made = Made(
             ask=ask,

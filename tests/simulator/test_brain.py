@@ -49,13 +49,14 @@ def test_a_shell_is_given_a_harmless_command(tool: OfferedTool, arguments: objec
 
 @pytest.mark.parametrize("tool", [BASH, EXEC, SHELL])
 def test_a_chosen_command_is_called_for_whatever_was_said(tool: OfferedTool) -> None:
-    """A command that is given goes to the shell, after tool results too; without a shell, not."""
+    """It goes to the shell, after tool results too; an empty one, or no shell, makes a text."""
     request = ask("hello", READ, tool, results=("done",))
     call = answer(request, 10, limit=1000, command="seq 3").call
     assert call is not None
     assert call.name == tool.name
     assert call.arguments.get("command", call.arguments.get("cmd")) in ("seq 3", ["seq", "3"])
     assert answer(ask("hello", READ), 10, limit=1000, command="seq 3").call is None
+    assert answer(ask("run", tool), 10, limit=1000, command="").call is None
 
 
 @pytest.mark.parametrize(
