@@ -118,6 +118,21 @@ async def test_its_view_of_the_context_is_counted_without_the_upstream(
     assert "System tools" in told(done)["result"]
 
 
+async def test_anthropic_counts_its_view_of_the_context_itself(
+    claude: Path, tmp_path: Path
+) -> None:
+    """Of kind ``anthropic`` each count goes up as it came, with its credential, and only once."""
+    async with forwarding("anthropic", "messages", SONNET, tmp_path) as setting:
+        done = await ask(claude, setting, "/context", **KEY)
+        counted = await setting.tap.posts("/v1/messages/count_tokens")
+        arrived = setting.simulator.journal.requests
+    assert "System tools" in told(done)["result"]
+    assert len(counted) > 5
+    assert {each.target for each in arrived} == {"/v1/messages/count_tokens?beta=true"}
+    assert sorted(each.body for each in arrived) == sorted({each.body for each in counted})
+    assert {each.header("x-api-key") for each in arrived} == {KEY["ANTHROPIC_API_KEY"]}
+
+
 async def test_interrupting_it_cancels_the_upstream(claude: Path, tmp_path: Path) -> None:
     """After Ctrl-C in the middle of an answer the upstream is told, and writes no further."""
     async with forwarding("anthropic-compatible", "messages", SONNET, tmp_path) as setting:
