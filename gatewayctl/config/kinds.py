@@ -58,7 +58,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     a base URL without ``/v1`` gets it. ``default_headers`` are sent where a request lacks them.
     ``listing`` names the API that lists its models, a key of ``registry.sources.LISTINGS``;
     ``assumed_window`` is what its models are taken to hold, in tokens, until the server says what
-    it serves; 0 assumes nothing. ``counts`` are the protocols in which it counts a request's
+    it serves; 0 assumes nothing. ``load`` is the path below the server's root where a POST of the
+    model's name alone loads it. ``counts`` are the protocols in which it counts a request's
     tokens without answering it.
     """
 
@@ -78,6 +79,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     listing: str
     assumed_window: int
     beta_windows: tuple[BetaWindow, ...]
+    load: str
     counts: tuple[WireProtocol, ...]
 
 
@@ -99,6 +101,7 @@ class _KindFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     listing: str = ""
     assumed_window: int = 0
     beta_windows: tuple[BetaWindow, ...] = ()
+    load: str = ""
     counts: tuple[WireProtocol, ...] = ()
 
 
@@ -128,6 +131,7 @@ def _read(name: str, text: str) -> Kind:
         listing=file.listing,
         assumed_window=file.assumed_window,
         beta_windows=file.beta_windows,
+        load=file.load,
         counts=file.counts,
     )
 

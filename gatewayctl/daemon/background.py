@@ -14,17 +14,20 @@ class Background:
     """Runs tasks until it is closed."""
 
     def __init__(self) -> None:
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, work: Coroutine[None, None, None], name: str) -> None:
-        """Run work that goes on until it is cancelled; ``name`` is for the log."""
-        self._tasks.append(asyncio.create_task(self._run(work, name), name=name))
+        """Run work until it ends or is cancelled; ``name`` is for the log."""
+        task = asyncio.create_task(self._run(work, name), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
         """Cancel all of it and wait for its end."""
-        for task in self._tasks:
+        tasks = tuple(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, work: Coroutine[None, None, None], name: str) -> None:
         try:

@@ -17,6 +17,7 @@ from gatewayctl.daemon.books import Book
 from gatewayctl.daemon.counting import Counting
 from gatewayctl.daemon.planning import Planned
 from gatewayctl.daemon.replies import error_reply, json_reply, own_headers
+from gatewayctl.daemon.waking import Waker
 from gatewayctl.storage.records import Outcome
 
 log = logging.getLogger("gatewayctl.requests")
@@ -33,10 +34,13 @@ class Pipeline:
     ``counting`` answers those that want a count alone.
     """
 
-    def __init__(self, parts: Parts, wall: Callable[[], float], counting: Counting) -> None:
+    def __init__(
+        self, parts: Parts, wall: Callable[[], float], counting: Counting, waker: Waker
+    ) -> None:
         self.counting = counting
         self._parts = parts
         self._wall = wall
+        self._waker = waker
         self.in_flight = 0
 
     @property
@@ -52,6 +56,8 @@ class Pipeline:
         self.in_flight += 1
         try:
             planned = await self._parts.planner.plan(asked.question, coarse=True)
+            if await self._waker.woken(planned.sized.decision):
+                planned = await self._parts.planner.plan(asked.question, coarse=True)
             return await self._planned(asked, planned, Book(self._parts.ledger, asked, planned, at))
         finally:
             self.in_flight -= 1

@@ -23,11 +23,16 @@ class Reloader:
         self._cache = cache
         self._live = live
         self._told = asyncio.Event()
+        self._changed = asyncio.Event()
         self._stamp: object = cache.stamp()
 
     def soon(self) -> None:
         """Have the file looked at now: it was just written."""
         self._told.set()
+
+    async def change(self) -> None:
+        """Return as soon as another table is in use."""
+        await self._changed.wait()
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
@@ -48,4 +53,6 @@ class Reloader:
         table = await asyncio.to_thread(self._cache.load)
         self._stamp = stamp
         self._live.renew(table)
+        self._changed.set()
+        self._changed = asyncio.Event()
         log.info("registry_reloaded models=%d", len(table))

@@ -159,13 +159,20 @@ async def test_nothing_over_what_an_ollama_serves_is_sent_to_it() -> None:
 async def test_an_ollama_that_serves_more_is_found_out_after_its_first_reply() -> None:
     """``/api/ps`` tells of 32768 once the model is loaded: prompts as long as that go through."""
     async with setting("ollama", "ollama", declared=None, context=32_768) as it:
-        assert (await it.ask(20_000)).status == 413
-        assert not it.arrived
         assert (await it.ask(500)).status == 200
         await until_told(it, 32_768, "local")
         assert (await it.ask(20_000)).status == 200
         assert (await it.ask(39_000)).status == 413
     assert max(it.arrived) > 15_000
+
+
+async def test_an_ollama_loads_a_model_before_a_long_prompt_is_refused() -> None:
+    """Else a first prompt over 4096 would be refused for ever; many at once load it once."""
+    async with setting("ollama", "ollama", declared=None, context=32_768) as it:
+        told = await asyncio.gather(*(it.ask(20_000 + more) for more in range(4)))
+        assert [each.status for each in told] == [200] * 4
+        assert (await it.ask(39_000)).status == 413
+        assert [call.path for call in it.server.journal.calls()].count("/api/generate") == 1
 
 
 @pytest.mark.parametrize("kind", ["vllm", "lmstudio", "llamacpp"])
