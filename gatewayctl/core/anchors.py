@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from gatewayctl.core.correction import GROUPS, UNIT
+from gatewayctl.core.correction import GROUPS, UNCORRECTED, UNIT, USUAL
 from gatewayctl.core.estimate import (
     AUTO_SLACK,
     MESSAGE_TOKENS,
@@ -36,8 +36,13 @@ FRAMING_TOKENS: Final = 8
 
 _START: Final = GROUPS.index("start")
 
-_FIRM: Final = 600
+_FIRM: Final = 200
 """Tokens of a prefix from which it says as much about the rest as all that is known besides."""
+
+_TOOLED: Final = 400
+"""How many more where there are tools, before which providers put words of their own."""
+
+_TOOLS: Final = GROUPS.index("tools")
 
 _MOST_APART: Final = Decimal("1.6")
 """By how much more or less than the usual a prefix may say that text costs."""
@@ -110,7 +115,9 @@ def by_anchor(
     text = _text(anchored, scale, settings)
     local = msgspec.structs.replace(shape, remote=0)  # what it points to is in the anchor
     others = beside(local, msgspec.structs.replace(added, server_tools=0), settings)
-    slack = settings.safety_margin * (Decimal(1) if settings.observed else AUTO_SLACK)
+    observed = settings.observed
+    unsure = observed.high if observed is not None and observed.enough else AUTO_SLACK
+    slack = settings.safety_margin * unsure
     framing = FRAMING_TOKENS if added.messages else 0
     most = bound(shape)
     low = anchor.tokens + floor_quotient(text, slack) - framing + others.low
@@ -149,13 +156,14 @@ def _scale(anchor: Anchor, prefix: tuple[int, ...], settings: EstimatorSettings)
     if not anchor.raw:
         return UNIT
     predicted = dot(prefix, _factors(settings)) // 1000
-    scale = (anchor.tokens + _FIRM) * UNIT // (predicted + _FIRM)
+    firm = _FIRM + (_TOOLED if prefix[_TOOLS] else 0)
+    scale = (anchor.tokens + firm) * UNIT // (predicted + firm)
     most = ceil_product(UNIT, _MOST_APART)
     return min(max(scale, UNIT * UNIT // most), most)
 
 
 def _factors(settings: EstimatorSettings) -> tuple[int, ...]:
-    return settings.observed.factors if settings.observed else (UNIT,) * len(GROUPS)
+    return settings.observed.factors if settings.observed else UNCORRECTED
 
 
 def _unstarted(measured: Measured) -> tuple[int, ...]:
@@ -165,4 +173,4 @@ def _unstarted(measured: Measured) -> tuple[int, ...]:
 
 
 def _usual(found: tuple[int, ...]) -> int:
-    return -(-sum(found) // 1000)
+    return -(-sum(found[:USUAL]) // 1000)

@@ -12,6 +12,7 @@ import msgspec
 
 GROUPS: Final = (
     "words",
+    "foreign",
     "weight",
     "digits",
     "lines",
@@ -19,12 +20,28 @@ GROUPS: Final = (
     "tools",
     "messages",
     "start",
+    "letters",
+    "numerals",
+    "blanks",
+    "marks",
+    "kana",
+    "hangul",
+    "bytes",
 )
-"""What is corrected apart: runs of letters, rarer letters and marks, digits, lines and gaps, what
-is beyond ASCII, tool definitions as a whole, the framing of messages, and a constant."""
+"""What is corrected apart: runs of letters, of ASCII and beyond, rarer letters and marks, digits,
+lines and gaps, what is beyond ASCII, tool definitions as a whole, the framing of messages, and a
+constant. The others are in no usual count, since they say nothing new of the usual tokenizer, but
+of others they may: letters, digits, blanks, runs of marks, kana and hangul by themselves, and the
+bytes of what is beyond ASCII."""
+
+USUAL: Final = GROUPS.index("letters")
+"""How many of the groups the usual count is made of: the first ones."""
 
 UNIT: Final = 1_000_000
-"""The factor that changes nothing."""
+"""The factor that changes nothing of what is usually counted."""
+
+UNCORRECTED: Final = tuple(UNIT if at < USUAL else 0 for at in range(len(GROUPS)))
+"""The factors of the usual count."""
 
 ENOUGH: Final = 50
 """Samples from which the errors that were seen say how far an estimate may be off."""

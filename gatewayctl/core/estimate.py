@@ -87,6 +87,17 @@ _GROUPS = {
 }
 """Which of the groups that are corrected apart each count belongs to."""
 
+_UNUSUAL = {
+    "letters": ("letters", 200),
+    "numerals": ("digits", 500),
+    "blanks": ("blanks", 200),
+    "marks": ("mark_runs", 800),
+    "kana": ("kana", 500),
+    "hangul": ("hangul", 500),
+    "bytes": ("extra", 300),
+}
+"""The other groups: which count, and what one would cost if it were all that counted."""
+
 _MEDIA = frozenset({Capability.IMAGES, Capability.DOCUMENTS, Capability.AUDIO})
 
 AUTO_SLACK = Decimal("1.16")
@@ -144,7 +155,9 @@ def features(measured: Measured) -> tuple[int, ...]:
     In thousandths of a token; all are at least 0, and grow with the text.
     """
     tools = measured.segments.get(Segment.TOOLS, TextStats())
-    groups = _by_group(_without_tools(measured))
+    rest = _without_tools(measured)
+    groups = _by_group(rest)
+    groups |= {name: getattr(rest, count) * part for name, (count, part) in _UNUSUAL.items()}
     groups["tools"] = _thousandths(tools) + measured.tools * TOOL_TOKENS * 1000
     groups["messages"] = measured.messages * MESSAGE_TOKENS * 1000
     groups["start"] = START
@@ -283,7 +296,7 @@ def _least(stats: TextStats) -> int:
 
 def _certain(stats: TextStats) -> dict[str, int]:
     """Return a text's thousandths by group, but for repetitions and for lines without a word."""
-    groups = _by_group(stats)
+    groups = _by_group(stats) | dict.fromkeys(("blanks", "marks", "kana", "hangul", "bytes"), 0)
     groups["weight"] -= stats.repeated * _THOUSANDTHS["weight"]
     groups["beyond"] -= stats.repeated_beyond * _THOUSANDTHS["beyond"]
     groups["lines"] = min(groups["lines"], stats.words * 1000)
@@ -300,6 +313,8 @@ def _by_group(stats: TextStats) -> dict[str, int]:
     groups = dict.fromkeys(_GROUPS.values(), 0)
     for name, part in _THOUSANDTHS.items():
         groups[_GROUPS[name]] += int(getattr(stats, name)) * part
+    groups["foreign"] = stats.foreign * _THOUSANDTHS["runs"]
+    groups["words"] -= groups["foreign"]
     return {name: max(0, value) for name, value in groups.items()}
 
 

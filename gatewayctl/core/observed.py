@@ -13,10 +13,10 @@ something quite different from all others (cut off, or metered by another rule) 
 
 from collections.abc import Sequence
 from decimal import Decimal
-from operator import mul
-from typing import Final
+from operator import add, mul, sub
+from typing import Final, NamedTuple
 
-from gatewayctl.core.correction import ENOUGH, GROUPS, UNIT, Observed, Sample
+from gatewayctl.core.correction import ENOUGH, GROUPS, UNCORRECTED, UNIT, USUAL, Observed, Sample
 from gatewayctl.core.estimate import AUTO_LEAST, AUTO_SLACK, START, beside, features
 from gatewayctl.core.exact import floor_product
 from gatewayctl.core.model import EstimatorSettings
@@ -28,7 +28,7 @@ MOST_SAMPLES: Final = 256
 """Samples that are looked at, the last ones."""
 
 _SHARE: Final = 1 << 12  # the whole of a request, in which features and tokens are told
-_SMALL: Final = 32_000  # thousandths that are uncertain in any request, however small
+_SMALL: Final = 12_000  # thousandths that are uncertain in any request, however small
 _START: Final = GROUPS.index("start")
 _SWEEPS: Final = 100
 _AT_REST: Final = UNIT // 10_000
@@ -42,9 +42,18 @@ _PRIORS: Final = tuple(_SHARE * _SHARE // (8 * _LOOSER.get(name, 1)) for name in
 _OUTLIER: Final = 6  # times the usual deviation
 _LEAST_DEVIATION: Final = UNIT // 100
 _MOST_LEFT_OUT: Final = 8  # one of so many
-_TAIL: Final = 2  # hundredths of replies that may be beyond each quantile
+_TAIL: Final = 5  # hundredths of replies that may be beyond each quantile
 
-Rows = list[tuple[tuple[int, ...], int]]
+
+class _Row(NamedTuple):
+    """A sample in shares of what is usual; ``small`` is the share that ``_SMALL`` has of it."""
+
+    shares: tuple[int, ...]
+    tokens: int
+    small: int
+
+
+Rows = list[_Row]
 
 
 def sample_of(
@@ -78,41 +87,36 @@ def observe(samples: Sequence[Sample]) -> Observed | None:
     return _with_errors(len(usable), kept, factors)
 
 
-def _row(sample: Sample) -> tuple[tuple[int, ...], int]:
+def _row(sample: Sample) -> _Row:
     """Return features and tokens as shares of what is usual, so that errors are relative."""
-    whole = sum(sample.features) + _SMALL
-    shares = tuple(each * _SHARE // whole for each in sample.features)
-    return shares, sample.tokens * 1000 * _SHARE // whole
+    whole = sum(sample.features[:USUAL]) + _SMALL
+    shares = tuple([each * _SHARE // whole for each in sample.features])
+    tokens = sample.tokens * 1000 * _SHARE // whole
+    return _Row(shares, tokens, _SMALL * _SHARE // whole)
 
 
 def _fitted(rows: Rows) -> tuple[int, ...]:
     """Return the factors that leave the least squares of relative errors, in ``UNIT``.
 
-    Solved for how far they are from 1, one after the other until they rest.
+    Solved for how far they are from the usual, one after the other until they rest.
     """
-    size = len(GROUPS)
-    gram = [[0] * size for _ in GROUPS]
-    pull = [0] * size
-    for shares, tokens in rows:
-        left = tokens - sum(shares)
-        for i, share in enumerate(shares):
-            if share:
-                pull[i] += share * left
-                line = gram[i]
-                for j in range(i + 1):
-                    line[j] += share * shares[j]
-    for i in range(size):
-        for j in range(i):
-            gram[j][i] = gram[i][j]
-    away = [0] * size
+    left = [row.tokens - sum(row.shares[:USUAL]) for row in rows]
+    columns = list(zip(*(row.shares for row in rows), strict=True))
+    gram = [
+        [sum(map(mul, one, other)) for other in columns[: i + 1]] for i, one in enumerate(columns)
+    ]
+    for i, line in enumerate(gram):
+        line += [gram[j][i] for j in range(i + 1, len(gram))]
+    pull = [sum(map(mul, column, left)) * UNIT for column in columns]
+    away = [0] * len(GROUPS)
     for _ in range(_SWEEPS):
         before = list(away)
         for i, line in enumerate(gram):
             others = sum(map(mul, line, away)) - line[i] * away[i]
-            away[i] = max(-UNIT, (pull[i] * UNIT - others) // (line[i] + _PRIORS[i]))
-        if max(abs(now - then) for now, then in zip(away, before, strict=True)) < _AT_REST:
+            away[i] = max(-UNCORRECTED[i], (pull[i] - others) // (line[i] + _PRIORS[i]))
+        if max(map(abs, map(sub, away, before))) < _AT_REST:
             break
-    return tuple(UNIT + each for each in away)
+    return tuple(map(add, UNCORRECTED, away))
 
 
 def _errors(rows: Rows, factors: tuple[int, ...]) -> list[int]:
@@ -121,10 +125,9 @@ def _errors(rows: Rows, factors: tuple[int, ...]) -> list[int]:
     In the smallest of requests, whose every token is a large part, ``_SMALL`` is added to it.
     """
     found = []
-    for shares, tokens in rows:
+    for shares, tokens, small in rows:
         predicted = sum(map(mul, shares, factors))
-        small = (_SHARE - sum(shares)) * UNIT  # what _SMALL is of this request
-        found.append((tokens * UNIT - predicted) * UNIT // max(1, predicted + small))
+        found.append((tokens * UNIT - predicted) * UNIT // max(1, predicted + small * UNIT))
     return found
 
 
@@ -152,7 +155,7 @@ def _with_errors(samples: int, rows: Rows, factors: tuple[int, ...]) -> Observed
     high = max(0, errors[-1 - tail]) * wider // count
     least, most = [], []
     for i, factor in enumerate(factors):
-        seen = sum(shares[i] * shares[i] for shares, _ in rows)
+        seen = sum(row.shares[i] * row.shares[i] for row in rows)
         doubt = UNIT * _PRIORS[i] // (seen + _PRIORS[i])
         below = min(UNIT, max(low, floor_product(doubt, 1 - AUTO_LEAST)))
         above = max(high, floor_product(doubt, AUTO_SLACK - 1))

@@ -25,25 +25,34 @@ class TextStats(msgspec.Struct, frozen=True, kw_only=True):
 
     ``chars`` is code points; all else counts bytes of UTF-8 or places between them. ``words`` are
     runs between white space, ``letters`` those of ASCII, ``runs`` the runs of letters of all
-    scripts, and ``long_letters`` the ones of ASCII with at least four before them in their run.
-    ``digit_runs`` and ``long_digits`` (with three before them) are the same of digits. ``lines``
-    are runs of line ends, ``marked_lines`` those right after punctuation, ``gaps`` runs of more
-    than one blank and blanks before a digit. ``weight`` sums the weights of ASCII
-    letters, marks and line ends, in twentieths of a token; ``beyond`` what all other characters
-    cost, in fiftieths; ``repeated`` and ``repeated_beyond`` the parts of them that may be next to
-    nothing, one character over and over.
+    scripts, ``foreign`` those that begin beyond ASCII, and ``long_letters`` the ones of ASCII with
+    at least four before them in their run. ``digit_runs`` and ``long_digits`` (with three before
+    them) are the same of digits. ``lines`` are runs of line ends, ``marked_lines`` those right
+    after punctuation, ``gaps`` runs of more than one blank and blanks before a digit. ``digits``
+    and ``blanks`` are simply how many there are, ``mark_runs`` the runs of marks, ``kana`` and
+    ``hangul`` the characters of these scripts, ``extra`` the bytes beyond one for each character.
+    ``weight`` sums the weights of ASCII letters, marks and line ends, in twentieths of a token;
+    ``beyond`` what all other characters cost, in fiftieths; ``repeated`` and ``repeated_beyond``
+    the parts of them that may be next to nothing, one character over and over.
     """
 
     chars: int = 0
     words: int = 0
     letters: int = 0
     runs: int = 0
+    foreign: int = 0
     long_letters: int = 0
     digit_runs: int = 0
     long_digits: int = 0
     lines: int = 0
     marked_lines: int = 0
     gaps: int = 0
+    digits: int = 0
+    blanks: int = 0
+    mark_runs: int = 0
+    kana: int = 0
+    hangul: int = 0
+    extra: int = 0
     weight: int = 0
     beyond: int = 0
     repeated: int = 0

@@ -91,8 +91,8 @@ def _weight_of(byte: int) -> int:
 _CLASS_TABLE: Final = bytes(map(_class_of, range(256)))
 _WEIGHT_TABLE: Final = bytes(map(_weight_of, range(256)))
 _ALL_ASCII: Final = bytes(range(128))
-_LETTERS, _DIGITS, _LINES, _BLANKS, _WORDS, _VISIBLES, _RULED = (
-    lanes.filled(flag) for flag in (_LETTER, _DIGIT, _LINE, _BLANK, _WORD, _VISIBLE, _RULE)
+_LETTERS, _DIGITS, _LINES, _BLANKS, _WORDS, _VISIBLES, _RULED, _MARKS = (
+    lanes.filled(flag) for flag in (_LETTER, _DIGIT, _LINE, _BLANK, _WORD, _VISIBLE, _RULE, _MARK)
 )
 _HEAVIEST_ALL: Final = lanes.filled(_HEAVIEST)
 # At which bit of a lane ``_places`` finds each of the counted; none is beyond the fourth.
@@ -100,13 +100,22 @@ _BITS: Final = {
     "words": 2,
     "letters": 0,
     "runs": 1,
+    "foreign": 1,
     "long_letters": 0,
     "digit_runs": 1,
     "long_digits": 1,
     "lines": 2,
     "marked_lines": 2,
     "gaps": 1,
+    "digits": 1,
+    "blanks": 3,
+    "mark_runs": 0,
 }
+
+
+_KANA: Final = b"\xe3"
+_HANGUL: Final = (b"\xea", b"\xeb", b"\xec", b"\xed")
+"""The first bytes of these scripts' characters."""
 
 
 class TextCounter:
@@ -117,6 +126,7 @@ class TextCounter:
         self._size = 0
         self._chars = 0
         self._beyond = 0
+        self._extra = self._kana = self._hangul = 0
         self._repeated = 0
         self._repeated_beyond = 0
         # Lanes of windows laid over one another, until a lane might overflow.
@@ -136,6 +146,9 @@ class TextCounter:
             if len(data) > len(part):
                 beyond = data.translate(None, _ALL_ASCII).decode(errors="surrogatepass")
                 self._beyond += characters.cost(beyond)
+                self._extra += len(data) - len(part)
+                self._kana += data.count(_KANA)
+                self._hangul += sum(map(data.count, _HANGUL))
                 self._repeated_beyond += characters.repeated(beyond)
             self._waiting.append(data)
             self._size += len(data)
@@ -156,6 +169,9 @@ class TextCounter:
             chars=self._chars,
             weight=self._weight,
             beyond=self._beyond,
+            extra=self._extra,
+            kana=self._kana,
+            hangul=self._hangul,
             repeated=self._repeated,
             repeated_beyond=self._repeated_beyond,
             **self._totals,
@@ -197,6 +213,7 @@ def _places(data: bytes) -> tuple[int, int, tuple[int, ...]]:
     before = classes << 8  # each byte's predecessor, in its lane
     on = classes & before  # goes on with a class of its predecessor's
     starts = classes ^ on
+    words = starts & _WORDS
     letters2 = on & _LETTERS
     letters3 = letters2 & letters2 << 8
     digits2 = on & _DIGITS
@@ -211,7 +228,8 @@ def _places(data: bytes) -> tuple[int, int, tuple[int, ...]]:
         (
             (starts & _VISIBLES) >> 3,
             classes & _LETTERS,
-            (starts & _WORDS) >> 3,
+            words >> 3,
+            0 if data.isascii() else (words ^ words & (classes & _LETTERS) << 4) >> 3,
             letters3 & letters3 << 16,
             starts & _DIGITS,
             digits2 & digits2 << 16,
@@ -219,6 +237,9 @@ def _places(data: bytes) -> tuple[int, int, tuple[int, ...]]:
             lines & before >> 5,  # a mark's bit, moved to a line's
             # A blank's bit is moved to a digit's.
             (before >> 2 & classes & _DIGITS) | ((starts & _BLANKS) << 8 & classes & _BLANKS) >> 2,
+            classes & _DIGITS,
+            classes & _BLANKS,
+            (starts & _MARKS) >> 7,
         ),
     )
 

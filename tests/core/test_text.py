@@ -35,6 +35,10 @@ def slowly(text: str) -> dict[str, int]:
         found["letters"] += here == "a"
         found["words"] += here in "abdp" and before not in "abdp"
         found["runs"] += here in "ab" and before not in "ab"
+        found["foreign"] += here == "b" and before not in "ab"
+        found["digits"] += here == "d"
+        found["blanks"] += here == " "
+        found["mark_runs"] += here == "p" != before
         found["long_letters"] += here == "a" and run >= 4
         found["digit_runs"] += here == "d" != before
         found["long_digits"] += here == "d" and run >= 3
@@ -43,6 +47,11 @@ def slowly(text: str) -> dict[str, int]:
         found["gaps"] += (here == "d" and before == " ") or (
             here == before == " " and back[1:2] != " "
         )
+    beyond = [char for char in text if ord(char) > 127]
+    coded = [char.encode(errors="surrogatepass") for char in beyond]
+    found["extra"] = sum(len(char) - 1 for char in coded)
+    found["kana"] = sum(char[0] == 0xE3 for char in coded)
+    found["hangul"] = sum(0xEA <= char[0] <= 0xED for char in coded)
     return found
 
 
