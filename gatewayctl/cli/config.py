@@ -40,11 +40,9 @@ class RegistryChoice(StrEnum):
 
 def catalog_for(choice: RegistryChoice) -> "Catalog":
     """Return the table of models that checks ask."""
-    from gatewayctl.cli.offline import Mode, table
-    from gatewayctl.registry.checking import CheckedAgainst
-    from gatewayctl.registry.lookup import Registry
+    from gatewayctl.cli.offline import Mode, checked_against
 
-    return CheckedAgainst(Registry(table(Mode(choice))))
+    return checked_against(Mode(choice))
 
 
 @app.command()

@@ -57,6 +57,11 @@ def _tell_lost(folder: Path, lost: frozenset[str]) -> None:
     )
 
 
+def checked_against(mode: Mode) -> CheckedAgainst:
+    """Return what a config is checked against; the packaged table alone knows of no reply."""
+    return CheckedAgainst(Registry(table(mode)), knowledge() if mode is Mode.CACHE else None)
+
+
 def load_settings(
     config: Path | None, environ: Mapping[str, str], *, forgiving: bool = False
 ) -> Settings:
@@ -68,7 +73,7 @@ def load_settings(
     path = find_config(config, environ)
     if path is None:
         return default_settings(environ)
-    catalog = CheckedAgainst(Registry(table()))
+    catalog = checked_against(Mode.CACHE)
     loaded = load(path, environ=environ, catalog=catalog, reload=forgiving)
     if loaded.settings is not None:
         return loaded.settings

@@ -8,7 +8,7 @@ Ids are ``KIND/MODEL``, where KIND is a built-in provider, whatever it is called
 from collections.abc import Sequence
 from typing import Protocol
 
-from gatewayctl.core.model import ModelFacts
+from gatewayctl.core.model import ModelFacts, Sourced
 
 
 class Catalog(Protocol):
@@ -24,6 +24,20 @@ class Catalog(Protocol):
 
     def facts(self, full_id: str) -> ModelFacts | None:
         """Return what the sources say of a model, None when none lists it."""
+        ...
+
+    def own(self, full_id: str, url: str) -> ModelFacts | None:
+        """Return what a provider itself lists of a model, None when it does not.
+
+        The id is ``PROVIDER/MODEL``, by the provider's name in the file, ``url`` its base URL.
+        """
+        ...
+
+    def learned(self, full_id: str, believed: int | None) -> Sourced[int] | None:
+        """Return the window that replies gave away of a model, by its id in the file.
+
+        None once another window is believed in than the one of then.
+        """
         ...
 
     def nearest(self, name: str) -> Sequence[str]:
@@ -47,6 +61,16 @@ class EmptyCatalog:
     def facts(self, full_id: str) -> ModelFacts | None:
         """Return None."""
         del full_id
+        return None
+
+    def own(self, full_id: str, url: str) -> ModelFacts | None:
+        """Return None."""
+        del full_id, url
+        return None
+
+    def learned(self, full_id: str, believed: int | None) -> Sourced[int] | None:
+        """Return None."""
+        del full_id, believed
         return None
 
     def nearest(self, name: str) -> Sequence[str]:

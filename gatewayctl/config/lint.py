@@ -16,6 +16,7 @@ from gatewayctl.config.tokenizer_files import Look, unseen
 from gatewayctl.core.model import Capability, Sourced
 from gatewayctl.core.routing.graph import AlloyStrategy
 from gatewayctl.core.routing.names import ExactModel, alias
+from gatewayctl.core.routing.place import LEARNED
 
 RETIRING_DAYS = 60
 
@@ -164,14 +165,15 @@ def _large_windows(doc: Document, names: Names, report: Report) -> None:
     for number, model in enumerate(doc.models):
         if model.id and model.context_window:
             path: Path = ("models", number, "context_window")
-            known = window_of(names.listed(model.id))
+            known = names.held(model.id, model.context_window)
             _larger(path, (model.id, model.context_window), known, report)
     for path, route in documents(doc):
         for where, place in places(path, route):
             said: int | None = getattr(place, "context_window", None)
             end = names.end(place.model) if place.model else None
             if said is not None and isinstance(end, ExactModel):
-                known = window_of(names.facts(full_id(end)))
+                declared = names.said(full_id(end)).facts.context_window
+                known = declared or names.held(full_id(end), said)
                 _larger((*where, "context_window"), (full_id(end), said), known, report)
 
 
@@ -183,7 +185,11 @@ def _larger(
         return
     since = f" as of {known.fetched_at}" if known.fetched_at else ""
     message = f"{said} tokens; {known.source}{since} says that {model} holds {known.value}"
-    report.warn(path, "window-larger-than-known", message, f"write {known.value} unless you know")
+    hint = f"write {known.value} unless you know"
+    if known.source == LEARNED:
+        message = f"{said} tokens; a reply{since} gave away that {model} holds {known.value}"
+        hint = f"write {known.value}, or gatewayctl models forget {model}"
+    report.warn(path, "window-larger-than-known", message, hint)
 
 
 def _large_default(doc: Document, names: Names, report: Report) -> None:

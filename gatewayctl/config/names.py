@@ -68,10 +68,32 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
         return self.models.get(model, self.usual)
 
     def listed(self, model: str) -> ModelFacts | None:
-        """Return what the sources say of a model, without the user's own word."""
+        """Return what the sources say of a model, without the user's own word.
+
+        What its provider lists itself comes before the tables.
+        """
         if model not in self._facts:
-            self._facts[model] = self.catalog.facts(self.listed_as(model))
+            own, tables = self._own(model), self.catalog.facts(self.listed_as(model))
+            self._facts[model] = tables if own is None else layered(own, tables)
         return self._facts[model]
+
+    def held(self, model: str, declared: int) -> Sourced[int] | None:
+        """Return the least that is known of a model's window, served and learned limits included.
+
+        ``declared`` is what the file says of it. None where nobody knows anything.
+        """
+        facts = self.listed(model)
+        said = (
+            window_of(facts),
+            None if facts is None else facts.served,
+            self.catalog.learned(model, declared),
+        )
+        known = [each for each in said if each is not None]
+        return min(known, key=lambda each: each.value, default=None)
+
+    def _own(self, model: str) -> ModelFacts | None:
+        configured = self.providers.get(model.partition("/")[0])
+        return None if configured is None else self.catalog.own(model, configured.base_url)
 
     def facts(self, model: str) -> ModelFacts:
         """Return what is known of a model, the user's own word before the sources'."""
@@ -118,7 +140,8 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
         listing = self.catalog.listed_by(name)
         for provider in dict.fromkeys([*self.providers, *self.kind_of]):
             table = table_name(provider, self.kind_of.get(provider, provider))
-            if f"{provider}/{name}" in self.models or table in listing:
+            model = f"{provider}/{name}"
+            if model in self.models or table in listing or self._own(model) is not None:
                 return ExactModel(provider=provider, model=name)
         return None
 

@@ -25,6 +25,8 @@ RETIREMENTS = {
     "openai/gpt-retiring": "2026-07-31",
     "openai/gpt-lasting": "2026-08-01",
 }
+OWN, OWN_URL = "local/served", "http://127.0.0.1:8001/v1"
+LEARNED = ("anthropic/claude-haiku-4-5", 190_000)
 OUTPUTS = {"openai/gpt-4o": 16_384}
 PRICES = {"openai/gpt-4o": {"input": Decimal("2.5"), "output": Decimal(10)}}
 ABILITIES = {
@@ -72,6 +74,20 @@ class SmallCatalog:
             capabilities={it: _said(able) for it, able in ABILITIES.get(full_id, {}).items()},
             retires_at=_said(day) if day else None,
         )
+
+    def own(self, full_id: str, url: str) -> ModelFacts | None:
+        """Return what a provider lists itself: one model of one server."""
+        if (full_id, url) != (OWN, OWN_URL):
+            return None
+        served = Sourced(value=4096, source="local", fetched_at=_FETCHED)
+        trained = Sourced(value=40_960, source="local", fetched_at=_FETCHED)
+        return ModelFacts(id=OWN, provider="local", context_window=trained, served=served)
+
+    def learned(self, full_id: str, believed: int | None) -> Sourced[int] | None:
+        """Return what replies gave away, while the window of then is believed."""
+        if (full_id, believed) != LEARNED:
+            return None
+        return Sourced(value=100_000, source="learned", fetched_at=_FETCHED)
 
     def nearest(self, name: str) -> Sequence[str]:
         """Return the models that share the name's beginning."""
