@@ -5,10 +5,10 @@ for milliseconds: an event loop calls it through a thread. ``Cache.load`` of a t
 a few milliseconds at most. Fetching is ``registry.refresh``'s business.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -203,6 +203,7 @@ class Cache:
             models={model_id: written(cell) for model_id, cell in part.models.items()},
             provider=part.provider,
         )
+        self._sweep()
         others = {each: self.source(each) for each in self._names() if each != name}
         parts = {each: found.part for each, found in others.items() if found is not None}
         attempt = Attempt(
@@ -227,6 +228,13 @@ class Cache:
         """
         files.write_atomic(self.folder / _ATTEMPTS, self._noted(name, attempt))
 
+    def _sweep(self) -> None:
+        """Remove what a writer left behind that was killed: nobody else writes under the lock."""
+        for folder in (self.folder, self.folder / _SOURCES):
+            for left in folder.glob(".*.tmp"):
+                with contextlib.suppress(OSError):
+                    left.unlink()
+
     def _noted(self, name: str, attempt: Attempt) -> bytes:
         attempts = self.attempts()
         if (before := attempts.get(name)) is not None:
@@ -241,7 +249,7 @@ class Cache:
             attempt = msgspec.structs.replace(attempt, failures=1)
         return _encoder.encode(_Attempts(format=FORMAT, sources={**attempts, name: attempt}))
 
-    def lock(self) -> AbstractContextManager[None]:
+    def lock(self) -> contextlib.AbstractContextManager[None]:
         """Hold the folder against other writers; never around a fetch."""
         return files.locked(self.folder / _LOCK)
 

@@ -19,7 +19,8 @@ from gatewayctl.core.errors import StorageFailed
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 LOCK_TIMEOUT = 10.0
-_LOCK_POLL = 0.05
+_LOCK_POLL = 0.001, 0.05
+"""Seconds between two tries for a lock: the first, doubled until the last."""
 
 
 def usual_state_folder() -> Path:
@@ -122,12 +123,14 @@ def locked(path: Path, *, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
         raise _failed("open the lock", path, error) from error
     try:
         deadline = time.monotonic() + timeout
+        pause, longest = _LOCK_POLL
         while not _try_lock(handle):
             if time.monotonic() >= deadline:
                 raise StorageFailed(
                     f"cannot lock {path}: another process has held it for {timeout:g} s"
                 )
-            time.sleep(_LOCK_POLL)
+            time.sleep(pause)
+            pause = min(2 * pause, longest)
         try:
             yield
         finally:
