@@ -1,5 +1,7 @@
 """Tokenizer files are found where the config says; those of no use are told where they stand."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -191,3 +193,17 @@ def test_a_file_is_read_only_where_that_is_asked_for(file: Path) -> None:
     trouble = look(str(file), read=lambda path: f"{Path(path).name} is no tokenizer")
     assert trouble is not None
     assert trouble.message == "tokenizer.json is no tokenizer"
+
+
+def test_without_the_package_the_config_is_valid_and_says_what_to_install(file: Path) -> None:
+    """The file is not at fault, and requests are answered by ratio meanwhile."""
+    program = (
+        "import sys; sys.modules['tokenizers'] = None\n"
+        "from gatewayctl.config.tokenizer_files import look\n"
+        f"found = look({str(file)!r})\n"
+        "print(found.code, found.error, found.hint)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, text=True
+    )
+    assert said.stdout == ("tokenizers-not-installed False pip install 'gatewayctl[huggingface]'\n")
