@@ -9,6 +9,7 @@ import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -95,14 +96,20 @@ def prose(tokens: int) -> str:
 
 
 @contextlib.asynccontextmanager
-async def setting(
-    kind: str, plays: str, *, declared: int | None = ADVERTISED, context: int = SERVED
-) -> AsyncIterator[Setting]:
-    """Run a gateway with a provider of this kind, which is a server that is played."""
+async def playing(plays: str, context: int = SERVED) -> AsyncIterator[tuple[Simulator, Local]]:
+    """Play a local server, with a tokenizer that the gateway does not know."""
     local = Local(plays, context=context, trained=ADVERTISED)
     server = await simulators.start(local=local, tokenizer="cl100k_base")
+    try:
+        yield server, local
+    finally:
+        await server.close()
+
+
+def config_of(kind: str, server: Simulator, local: Local, declared: int | None) -> str:
+    """Return the config of a gateway with a provider of this kind, and its model's window."""
     model = "" if declared is None else f"context_window = {declared}"
-    config = f"""
+    return f"""
 [registry.sources]
 litellm = ""
 models_dev = ""
@@ -116,11 +123,17 @@ protocols = {list(PATHS)}
 id = "local/{local.models[0]}"
 {model}
 """
-    try:
+
+
+@contextlib.asynccontextmanager
+async def setting(
+    kind: str, plays: str, *, declared: int | None = ADVERTISED, context: int = SERVED
+) -> AsyncIterator[Setting]:
+    """Run a gateway with a provider of this kind, which is a server that is played."""
+    async with playing(plays, context) as (server, local):
+        config = config_of(kind, server, local, declared)
         async with gateway(config, refreshing=True) as running:
             yield Setting(gateway=running, server=server, local=local)
-    finally:
-        await server.close()
 
 
 async def until_told(it: Setting, window: int, source: str) -> None:
@@ -189,6 +202,18 @@ async def test_a_served_window_caps_a_larger_one_of_the_config(kind: str) -> Non
     assert set(statuses) == {200, 413}
 
 
+@pytest.mark.parametrize("plays", ["ollama", "vllm", "lmstudio", "llamacpp"])
+async def test_a_server_behind_a_compatible_address_is_asked_what_it_serves(plays: str) -> None:
+    """A config that does not say which server it is gets the window that is served all the same."""
+    async with setting("openai-compatible", plays) as it:
+        it.local.loaded.update(it.local.models)
+        assert (await it.ask(500)).status == 200
+        await until_told(it, SERVED, "local")
+        statuses = await flood(it, "chat_completions", sizes=CLEAR)
+    assert max(it.arrived) + OUTPUT <= SERVED
+    assert set(statuses) == {200, 413}
+
+
 async def test_a_truncated_reply_is_flagged_and_its_window_learned(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -223,3 +248,18 @@ async def test_a_truncated_stream_is_flagged_too(
         await until(lambda: "upstream_truncated" in caplog.text)
         assert (await it.ask(8_000, protocol)).status in (400, 413)
     assert len(it.arrived) == 1
+
+
+async def test_what_a_server_gave_away_is_known_after_a_restart(tmp_path: Path) -> None:
+    """Another gateway with the same state keeps from it what it cut for the first one."""
+    async with playing("compatible") as (server, local):
+        config = config_of("openai-compatible", server, local, ADVERTISED)
+        async with gateway(config, state=tmp_path) as running:
+            it = Setting(gateway=running, server=server, local=local)
+            assert (await it.ask(8_000)).status == 200
+        async with gateway(config, state=tmp_path) as running:
+            it = Setting(gateway=running, server=server, local=local)
+            assert await it.window() == (SERVED, "learned")
+            assert (await it.ask(8_000)).status == 413
+            assert (await it.ask(2_000)).status == 200
+    assert len(it.arrived) == 2
