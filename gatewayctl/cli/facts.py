@@ -14,12 +14,11 @@ from gatewayctl.core.fit import cap_of
 from gatewayctl.core.model import ModelFacts, Sourced
 from gatewayctl.registry.freshness import age
 from gatewayctl.registry.merge import Entry
-from gatewayctl.registry.told import LIMITS, STAGES
+from gatewayctl.registry.told import CAPS, LIMITS, STAGES
 
 Others = Mapping[str, tuple[Sourced[Any], ...]]
 """What else is said, by field: see ``registry.merge.Entry``."""
 
-_CAPS = ("served", "learned")
 _SHOWN_DIGITS = Context(prec=6)
 _ONE_MODEL = ("field", "value", "source", "age", "others say")
 _MANY_MODELS = ("model", "window", "input", "output", "$/M in", "$/M out", "source", "age")
@@ -66,7 +65,7 @@ def _row(entry: Entry, now: datetime) -> tuple[str, ...]:
 
 def _fields(facts: ModelFacts, others: Others, now: datetime) -> Iterator[tuple[str, ...]]:
     told: dict[str, Sourced[Any] | None] = {name: getattr(facts, name) for name in LIMITS}
-    told |= {name: said for name in _CAPS if (said := getattr(facts, name)) is not None}
+    told |= {name: said for name in CAPS if (said := getattr(facts, name)) is not None}
     told |= {f"prices.{key}": said for key, said in facts.prices.items()}
     told |= {f"capabilities.{key}": said for key, said in facts.capabilities.items()}
     told |= {name: getattr(facts, name) for name in STAGES}

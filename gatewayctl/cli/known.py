@@ -8,14 +8,11 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
-
 from gatewayctl.cli import offline
 from gatewayctl.cli.portrait import Portrait
 from gatewayctl.config.every import with_every_provider
 from gatewayctl.config.kinds import kinds
 from gatewayctl.config.settings import Settings, source_name
-from gatewayctl.registry import told
 from gatewayctl.registry.directory import Directory
 from gatewayctl.registry.freshness import SourceStatus
 from gatewayctl.registry.lookup import Registry
@@ -44,10 +41,7 @@ class Known:
 
     def entries(self, provider: str | None) -> Iterator[Entry]:
         """Yield every known model, sorted, capped by what is served and learned."""
-        for entry in told.entries(self.registry, provider):
-            name, _, model = entry.facts.id.partition("/")
-            facts = self._directory.facts(name, model) or entry.facts
-            yield msgspec.structs.replace(entry, facts=facts)
+        return self._directory.entries(provider)
 
     def portrait(self, model: str) -> Portrait | None:
         """Return all that is known of a model, None where no source and no reply tells of it."""

@@ -91,7 +91,7 @@ def as_json(known: Portrait) -> dict[str, Any]:
         "ceiling": limits.total,
         "input_ceiling": limits.input,
         "unlocked": known.facts.unlocked,
-        "learned": None
+        "cap": None
         if known.cap is None
         else {**msgspec.structs.asdict(known.cap), "holds": _holds(known)},
         "truncations": known.truncations,

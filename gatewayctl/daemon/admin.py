@@ -26,8 +26,8 @@ from gatewayctl.protocols.dialect import Dialect
 from gatewayctl.protocols.given import Given, given
 from gatewayctl.protocols.models_list import unvia
 from gatewayctl.registry import told
+from gatewayctl.registry.directory import Directory
 from gatewayctl.registry.freshness import SourceStatus
-from gatewayctl.registry.live import Live
 
 _SEEDS = 2**64
 
@@ -78,15 +78,13 @@ class Admin:
     def __init__(
         self,
         settings: Settings,
-        live: Live,
         planner: Planner,
-        worlds: tuple[World, World],
+        worlds: tuple[World, Directory],
         sources: Callable[[], Awaitable[tuple[SourceStatus, ...]]],
         read: Callable[[web.BaseRequest], Awaitable[bytes]],
     ) -> None:
         self._settings = settings
         self._config = "" if settings.path is None else header(str(Path(settings.path).absolute()))
-        self._live = live
         self._planner = planner
         self._world, self._everything = worlds
         self._sources = sources
@@ -127,7 +125,7 @@ class Admin:
         _ = codec
         sources = await self._sources()
         models = []
-        entries = told.entries(self._live.current, request.rel_url.query.get("provider"))
+        entries = self._everything.entries(request.rel_url.query.get("provider"))
         for number, entry in enumerate(entries, 1):
             models.append(as_json(told.model_json(entry, others=False)))
             if number % AT_ONCE == 0:

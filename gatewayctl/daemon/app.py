@@ -29,7 +29,6 @@ from gatewayctl.protocols.codec import Codec, Teller
 from gatewayctl.protocols.gemini.counting import is_gemini, model_in
 from gatewayctl.protocols.gemini.reader import GeminiReader
 from gatewayctl.registry.directory import Directory
-from gatewayctl.registry.live import Live
 
 log = logging.getLogger("gatewayctl.requests")
 
@@ -52,7 +51,6 @@ class App:
     def __init__(
         self,
         settings: Settings,
-        live: Live,
         planner: Planner,
         pipeline: Pipeline,
         status: Status,
@@ -63,7 +61,7 @@ class App:
         self._pipeline = pipeline
         self._told = status
         self._listing = Listing(worlds[0])
-        admin = Admin(settings, live, planner, worlds, status.sources, self._body)
+        admin = Admin(settings, planner, worlds, status.sources, self._body)
         self._hosts = _LOOPBACK_NAMES | {
             settings.server.host.lower(),
             *(host.lower() for host in settings.server.allowed_hosts),

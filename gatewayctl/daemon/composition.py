@@ -154,7 +154,7 @@ async def composed(
             background.start(refresher.run(), "refreshing the registry")
 
         background.start(learner.run(), "learning from replies")
-        app = App(settings, live, planner, pipeline, told, (directory, everyone))
+        app = App(settings, planner, pipeline, told, (directory, everyone))
         yield Daemon(app=app, listening=listening)
     finally:
         await background.close()

@@ -5,7 +5,7 @@ so is what replies have taught, so that this stays free of files and variables.
 """
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -26,6 +26,8 @@ from gatewayctl.core.model import (
 from gatewayctl.core.routing.graph import RouteGraph
 from gatewayctl.core.routing.place import ASSUMED, LEARNED
 from gatewayctl.registry.live import Live
+from gatewayctl.registry.merge import Entry
+from gatewayctl.registry.told import entries
 
 _REMEMBERED: Final = 4096
 
@@ -118,6 +120,14 @@ class Directory:
             self._facts[key] = self._known(provider, model)
         return self._facts[key]
 
+    def entries(self, provider: str | None = None) -> Iterator[Entry]:
+        """Yield every model that a source or the config lists, sorted, and who says what of it.
+
+        ``provider`` leaves out all others. What caps a window is in its facts.
+        """
+        for entry in entries(self._live.current, provider):
+            yield msgspec.structs.replace(entry, facts=self._capped(entry.facts))
+
     def settings(self, full_id: str) -> ModelSettings:
         """Return how a model is used, with what is published and was observed of its tokenizer."""
         _ = self.version  # what is remembered is of it
@@ -169,10 +179,14 @@ class Directory:
 
     def _known(self, name: str, model: str) -> ModelFacts | None:
         facts = self._live.current.facts(name, model)
-        provider = self._settings.providers.get(name)
+        found = self._capped(facts or ModelFacts(id=f"{name}/{model}", provider=name))
+        return facts if found == ModelFacts(id=found.id, provider=name) else found
+
+    def _capped(self, facts: ModelFacts) -> ModelFacts:
+        """Return what the sources say of a model with what caps and what unlocks its window."""
+        provider = self._settings.providers.get(facts.provider)
         kind = None if provider is None else kinds().get(provider.provider.kind)
-        found = facts or ModelFacts(id=f"{name}/{model}", provider=name)
-        said = found.context_window
+        found, said = facts, facts.context_window
         cap = None if self._knowledge is None else self._knowledge.cap(found.id)
         if cap is not None and holds(cap, None if said is None else said.value):
             learned = Sourced(value=cap.window, source=LEARNED, fetched_at=cap.at)
@@ -181,8 +195,8 @@ class Directory:
             served = Sourced(value=kind.assumed_window, source=ASSUMED)
             found = msgspec.structs.replace(found, served=served)
         if kind is not None:
-            found = _with_betas(kind, model, found)
-        return facts if found == ModelFacts(id=found.id, provider=name) else found
+            found = _with_betas(kind, found.id.partition("/")[2], found)
+        return found
 
     def _own(self) -> tuple[str, ...]:
         graph = self._settings.graph

@@ -19,6 +19,7 @@ from gatewayctl.registry.table import Table
 
 SCHEMA_VERSION = 1
 STAGES = ("lifecycle", "deprecated_at", "retires_at")
+CAPS = ("served", "learned")
 LIMITS = ("context_window", "max_input_tokens", "max_output_tokens")
 
 Json = dict[str, object]
@@ -79,7 +80,7 @@ def model_json(entry: Entry, *, others: bool) -> Json:
     return {
         "id": facts.id,
         "provider": facts.provider,
-        **{name: field(name, getattr(facts, name)) for name in (*LIMITS, "served")},
+        **{name: field(name, getattr(facts, name)) for name in (*LIMITS, *CAPS)},
         "prices": {key: field(f"prices.{key}", said) for key, said in facts.prices.items()},
         "capabilities": {
             key.value: field(f"capabilities.{key}", said)

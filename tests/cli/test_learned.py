@@ -82,7 +82,8 @@ def test_a_learned_window_caps_what_is_listed_and_the_sum_is_in_words(folder: Pa
         ("listed", 200_000),
         ("learned", 178_528),
     ]
-    learned = told["learned"]
+    assert (told["learned"]["value"], told["learned"]["source"]) == (178_528, "learned")
+    learned = told["cap"]
     assert (learned["window"], learned["cause"], learned["holds"]) == (178_528, "refused", True)
 
 
@@ -93,7 +94,8 @@ def test_a_cap_of_another_window_than_the_sources_now_say_is_void(folder: Path) 
     out = gatewayctl("models", "show", MODEL).out
     assert "effective window 200,000 (models_dev, " in out
     assert "void by now: the sources report another window" in out
-    assert shown("show", MODEL)["learned"]["holds"] is False
+    told = shown("show", MODEL)
+    assert (told["cap"]["holds"], told["learned"]["value"]) == (False, None)
 
 
 def test_cut_prompts_and_counted_replies_are_told(folder: Path) -> None:
