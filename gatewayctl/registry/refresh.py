@@ -26,7 +26,7 @@ from gatewayctl.registry.sources import PARSERS, provider_names
 from gatewayctl.registry.table import Part, written
 from gatewayctl.storage import files
 
-_GRACE = 5.0
+_GRACE = 2.0
 """Seconds that a source gets beyond its timeout before its thread is left behind."""
 
 _POLL = 0.05

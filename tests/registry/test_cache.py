@@ -132,6 +132,61 @@ def test_what_was_fetched_and_lost_is_told(cache: Cache) -> None:
     assert cache.load().lost == {"litellm", "models_dev"}
 
 
+def test_files_of_an_older_version_count_as_absent_and_are_no_damage(cache: Cache) -> None:
+    """After an upgrade nothing is told to be lost: it is fetched anew when it is due."""
+    (cache.folder / "attempts.json").write_text('{"format":1,"sources":{}}')
+    (cache.folder / "table.json").write_text('{"format":1,"base":"","sources":[],"models":{}}')
+    source = cache.folder / "sources" / "litellm.json"
+    source.write_text('{"format":1,"fetched_at":"x","models":{}}')
+    table = cache.load()
+    assert not table.lost
+    assert len(table) == len(snapshot.load())
+    assert cache.attempts() == {}
+
+
+def test_what_a_source_says_again_is_as_young_as_its_last_word(cache: Cache) -> None:
+    """Its claims are not written anew; that they still hold is on record."""
+    path = cache.folder / "table.json"
+    before, stamp = path.read_bytes(), cache.stamp()
+    with cache.lock():
+        again = Attempt(outcome=Outcome.FETCHED, attempted_at=LATER, fetched_at=LATER)
+        cache.record("litellm", again)
+    assert path.read_bytes() == before
+    assert cache.stamp() != stamp
+    table = cache.load()
+    assert not table.lost
+    assert table.spoken("p/m")["litellm"].fetched_at == LATER
+
+
+def test_a_listing_is_kept_beside_the_tables(cache: Cache) -> None:
+    """Under whatever name its provider has; a table that is stored later leaves it alone."""
+    name = "Büro .. Nr. 1"
+    with cache.lock():
+        part = _part({f"{name}/m": Claims(served=7), "other/m": Claims(served=8)}, provider=name)
+        cache.install(name, part, etag=None)
+        cache.install("litellm", _part({"p/n": Claims()}, LATER), etag=None)
+    for table in (cache.load(), Cache(cache.folder).load()):
+        own = table.own(name, "m")
+        assert own is not None
+        assert own.claims.served == 7
+        assert set(table.listed(name)) == {"m"}
+        assert table.is_from(name, "http://x/")
+        assert not table.is_from(name, "http://y/")
+    (cache.folder / "table.json").unlink()
+    assert set(Cache(cache.folder).load().listed(name)) == {"m"}
+
+
+def test_failures_in_a_row_are_counted(cache: Cache) -> None:
+    """Whoever asks next, in whichever process, waits by them."""
+    failed = Attempt(outcome=Outcome.FAILED, attempted_at=NOW, error="x")
+    with cache.lock():
+        for count in (1, 2, 3):
+            cache.record("models_dev", failed)
+            assert cache.attempts()["models_dev"].failures == count
+        cache.record("models_dev", Attempt(outcome=Outcome.FETCHED, attempted_at=NOW))
+    assert cache.attempts()["models_dev"].failures == 0
+
+
 def test_a_missing_table_is_made_again_from_the_sources(cache: Cache) -> None:
     """What was fetched is used as long as its own file is there."""
     (cache.folder / "table.json").unlink()

@@ -130,6 +130,85 @@ def test_a_provider_of_another_name_has_its_kinds_models() -> None:
     assert ("work", "gpt-5") in set(registry.ids("work"))
 
 
+def _with_listings(**listings: dict[str, Claims]) -> Registry:
+    """Make a registry over one table and the listings of providers, all of kind "p"."""
+    parts = {
+        "models_dev": Part(
+            fetched_at="2026-01-01T00:00:00Z",
+            models={"p/m": Claims(context_window=1), "p/m-latest": Claims(context_window=2)},
+        )
+    }
+    for provider, models in listings.items():
+        said = {f"{provider}/{model}": claims for model, claims in models.items()}
+        parts[provider] = Part(
+            fetched_at="2026-02-02T00:00:00Z", models=said, provider=provider, url="http://x/"
+        )
+    kinds = {provider: "p" for provider in listings if provider != "p"}
+    table = Table.load(join(parts))
+    return Registry(table, kinds=kinds, listings={name: name for name in listings})
+
+
+def test_a_provider_speaks_for_itself_and_for_nobody_else() -> None:
+    """Of two accounts of one kind each sees its own listing over the tables, not the other's."""
+    registry = _with_listings(
+        p={"m": Claims(context_window=10)},
+        work={"m": Claims(context_window=20), "tuned": Claims(context_window=30)},
+    )
+    assert _window(registry.facts("p", "m")) == 10
+    assert _window(registry.facts("work", "m")) == 20
+    assert _window(registry.facts("work", "tuned")) == 30
+    assert registry.facts("p", "tuned") is None
+    assert registry.listed_by("tuned", ["p", "work"]) == ("work",)
+    assert set(registry.ids("work")) == {("work", "m"), ("work", "m-latest"), ("work", "tuned")}
+    assert ("work", "tuned") in set(registry.ids())
+    entry = registry.entry("work", "m")
+    assert entry is not None
+    (other,) = entry.others["context_window"]
+    assert (other.value, other.source) == (1, "models_dev")
+    assert registry.nearest("work/tunde", among=("p", "work"))[0] == "work/tuned"
+
+
+def test_a_providers_aliases_come_before_dates() -> None:
+    """What an alias leads to is what it means, at the tables too; an exact id is nobody's alias."""
+    registry = _with_listings(
+        work={
+            "m": Claims(max_output_tokens=1),
+            "nick": Claims(max_output_tokens=1, alias_of="m"),
+            "bare": Claims(alias_of="m"),
+            "lost": Claims(alias_of="gone"),
+        }
+    )
+    for name in ("nick", "bare"):
+        facts = registry.facts("work", name)
+        assert facts is not None
+        assert (facts.id, _window(facts)) == (f"work/{name}", 1)
+        assert facts.max_output_tokens is not None
+        assert facts.max_output_tokens.source == "work"
+    assert _window(registry.facts("work", "m-latest")) == 2
+    assert _window(registry.facts("work", "lost")) is None
+
+
+def test_a_name_without_a_tag_is_the_latest_of_a_local_server() -> None:
+    """``llama3`` and ``llama3:latest`` are one model, in either spelling."""
+    registry = _with_listings(
+        box={"a:latest": Claims(served=4096), "b": Claims(served=8192), "c:7b": Claims(served=1)}
+    )
+    for name, served in (("a", 4096), ("a:latest", 4096), ("b:latest", 8192), ("c", None)):
+        facts = registry.facts("box", name)
+        assert (facts.served.value if facts and facts.served else None) == served
+    assert registry.facts("box", "c:latest") is None
+
+
+def test_a_listing_that_is_off_says_nothing() -> None:
+    """Neither of its models nor of what others list too."""
+    table = _with_listings(work={"own": Claims(context_window=3)}).table
+    registry = Registry(
+        table, kinds={"work": "p"}, listings={"work": "work"}, off=frozenset({"work"})
+    )
+    assert registry.facts("work", "own") is None
+    assert _window(registry.facts("work", "m")) == 1
+
+
 def test_the_users_facts_win_and_add_models() -> None:
     """An entry of the config outranks the tables and stands for models that they do not list."""
     own = {

@@ -110,6 +110,58 @@ def test_the_users_own_facts_come_over_the_tables_field_by_field() -> None:
     assert overlay(None, own) == Entry(facts=own)
 
 
+def _own(own: Claims, **tables: Claims) -> Entry:
+    """Merge what a provider's own listing says with what the tables say."""
+    said = {"acme": own, **tables}
+    spoken = {name: Spoken(claims=claims, fetched_at="x") for name, claims in said.items()}
+    return merge("acme/m", "acme", spoken, "acme")
+
+
+def test_the_providers_own_word_comes_before_every_table() -> None:
+    """Field by field, in each field's own order after it; what it leaves unsaid is the tables'."""
+    entry = _own(
+        Claims(
+            context_window=1000,
+            prices={"input": Decimal(1)},
+            capabilities={Capability.TOOLS: False},
+            lifecycle="deprecated",
+            retires_at="2026-01-01",
+        ),
+        litellm=Claims(max_output_tokens=9, prices={"input": Decimal(2)}, retires_at="2027-01-01"),
+        models_dev=Claims(
+            context_window=2000,
+            max_output_tokens=8,
+            prices={"input": Decimal(3)},
+            capabilities={Capability.TOOLS: True},
+        ),
+    )
+    facts = entry.facts
+    assert (_value(facts.context_window), _value(facts.max_output_tokens)) == (1000, 8)
+    assert [each.value for each in entry.others["prices.input"]] == [2, 3]
+    assert not facts.capabilities[Capability.TOOLS].value
+    assert facts.lifecycle == Sourced(value="deprecated", source="acme", fetched_at="x")
+    assert [each.source for each in entry.others["retires_at"]] == ["litellm"]
+
+
+def test_an_input_limit_alone_is_no_window() -> None:
+    """Gemini's listing names the input and the output; the window stays the tables' to say."""
+    own = Claims(max_input_tokens=1000, max_output_tokens=100)
+    facts = _own(own, models_dev=Claims(context_window=1100)).facts
+    assert (_value(facts.context_window), _value(facts.max_input_tokens)) == (1100, 1000)
+    assert _own(own).facts.context_window is None
+
+
+def test_what_is_served_stands_beside_the_window_that_was_trained() -> None:
+    """It caps whatever the others say, and the config's own figure does not displace it."""
+    entry = _own(Claims(context_window=40_960, served=4096))
+    own = ModelFacts(
+        id="acme/m", provider="acme", context_window=Sourced(value=32_768, source="config")
+    )
+    for facts in (entry.facts, overlay(entry, own).facts):
+        assert _value(facts.served) == 4096
+    assert _value(overlay(entry, own).facts.context_window) == 32_768
+
+
 @given(CLAIMS, CLAIMS)
 def test_no_limit_is_ever_made_up(models_dev: Claims | None, litellm: Claims | None) -> None:
     """Every merged limit is some source's own figure, and the three are never mixed up."""

@@ -6,7 +6,7 @@ where its data come from. Nothing here is ever written at run time.
 
 import zlib
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 from gatewayctl.registry.table import Table
 
@@ -16,7 +16,7 @@ DIGEST = "table.sha256"
 
 def read(name: str) -> bytes:
     """Return one file of this package."""
-    return (resources.files(__name__) / name).read_bytes()
+    return Path(__file__).with_name(name).read_bytes()
 
 
 @cache
