@@ -18,7 +18,7 @@ from gatewayctl.core.model import WireProtocol
 from gatewayctl.protocols.catalog import READERS
 from gatewayctl.protocols.reading import read_whole
 from gatewayctl.tokenizers.count import count
-from gatewayctl.tokenizers.counter import _ENVIRONMENT, Counter, Limits
+from gatewayctl.tokenizers.counter import ENVIRONMENT, Counter, Limits
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -189,7 +189,7 @@ async def test_the_process_gets_no_secrets(monkeypatch: pytest.MonkeyPatch) -> N
     async with own() as counter:
         given = environment(running(counter))
     assert "PATH" in given
-    assert given <= _ENVIRONMENT
+    assert given <= ENVIRONMENT
 
 
 async def test_a_process_killed_while_it_counts_is_replaced() -> None:
