@@ -23,11 +23,12 @@ from gatewayctl.core.estimate import (
     MESSAGE_TOKENS,
     beside,
     bound,
+    by_ratio,
     dot,
     features,
 )
 from gatewayctl.core.exact import ceil_product, floor_quotient
-from gatewayctl.core.model import EstimatorSettings
+from gatewayctl.core.model import Capability, EstimatorSettings
 from gatewayctl.core.routing.decision import Estimate, Method
 from gatewayctl.core.shape import Measured, RequestShape
 
@@ -121,6 +122,8 @@ def by_anchor(
     framing = FRAMING_TOKENS if added.messages else 0
     most = bound(shape)
     low = anchor.tokens + floor_quotient(text, slack) - framing + others.low
+    if Capability.REASONING in shape.needs:  # that of finished turns may be left out by now
+        low = min(low, by_ratio(shape, measured, settings).low)
     likely = anchor.tokens + text + others.likely
     high = anchor.tokens + ceil_product(text, slack) + framing + others.high
     return Estimate(
