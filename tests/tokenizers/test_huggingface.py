@@ -11,6 +11,7 @@ import pytest
 from support.tokenizer_files import MAKERS, byte_level, characters, written
 from tokenizers import Tokenizer
 
+from gatewayctl.config.tokenizer_files import LARGEST
 from gatewayctl.core.errors import CountUnavailable
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.shape import Segment
@@ -150,7 +151,7 @@ def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
     """A file of more than 100 MB is none that a model comes with."""
     huge = tmp_path / "huge.json"
     with huge.open("wb") as file:
-        file.truncate(huggingface.LARGEST + 1)
+        file.truncate(LARGEST + 1)
     with pytest.raises(CountUnavailable, match="larger than"):
         encoder(str(huge))
 
