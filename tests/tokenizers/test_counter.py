@@ -16,6 +16,7 @@ import pytest_asyncio
 from gatewayctl.core.errors import CountUnavailable, RequestInvalid
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.protocols.catalog import READERS
+from gatewayctl.protocols.prefix import measured_after, prefixes
 from gatewayctl.protocols.reading import read_whole
 from gatewayctl.tokenizers.count import count
 from gatewayctl.tokenizers.counter import ENVIRONMENT, Counter, Limits
@@ -113,6 +114,17 @@ async def test_readings_are_whole_in_every_protocol(
     """The process reads as this one would, everything that may be asked for at once."""
     expected = read_whole(READERS[protocol], BODIES[protocol])
     assert await shared.read(protocol, BODIES[protocol]) == expected
+
+
+@pytest.mark.parametrize("protocol", BODIES)
+async def test_what_follows_a_prefix_is_measured_in_every_protocol(
+    shared: Counter, protocol: WireProtocol
+) -> None:
+    """As this process would measure it; the digests come with the reading when there is a key."""
+    reader, body = READERS[protocol], BODIES[protocol]
+    assert await shared.measured_after(protocol, body, 0) == measured_after(reader, body, 0)
+    reading = await shared.read(protocol, body, secret=b"s" * 32)
+    assert reading.prefixes == prefixes(reader, body, b"s" * 32)
 
 
 async def test_a_request_for_a_count_needs_no_budget(shared: Counter) -> None:

@@ -12,11 +12,13 @@ import pytest
 
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.protocols.catalog import READERS
+from gatewayctl.protocols.prefix import measured_after, prefixes
 from gatewayctl.protocols.reading import read_whole
 from gatewayctl.tokenizers import frames
 from gatewayctl.tokenizers import worker as subject
 from gatewayctl.tokenizers.count import count
 from gatewayctl.tokenizers.frames import (
+    AfterJob,
     Answer,
     CountJob,
     Counts,
@@ -24,6 +26,7 @@ from gatewayctl.tokenizers.frames import (
     Gone,
     Invalid,
     Job,
+    Measures,
     Read,
     ReadJob,
     Reply,
@@ -168,3 +171,19 @@ def test_the_process_ends_quietly_when_nobody_reads_its_answer() -> None:
         started.stdin.write(frames.frame(reading()) + BODY)
         started.stdin.close()
         assert started.wait(10) == 0
+
+
+def test_a_body_is_measured_after_a_prefix_and_read_with_its_digests() -> None:
+    """The same as in this process; the secret alone asks for digests, a kept body is used again."""
+    turns = [{"role": "user", "content": "How many?"}, {"role": "user", "content": "Three."}]
+    body = json.dumps({"model": "m", "messages": turns}).encode()
+    read = ReadJob(protocol=CHAT, counting=False, size=len(body), key=7, secret=b"s" * 32)
+    after = AfterJob(protocol=CHAT, skip=1, size=None, key=7)
+    reader = READERS[CHAT]
+    assert answers((read, body), (after, b"")) == [
+        Read(reading=read_whole(reader, body, key=b"s" * 32)),
+        Measures(added=measured_after(reader, body, 1)),
+    ]
+    assert read_whole(reader, body, key=b"s" * 32).prefixes == prefixes(reader, body, b"s" * 32)
+    assert read_whole(reader, body).prefixes is None
+    assert answers((AfterJob(protocol=CHAT, skip=1, size=None, key=8), b"")) == [Gone()]
