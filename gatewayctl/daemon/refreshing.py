@@ -92,6 +92,7 @@ class Refresher:
         self._wanted: dict[str, float] = {}  # when, since somebody asked for it
         self._not_before: dict[str, float] = {}
         self._failures: dict[str, int] = {}
+        self._complained: dict[str, str | None] = {}
         self._last: dict[str, float] = {}
         self._batches: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
@@ -233,6 +234,7 @@ class Refresher:
         name = result.source
         if result.outcome is Outcome.FETCHED:
             self._failures.pop(name, None)
+            self._complained.pop(name, None)
             self._not_before.pop(name, None)
             change = "changed" if result.changed else "unchanged"
             log.info("registry_refreshed source=%s models=%d %s", name, result.models, change)
@@ -240,8 +242,11 @@ class Refresher:
             return
         failures = self._failures[name] = self._failures.get(name, 0) + 1
         self._not_before[name] = self._wall() + backoff(failures, self._sources[name].ttl)
+        # a server that is off for the night is told of once
+        level = logging.INFO if self._complained.get(name) == result.error else logging.WARNING
+        self._complained[name] = result.error
         said = (name, result.outcome.value, result.error)
-        log.warning("registry_refresh_failed source=%s outcome=%s reason=%s", *said)
+        log.log(level, "registry_refresh_failed source=%s outcome=%s reason=%s", *said)
 
 
 async def _run(job: bytes, limit: float, hear: Callable[[Refreshed], None]) -> str:

@@ -9,6 +9,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -30,6 +31,8 @@ _ATTEMPTS = "attempts.json"
 _LOCK = "lock"
 _SOURCES = "sources"
 _SUFFIX = ".json"
+_KEPT = timedelta(days=90)
+"""For how long a listing is kept that is not asked for any more."""
 
 
 class Outcome(StrEnum):
@@ -174,6 +177,14 @@ class Cache:
         found = (_stamp(self.folder / _TABLE), _stamp(self.folder / _ATTEMPTS))
         return None if found == (None, None) else found
 
+    def is_merged(self) -> bool:
+        """Tell whether the table on disk is what the sources and this package's make."""
+        try:
+            data = files.read_bytes(self.folder / _TABLE)
+            return data is not None and Table.load(data).base == self._packaged.digest()
+        except StorageFailed:
+            return False
+
     def attempts(self) -> dict[str, Attempt]:
         """Return the last attempt of each source that was ever tried."""
         found = _read(self.folder / _ATTEMPTS, _Attempts)
@@ -203,7 +214,7 @@ class Cache:
             models={model_id: written(cell) for model_id, cell in part.models.items()},
             provider=part.provider,
         )
-        self._sweep()
+        attempts = self._swept(self.attempts(), part.fetched_at)
         others = {each: self.source(each) for each in self._names() if each != name}
         parts = {each: found.part for each, found in others.items() if found is not None}
         attempt = Attempt(
@@ -217,7 +228,7 @@ class Cache:
             {
                 self._path(name): _encoder.encode(stored),
                 self.folder / _TABLE: self._joined({**parts, name: stored.part}),
-                self.folder / _ATTEMPTS: self._noted(name, attempt),
+                self.folder / _ATTEMPTS: _noted(attempts, name, attempt),
             }
         )
 
@@ -226,28 +237,26 @@ class Cache:
 
         The last success stays on record where this was none, and what is stored with it.
         """
-        files.write_atomic(self.folder / _ATTEMPTS, self._noted(name, attempt))
+        files.write_atomic(self.folder / _ATTEMPTS, _noted(self.attempts(), name, attempt))
 
-    def _sweep(self) -> None:
-        """Remove what a writer left behind that was killed: nobody else writes under the lock."""
+    def _swept(self, attempts: Mapping[str, Attempt], now: str) -> dict[str, Attempt]:
+        """Remove listings that nobody asks for any more, and what killed writers left behind.
+
+        Nobody else writes under the lock. Returns the attempts at what is left.
+        """
+        oldest = (datetime.fromisoformat(now) - _KEPT).isoformat()
+        kept = {
+            name: attempt
+            for name, attempt in attempts.items()
+            if name in TABLES or attempt.attempted_at > oldest
+        }
+        left = [self._path(name) for name in attempts.keys() - kept.keys()]
         for folder in (self.folder, self.folder / _SOURCES):
-            for left in folder.glob(".*.tmp"):
-                with contextlib.suppress(OSError):
-                    left.unlink()
-
-    def _noted(self, name: str, attempt: Attempt) -> bytes:
-        attempts = self.attempts()
-        if (before := attempts.get(name)) is not None:
-            failed = attempt.outcome is not Outcome.FETCHED
-            attempt = msgspec.structs.replace(
-                attempt,
-                fetched_at=attempt.fetched_at or before.fetched_at,
-                changed_at=attempt.changed_at or before.changed_at,
-                failures=before.failures + 1 if failed else 0,
-            )
-        elif attempt.outcome is not Outcome.FETCHED:
-            attempt = msgspec.structs.replace(attempt, failures=1)
-        return _encoder.encode(_Attempts(format=FORMAT, sources={**attempts, name: attempt}))
+            left += folder.glob(".*.tmp")
+        for path in left:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+        return kept
 
     def lock(self) -> contextlib.AbstractContextManager[None]:
         """Hold the folder against other writers; never around a fetch."""
@@ -290,6 +299,19 @@ class Cache:
 
     def _path(self, name: str) -> Path:
         return self.folder / _SOURCES / f"{_quoted(name)}{_SUFFIX}"
+
+
+def _noted(attempts: Mapping[str, Attempt], name: str, attempt: Attempt) -> bytes:
+    """Write the attempts with one more: after a failure the last success is still the last."""
+    before = attempts.get(name, attempt)
+    failed = attempt.outcome is not Outcome.FETCHED
+    attempt = msgspec.structs.replace(
+        attempt,
+        fetched_at=attempt.fetched_at or before.fetched_at,
+        changed_at=attempt.changed_at or before.changed_at,
+        failures=before.failures + 1 if failed else 0,
+    )
+    return _encoder.encode(_Attempts(format=FORMAT, sources={**attempts, name: attempt}))
 
 
 def _quoted(name: str) -> str:

@@ -62,7 +62,7 @@ def refresh(
     seconds since 1970. What cannot be stored has failed, like what cannot be fetched. A source is
     left behind soon after its timeout, whatever holds it up.
     """
-    ended: SimpleQueue[Refreshed | Exception] = SimpleQueue()
+    ended: SimpleQueue[Refreshed] = SimpleQueue()
     flights = {
         name: _Flight(name, settings, cache, fetch, now) for name, settings in sources.items()
     }
@@ -70,25 +70,22 @@ def refresh(
     def run(flight: _Flight) -> None:
         try:
             ended.put(flight.fly((access or {}).get(flight.name, _USUAL_ACCESS)))
-        except Exception as error:  # noqa: BLE001 - raised below, in the caller's thread
-            ended.put(error)
+        except Exception as error:  # noqa: BLE001 - one source's trouble is not the others'
+            ended.put(flight.broken(error))
 
     # Not a pool: Ctrl-C would wait for its threads, and so for a source that hangs.
     for flight in flights.values():
         Thread(target=run, args=(flight,), name=f"refresh-{flight.name}", daemon=True).start()
     done: dict[str, Refreshed] = {}
     for result in _arriving(ended, flights):
-        if isinstance(result, Exception):
-            raise result
-        if result.source not in done:
-            done[result.source] = result
-            on_done(result)
+        done[result.source] = result
+        on_done(result)
     return {name: done[name] for name in sources}
 
 
 def _arriving(
-    ended: "SimpleQueue[Refreshed | Exception]", flights: Mapping[str, "_Flight"]
-) -> Iterator[Refreshed | Exception]:
+    ended: "SimpleQueue[Refreshed]", flights: Mapping[str, "_Flight"]
+) -> Iterator[Refreshed]:
     """Yield what comes of each flight, a failure for one that is not back in time."""
     waiting = dict(flights)
     while waiting:
@@ -101,11 +98,9 @@ def _arriving(
                 first.deadline = time.monotonic() + files.LOCK_TIMEOUT
                 continue
             result = late
-        if isinstance(result, Refreshed):
-            if result.source not in waiting:
-                continue
-            del waiting[result.source]
-        yield result
+        # one that was given up may come back all the same
+        if waiting.pop(result.source, None) is not None:
+            yield result
 
 
 def load_file(
@@ -206,7 +201,7 @@ class _Landing:
             )
         same = known is not None and _same(models, known)
         fetched_at = iso(self._now())
-        if same and known is not None and known.etag == told.etag:
+        if same and known is not None and known.etag == told.etag and self._cache.is_merged():
             self._cache.record(self._name, self._attempt(Outcome.FETCHED, fetched_at=fetched_at))
         else:
             part = Part(
@@ -228,7 +223,11 @@ class _Landing:
         if known is None:  # somebody removed it meanwhile
             raise StorageFailed("what has not changed since is not there any more")
         fetched_at = iso(self._now())
-        self._cache.record(self._name, self._attempt(Outcome.FETCHED, fetched_at=fetched_at))
+        if self._cache.is_merged():
+            self._cache.record(self._name, self._attempt(Outcome.FETCHED, fetched_at=fetched_at))
+        else:
+            part = msgspec.structs.replace(known.part, fetched_at=fetched_at)
+            self._cache.install(self._name, part, etag=known.etag, attempted_at=self._attempted_at)
         return Refreshed(source=self._name, outcome=Outcome.FETCHED, models=len(known.models))
 
     def _doubt(self, table: SourceTable, known: SourceFile | None) -> str | None:
@@ -295,6 +294,12 @@ class _Flight:
             return self._flown(access)
         finally:
             files.let_go(handle)
+
+    def broken(self, error: Exception) -> Refreshed:
+        """Return the failure of a flight that ended as none should."""
+        why = SourceFailed(f"it could not be read: {type(error).__name__}")
+        self._claim()
+        return self._landing.failed(why)
 
     def given_up(self) -> Refreshed | None:
         """Return the failure of a flight that takes too long, of which nothing is stored any more.

@@ -176,6 +176,22 @@ def test_a_listing_is_kept_beside_the_tables(cache: Cache) -> None:
     assert set(Cache(cache.folder).load().listed(name)) == {"m"}
 
 
+def test_a_listing_that_nobody_asks_for_any_more_goes_after_months(cache: Cache) -> None:
+    """The public tables stay, however old they are."""
+    with cache.lock():
+        cache.install("old", _part({"old/m": Claims()}, provider="old"), etag=None)
+        young = _part({"young/m": Claims()}, "2026-07-01T00:00:00Z", provider="young")
+        cache.install("young", young, etag=None)
+        assert set(cache.load().listed("old")) == {"m"}
+        late = _part({"late/m": Claims()}, "2026-08-30T00:00:00Z", provider="late")
+        cache.install("late", late, etag=None)
+    table = cache.load()
+    assert not table.lost
+    assert {source.name for source in table.sources} == {"late", "litellm", "models_dev", "young"}
+    assert set(cache.attempts()) == {"late", "litellm", "young"}
+    assert cache.source("old") is None
+
+
 def test_failures_in_a_row_are_counted(cache: Cache) -> None:
     """Whoever asks next, in whichever process, waits by them."""
     failed = Attempt(outcome=Outcome.FAILED, attempted_at=NOW, error="x")

@@ -17,7 +17,7 @@ from gatewayctl.registry.claims import Claims
 from gatewayctl.registry.lookup import Registry
 from gatewayctl.registry.quarantine import doubtful
 from gatewayctl.registry.refresh import Refreshed, load_file, refresh
-from gatewayctl.registry.table import Part
+from gatewayctl.registry.table import Part, Table
 from gatewayctl.upstream.download import download
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -76,6 +76,27 @@ def test_an_unchanged_table_is_not_sent_again(server: TableServer, cache: Cache)
     assert _window(cache) == 100_000
     _refresh(server, cache)
     assert server.asked[2].get("if-none-match") == '"v1"'
+
+
+@pytest.mark.parametrize("etag", [None, '"v1"'])
+def test_an_unchanged_table_is_merged_anew_where_it_has_to_be(
+    server: TableServer, cache: Cache, etag: str | None
+) -> None:
+    """A newer package brings newer parts; else only the day is noted that it still holds."""
+    server.etag = etag
+    server.serve(_table())
+    _refresh(server, cache)
+    path = cache.folder / "table.json"
+    merged = path.read_bytes()
+    before = path.stat().st_mtime_ns
+    assert not _refresh(server, cache).changed
+    assert path.stat().st_mtime_ns == before
+    path.write_bytes(merged.replace(snapshot.digest().encode(), b"another"))
+    assert not _refresh(server, cache).changed
+    assert Table.load(path.read_bytes()).base == snapshot.digest()
+    path.unlink()
+    _refresh(server, cache)
+    assert not cache.load().lost
 
 
 def test_an_etag_is_not_shown_to_another_address(server: TableServer, cache: Cache) -> None:
