@@ -63,17 +63,23 @@ def terms(known: Portrait) -> tuple[Term, ...]:
     facts = known.facts
     found = []
     if (window := facts.context_window) is not None:
-        kind = "listed"
-        if window.source == CONFIG:
-            kind = "declared"
-        elif known.trained and window.source not in LIMITS_ORDER:
-            kind = "trained"
-        found.append(_term(kind, window))
+        found.append(_term(_said_as(known, window), window))
     if facts.served is not None:
         found.append(_term(ASSUMED if facts.served.source == ASSUMED else "served", facts.served))
     if facts.learned is not None:
         found.append(_term(LEARNED, facts.learned))
     return tuple(found)
+
+
+def _said_as(known: Portrait, window: Sourced[int]) -> str:
+    """Return in what sense a source says a window."""
+    if window.source == CONFIG:
+        return "declared"
+    if window.source in LIMITS_ORDER:
+        return "listed"
+    served = known.facts.served
+    less = served is not None and served.source == window.source and served.value < window.value
+    return "trained" if known.trained or less else "listed"
 
 
 def _term(kind: str, said: Sourced[int]) -> Term:
