@@ -83,7 +83,7 @@ async def test_a_request_under_way_is_seen_as_it_stands(tmp_path: Path) -> None:
 
 
 async def test_segments_are_removed_as_they_are_folded(tmp_path: Path) -> None:
-    """A daemon that runs for months keeps no more than the last of them."""
+    """A daemon that runs for months keeps the last of them, and at most one that is ready."""
     ledger = opened(tmp_path)
 
     async def fill(segment: int) -> None:
@@ -93,8 +93,8 @@ async def test_segments_are_removed_as_they_are_folded(tmp_path: Path) -> None:
     for segment in range(1, 5):
         await fill(segment)
     ledger.record(*whole("last"))
-    await until(lambda: len(_segments(tmp_path)) == 1)
-    assert _segments(tmp_path)[0] >= 5
+    await until(lambda: _segments(tmp_path)[0] >= 5)
+    assert len(_segments(tmp_path)) <= 2
     await ledger.close()
     assert len(history.requests(tmp_path, limit=10)) == 5
     assert ledger.lost == 0
