@@ -4,15 +4,16 @@ How a source is asked, read, doubted and stored is ``registry.refresh``'s busine
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
 from gatewayctl.cli.options import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
-    import contextlib
-    from collections.abc import Collection, Mapping
+    from collections.abc import Iterable, Mapping
+
+    from rich.status import Status
 
     from gatewayctl.config.settings import ProviderSettings, Settings, SourceSettings
     from gatewayctl.registry.fetching import Access
@@ -107,13 +108,13 @@ def _fetch(settings: "Settings", source: str | None, *, quiet: bool) -> "list[Re
     if not quiet:
         for result in failed:
             sources.print_refreshed(result)
-    with _progress(wanted, quiet=quiet):
+    with _Progress(access, quiet=quiet) as progress:
         results = refresh_all(
             {name: each for name, each in wanted.items() if name in access},
             Cache(usual_folder()),
             download,
             access=access,
-            on_done=(lambda _: None) if quiet else sources.print_refreshed,
+            on_done=progress.tell,
         )
     return [*failed, *results.values()]
 
@@ -182,18 +183,45 @@ def _access(provider: "ProviderSettings") -> "Access":
     )
 
 
-def _progress(
-    wanted: "Collection[str]", *, quiet: bool
-) -> "contextlib.AbstractContextManager[object]":
-    """Say on a terminal what is waited for."""
-    import contextlib
-    import sys
+class _Progress:
+    """Says how each source ended as soon as it has, and on a terminal which are waited for."""
 
-    from gatewayctl.cli import render
+    def __init__(self, sources: "Iterable[str]", *, quiet: bool) -> None:
+        self._waiting = dict.fromkeys(sources)
+        self._quiet = quiet
+        self._spinner: Status | None = None
 
-    if quiet or not sys.stderr.isatty():
-        return contextlib.nullcontext()
-    return render.console(stderr=True).status(f"asking {', '.join(wanted)} …")
+    def __enter__(self) -> Self:
+        import sys
+
+        from gatewayctl.cli import render
+
+        if self._waiting and not self._quiet and sys.stderr.isatty():
+            self._spinner = render.console(stderr=True).status(self._text())
+            self._spinner.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._spinner is not None:
+            self._spinner.stop()
+
+    def tell(self, result: "Refreshed") -> None:
+        """Print how one source ended; the line that moves makes room for it."""
+        from gatewayctl.cli import sources
+
+        self._waiting.pop(result.source, None)
+        if self._spinner is not None:
+            self._spinner.stop()
+        if not self._quiet:
+            sources.print_refreshed(result)
+        if self._spinner is not None and self._waiting:
+            self._spinner.update(self._text())
+            self._spinner.start()
+
+    def _text(self) -> str:
+        from gatewayctl.cli import render
+
+        return render.printable(f"asking {', '.join(self._waiting)} …")
 
 
 def _take(file: Path, source: str | None, *, dry_run: bool) -> "list[Refreshed]":

@@ -128,7 +128,7 @@ def _due(at: str, now: datetime) -> str:
     if seconds < 1:
         return "due now"
     said = render.ago(seconds)
-    return f"due in {render.lasted(seconds) if said == 'now' else said}"
+    return f"due in {f'{seconds:.0f} s' if said == 'now' else said}"
 
 
 def _joined(told: Sequence[str], indent: int) -> str:
