@@ -12,8 +12,7 @@ from pathlib import Path
 import msgspec
 
 from gatewayctl.config.every import with_every_provider
-from gatewayctl.config.settings import ServerSettings, Settings, source_name
-from gatewayctl.config.sources import is_local
+from gatewayctl.config.settings import ServerSettings, Settings
 from gatewayctl.daemon import chance, demo, lifecycle, memory, status
 from gatewayctl.daemon.app import App
 from gatewayctl.daemon.attempting import Parts
@@ -26,10 +25,10 @@ from gatewayctl.daemon.outlet import SILENCE
 from gatewayctl.daemon.pipeline import Pipeline
 from gatewayctl.daemon.planning import Planner
 from gatewayctl.daemon.recalling import Recaller
-from gatewayctl.daemon.refreshing import Refresher, headers_by
-from gatewayctl.daemon.reloading import Reloader
+from gatewayctl.daemon.refreshing import headers_by
 from gatewayctl.daemon.sessions import Sessions
 from gatewayctl.daemon.trying import Tries
+from gatewayctl.daemon.upkeep import Upkeep
 from gatewayctl.daemon.waking import Waker
 from gatewayctl.registry.cache import Cache, usual_folder
 from gatewayctl.registry.directory import Directory
@@ -84,6 +83,41 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
     listening: Callable[[], None]
 
 
+class _Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds files, connections, processes or tasks, and is closed at the end."""
+
+    ledger: Ledger
+    knowledge: Knowledge
+    credentials: Credentials
+    upstream: AiohttpUpstream
+    counter: Counter
+    flights: Flights
+    background: Background
+
+
+@contextlib.asynccontextmanager
+async def _opened(state: Path, wall: Callable[[], float]) -> AsyncIterator[_Opened]:
+    opened = _Opened(
+        ledger=await asyncio.to_thread(Ledger.open, state, wall),
+        knowledge=await asyncio.to_thread(Knowledge.open, state, wall),
+        credentials=Credentials(os.environ),
+        upstream=AiohttpUpstream(os.environ),
+        counter=Counter(),
+        flights=Flights(),
+        background=Background(),
+    )
+    try:
+        yield opened
+    finally:
+        await opened.background.close()
+        await opened.flights.close()
+        await opened.counter.close()
+        await opened.upstream.close()
+        await opened.credentials.close()
+        await opened.knowledge.close()
+        await opened.ledger.close()
+
+
 @contextlib.asynccontextmanager
 async def composed(
     settings: Settings,
@@ -99,71 +133,54 @@ async def composed(
     ``state`` is the folder of the ledger and of what replies teach, ``cache`` that of the registry.
     ``wall`` is the time in seconds since 1970; ``silence`` seconds pass before a keepalive.
     """
-    ledger = await asyncio.to_thread(Ledger.open, state, wall)
-    knowledge = await asyncio.to_thread(Knowledge.open, state, wall)
-    credentials = Credentials(os.environ)
-    has_key = credentials.available
-    directory = Directory(settings, live, has_key, knowledge)
-    upstream = AiohttpUpstream(os.environ)
-    counter = Counter()
-    flights = Flights()
-    clock = asyncio.get_running_loop().time
-    sessions = Sessions(settings.session_ttl, secrets.token_bytes(16), clock)
+    async with _opened(state, wall) as opened:
+        yield _wired(settings, live, cache, opened, wall, silence)
+
+
+def _wired(
+    settings: Settings,
+    live: Live,
+    cache: Cache,
+    opened: _Opened,
+    wall: Callable[[], float],
+    silence: float,
+) -> Daemon:
+    credentials, upstream, knowledge = opened.credentials, opened.upstream, opened.knowledge
+    has_key, clock = credentials.available, asyncio.get_running_loop().time
+    world = Directory(settings, live, has_key, knowledge)
+    everyone = Directory(with_every_provider(settings, os.environ), live, has_key, knowledge)
     board = Board(settings, secrets.token_bytes(16), clock, wall)
-    background = Background()
-    try:
-        recaller = Recaller(knowledge, counter)
-        planner = Planner(directory, counter, sessions, board, recaller, chance=chance.seed)
-        reloader = Reloader(cache, live)
-        headers = headers_by(credentials, os.environ)
-        refresher = Refresher(settings, cache, headers, wall, on_refreshed=reloader.soon)
-
-        def soon(provider: str) -> None:
-            if is_local(settings.providers[provider]):
-                refresher.soon(source_name(provider))
-
-        waker = Waker(settings, upstream, credentials, reloader, soon, background)
-        learner = Learner(knowledge, planner, wall, soon)
-        parts = Parts(
-            settings=settings,
-            planner=planner,
-            tries=Tries(settings, upstream, credentials),
-            board=board,
-            ledger=ledger,
-            learner=learner,
-            chance=chance.seed,
-            silence=silence,
-        )
-        counting = Counting(settings, planner, directory, upstream, credentials, flights)
-        pipeline = Pipeline(parts, wall, counting, waker)
-        looked_at = status.Parts(
-            settings=settings,
-            live=live,
-            planner=planner,
-            board=board,
-            ledger=ledger,
-            knowledge=knowledge,
-            has_key=has_key,
-            sources=Sources(settings, cache, lambda each: askable(each, os.environ), wall),
-        )
-        told = status.Status(looked_at, clock, wall)
-        everyone = Directory(with_every_provider(settings, os.environ), live, has_key, knowledge)
-
-        def listening() -> None:
-            background.start(reloader.run(), "reloading the registry")
-            background.start(refresher.run(), "refreshing the registry")
-
-        background.start(learner.run(), "learning from replies")
-        app = App(settings, planner, pipeline, told, (directory, everyone))
-        yield Daemon(app=app, listening=listening)
-    finally:
-        await background.close()
-        await flights.close()
-        await counter.close()
-        await upstream.close()
-        await credentials.close()
-        await knowledge.close()
-        await ledger.close()
+    sessions = Sessions(settings.session_ttl, secrets.token_bytes(16), clock)
+    recaller = Recaller(knowledge, opened.counter)
+    planner = Planner(world, opened.counter, sessions, board, recaller, chance=chance.seed)
+    upkeep = Upkeep(settings, live, cache, headers_by(credentials, os.environ), wall)
+    learner = Learner(knowledge, planner, wall, upkeep.soon)
+    opened.background.start(learner.run(), "learning from replies")
+    parts = Parts(
+        settings=settings,
+        planner=planner,
+        tries=Tries(settings, upstream, credentials),
+        board=board,
+        ledger=opened.ledger,
+        learner=learner,
+        chance=chance.seed,
+        silence=silence,
+    )
+    counting = Counting(settings, planner, world, upstream, credentials, opened.flights)
+    waker = Waker(settings, upstream, credentials, upkeep, opened.background)
+    looked_at = status.Parts(
+        settings=settings,
+        live=live,
+        planner=planner,
+        board=board,
+        ledger=opened.ledger,
+        knowledge=knowledge,
+        has_key=has_key,
+        sources=Sources(settings, cache, lambda each: askable(each, os.environ), wall),
+    )
+    told = status.Status(looked_at, clock, wall)
+    app = App(settings, planner, Pipeline(parts, wall, counting, waker), told, (world, everyone))
+    return Daemon(app=app, listening=lambda: upkeep.start(opened.background))
 
 
 async def _serve(settings: Settings, live: Live, say: Callable[[str], None]) -> None:

@@ -25,7 +25,6 @@ from gatewayctl.core.learning import (
     Truncations,
     from_refusal,
     from_truncation,
-    holds,
     input_tokens,
     short,
     truncated,
@@ -76,7 +75,7 @@ class Knowledge(Protocol):
         ...
 
     def learned(self, model: str, cap: Cap) -> None:
-        """Keep a window."""
+        """Keep a window, unless the one that is kept says more."""
         ...
 
     def truncated(self, model: str, truncation: Truncation) -> None:
@@ -244,14 +243,15 @@ class Learner:
         return truncation
 
     def _cap(self, candidate: Candidate, cap: Cap) -> None:
-        """Keep a cap, unless a smaller one holds already."""
-        known = self._knowledge.cap(candidate.model)
-        if known is not None and holds(known, cap.over) and known.window <= cap.window:
+        """Keep a cap, unless the one that is known says more."""
+        model = candidate.model
+        known = self._knowledge.cap(model)
+        self._knowledge.learned(model, cap)
+        if self._knowledge.cap(model) == known:
             return
-        self._knowledge.learned(candidate.model, cap)
         log.warning(
             "window_learned model=%s window=%d cause=%s over=%s",
-            candidate.model,
+            model,
             cap.window,
             cap.cause,
             cap.over,

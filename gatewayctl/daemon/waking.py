@@ -8,7 +8,7 @@ own tools do it. What a model serves is then asked as ever: see ``refreshing``.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -20,7 +20,7 @@ from gatewayctl.core.model import Auth
 from gatewayctl.core.routing.decision import Decision, Skipped, SkipReason
 from gatewayctl.core.routing.place import ASSUMED
 from gatewayctl.daemon.background import Background
-from gatewayctl.daemon.reloading import Reloader
+from gatewayctl.daemon.upkeep import Upkeep
 from gatewayctl.registry.sources.asking import Origin
 from gatewayctl.upstream.client import Call, Upstream
 from gatewayctl.upstream.credentials import Credentials
@@ -47,22 +47,20 @@ _REPLY_LIMIT: Final = 64 * 1024
 
 
 class Waker:
-    """Wakes models; ``soon`` has a provider (by name) asked what it serves."""
+    """Wakes models."""
 
     def __init__(
         self,
         settings: Settings,
         upstream: Upstream,
         credentials: Credentials,
-        reloader: Reloader,
-        soon: Callable[[str], None],
+        upkeep: Upkeep,
         background: Background,
     ) -> None:
         self._settings = settings
         self._upstream = upstream
         self._credentials = credentials
-        self._reloader = reloader
-        self._soon = soon
+        self._upkeep = upkeep
         self._background = background
         self._woken: dict[str, float] = {}
         self._loading: dict[str, asyncio.Event] = {}
@@ -113,11 +111,11 @@ class Waker:
     async def _load(self, skipped: Skipped, event: asyncio.Event) -> None:
         provider = self._settings.providers[skipped.place.provider]
         try:
-            changed = asyncio.ensure_future(self._reloader.change())
+            changed = asyncio.ensure_future(self._upkeep.change())
             try:
                 status = await self._send(provider, skipped.place.upstream_model)
                 if status == _OK:
-                    self._soon(provider.provider.name)
+                    self._upkeep.soon(provider.provider.name)
                     await asyncio.wait((changed,), timeout=TOLD)
                 else:
                     log.info("%s was not loaded: HTTP %d", skipped.model, status)

@@ -191,6 +191,7 @@ async def test_a_conversation_is_estimated_from_what_its_last_reply_counted(
     assert 900 < estimate["likely"] < 940
     async with between([answer(900)], tmp_path) as (it, _):
         again = await explained(it, body)
-        assert (again["method"], again["likely"]) == ("anchor", estimate["likely"])
+        assert again["method"] == "anchor"
+        assert abs(again["likely"] - estimate["likely"]) <= 2  # corrected by that one reply
         body["messages"][0]["content"] += "!"
         assert (await explained(it, body))["method"] == "ratio"
