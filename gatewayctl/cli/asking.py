@@ -13,6 +13,7 @@ from typing import BinaryIO, TypeVar
 import msgspec
 
 from gatewayctl.cli import render
+from gatewayctl.core.anchors import Anchored
 from gatewayctl.core.errors import CountUnavailable, GatewayctlError, RequestInvalid
 from gatewayctl.core.estimate import Counted
 from gatewayctl.core.routing.affinity import remembers
@@ -26,6 +27,8 @@ from gatewayctl.core.shape import RequestShape
 from gatewayctl.protocols.dialect import Dialect
 from gatewayctl.protocols.given import Given, given
 from gatewayctl.protocols.models_list import unvia
+from gatewayctl.protocols.prefix import recalled
+from gatewayctl.storage.knowledge import Known as Learned
 
 T = TypeVar("T")
 
@@ -85,8 +88,12 @@ def explain(
     seed: int,
     session: str | None = None,
     max_output: int | None = None,
+    learned: Learned | None = None,
 ) -> Json:
-    """Plan a request that asks for ``name``, and return the decision as ``--json`` prints it."""
+    """Plan a request that asks for ``name``, and return the decision as ``--json`` prints it.
+
+    ``learned`` is what replies taught, where anything is to be recalled of the conversation.
+    """
     name = unvia(name)
     kept = _session(name, asked, world, session)
     budget = shape.output_budget if max_output is None else max_output
@@ -96,17 +103,22 @@ def explain(
         today=datetime.now(UTC).date().isoformat(),
         session=kept,
     )
-    planned = _driven(decide(name, request, world, coarse=False), asked)
+    planned = _driven(decide(name, request, world, coarse=False), asked, learned)
     return explained(planned.decision, kept)
 
 
 def estimate(
-    names: Iterable[str], asked: Given, shape: RequestShape, world: World, *, exact: bool
+    names: Iterable[str],
+    asked: Given,
+    shape: RequestShape,
+    world: World,
+    *,
+    exact: bool,
+    learned: Learned | None = None,
 ) -> Estimates:
-    """Size a request for every model behind ``names``."""
-    return _driven(
-        estimates(tuple(map(unvia, names)), Request(shape=shape), world, exact=exact), asked
-    )
+    """Size a request for every model behind ``names``; ``learned`` as for ``explain``."""
+    sizing = estimates(tuple(map(unvia, names)), Request(shape=shape), world, exact=exact)
+    return _driven(sizing, asked, learned)
 
 
 def _session(name: str, asked: Given, world: World, told: str | None) -> Session | None:
@@ -120,7 +132,7 @@ def _session(name: str, asked: Given, world: World, told: str | None) -> Session
     return Session(key=key or "", inferred=key is None, turn=conversation.turn)
 
 
-def _driven(steps: Generator[Step, Answer, T], asked: Given) -> T:
+def _driven(steps: Generator[Step, Answer, T], asked: Given, learned: Learned | None) -> T:
     """Return what a planning ends with, everything that it asks for done in this process."""
     try:
         step = next(steps)
@@ -128,13 +140,20 @@ def _driven(steps: Generator[Step, Answer, T], asked: Given) -> T:
             match step:
                 case Measure():
                     step = steps.send(asked.reader.measure(asked.body))
-                case Recall():
-                    step = steps.send({})
+                case Recall(models=models):
+                    step = steps.send(_recalled(asked, models, learned))
                 case Count(vocabularies=wanted):
                     step = steps.send(_counted(asked, wanted))
     except StopIteration as stop:
         done: T = stop.value
         return done
+
+
+def _recalled(asked: Given, models: Iterable[str], learned: Learned | None) -> dict[str, Anchored]:
+    """Return what each model's replies to earlier turns say of this one."""
+    if learned is None:
+        return {}
+    return recalled(asked.reader, asked.body, learned.secret, models, learned.anchor)
 
 
 def _counted(asked: Given, vocabularies: Iterable[str]) -> dict[str, Counted]:

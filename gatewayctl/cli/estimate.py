@@ -55,8 +55,9 @@ def estimate(
         render.tell("no model: the input names none, so give one with --model")
         raise typer.Exit(UNREADABLE)
     settings = offline.load_settings(config, os.environ)
-    world = offline.directory(settings, os.environ, every_kind=True)
-    found = asking.estimate(names, asked, shape, world, exact=exact)
+    learned = offline.knowledge()
+    world = offline.directory(settings, os.environ, learned, every_kind=True)
+    found = asking.estimate(names, asked, shape, world, exact=exact, learned=learned)
     if found.unknown:
         _tell_unknown(found.unknown, world)
         raise typer.Exit(FITS_NOWHERE)

@@ -108,6 +108,7 @@ def _here(
 
     given, shape = asking.read(data, asked.protocol, source)
     settings = offline.load_settings(config, os.environ)
+    learned = offline.knowledge()
     if len(data) > settings.server.body_limit:
         limit = f"{settings.server.body_limit:,} bytes (server.body_limit)"
         render.tell(f"the daemon takes no request of more than {limit}")
@@ -115,10 +116,11 @@ def _here(
         asked.model,
         given,
         shape,
-        offline.directory(settings, os.environ),
+        offline.directory(settings, os.environ, learned),
         seed=secrets.randbits(64) if asked.seed is None else asked.seed,
         session=asked.session,
         max_output=asked.max_output,
+        learned=learned,
     )
     origin = f"planned here from {settings.path or 'no config file'} and the registry's cache"
     if doc["session"] is not None or _takes_turns(doc["tree"], settings.graph):

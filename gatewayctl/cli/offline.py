@@ -101,20 +101,24 @@ def registry(settings: Settings, mode: Mode = Mode.CACHE) -> Registry:
 
 
 def directory(
-    settings: Settings, environ: Mapping[str, str], *, every_kind: bool = False
+    settings: Settings,
+    environ: Mapping[str, str],
+    learned: Known | None = None,
+    *,
+    every_kind: bool = False,
 ) -> Directory:
-    """Make what routing looks things up in.
+    """Make what routing looks things up in; ``learned`` is what replies taught.
 
     ``every_kind`` adds the built-in providers that are not configured, for questions about models
     that nobody is about to call.
     """
     if every_kind:
         settings = with_every_provider(settings, environ)
-    return over(settings, live(settings), knowledge(), environ)
+    return over(settings, live(settings), learned or Known(), environ)
 
 
 def over(settings: Settings, known: Live, learned: Known, environ: Mapping[str, str]) -> Directory:
-    """Make the same over a registry and what replies taught."""
+    """Make the same over a registry that is at hand."""
     return Directory(settings, known, lambda each: available(each, environ), learned)
 
 

@@ -13,6 +13,9 @@ from support.terminal import gatewayctl
 from gatewayctl.core.anchors import Anchor
 from gatewayctl.core.correction import GROUPS, Sample
 from gatewayctl.core.learning import Cap, Cause, Truncation
+from gatewayctl.core.model import WireProtocol
+from gatewayctl.protocols.catalog import READERS
+from gatewayctl.protocols.prefix import prefixes
 from gatewayctl.storage.knowledge import Knowledge, read
 
 MODEL = "anthropic/claude-haiku-4-5"
@@ -198,3 +201,25 @@ def test_an_unreadable_state_is_told_and_costs_no_answer(folder: Path) -> None:
     assert ran.status == 0
     assert "effective window 200,000" in ran.out
     assert "knowledge.db" in ran.err
+
+
+def test_a_conversation_goes_on_from_what_its_last_reply_was_metered_as(folder: Path) -> None:
+    """The command line recalls it as the daemon does, and estimates only what came since."""
+    first = [{"role": "user", "content": "word " * 3000}]
+    later = [*first, {"role": "assistant", "content": "Yes."}, {"role": "user", "content": "Go on"}]
+
+    def meter(knowledge: Knowledge) -> None:
+        reader = READERS[WireProtocol.CHAT_COMPLETIONS]
+        body = json.dumps({"model": MODEL, "messages": first}).encode()
+        digest = prefixes(reader, body, knowledge.secret)[-1]
+        knowledge.anchored(MODEL, digest, Anchor(tokens=5000, raw=3000))
+
+    prompt = json.dumps({"model": MODEL, "messages": later}).encode()
+    teach(folder, meter)
+    (known,) = json.loads(gatewayctl("estimate", "--json", stdin=prompt).out)["estimates"]
+    assert known["method"] == "anchor"
+    assert 5000 < known["likely"] < 5100
+    gatewayctl("models", "forget", MODEL)
+    (usual,) = json.loads(gatewayctl("estimate", "--json", stdin=prompt).out)["estimates"]
+    assert usual["method"] == "ratio"
+    assert usual["likely"] < 4000
