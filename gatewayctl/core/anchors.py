@@ -45,6 +45,11 @@ _TOOLED: Final = 400
 
 _TOOLS: Final = GROUPS.index("tools")
 
+_BEYOND: Final = GROUPS.index("beyond")
+
+_BEYOND_DOUBT: Final = Decimal("0.3")
+"""The part by which characters beyond ASCII may cost more than anything that is known says."""
+
 _MOST_APART: Final = Decimal("1.6")
 """By how much more or less than the usual a prefix may say that text costs."""
 
@@ -116,16 +121,15 @@ def by_anchor(
     text = _text(anchored, scale, settings)
     local = msgspec.structs.replace(shape, remote=0)  # what it points to is in the anchor
     others = beside(local, msgspec.structs.replace(added, server_tools=0), settings)
-    observed = settings.observed
-    unsure = observed.high if observed is not None and observed.enough else AUTO_SLACK
-    slack = settings.safety_margin * unsure
+    slack = settings.safety_margin * AUTO_SLACK
     framing = FRAMING_TOKENS if added.messages else 0
     most = bound(shape)
     low = anchor.tokens + floor_quotient(text, slack) - framing + others.low
     if Capability.REASONING in shape.needs:  # that of finished turns may be left out by now
         low = min(low, by_ratio(shape, measured, settings).low)
     likely = anchor.tokens + text + others.likely
-    high = anchor.tokens + ceil_product(text, slack) + framing + others.high
+    high = anchor.tokens + ceil_product(text + _doubt(added, settings), slack) + framing
+    high += others.high
     return Estimate(
         low=min(max(0, low), most),
         likely=min(likely, most),
@@ -145,6 +149,16 @@ def _text(anchored: Anchored, scale: int, settings: EstimatorSettings) -> int:
     if not output or not replied.messages or not agree:
         return rest + guess  # some of it is not sent back, or what is sent back was not in it
     return rest + output + replied.messages * MESSAGE_TOKENS
+
+
+def _doubt(added: Measured, settings: EstimatorSettings) -> int:
+    """Return what may come to what is beyond ASCII, where vocabularies differ most.
+
+    Nothing once the model's own replies have told what it costs there.
+    """
+    if settings.observed is not None and settings.observed.enough:
+        return 0
+    return ceil_product(features(added)[_BEYOND] // 1000, _BEYOND_DOUBT)
 
 
 def _scaled(measured: Measured, factors: tuple[int, ...], scale: int) -> int:

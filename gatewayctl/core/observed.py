@@ -28,7 +28,7 @@ MOST_SAMPLES: Final = 256
 """Samples that are looked at, the last ones."""
 
 _SHARE: Final = 1 << 12  # the whole of a request, in which features and tokens are told
-_SMALL: Final = 12_000  # thousandths that are uncertain in any request, however small
+_SMALL: Final = 8_000  # thousandths that are uncertain in any request, however small
 _START: Final = GROUPS.index("start")
 _SWEEPS: Final = 100
 _AT_REST: Final = UNIT // 10_000
@@ -42,7 +42,7 @@ _PRIORS: Final = tuple(_SHARE * _SHARE // (8 * _LOOSER.get(name, 1)) for name in
 _OUTLIER: Final = 6  # times the usual deviation
 _LEAST_DEVIATION: Final = UNIT // 100
 _MOST_LEFT_OUT: Final = 8  # one of so many
-_TAIL: Final = 5  # hundredths of replies that may be beyond each quantile
+_TAIL: Final = 7  # hundredths of replies that may be beyond each quantile
 
 
 class _Row(NamedTuple):
