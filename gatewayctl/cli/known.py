@@ -43,8 +43,16 @@ class Known:
         """Yield every known model, sorted, capped by what is served and learned."""
         return self._directory.entries(provider)
 
+    def providers(self) -> tuple[str, ...]:
+        """Return the names of all providers that are configured or that a table speaks of."""
+        return tuple({*self._every.providers, *self.registry.table.providers()})
+
     def portrait(self, model: str) -> Portrait | None:
-        """Return all that is known of a model, None where no source and no reply tells of it."""
+        """Return all that is known of a model, None where no source and no reply tells of it.
+
+        An alias of the config stands for the model that it leads to.
+        """
+        model = self.settings.graph.aliases.get(model, model)
         name, slash, rest = model.partition("/")
         facts = self._directory.facts(name, rest) if slash else None
         entry = self.registry.entry(name, rest) if slash else None

@@ -117,6 +117,8 @@ def _tell_unknown(model: str, known: "Known") -> None:
 def _all(
     entries: "Sequence[Entry]", known: "Known", provider: str | None, *, as_json: bool
 ) -> None:
+    import difflib
+
     from gatewayctl.cli import facts, render, sources
     from gatewayctl.registry import told
 
@@ -131,7 +133,9 @@ def _all(
     if entries:
         facts.print_models(entries, known.now)
     else:
-        typer.echo(render.printable(f'no model of "{provider}" is known'))
+        near = difflib.get_close_matches(provider or "", known.providers(), n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        typer.echo(render.printable(f'no model of "{provider}" is known{hint}'))
 
 
 def _conflicts(entries: "Sequence[Entry]", known: "Known", *, as_json: bool) -> None:

@@ -196,7 +196,8 @@ def test_models_of_the_config_are_listed_with_source_config(cli: Cli) -> None:
     listed = {model["id"] for model in cli.json("list", *config)["models"]}
     assert {"local/mine", "work/gpt-5"} <= listed
     assert "local/mine" in cli("list", "--provider", "local", *config)
-    assert 'no model of "nobody"' in cli("list", "--provider", "nobody", *config)
+    assert 'no model of "nobody" is known\n' in cli("list", "--provider", "nobody", *config)
+    assert "did you mean openai?" in cli("list", "--provider", "opena", *config)
 
 
 def test_a_config_that_is_not_valid_is_named_with_its_errors(cli: Cli) -> None:

@@ -79,6 +79,7 @@ def test_what_a_server_runs_a_model_with_caps_what_the_config_says(
         "effective window 4,096 = min(40,960 declared (config), 4,096 served (local, just now))",
         "ceiling          3,072 = 0.75 × 4,096 (capacity_fraction)",
     ]
+    assert cli("show", "gpt-4o", *config).splitlines() == lines
     told = cli.json("show", "local/big", *config)
     assert (told["effective_window"]["value"], told["ceiling"]) == (4096, 3072)
     assert [each["kind"] for each in told["effective_window"]["of"]] == ["declared", "served"]
