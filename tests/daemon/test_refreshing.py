@@ -1,7 +1,6 @@
-"""The refresher asks what is due, and never lets go of what is good for what is not."""
+"""The refresher asks what is due, once among all processes, and gives nobody's secret away."""
 
 import asyncio
-import json
 import logging
 import os
 import sys
@@ -12,99 +11,17 @@ from typing import Any
 
 import msgspec
 import pytest
-from support.gateway import Gateway, gateway, settings_of
-from support.sources import HUGE, Play, Source, source
+from support.gateway import settings_of
+from support.refreshing import CONFIG, SECRET, START, TTL, World, table
+from support.sources import source
 from support.waiting import until
 
-from gatewayctl.config.settings import ProviderSettings, Settings
+from gatewayctl.config.settings import ProviderSettings
 from gatewayctl.core.errors import SourceFailed
 from gatewayctl.daemon.refreshing import Refresher, headers_by
-from gatewayctl.registry.cache import Cache
-from gatewayctl.registry.freshness import Freshness, SourceStatus
+from gatewayctl.registry.freshness import Freshness
 from gatewayctl.registry.live import Live
-from gatewayctl.registry.told import Sources
 from gatewayctl.upstream.credentials import Credentials
-
-HOUR = 3600.0
-START = 1_700_000_000.0
-SECRET = "sk-of-nobody-at-all"
-TTL = 2 * HOUR
-CONFIG = """
-[registry]
-ttl = "2h"
-timeout = "1s"
-[registry.sources]
-litellm = "{tables}/litellm"
-models_dev = "{models_dev}"
-[providers.anthropic]
-base_url = "{api}/v1"
-api_key = "{secret}"
-[providers.box]
-kind = "ollama"
-base_url = "{box}/v1"
-"""
-
-
-def table(count: int = 5000, window: int = 100_000) -> dict[str, Any]:
-    """Return a table in LiteLLM's shape."""
-    return {
-        f"m{n}": {"litellm_provider": "openai", "max_input_tokens": window} for n in range(count)
-    }
-
-
-def page(*models: str, window: int = 200_000) -> dict[str, Any]:
-    """Return a list of models in Anthropic's shape."""
-    listed = [{"id": model, "max_input_tokens": window, "max_tokens": 64_000} for model in models]
-    return {"data": listed, "has_more": False}
-
-
-class World:
-    """A refresher over sources of a test's own, at a time of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.now = START
-        self.tables, self.api = Source(), Source()
-        self.tables.play = self.tables.table(table())
-        self.api.play = self.api.table(page("claude-a", "claude-b", "claude-c", "claude-d"))
-        self.settings = settings_of(
-            CONFIG.format(
-                tables=self.tables.url,
-                models_dev="",
-                api=self.api.url,
-                box="http://127.0.0.1:1",
-                secret=SECRET,
-            )
-        )
-        self.cache = Cache(folder / "registry")
-        self.live = Live(self.settings, self.cache.load())
-        self.refresher = self.another(self.settings)
-
-    def another(self, settings: Settings, **more: Any) -> Refresher:
-        """Return a refresher over the same cache."""
-
-        async def headers(provider: ProviderSettings) -> Mapping[str, str] | None:
-            return {} if provider.provider.name == "box" else {"x-api-key": SECRET}
-
-        return Refresher(
-            settings,
-            self.cache,
-            more.pop("headers", headers),
-            lambda: self.now,
-            on_refreshed=lambda: self.live.renew(self.cache.load()),
-            **more,
-        )
-
-    def told(self) -> dict[str, SourceStatus]:
-        """Return how fresh each source is said to be."""
-        sources = Sources(self.settings, self.cache, lambda _: True, lambda: self.now)
-        return {each.name: each for each in sources.told(self.live.current.table)}
-
-    def window(self, model: str = "openai/m7") -> int | None:
-        """Return the window that the registry in use knows, or the limit of the input."""
-        provider, _, name = model.partition("/")
-        facts = self.live.current.facts(provider, name)
-        limit = (facts.context_window or facts.max_input_tokens) if facts else None
-        return None if limit is None else limit.value
 
 
 @pytest.fixture
@@ -114,25 +31,6 @@ def world(tmp_path: Path) -> Iterator[World]:
     yield made
     made.tables.close()
     made.api.close()
-
-
-def faults(at: Source) -> dict[str, tuple[Play, Freshness, str]]:
-    """Return every way in which a source fails: what it does, and what is to be said of it."""
-    failed, quarantined = Freshness.FAILED, Freshness.QUARANTINED
-    return {
-        "timeout": (at.nothing(), failed, "no whole reply within 1 s"),
-        "500": (at.status(500), failed, "HTTP 500 Internal Server Error"),
-        "no bytes": (at.reply(b""), quarantined, "not valid JSON"),
-        "no models": (at.table({}), quarantined, "no model"),
-        "half a table": (at.table(table(2400)), quarantined, "fewer than half of the 5000"),
-        "shrunk by 95 %": (at.table(table(window=5000)), quarantined, "a tenth"),
-        "half a reply": (at.reply(json.dumps(table()).encode()[:-9]), quarantined, "JSON"),
-        "no JSON": (at.reply(b"<html>Sorry"), quarantined, "not valid JSON"),
-        "200 MB": (at.huge(announced=False), failed, "larger than 67108864 bytes"),
-        "200 MB, announced": (at.huge(announced=True), failed, "larger than 67108864 bytes"),
-        "slow headers": (at.slow_headers(), failed, "no whole reply within 1 s"),
-        "slow body": (at.slow_body(), failed, "no whole reply within 1 s"),
-    }
 
 
 def _processes(*files: str) -> Iterator[str]:
@@ -145,53 +43,6 @@ def _processes(*files: str) -> Iterator[str]:
             continue
         if parent == os.getpid():
             yield told
-
-
-async def test_a_good_table_outlasts_a_day_of_bad_ones_row_19(world: World) -> None:
-    """Row 19 of the bug table: no reply whatever replaces a good table, and all of them are told.
-
-    Twelve times two hours: a fault when the table is due, a good reply a minute later.
-    """
-    await world.refresher.tick()
-    good = world.told()["litellm"]
-    assert (good.status, good.models, good.error) == (Freshness.FRESH, 5000, None)
-    for name, (play, status, reason) in faults(world.tables).items():
-        fetched_at = world.told()["litellm"].fetched_at
-        world.now += TTL + 1
-        assert world.told()["litellm"].status is Freshness.STALE, name
-        world.tables.play = play
-        await world.refresher.tick()
-        told = world.told()["litellm"]
-        assert told.status is status, name
-        assert reason in (told.error or ""), name
-        assert told.fetched_at == fetched_at, name
-        assert (told.attempted_at or "") > (fetched_at or ""), name
-        assert told.models == 5000, name
-        assert world.window() == 100_000, name
-        world.tables.play = world.tables.table(table())
-        world.now += 61
-        await world.refresher.tick()
-        told = world.told()["litellm"]
-        assert (told.status, told.error) == (Freshness.FRESH, None), name
-        assert told.fetched_at is not None
-        assert told.fetched_at > (fetched_at or ""), name
-    assert world.now - START >= 24 * HOUR
-    assert world.tables.sent < 2 * HUGE * 2**20
-
-
-async def test_a_providers_own_listing_is_as_safe(world: World) -> None:
-    """What it lists comes before the tables, and half of a list for the whole is doubted."""
-    await world.refresher.tick()
-    assert world.window("anthropic/claude-a") == 200_000
-    (asked,) = world.api.asked
-    assert asked.headers["x-api-key"] == SECRET
-    for bad in (page("claude-a"), page("claude-a", "claude-b", window=1000), page(), {"data": 7}):
-        world.now += TTL + 1
-        world.api.play = world.api.table(bad)
-        await world.refresher.tick()
-        told = world.told()["anthropic"]
-        assert (told.status, told.models) == (Freshness.QUARANTINED, 4)
-        assert world.window("anthropic/claude-d") == 200_000
 
 
 async def test_a_local_servers_empty_list_is_believed(world: World) -> None:
@@ -382,71 +233,3 @@ async def test_stopping_ends_the_process_at_once(
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     assert not any("gatewayctl.upstream.refresher" in argv for argv in _processes("cmdline"))
-
-
-FAULTS_IN_THE_SUITE = ("half a table", "shrunk by 95 %", "slow headers")
-
-
-class Clock:
-    """A time that a test moves on."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> float:
-        """Return seconds since 1970."""
-        return self.now
-
-
-@pytest.mark.soak
-async def test_a_daemon_answers_from_the_good_table_and_tells_the_truth_row_19() -> None:
-    """Row 19 of the bug table, through a running daemon: its API and its status, step by step."""
-    clock = Clock()
-    with source() as tables:
-        config = CONFIG.format(
-            tables=tables.url, models_dev="", api=tables.url, box=tables.url, secret="x"
-        )
-        tables.play = tables.table(table())
-        async with gateway(config, wall=clock, refreshing=True) as it:
-
-            async def told() -> dict[str, Any]:
-                """Return what the status says of the table, and the API of a model in it."""
-                async with it.client.get(f"{it.url}/api/status") as reply:
-                    status = await reply.json()
-                async with it.client.get(f"{it.url}/api/models?provider=openai") as reply:
-                    models = await reply.json()
-                (said,) = (each for each in models["models"] if each["id"] == "openai/m7")
-                (of,) = (
-                    each for each in status["registry"]["sources"] if each["name"] == "litellm"
-                )
-                assert of in models["sources"]
-                return {**of, "window": said["context_window"]["value"]}
-
-            await _until_told(it, "fresh")
-            good = await told()
-            assert (good["models"], good["window"]) == (5000, 100_000)
-            for name, (play, status, reason) in faults(tables).items():
-                if name not in FAULTS_IN_THE_SUITE and not os.environ.get("GATEWAYCTL_SOAK"):
-                    continue
-                tables.play = play
-                clock.now += TTL + 1
-                await _until_told(it, status.value)
-                now = await told()
-                assert reason in now["error"], name
-                assert now["fetched_at"] == good["fetched_at"] < now["attempted_at"], name
-                assert (now["models"], now["window"]) == (5000, 100_000), name
-                tables.play = tables.table(table())
-                clock.now += 61
-                await _until_told(it, "fresh")
-                good = await told()
-
-
-async def _until_told(it: Gateway, status: str) -> None:
-    """Return as soon as the daemon says so of LiteLLM's table."""
-    async with asyncio.timeout(20):
-        while True:
-            async with it.client.get(f"{it.url}/api/status") as reply:
-                sources = (await reply.json())["registry"]["sources"]
-            if {"litellm": status}.items() <= {e["name"]: e["status"] for e in sources}.items():
-                return
-            await asyncio.sleep(0.05)
