@@ -25,11 +25,6 @@ pytestmark = pytest.mark.agents
 ROOT = Path(__file__).resolve().parents[2]
 SERVED = 4096
 ADVERTISED = 40_960
-ONLY_ITS_OWN_LISTING = """
-[registry.sources]
-litellm = ""
-models_dev = ""
-"""
 HELLO: Any = [{"role": "user", "content": "hello there"}]
 ENDLESS: Any = {str(token): -100 for token in range(261)}
 """Forbids the specials, which end an answer, and the bytes: the server holds back a stream from a
@@ -75,7 +70,6 @@ async def running(
     """Run a gateway whose cascade leads from a dead port to the model server."""
     async with _model_server(model_server, tiny_model, tmp_path) as server:
         config = f"""
-{ONLY_ITS_OWN_LISTING}
 [providers.dead]
 kind = "openai-compatible"
 base_url = "http://127.0.0.1:{dead_port}/v1"
@@ -225,7 +219,10 @@ async def watched(kind: str, server: ModelServer, folder: Path) -> AsyncIterator
     """Run a gateway in front of a tap in front of the server."""
     async with Tap("127.0.0.1", server.port) as tap:
         config = f"""
-{ONLY_ITS_OWN_LISTING}
+[registry.sources]
+litellm = ""
+models_dev = ""
+
 [providers.local]
 kind = "{kind}"
 base_url = "{tap.url}/v1"
@@ -260,8 +257,9 @@ async def test_a_window_smaller_than_advertised_is_learned_from_one_refusal(
         async with watched(kind, server, tmp_path) as setting:
             assert await setting.ask(7000) == (413, 0)
             assert await setting.ask(2500) == (200, 1)
-    assert shown["learned"]["window"] == shown["effective_window"]["value"] == SERVED
-    assert shown["context_window"]["value"] == ADVERTISED
+    assert shown["effective_window"]["value"] == SERVED
+    terms = {term["kind"]: term["value"] for term in shown["effective_window"]["of"]}
+    assert terms == {"declared": ADVERTISED, "learned": SERVED}
 
 
 async def _drained(stream: AsyncIterator[object]) -> None:

@@ -56,9 +56,6 @@ async def forwarding(
     home.mkdir()
     simulator = await simulators.start(models=[model], tokenizer=tokenizer)
     config = f"""
-[registry]
-refresh = "manual"
-
 [providers.up]
 kind = "{kind}"
 base_url = "{simulator.base_url}/v1"

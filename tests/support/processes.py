@@ -118,10 +118,12 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
 async def serving(config: str, folder: Path) -> AsyncIterator[Daemon]:
     """Run ``gatewayctl serve`` with this config; SIGTERM has to end it with exit status 0.
 
-    ``folder`` becomes its home and working directory.
+    ``folder`` becomes its home and working directory. It asks no source of the registry unless the
+    config says something of them: nobody is called who is not in the test.
     """
     file = folder / "config.toml"
-    file.write_text(config, encoding="utf-8")
+    manual = "" if "[registry" in config else '\n[registry]\nrefresh = "manual"\n'
+    file.write_text(config + manual, encoding="utf-8")
     command = [sys.executable, "-m", "gatewayctl", "serve", "--config", str(file), "--port", "0"]
     env = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(_ROOT)}
     async with started(command, env=env, cwd=folder) as process:
