@@ -7,6 +7,7 @@ said (see ``core.fit``), and so does what was learned at run time, which is not 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
@@ -65,38 +66,8 @@ def merge(
 
     ``own`` names the provider's own listing among them, which comes before every table.
     """
-    first = () if own is None else (own,)
-    limits, stages = (*first, *LIMITS_ORDER), (*first, *RETIREMENT_ORDER)
-    others: dict[str, tuple[Sourced[Any], ...]] = {}
-
-    def choose(
-        field: str, believed: Sequence[Sourced[T]], doubted: Sequence[Sourced[T]] = ()
-    ) -> Sourced[T] | None:
-        rest = (*believed[1:], *doubted)
-        if rest:
-            others[field] = rest
-        return believed[0] if believed else None
-
-    windows = _stated(limits, spoken, lambda claims: claims.context_window)
-    inputs = _stated(limits, spoken, lambda claims: claims.max_input_tokens)
-    window = choose("context_window", windows or _totals(inputs))
-    size = window.value if window is not None else None
-    max_input = choose("max_input_tokens", *_split(inputs, INPUT_MAY_BE_TOTAL, size))
-    outputs = _stated(limits, spoken, lambda claims: claims.max_output_tokens)
-    # Without any window nothing contradicts an output limit.
-    doubtful = OUTPUT_MAY_BE_TOTAL if size is not None else frozenset[str]()
-    max_output = choose("max_output_tokens", *_split(outputs, doubtful, size))
-    prices = {
-        dimension: chosen
-        for dimension in _keys(spoken, lambda claims: claims.prices)
-        if (chosen := choose(f"prices.{dimension}", _priced(first, spoken, dimension))) is not None
-    }
-    capabilities = {
-        capability: chosen
-        for capability in Capability
-        if (chosen := choose(f"capabilities.{capability}", _said(first, spoken, capability)))
-        is not None
-    }
+    merging = _Merging(spoken, own)
+    window, max_input, max_output = merging.limits()
     return Entry(
         facts=ModelFacts(
             id=model_id,
@@ -104,17 +75,89 @@ def merge(
             context_window=window,
             max_input_tokens=max_input,
             max_output_tokens=max_output,
-            served=choose("served", _stated(first, spoken, lambda claims: claims.served)),
-            prices=prices,
-            capabilities=capabilities,
-            lifecycle=choose("lifecycle", _stated(stages, spoken, lambda c: c.lifecycle)),
-            deprecated_at=choose(
-                "deprecated_at", _stated(stages, spoken, lambda c: c.deprecated_at)
+            served=merging.stated("served", (), lambda claims: claims.served),
+            prices=merging.prices(),
+            capabilities=merging.capabilities(),
+            lifecycle=merging.stated("lifecycle", RETIREMENT_ORDER, lambda c: c.lifecycle),
+            deprecated_at=merging.stated(
+                "deprecated_at", RETIREMENT_ORDER, lambda c: c.deprecated_at
             ),
-            retires_at=choose("retires_at", _stated(stages, spoken, lambda c: c.retires_at)),
+            retires_at=merging.stated("retires_at", RETIREMENT_ORDER, lambda c: c.retires_at),
         ),
-        others=others,
+        others=merging.others,
     )
+
+
+class _Merging:
+    """One model's merge: field after field is chosen, and what is not chosen is kept."""
+
+    def __init__(self, spoken: Mapping[str, Spoken], own: str | None) -> None:
+        self.others: dict[str, tuple[Sourced[Any], ...]] = {}
+        self._spoken = spoken
+        self._first = () if own is None else (own,)
+
+    def limits(self) -> tuple[Sourced[int] | None, Sourced[int] | None, Sourced[int] | None]:
+        """Return the window, the most input and the most output."""
+        windows = self._said(LIMITS_ORDER, lambda claims: claims.context_window)
+        inputs = self._said(LIMITS_ORDER, lambda claims: claims.max_input_tokens)
+        outputs = self._said(LIMITS_ORDER, lambda claims: claims.max_output_tokens)
+        window = self._choose("context_window", windows or _totals(inputs))
+        size = window.value if window is not None else None
+        # Without any window nothing contradicts an output limit.
+        doubtful = OUTPUT_MAY_BE_TOTAL if size is not None else frozenset[str]()
+        return (
+            window,
+            self._choose("max_input_tokens", *_split(inputs, INPUT_MAY_BE_TOTAL, size)),
+            self._choose("max_output_tokens", *_split(outputs, doubtful, size)),
+        )
+
+    def prices(self) -> dict[str, Sourced[Decimal]]:
+        """Return the price of every dimension that any source knows."""
+        dimensions = {key: None for said in self._spoken.values() for key in said.claims.prices}
+        found = {}
+        for dimension in dimensions:
+            said = self._said(PRICES_ORDER, _price_of(dimension))
+            if (chosen := self._choose(f"prices.{dimension}", said)) is not None:
+                found[dimension] = chosen
+        return found
+
+    def capabilities(self) -> dict[Capability, Sourced[bool]]:
+        """Return what is known: explicit claims first, then the weak "no" of what is left out."""
+        named = {
+            capability
+            for said in self._spoken.values()
+            for capability in (*said.claims.capabilities, *said.claims.unlisted)
+        }
+        found = {}
+        for capability in filter(named.__contains__, Capability):
+            said = self._said(CAPABILITIES_ORDER, _explicit(capability))
+            said += self._said(CAPABILITIES_ORDER, _left_out(capability))
+            if (chosen := self._choose(f"capabilities.{capability}", said)) is not None:
+                found[capability] = chosen
+        return found
+
+    def stated(
+        self, field: str, tables: Sequence[str], of: Callable[[Claims], T | None]
+    ) -> Sourced[T] | None:
+        """Return a field of which everybody's first word counts, in the order of belief."""
+        return self._choose(field, self._said(tables, of))
+
+    def _said(self, tables: Sequence[str], of: Callable[[Claims], T | None]) -> list[Sourced[T]]:
+        """Return what the provider, then the tables, say of one field."""
+        return [
+            Sourced(value=value, source=name, fetched_at=said.fetched_at)
+            for name in (*self._first, *tables)
+            if (said := self._spoken.get(name)) is not None
+            and (value := of(said.claims)) is not None
+        ]
+
+    def _choose(
+        self, field: str, believed: Sequence[Sourced[T]], doubted: Sequence[Sourced[T]] = ()
+    ) -> Sourced[T] | None:
+        rest = (*believed[1:], *doubted)
+        if rest:
+            self.others[field] = rest
+        return believed[0] if believed else None
 
 
 def overlay(entry: Entry | None, own: ModelFacts) -> Entry:
@@ -136,15 +179,16 @@ def overlay(entry: Entry | None, own: ModelFacts) -> Entry:
     return Entry(facts=layered(own, theirs), others=others)
 
 
-def _stated(
-    order: Sequence[str], spoken: Mapping[str, Spoken], field: Callable[[Claims], T | None]
-) -> list[Sourced[T]]:
-    """Return what the sources say of one field, in the order of belief."""
-    return [
-        Sourced(value=value, source=name, fetched_at=spoken[name].fetched_at)
-        for name in order
-        if name in spoken and (value := field(spoken[name].claims)) is not None
-    ]
+def _price_of(dimension: str) -> Callable[[Claims], Decimal | None]:
+    return lambda claims: claims.prices.get(dimension)
+
+
+def _explicit(capability: Capability) -> Callable[[Claims], bool | None]:
+    return lambda claims: claims.capabilities.get(capability)
+
+
+def _left_out(capability: Capability) -> Callable[[Claims], bool | None]:
+    return lambda claims: False if capability in claims.unlisted else None
 
 
 def _totals(inputs: Sequence[Sourced[int]]) -> list[Sourced[int]]:
@@ -162,23 +206,3 @@ def _split(
         sure = limit.source not in doubtful or (window is not None and limit.value < window)
         (believed if sure else doubted).append(limit)
     return believed, doubted
-
-
-def _keys(spoken: Mapping[str, Spoken], field: Callable[[Claims], Mapping[str, Any]]) -> list[str]:
-    return list({key: None for said in spoken.values() for key in field(said.claims)})
-
-
-def _priced(
-    first: tuple[str, ...], spoken: Mapping[str, Spoken], dimension: str
-) -> list[Sourced[Any]]:
-    return _stated((*first, *PRICES_ORDER), spoken, lambda claims: claims.prices.get(dimension))
-
-
-def _said(
-    first: tuple[str, ...], spoken: Mapping[str, Spoken], capability: Capability
-) -> list[Sourced[bool]]:
-    """Return explicit claims first, then the weak "no" of sources that leave it out."""
-    order = (*first, *CAPABILITIES_ORDER)
-    explicit = _stated(order, spoken, lambda c: c.capabilities.get(capability))
-    left_out = _stated(order, spoken, lambda c: False if capability in c.unlisted else None)
-    return explicit + left_out
