@@ -204,7 +204,8 @@ class Refresher:
             return Access(headers=headers, proxy=provider.proxy, ca_bundle=provider.ca_bundle)
         if why is not None:
             await self._failed(name, why)
-        self._not_before[name] = self._wall() + _KEYLESS
+        else:
+            self._not_before[name] = self._wall() + _KEYLESS
         return None
 
     async def _refreshed(

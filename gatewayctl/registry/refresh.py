@@ -289,7 +289,8 @@ class _Flight:
             return Refreshed(source=self.name, outcome=Outcome.FAILED, error=str(late))
         try:
             after = self._cache.attempts().get(self.name) if waited else before
-            if after is not None and after != before:
+            # another config's mirror is another source under the same name
+            if after is not None and after != before and after.url == self._settings.url:
                 return self._adopted(after, before)
             return self._flown(access)
         finally:

@@ -171,6 +171,40 @@ def test_whose_list_is_believed_whatever_it_is(listing: str, url: str, *, own: b
     assert not is_own_server(SourceSettings(url=url, ttl=1, timeout=1))
 
 
+@pytest.mark.parametrize(("other", "asked"), [("http://x/", 1), ("http://y/", 2)])
+def test_who_wants_the_same_at_the_same_time_takes_what_came_of_it(
+    tmp_path: Path, other: str, asked: int
+) -> None:
+    """One download for all, unless they mean different mirrors."""
+    cache = Cache(tmp_path / "registry")
+    under_way, let_go = threading.Event(), threading.Event()
+    queries: list[Query] = []
+
+    def fetch(query: Query) -> Fetched:
+        queries.append(query)
+        under_way.set()
+        let_go.wait(10)
+        table = {f"m{n}": {"litellm_provider": "p", "max_input_tokens": 7} for n in range(9000)}
+        return Fetched(body=json.dumps(table).encode())
+
+    outcomes: list[Outcome] = []
+
+    def run(url: str) -> None:
+        source = SourceSettings(url=url, ttl=1, timeout=20)
+        outcomes.append(refresh({"litellm": source}, cache, fetch)["litellm"].outcome)
+
+    threads = [threading.Thread(target=run, args=(url,)) for url in ("http://x/", other)]
+    threads[0].start()
+    assert under_way.wait(10)
+    threads[1].start()
+    time.sleep(0.2)  # it finds the first one under way
+    let_go.set()
+    for thread in threads:
+        thread.join(20)
+    assert outcomes == [Outcome.FETCHED, Outcome.FETCHED]
+    assert len(queries) == asked
+
+
 @pytest.fixture
 def hanging() -> tuple[threading.Event, Fetch]:
     """Give a fetch that does not come back before its event is set."""
