@@ -21,6 +21,7 @@ from gatewayctl.daemon.counting import Counting
 from gatewayctl.daemon.flights import Flights
 from gatewayctl.daemon.health import Board
 from gatewayctl.daemon.learning import Learner
+from gatewayctl.daemon.load import Load
 from gatewayctl.daemon.outlet import SILENCE
 from gatewayctl.daemon.pipeline import Pipeline
 from gatewayctl.daemon.planning import Planner
@@ -153,8 +154,9 @@ def _wired(
     sessions = Sessions(settings.session_ttl, secrets.token_bytes(16), clock)
     recaller = Recaller(knowledge, opened.counter)
     planner = Planner(world, opened.counter, sessions, board, recaller, chance=chance.seed)
+    load = Load()
     upkeep = Upkeep(settings, live, cache, headers_by(credentials, os.environ), wall)
-    learner = Learner(knowledge, planner, wall, upkeep.soon)
+    learner = Learner(knowledge, planner, wall, load, upkeep.soon)
     opened.background.start(learner.run(), "learning from replies")
     parts = Parts(
         settings=settings,
@@ -179,7 +181,9 @@ def _wired(
         sources=Sources(settings, cache, lambda each: askable(each, os.environ), wall),
     )
     told = status.Status(looked_at, clock, wall)
-    app = App(settings, planner, Pipeline(parts, wall, counting, waker), told, (world, everyone))
+    app = App(
+        settings, planner, Pipeline(parts, wall, counting, waker, load), told, (world, everyone)
+    )
     return Daemon(app=app, listening=lambda: upkeep.start(opened.background))
 
 

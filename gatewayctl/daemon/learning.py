@@ -20,6 +20,8 @@ from gatewayctl.core.errors import Failure, FailureKind, GatewayctlError
 from gatewayctl.core.estimate import by_ratio
 from gatewayctl.core.events import Usage
 from gatewayctl.core.learning import (
+    LEAST,
+    PINNED,
     Cap,
     Truncation,
     Truncations,
@@ -33,6 +35,7 @@ from gatewayctl.core.observed import sample_of
 from gatewayctl.core.routing.decision import Candidate, Estimate, Method
 from gatewayctl.core.routing.place import ASSUMED
 from gatewayctl.daemon.asked import Asked
+from gatewayctl.daemon.load import Load
 from gatewayctl.daemon.planning import Planned, Planner
 
 log = logging.getLogger("gatewayctl.learning")
@@ -44,10 +47,10 @@ QUEUE_BYTES = 32 * 1024 * 1024
 """Bytes of bodies that wait at most."""
 
 BUSY = 4
-"""Lessons that wait from which there is more to do than to learn."""
+"""Requests under way from which there is more to do than to learn."""
 
-REST = 20.0
-"""How many times as long as a lesson took nothing is learned while there is."""
+REST = 0.05
+"""Seconds between two lessons while there is: what is learned of a crowd is learned of a few."""
 
 ASKED = 3
 """How often a model's provider is asked what it serves, because of the model's replies."""
@@ -102,7 +105,7 @@ class _Lesson(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Learner:
-    """Hears of every reply and refusal. ``wall`` is seconds since 1970.
+    """Hears of every reply and refusal. ``wall`` is seconds since 1970, ``load`` what else goes on.
 
     ``unsure`` is told the provider of a model whose served window is not known yet.
     """
@@ -112,11 +115,13 @@ class Learner:
         knowledge: Knowledge,
         planner: Planner,
         wall: Callable[[], float],
+        load: Load,
         unsure: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._knowledge = knowledge
         self._planner = planner
         self._wall = wall
+        self._load = load
         self._unsure = unsure
         self._asked: dict[str, int] = {}
         self._lessons: deque[_Lesson] = deque()
@@ -162,22 +167,20 @@ class Learner:
 
     async def run(self) -> None:
         """Learn what takes time, one reply after another, until cancelled."""
-        clock = asyncio.get_running_loop().time
         while True:
             if not self._lessons:
                 self._waiting.clear()
                 await self._waiting.wait()
             lesson = self._lessons.popleft()
             self._bytes -= len(lesson.asked.body)
-            began = clock()
             try:
                 await self._learn(lesson)
             except GatewayctlError as error:
                 log.debug("nothing learned from %s: %s", lesson.asked.request_id, error)
             except Exception:  # one odd reply must not end all learning
                 log.exception("learning from %s failed", lesson.asked.request_id)
-            if len(self._lessons) >= BUSY:
-                await asyncio.sleep((clock() - began) * REST)
+            if self._load.in_flight >= BUSY:
+                await asyncio.sleep(REST)
 
     async def _learn(self, lesson: _Lesson) -> None:
         asked, candidate = lesson.asked, lesson.candidate
@@ -187,6 +190,8 @@ class Learner:
         if digests is None:
             digests = self._planner.digests(asked.question)
         settings, usage = candidate.estimator, lesson.usage
+        if short(usage, by_ratio(asked.shape, measured, settings)):
+            return  # too small a count to be that of a window, and no measure of the request
         if digests:
             output = max(0, (usage.output or 0) - (usage.reasoning_output or 0))
             anchor = anchor_of(asked.shape, measured, settings, lesson.tokens, output)
@@ -209,9 +214,11 @@ class Learner:
     async def _estimated(
         self, asked: Asked, planned: Planned, candidate: Candidate, tokens: int
     ) -> Estimate:
-        """Return an estimate that has a lower end, where the reply's count looks too small."""
+        """Return an estimate that has a lower end, where the count may be that of a full window."""
         estimate = candidate.estimate
-        if estimate.method is not Method.BOUND or tokens * _SUSPICIOUS >= len(asked.body):
+        if estimate.method is not Method.BOUND or tokens < LEAST - PINNED:
+            return estimate
+        if tokens * _SUSPICIOUS >= len(asked.body):
             return estimate
         measured = planned.sized.sizes.measured
         if measured is None:

@@ -15,6 +15,7 @@ from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.attempting import Parts, Run
 from gatewayctl.daemon.books import Book
 from gatewayctl.daemon.counting import Counting
+from gatewayctl.daemon.load import Load
 from gatewayctl.daemon.planning import Planned
 from gatewayctl.daemon.replies import error_reply, json_reply, own_headers
 from gatewayctl.daemon.waking import Waker
@@ -30,18 +31,28 @@ DRY_RUN = "x-gatewayctl-dry-run"
 class Pipeline:
     """Answers requests: has them planned, refuses or attempts them, writes down what came of it.
 
-    ``wall`` is the time in seconds since 1970; ``in_flight`` counts the requests under way.
+    ``wall`` is the time in seconds since 1970; ``load`` counts the requests under way.
     ``counting`` answers those that want a count alone.
     """
 
     def __init__(
-        self, parts: Parts, wall: Callable[[], float], counting: Counting, waker: Waker
+        self,
+        parts: Parts,
+        wall: Callable[[], float],
+        counting: Counting,
+        waker: Waker,
+        load: Load,
     ) -> None:
         self.counting = counting
         self._parts = parts
         self._wall = wall
         self._waker = waker
-        self.in_flight = 0
+        self._load = load
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are under way."""
+        return self._load.in_flight
 
     @property
     def degraded(self) -> str | None:
@@ -53,14 +64,14 @@ class Pipeline:
         if wants_decision(asked):
             return await self.explain(asked)
         at = self._wall() - (asyncio.get_running_loop().time() - asked.started)
-        self.in_flight += 1
+        self._load.in_flight += 1
         try:
             planned = await self._parts.planner.plan(asked.question, coarse=True)
             if await self._waker.woken(planned.sized.decision):
                 planned = await self._parts.planner.plan(asked.question, coarse=True)
             return await self._planned(asked, planned, Book(self._parts.ledger, asked, planned, at))
         finally:
-            self.in_flight -= 1
+            self._load.in_flight -= 1
 
     async def explain(self, asked: Asked) -> web.Response:
         """Return the decision in place of the reply that it would lead to."""
