@@ -28,6 +28,7 @@ from gatewayctl.core.estimate import (
     features,
 )
 from gatewayctl.core.exact import ceil_product, floor_quotient
+from gatewayctl.core.media import Cost
 from gatewayctl.core.model import Capability, EstimatorSettings
 from gatewayctl.core.routing.decision import Estimate, Method
 from gatewayctl.core.shape import Measured, RequestShape
@@ -36,6 +37,7 @@ FRAMING_TOKENS: Final = 8
 """What may stand around what was added, beyond the usual: at most, in a conversation going on."""
 
 _START: Final = GROUPS.index("start")
+_MESSAGES: Final = GROUPS.index("messages")
 
 _FIRM: Final = 200
 """Tokens of a prefix from which it says as much about the rest as all that is known besides."""
@@ -87,6 +89,11 @@ class Anchored(msgspec.Struct, frozen=True, kw_only=True):
     anchor: Anchor
     added: Added
 
+    @property
+    def measured(self) -> Measured:
+        """The measure of all that was added."""
+        return self.added.replied + self.added.rest
+
 
 def anchor_of(
     shape: RequestShape,
@@ -104,6 +111,18 @@ def anchor_of(
     return Anchor(tokens=tokens, raw=_usual(features(measured)) if plain else 0, output=output)
 
 
+def added_features(measured: Measured) -> tuple[int, ...]:
+    """Return features without the constant: what was added begins nothing anew."""
+    found = features(measured)
+    return (*found[:_START], 0, *found[_START + 1 :])
+
+
+def added_beside(shape: RequestShape, added: Measured, settings: EstimatorSettings) -> Cost:
+    """Return what was added beside text; what the body only points to is in the anchor."""
+    local = msgspec.structs.replace(shape, remote=0)
+    return beside(local, msgspec.structs.replace(added, server_tools=0), settings)
+
+
 def by_anchor(
     shape: RequestShape, measured: Measured, anchored: Anchored, settings: EstimatorSettings
 ) -> Estimate | None:
@@ -111,16 +130,15 @@ def by_anchor(
 
     None where the request's beginning is not what was metered, by our own count of it.
     """
-    anchor, added = anchored.anchor, anchored.added.replied + anchored.added.rest
-    prefix = tuple(map(sub, features(measured), _unstarted(added)))
+    anchor, added = anchored.anchor, anchored.measured
+    prefix = tuple(map(sub, features(measured), added_features(added)))
     usual = _usual(prefix)
     several, part = _DIFFERENT
     if anchor.raw and abs(anchor.raw - usual) > several + usual // part:
         return None
     scale = _scale(anchor, prefix, settings)
     text = _text(anchored, scale, settings)
-    local = msgspec.structs.replace(shape, remote=0)  # what it points to is in the anchor
-    others = beside(local, msgspec.structs.replace(added, server_tools=0), settings)
+    others = added_beside(shape, added, settings)
     slack = settings.safety_margin * AUTO_SLACK
     framing = FRAMING_TOKENS if added.messages else 0
     most = bound(shape)
@@ -148,7 +166,8 @@ def _text(anchored: Anchored, scale: int, settings: EstimatorSettings) -> int:
     agree = guess - few <= ceil_product(output, far) and output - few <= ceil_product(guess, far)
     if not output or not replied.messages or not agree:
         return rest + guess  # some of it is not sent back, or what is sent back was not in it
-    return rest + output + replied.messages * MESSAGE_TOKENS
+    frames = replied.messages * MESSAGE_TOKENS * factors[_MESSAGES] // UNIT
+    return rest + output + frames
 
 
 def _doubt(added: Measured, settings: EstimatorSettings) -> int:
@@ -162,7 +181,7 @@ def _doubt(added: Measured, settings: EstimatorSettings) -> int:
 
 
 def _scaled(measured: Measured, factors: tuple[int, ...], scale: int) -> int:
-    return -(-dot(_unstarted(measured), factors) * scale // (1000 * UNIT))
+    return -(-dot(added_features(measured), factors) * scale // (1000 * UNIT))
 
 
 def _scale(anchor: Anchor, prefix: tuple[int, ...], settings: EstimatorSettings) -> int:
@@ -181,12 +200,6 @@ def _scale(anchor: Anchor, prefix: tuple[int, ...], settings: EstimatorSettings)
 
 def _factors(settings: EstimatorSettings) -> tuple[int, ...]:
     return settings.observed.factors if settings.observed else UNCORRECTED
-
-
-def _unstarted(measured: Measured) -> tuple[int, ...]:
-    """Return features without the constant: what was added begins nothing anew."""
-    found = features(measured)
-    return (*found[:_START], 0, *found[_START + 1 :])
 
 
 def _usual(found: tuple[int, ...]) -> int:

@@ -16,6 +16,7 @@ from decimal import Decimal
 from operator import add, mul, sub
 from typing import Final, NamedTuple
 
+from gatewayctl.core.anchors import Anchored, added_beside, added_features
 from gatewayctl.core.correction import ENOUGH, GROUPS, UNCORRECTED, UNIT, USUAL, Observed, Sample
 from gatewayctl.core.estimate import AUTO_LEAST, AUTO_SLACK, START, beside, features
 from gatewayctl.core.exact import floor_product
@@ -39,6 +40,9 @@ _AT_REST: Final = UNIT // 10_000
 _LOOSER: Final = {"messages": 16, "start": 4096}
 _PRIORS: Final = tuple(_SHARE * _SHARE // (8 * _LOOSER.get(name, 1)) for name in GROUPS)
 
+_FEW: Final = 16
+"""Replies from which factors are half as firm as with one alone: few are rarely of all kinds."""
+
 _OUTLIER: Final = 6  # times the usual deviation
 _LEAST_DEVIATION: Final = UNIT // 100
 _MOST_LEFT_OUT: Final = 8  # one of so many
@@ -57,17 +61,30 @@ Rows = list[_Row]
 
 
 def sample_of(
-    shape: RequestShape, measured: Measured, settings: EstimatorSettings, tokens: int
+    shape: RequestShape,
+    measured: Measured,
+    settings: EstimatorSettings,
+    tokens: int,
+    anchored: Anchored | None = None,
 ) -> Sample | None:
     """Return what a reply teaches; ``tokens`` is its metered input, caches included.
 
-    None where the body only points to a part of it, or where it holds what costs nobody knows
-    exactly. What images of a known price cost is taken off.
+    ``anchored``: it went on from a metered prefix, so that it teaches what the rest came to; that
+    says more than the same beginning metered again. None where the body only points to a part of
+    it, or where it holds what costs nobody knows exactly. What images of a known price cost is
+    taken off.
     """
-    others = beside(shape, measured, settings)
-    if shape.remote or others.low != others.high or tokens <= others.low:
+    if anchored is None:
+        found, others = features(measured), beside(shape, measured, settings)
+        unclear = shape.remote > 0
+    else:
+        found = added_features(anchored.measured)
+        others = added_beside(shape, anchored.measured, settings)
+        tokens -= anchored.anchor.tokens
+        unclear = False
+    if unclear or others.low != others.high or tokens <= others.low:
         return None
-    return Sample(features=features(measured), tokens=tokens - others.low)
+    return Sample(features=found, tokens=tokens - others.low)
 
 
 def observe(samples: Sequence[Sample]) -> Observed | None:
@@ -107,13 +124,14 @@ def _fitted(rows: Rows) -> tuple[int, ...]:
     ]
     for i, line in enumerate(gram):
         line += [gram[j][i] for j in range(i + 1, len(gram))]
+    priors = [prior + prior * _FEW // len(rows) for prior in _PRIORS]
     pull = [sum(map(mul, column, left)) * UNIT for column in columns]
     away = [0] * len(GROUPS)
     for _ in range(_SWEEPS):
         before = list(away)
         for i, line in enumerate(gram):
             others = sum(map(mul, line, away)) - line[i] * away[i]
-            away[i] = max(-UNCORRECTED[i], (pull[i] - others) // (line[i] + _PRIORS[i]))
+            away[i] = max(-UNCORRECTED[i], (pull[i] - others) // (line[i] + priors[i]))
         if max(map(abs, map(sub, away, before))) < _AT_REST:
             break
     return tuple(map(add, UNCORRECTED, away))

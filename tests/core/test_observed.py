@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.world import shape
 
+from gatewayctl.core.anchors import Added, Anchor, Anchored
 from gatewayctl.core.correction import ENOUGH, GROUPS, UNCORRECTED, UNIT
 from gatewayctl.core.estimate import AUTO_SLACK, bound, by_ratio, features
 from gatewayctl.core.model import EstimatorKind, EstimatorSettings, Vision
@@ -229,6 +230,20 @@ def test_images_of_a_known_price_are_taken_off_and_others_left_out() -> None:
     assert sample_of(shape(), known, settings, 700) is None
     pointing = msgspec.structs.replace(shape(), remote=1)
     assert sample_of(pointing, text(50), settings, 1_000) is None
+
+
+def test_a_request_that_goes_on_teaches_what_was_added() -> None:
+    """Its beginning was metered before, images and all; the constant is not in the rest."""
+    added = Added(replied=text(30), rest=text(20))
+    anchored = Anchored(anchor=Anchor(tokens=9_000, raw=0), added=added)
+    whole = msgspec.structs.replace(text(5_000), images=((Image(), 1),))
+    pointing = msgspec.structs.replace(shape(), remote=1)
+    sample = sample_of(pointing, whole, AUTO, 9_120, anchored)
+    assert sample is not None
+    assert sample.tokens == 120
+    assert sample.features[AT["start"]] == 0
+    assert sample.features[: AT["start"]] == features(text(30) + text(20))[: AT["start"]]
+    assert sample_of(pointing, whole, AUTO, 9_000, anchored) is None
 
 
 def test_a_ratio_of_the_users_own_is_never_corrected() -> None:

@@ -6,21 +6,25 @@ the same reading as in the daemon: shape, measure, prefixes.
 
 import random
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 from support.written import text
 
-from gatewayctl.core.anchors import Anchor, anchor_of
+from gatewayctl.core.anchors import Anchor, Anchored, anchor_of, by_anchor
+from gatewayctl.core.estimate import by_ratio
 from gatewayctl.core.model import EstimatorSettings, WireProtocol
+from gatewayctl.core.observed import Sample, observe, sample_of
+from gatewayctl.core.routing.decision import Estimate
 from gatewayctl.core.shape import Measured, RequestShape, Segment
 from gatewayctl.protocols.catalog import READERS
 from gatewayctl.protocols.codec import Reader
 from gatewayctl.protocols.measure import compact, strings_in
+from gatewayctl.protocols.prefix import prefixes, recalled
 
 Count = Callable[[str], int]
 
-MODEL: Final = "up/m"
 KEY: Final = b"k" * 32
 
 
@@ -34,11 +38,11 @@ class Framing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Provider:
-    """Meters requests and replies."""
+    """Meters requests and replies; a text that comes again is counted once."""
 
-    def __init__(self, count: Count, framing: Framing = Framing()) -> None:  # noqa: B008
-        self.count = count
-        self.framing = framing
+    def __init__(self, count: Count, framing: Framing | None = None) -> None:
+        self.count = lru_cache(maxsize=4096)(count)
+        self.framing = framing or Framing()
 
     def metered(self, reader: Reader, body: bytes) -> int:
         """Return what the reply to a request would tell as its input."""
@@ -92,6 +96,51 @@ class _Meter:
     image = document = audio = opaque
 
 
+class Gateway:
+    """Estimates as the daemon does, from what the replies so far have taught; one model.
+
+    The correction is made anew after every ``every`` replies.
+    """
+
+    def __init__(self, every: int = 20) -> None:
+        self.settings = EstimatorSettings()
+        self._every = every
+        self._anchors: dict[bytes, Anchor] = {}
+        self._samples: list[Sample] = []
+
+    def estimate(self, reader: Reader, asked: "Asked") -> Estimate:
+        """Size a request by its anchor, else by ratio."""
+        anchored = self._recalled(reader, asked)
+        if anchored is not None:
+            found = by_anchor(asked.shape, asked.measured, anchored, self.settings)
+            if found is not None:
+                return found
+        return by_ratio(asked.shape, asked.measured, self.settings)
+
+    def _recalled(self, reader: Reader, asked: "Asked") -> Anchored | None:
+        known = self._anchors.get
+        return recalled(reader, asked.body, KEY, ["m"], lambda _, it: known(it)).get("m")
+
+    def replied(self, reader: Reader, asked: "Asked") -> None:
+        """Learn from the reply to a request."""
+        sample = sample_of(
+            asked.shape,
+            asked.measured,
+            self.settings,
+            asked.tokens,
+            self._recalled(reader, asked),
+        )
+        digest = prefixes(reader, asked.body, KEY)[-1]
+        self._anchors[digest] = anchor_of(
+            asked.shape, asked.measured, self.settings, asked.tokens, asked.output
+        )
+        assert sample is not None
+        self._samples.append(sample)
+        if len(self._samples) % self._every == 0 or len(self._samples) == 1:
+            observed = observe(self._samples)
+            self.settings = EstimatorSettings(observed=observed)
+
+
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A request as the gateway reads it, with what its reply metered.
 
@@ -105,10 +154,6 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     output: int
     turn: int
     kind: str
-
-    def anchor(self, settings: EstimatorSettings) -> Anchor:
-        """Return the anchor that the reply makes."""
-        return anchor_of(self.shape, self.measured, settings, self.tokens, self.output)
 
 
 class Style(msgspec.Struct, frozen=True, kw_only=True):
