@@ -60,12 +60,17 @@ _SUM: Final = re.compile(r"([0-9][0-9,]{0,12}) ?\+ ?([0-9][0-9,]{0,12}) ?>")
 _INPUT_AND_OUTPUT: Final = re.compile(
     r"passed ([0-9][0-9,]{0,12}) input tokens and requested ([0-9][0-9,]{0,12}) output"
 )
+_DIFFERENCE: Final = re.compile(
+    r"([0-9][0-9,]{0,12}) ?> ?[0-9][0-9,]{0,12} ?- ?([0-9][0-9,]{0,12})"
+)
+"""vLLM: a budget is more than what the input leaves of the window."""
 _COUNTS: Final = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         rf"{_FIGURE}(?: tokens)? ?> ?[0-9]",
         (
-            rf"(?:requested|request contains|resulted in|prompt contains|passed|given|received)"
+            rf"(?:requested|request (?:contains|has)|resulted in|prompt contains|passed|given"
+            rf"|received)"
             rf"(?: (?:about|a|total|of|only|tokens?)){{0,4}}[ :(]{{1,3}}{_FIGURE}"
         ),
         (
@@ -146,7 +151,7 @@ def _window(words: str) -> int | None:
 
 
 def _counted(words: str) -> int | None:
-    for both in (_SUM, _INPUT_AND_OUTPUT):
+    for both in (_SUM, _INPUT_AND_OUTPUT, _DIFFERENCE):
         if (found := both.search(words)) is not None:
             return _number(found[1]) + _number(found[2])
     return next(_single(words), None)

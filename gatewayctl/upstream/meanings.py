@@ -143,11 +143,13 @@ MISSING = frozenset(
 
 VAGUE = frozenset(
     {"PRECONDITION_FAILED", "precondition_failed", "unknown_error", "unmapped"}
+    | {"bad_request_error"}  # MiniMax's type of every 400
+    | {"invalid_parameter_error"}  # DashScope's code of every 400
     | {"Client specified an invalid argument"}  # xAI's code of every 400 …
     | {"Some resource has been exhausted"}  # … of a 429 …
     | {"The caller does not have permission to execute the specified operation"}  # … of a 403 …
     | {"Some requested entity was not found"}  # … and of a 404
-    | {"3051"}  # Mistral's number for a bad prompt
+    | {"3051", "invalid_request_prompt"}  # Mistral's number and type for a bad prompt
 )
 """More codes that say no more than the status does, so that only words can."""
 

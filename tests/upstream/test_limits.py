@@ -76,7 +76,18 @@ def test_the_window_that_each_provider_names_is_learned_litellm_10793(
             4106,
         ),
         ("prompt (length 9000) is longer than the maximum model length of 4096.", 4096, 9000),
-        ("maximum context length is 4096 tokens, 100 were sent (5000 > 4096 - 100)", 4096, 5000),
+        ("maximum context length is 4096 tokens, 100 were sent (5000 > 4096 - 100)", 4096, 5100),
+        (
+            "too large: 500. maximum context length is 4096 and your request has 4000 input tokens "
+            "(500 > 4096 - 4000).",
+            4096,
+            4500,
+        ),
+        (
+            "maximum context length is 4096 tokens. However, your request has 9000 input tokens.",
+            4096,
+            9000,
+        ),
         ("Requested tokens (2100) exceed context window of 2048", 2048, 2100),
         ("prompt token count of 150000 exceeds the limit of 128000", 128_000, 150_000),
         ("Range of input length should be [1, 30720]", 30_720, None),
@@ -127,6 +138,47 @@ def test_a_refusal_that_is_not_about_the_inputs_tokens_teaches_nothing(words: st
     assert limit_of(Told(message=words)) == Limit(by_tokens=False)
     assert _taught(413, {"message": words}) is None
     assert _taught(413, {"message": words, "type": "request_too_large"}) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "window"),
+    [
+        (
+            {
+                "type": "invalid_request_error",
+                "code": "invalid_parameter_error",
+                "message": "<400> InternalError.Algo.InvalidParameter: Range of input length "
+                "should be [1, 204800]",
+            },
+            204_800,
+        ),
+        (
+            {
+                "type": "bad_request_error",
+                "http_code": "400",
+                "message": "invalid params, context window exceeds limit (2013)",
+            },
+            504_095,
+        ),
+        (
+            {
+                "type": "invalid_request_prompt",
+                "code": "3051",
+                "message": "Prompt contains 400000 tokens and 0 draft tokens, too large for model "
+                "with 131072 maximum context length",
+            },
+            131_072,
+        ),
+    ],
+    ids=["dashscope", "minimax", "mistral"],
+)
+def test_a_code_that_every_400_has_hides_no_refusal_by_size(
+    error: dict[str, str], window: int
+) -> None:
+    """Alibaba's, MiniMax' and Mistral's codes are as vague as their status: words decide."""
+    cap = _taught(400, error)
+    assert cap is not None
+    assert cap.window == window
 
 
 def test_fields_say_more_than_words() -> None:
