@@ -192,12 +192,16 @@ class Learner:
         settings, usage = candidate.estimator, lesson.usage
         if short(usage, by_ratio(asked.shape, measured, settings)):
             return  # too small a count to be that of a window, and no measure of the request
+        # Before it is an anchor itself: what it went on from was metered already.
+        models = () if usage.input_cache_read else (candidate.model,)
+        earlier = await self._planner.recalled(asked.question, measured, digests, models)
         if digests:
             output = max(0, (usage.output or 0) - (usage.reasoning_output or 0))
             anchor = anchor_of(asked.shape, measured, settings, lesson.tokens, output)
             self._knowledge.anchored(candidate.model, digests[-1], anchor)
         if not usage.input_cache_read:
-            sample = sample_of(asked.shape, measured, settings, lesson.tokens)
+            anchored = earlier.get(candidate.model)
+            sample = sample_of(asked.shape, measured, settings, lesson.tokens, anchored)
             if sample is not None:
                 self._knowledge.sampled(candidate.model, sample)
 
