@@ -69,7 +69,9 @@ def _asked(query: Query, scheme: str, watch: "_Watch") -> Fetched:
                 etag = error.headers.get("ETag") or query.etag
                 return Fetched(body=b"", etag=etag, status=error.code)
             if error.code < 400:  # noqa: PLR2004 - a redirect that was not followed
-                raise SourceFailed(f"HTTP {error.code}: it redirects without an end, or out of the web") from error
+                raise SourceFailed(
+                    f"HTTP {error.code}: it redirects without an end, or out of the web"
+                ) from error
             return Fetched(body=b"", status=error.code)
 
 
