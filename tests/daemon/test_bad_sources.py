@@ -133,6 +133,7 @@ async def _until_told(it: Gateway, status: str) -> None:
         while True:
             async with it.client.get(f"{it.url}/api/status") as reply:
                 sources = (await reply.json())["registry"]["sources"]
-            if {"litellm": status}.items() <= {e["name"]: e["status"] for e in sources}.items():
+            (told,) = (each for each in sources if each["name"] == "litellm")
+            if (told["status"], told["models"]) == (status, 5000):  # in use, and not only stored
                 return
             await asyncio.sleep(0.05)
