@@ -78,7 +78,7 @@ def test_the_window_that_each_provider_names_is_learned_litellm_10793(
         ("prompt (length 9000) is longer than the maximum model length of 4096.", 4096, 9000),
         ("maximum context length is 4096 tokens, 100 were sent (5000 > 4096 - 100)", 4096, 5100),
         (
-            "maximum context length is 4096, your request has 4000 input tokens (500 > 4096 - 4000)",
+            "context length is 4096 and your request has 4000 input tokens (500 > 4096 - 4000)",
             4096,
             4500,
         ),
