@@ -82,9 +82,10 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     together, ``max_input_tokens`` and ``max_output_tokens`` each side alone; the three are never
     derived from one another. ``served`` is the window that a server is running the model with,
     ``learned`` the one that an upstream's replies gave away: both cap every other, whoever says
-    it. ``unlocked`` are larger windows that hold for requests with a certain beta header alone.
-    Prices are USD per million tokens, by usage dimension; ``lifecycle`` is the provider's own word
-    (``"active"``, ``"deprecated"``), dates are ISO 8601.
+    it. ``truncates``: what does not fit is known to be cut there without a word, whatever holds for
+    other models of the provider. ``unlocked`` are larger windows that hold for requests with a
+    certain beta header alone. Prices are USD per million tokens, by usage dimension;
+    ``lifecycle`` is the provider's own word (``"active"``, ``"deprecated"``), dates are ISO 8601.
     """
 
     id: str
@@ -94,6 +95,7 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     max_output_tokens: Sourced[int] | None = None
     served: Sourced[int] | None = None
     learned: Sourced[int] | None = None
+    truncates: bool = False
     unlocked: tuple[Unlocked, ...] = ()
     prices: dict[str, Sourced[Decimal]] = {}
     capabilities: dict[Capability, Sourced[bool]] = {}
@@ -114,6 +116,7 @@ def layered(own: ModelFacts, under: ModelFacts | None) -> ModelFacts:
         max_output_tokens=own.max_output_tokens or under.max_output_tokens,
         served=own.served or under.served,
         learned=own.learned or under.learned,
+        truncates=own.truncates or under.truncates,
         unlocked=own.unlocked or under.unlocked,
         prices={**under.prices, **own.prices},
         capabilities={**under.capabilities, **own.capabilities},

@@ -25,7 +25,8 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, array_like=True, omit_de
     be complete: a weak "no", which every explicit claim outranks. ``served`` is the window that a
     server runs the model with now, which caps every other; ``alias_of`` the id, at the same
     provider, of the model that this name leads to; ``lifecycle`` the provider's word for where the
-    model stands (``"active"``, ``"deprecated"``).
+    model stands (``"active"``, ``"deprecated"``). ``truncates``: the server cuts what does not fit,
+    and says nothing.
     """
 
     context_window: int | None = None
@@ -39,6 +40,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, array_like=True, omit_de
     alias_of: str | None = None
     lifecycle: str | None = None
     deprecated_at: str | None = None
+    truncates: bool = False
 
 
 class SourceTable(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from gatewayctl.config.kinds import Kind, is_provider, kinds
 from gatewayctl.config.models import SOURCE
 from gatewayctl.config.settings import ProviderSettings, Settings
 from gatewayctl.core.correction import Observed
-from gatewayctl.core.learning import Cap, holds
+from gatewayctl.core.learning import Cap, Cause, holds
 from gatewayctl.core.model import (
     EstimatorKind,
     ModelFacts,
@@ -190,7 +190,8 @@ class Directory:
         cap = None if self._knowledge is None else self._knowledge.cap(found.id)
         if cap is not None and holds(cap, None if said is None else said.value):
             learned = Sourced(value=cap.window, source=LEARNED, fetched_at=cap.at)
-            found = msgspec.structs.replace(found, learned=learned)
+            cut = facts.truncates or cap.cause is Cause.TRUNCATED
+            found = msgspec.structs.replace(found, learned=learned, truncates=cut)
         if kind is not None and kind.assumed_window and found.served is None:
             served = Sourced(value=kind.assumed_window, source=ASSUMED)
             found = msgspec.structs.replace(found, served=served)

@@ -76,6 +76,7 @@ def merge(
             max_input_tokens=max_input,
             max_output_tokens=max_output,
             served=merging.stated("served", (), lambda claims: claims.served),
+            truncates=any(said.claims.truncates for said in spoken.values()),
             prices=merging.prices(),
             capabilities=merging.capabilities(),
             lifecycle=merging.stated("lifecycle", RETIREMENT_ORDER, lambda c: c.lifecycle),

@@ -83,6 +83,18 @@ def test_a_refusal_names_the_cap() -> None:
     )
 
 
+def test_what_may_not_fit_is_never_sent_where_it_is_known_to_be_cut() -> None:
+    """A provider that refuses is tried near its window; a model of it that truncates is not."""
+    estimate = Estimate(low=3_000, likely=3_900, high=4_200, method=Method.RATIO)
+    shape = RequestShape(
+        protocol=WireProtocol.MESSAGES, model="x/m", stream=False, body_bytes=10, output_budget=100
+    )
+    for truncates in (False, True):
+        facts = msgspec.structs.replace(capped(40_960, learned=4_096), truncates=truncates)
+        decision = plan("x/m", Request(shape=shape), FakeWorld([facts]), lambda _: estimate)
+        assert bool(decision.attempts) is not truncates
+
+
 def test_a_window_behind_a_beta_holds_for_requests_that_carry_it_alone() -> None:
     """One client's header never makes another's request look as if it fitted."""
     facts = msgspec.structs.replace(

@@ -12,7 +12,7 @@ import msgspec
 from gatewayctl.core import fit
 from gatewayctl.core.model import EstimatorSettings, Overflow, Provider
 from gatewayctl.core.routing.decision import GREY, UNCHECKED, UNFIT, Estimate, Fit, SkipReason
-from gatewayctl.core.routing.graph import FitMode, Policy
+from gatewayctl.core.routing.graph import FitMode
 from gatewayctl.core.routing.place import Ceilings, ModelPlace
 from gatewayctl.core.routing.planning import Planning
 from gatewayctl.core.routing.tree import Leaf
@@ -58,7 +58,7 @@ def judge(place: ModelPlace, planning: Planning) -> Leaf:
     if not planning.sizes_only and (barred := ineligible(place, place.at, planning)) is not None:
         return barred
     estimate, output, verdict = _figures(place, planning)
-    graded, note = grade(verdict, place.at, place.policy)
+    graded, note = grade(verdict, place, place.at)
     if graded is not UNFIT:
         return Leaf(
             place=place,
@@ -146,8 +146,9 @@ def _leaf(place: ModelPlace, skip: SkipReason, note: str) -> Leaf:
     return Leaf(place=place, fit=UNFIT, skip=skip, note=note)
 
 
-def grade(verdict: fit.Verdict, provider: Provider, policy: Policy) -> tuple[Fit, str]:
+def grade(verdict: fit.Verdict, place: ModelPlace, provider: Provider) -> tuple[Fit, str]:
     """Apply the fit mode to a verdict; the text is empty where the sizes speak for themselves."""
+    policy = place.policy
     if policy.fit is _OFF:
         return UNCHECKED, "size not checked: fit is off"
     found = verdict.fit
@@ -158,7 +159,7 @@ def grade(verdict: fit.Verdict, provider: Provider, policy: Policy) -> tuple[Fit
     if found is GREY:
         if policy.fit is FitMode.STRICT:
             return UNFIT, ""
-        if provider.overflow is Overflow.TRUNCATES:
+        if provider.overflow is Overflow.TRUNCATES or (place.facts and place.facts.truncates):
             return UNFIT, f"may not fit, and {provider.name} truncates silently"
     return found, ""
 

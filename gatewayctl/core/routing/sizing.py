@@ -43,7 +43,7 @@ def sized(name: str, context: Context) -> tuple[SizedModel, ...]:
         if known is not None and known.fit is not Fit.UNFIT:
             continue
         figures = leaf.size(place, planning)
-        fit, _ = leaf.grade(figures.verdict, place.at, place.policy)
+        fit, _ = leaf.grade(figures.verdict, place, place.at)
         if id(place) in blended:
             fit = Fit.UNFIT
         if known is None or fit is not Fit.UNFIT:

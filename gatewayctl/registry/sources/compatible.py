@@ -47,6 +47,8 @@ _SERVERS = {
     "organization_owner": lmstudio.listing,
     "vllm": vllm.listing,
 }
+_CUTTING = frozenset({"llamacpp", "organization_owner"})
+"""Those that do not refuse what is too long."""
 
 
 def listing(origin: Origin) -> Listing:
@@ -55,12 +57,23 @@ def listing(origin: Origin) -> Listing:
     entries = page.get("data") if isinstance(page, dict) else page
     owners = {owner for entry in items(entries) if (owner := word(inner(entry).get("owned_by")))}
     if _OLLAMA in owners and (yield from ollama.is_there(origin)):
-        return _served_alone((yield from ollama.listing(origin)))
-    if len(owners) == 1 and (server := _SERVERS.get(owners.pop())) is not None:
-        return (yield from server(origin))
+        return _cutting(_served_alone((yield from ollama.listing(origin))))
+    owner = owners.pop() if len(owners) == 1 else ""
+    if (server := _SERVERS.get(owner)) is not None:
+        table = yield from server(origin)
+        return _cutting(table) if owner in _CUTTING else table
     collected = Collected(origin.provider)
     collected.take(entries, read)
     return collected.table()
+
+
+def _cutting(table: SourceTable) -> SourceTable:
+    """Say of all models that what does not fit is cut: nobody else can, of a compatible server."""
+    models = {
+        model: msgspec.structs.replace(claims, truncates=True)
+        for model, claims in table.models.items()
+    }
+    return msgspec.structs.replace(table, models=models)
 
 
 def _served_alone(table: SourceTable) -> SourceTable:

@@ -79,17 +79,20 @@ def test_a_bare_list_is_a_listing_too() -> None:
 
 
 def test_a_server_that_is_recognised_is_asked_for_what_it_serves() -> None:
-    """llama.cpp and LM Studio behind a compatible address say more where they say it natively."""
+    """llama.cpp and LM Studio behind a compatible address say more where they say it natively.
+
+    Neither refuses what does not fit, which only their names tell.
+    """
     llama = {"id": "m", "owned_by": "llamacpp", "meta": {"n_ctx_train": 40960}}
     props = {"default_generation_settings": {"n_ctx": 4096}}
     found = drive("compatible", {"/v1/models": {"data": [llama]}, "/props": props})
-    assert found.models == {"m": Claims(context_window=40960, served=4096)}
+    assert found.models == {"m": Claims(context_window=40960, served=4096, truncates=True)}
     studio = {"id": "m", "owned_by": "organization_owner"}
     v0 = {"id": "m", "state": "loaded", "max_context_length": 8192, "loaded_context_length": 4096}
     found = drive(
         "compatible", {"/v1/models": {"data": [studio]}, "/api/v0/models": {"data": [v0]}}
     )
-    assert found.models == {"m": Claims(context_window=8192, served=4096)}
+    assert found.models == {"m": Claims(context_window=8192, served=4096, truncates=True)}
 
 
 def test_an_adapter_behind_a_compatible_address_has_its_parents_window() -> None:
@@ -114,7 +117,7 @@ def test_an_ollama_behind_a_compatible_address_says_what_it_serves() -> None:
         'POST /api/show {"model":"q:8b"}': {"model_info": {"qwen3.context_length": 40960}},
     }
     loaded = drive("compatible", listed | native | shown)
-    assert loaded.models == {"q:8b": Claims(context_window=40960, served=4096)}
+    assert loaded.models == {"q:8b": Claims(context_window=40960, served=4096, truncates=True)}
     assert drive("compatible", listed).models == {"q:8b": Claims()}
     idle = drive("compatible", listed | native | shown | {"/api/ps": {"models": []}})
-    assert idle.models == {"q:8b": Claims()}
+    assert idle.models == {"q:8b": Claims(truncates=True)}
