@@ -72,7 +72,7 @@ _decode_row = msgspec.json.Decoder(tuple[tuple[int, Claims], ...]).decode
 _decode_cells = msgspec.json.Decoder(tuple[tuple[int, msgspec.Raw], ...]).decode
 _decode_claims = msgspec.json.Decoder(Claims).decode
 
-_UNSAID = (b",null", b",[]", b",{}")
+_UNSAID = (b",null", b",[]", b",{}", b",false")
 """How fields that say nothing end a row."""
 
 
