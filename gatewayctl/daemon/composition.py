@@ -155,7 +155,7 @@ def _wired(
     recaller = Recaller(knowledge, opened.counter)
     planner = Planner(world, opened.counter, sessions, board, recaller, chance=chance.seed)
     load = Load()
-    upkeep = Upkeep(settings, live, cache, headers_by(credentials, os.environ), wall)
+    upkeep = Upkeep(settings, live, cache, headers_by(credentials, os.environ), wall, board.busy)
     learner = Learner(knowledge, planner, wall, load, upkeep.soon)
     opened.background.start(learner.run(), "learning from replies")
     parts = Parts(

@@ -38,6 +38,7 @@ class _Tally(msgspec.Struct, kw_only=True):
 
     calls: int = 0
     failures: int = 0
+    under_way: int = 0
     last_error: LastError | None = None
 
 
@@ -92,7 +93,9 @@ class Board:
 
     def begun(self, candidate: Candidate, headers: Mapping[str, str]) -> Call:
         """Note that an attempt begins; give what is returned to ``over`` when it is."""
-        self._tallies[candidate.provider].calls += 1
+        tally = self._tallies[candidate.provider]
+        tally.calls += 1
+        tally.under_way += 1
         parties, now = self.parties(candidate, headers), self._clock()
         self.health, probed = health.claimed(self.health, parties, now)
         return Call(candidate=candidate, parties=parties, probed=probed, began=now)
@@ -119,9 +122,14 @@ class Board:
         self._moved(after, call.parties)
 
     def over(self, call: Call) -> None:
-        """Let others probe what an attempt probed and came to no verdict on."""
+        """Note that an attempt has ended; let others probe what it came to no verdict on."""
+        self._tallies[call.candidate.provider].under_way -= 1
         if call.probed:
             self.health = health.released(self.health, call.probed)
+
+    def busy(self, provider: str) -> bool:
+        """Tell whether a provider is answering now."""
+        return self._tallies[provider].under_way > 0
 
     def rendered(self, now: float) -> Mapping[str, Fared]:
         """Return by provider how its calls went, and which of its breakers are not closed."""

@@ -18,6 +18,7 @@ from gatewayctl.core.errors import SourceFailed, UpstreamFailed
 from gatewayctl.registry.cache import Attempt, Cache, Outcome
 from gatewayctl.registry.fetching import Access
 from gatewayctl.registry.freshness import backoff, due_at
+from gatewayctl.registry.quarantine import is_own_server
 from gatewayctl.registry.refresh import Refreshed, note_failure
 from gatewayctl.tokenizers.counter import ENVIRONMENT
 from gatewayctl.upstream.at_hand import askable
@@ -41,6 +42,9 @@ _WAYS_OUT = frozenset({"SSL_CERT_FILE", "SSL_CERT_DIR"}) | {
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
     for each in (name, name.upper())
 }
+
+# llama-cpp-python breaks off the stream that it is writing when it is asked anything else.
+_BREAKS_OFF = frozenset({"compatible", "llamacpp"})
 
 Headers = Callable[[ProviderSettings], Awaitable[Mapping[str, str] | None]]
 """Returns what a provider's listing is asked with; None where it is not to be asked.
@@ -68,16 +72,18 @@ class Refresher:
     """Keeps the cache up to date; ``run`` is its owner's task.
 
     ``wall`` is in seconds since 1970; ``on_refreshed`` is called in the loop as soon as a source
-    was stored. With ``refresh = "manual"`` nothing is ever asked.
+    was stored; ``busy`` tells whether a provider is answering now. With ``refresh = "manual"``
+    nothing is ever asked.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - each is a collaborator
         self,
         settings: Settings,
         cache: Cache,
         headers: Headers,
         wall: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        busy: Callable[[str], bool] = lambda _: False,
         on_refreshed: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
@@ -87,6 +93,7 @@ class Refresher:
         self._headers = headers
         self._wall = wall
         self._sleep = sleep
+        self._busy = busy
         self._on_refreshed = on_refreshed
         self._flying: set[str] = set()
         self._wanted: dict[str, float] = {}  # when, since somebody asked for it
@@ -151,6 +158,9 @@ class Refresher:
     def _is_due(
         self, name: str, source: SourceSettings, attempt: Attempt | None, now: float
     ) -> bool:
+        disturbed = source.listing in _BREAKS_OFF and is_own_server(source)
+        if disturbed and self._busy(source.provider or ""):
+            return False
         if name in self._wanted:
             return now >= self._wanted[name]
         # A time further ahead than any of ours was set by a clock that has been put back since.

@@ -15,7 +15,10 @@ from gatewayctl.registry.live import Live
 
 
 class Upkeep:
-    """Refreshes and reloads. ``headers`` are what providers are asked with, see ``refreshing``."""
+    """Refreshes and reloads. ``headers`` are what providers are asked with, see ``refreshing``.
+
+    ``busy`` tells whether a provider is answering now.
+    """
 
     def __init__(
         self,
@@ -24,11 +27,12 @@ class Upkeep:
         cache: Cache,
         headers: Headers,
         wall: Callable[[], float],
+        busy: Callable[[str], bool],
     ) -> None:
         self._settings = settings
         self._reloader = Reloader(cache, live)
         soon = self._reloader.soon
-        self._refresher = Refresher(settings, cache, headers, wall, on_refreshed=soon)
+        self._refresher = Refresher(settings, cache, headers, wall, busy=busy, on_refreshed=soon)
 
     def start(self, background: Background) -> None:
         """Begin, once the daemon listens."""

@@ -193,6 +193,25 @@ async def test_soon_is_within_seconds_and_not_more_often(world: World) -> None:
         assert len(world.tables.asked) == asked
 
 
+async def test_a_server_that_is_answering_is_not_disturbed(world: World) -> None:
+    """llama-cpp-python breaks off the stream that it is writing when it is asked for its models."""
+    with source() as box:
+        box.play = box.table({"data": []})
+        text = CONFIG.format(
+            tables=world.tables.url, models_dev="", api=world.api.url, box=box.url, secret="x"
+        ).replace('kind = "ollama"', 'kind = "llamacpp"')
+        answering = {"box"}
+        refresher = world.another(settings_of(text), busy=answering.__contains__)
+        for _ in range(3):
+            refresher.soon("box")
+            await refresher.tick()
+            world.now += 601
+        assert not box.asked
+        answering.clear()
+        await refresher.tick()
+        assert box.asked
+
+
 @pytest.fixture
 async def running() -> AsyncIterator[Callable[..., asyncio.Task[None]]]:
     """Run refreshers that end with the test."""
