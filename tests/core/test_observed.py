@@ -112,6 +112,32 @@ def test_a_few_replies_correct_a_little_and_keep_the_margins_of_the_ratio() -> N
     assert got.high >= got.likely * AUTO_SLACK * AUTO.safety_margin
 
 
+def test_one_reply_alone_is_believed_in_part() -> None:
+    """It was of one kind of text, and the next may be of another."""
+    observed, measured = learned(1, 2.0), text(2_000)
+    assert usual(measured) * 1.05 < likely(observed, measured) < usual(measured) * 1.6
+    assert likely(learned(30, 2.0), measured) > usual(measured) * 1.9
+
+
+@pytest.mark.parametrize(
+    "stats",
+    [
+        TextStats(chars=9_000, words=1, weight=9_000, repeated=8_998),
+        TextStats(chars=9_000, words=1, beyond=9_000 * 40, repeated_beyond=8_999 * 40),
+        TextStats(chars=9_000, words=1, lines=4_500, gaps=4_500),
+        TextStats(chars=9_000, words=1, blanks=9_000, extra=18_000, kana=9_000, hangul=9_000),
+    ],
+)
+def test_what_may_come_to_nothing_is_not_in_low(stats: TextStats) -> None:
+    """One character over and over, blank lines and blanks: however well the model is known."""
+    observed = learned(200)
+    free = tuple(max(UNIT, factor) for factor in observed.least)
+    observed = msgspec.structs.replace(observed, least=free)
+    measured = Measured(segments={Segment.MESSAGES: stats}, messages=1)
+    asked = msgspec.structs.replace(shape(), body_bytes=10**9)
+    assert by_ratio(asked, measured, EstimatorSettings(observed=observed)).low <= 25
+
+
 def test_from_fifty_replies_on_low_and_high_follow_the_errors_that_were_seen() -> None:
     """A model that is met closely has a narrow range, with the user's margin on it once."""
     observed, measured = learned(ENOUGH, 1.2, noise=0.02), text(2_000)
@@ -124,6 +150,7 @@ def test_from_fifty_replies_on_low_and_high_follow_the_errors_that_were_seen() -
         assert got.low < got.likely < got.high
         assert got.high <= got.likely * Decimal("1.07") * margin + 2
         assert got.low >= got.likely * Decimal("0.93") / margin - 2
+        assert got.low <= got.likely / margin
 
 
 def test_a_kind_that_was_never_seen_keeps_the_slack_of_the_ratio() -> None:

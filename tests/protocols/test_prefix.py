@@ -174,6 +174,14 @@ def test_texts_do_not_run_into_one_another(protocol: str) -> None:
     assert digests(protocol, "ab")[-1] != digests(protocol, "a", "b")[-1]
 
 
+def test_two_messages_are_not_one_with_two_texts() -> None:
+    """Each has a frame, which costs tokens."""
+    one, two = request("messages", "a"), request("messages", "a", "b")
+    blocks = [{"type": "text", "text": text} for text in "ab"]
+    one["messages"][0]["content"] = blocks
+    assert of("messages", one)[-1] != of("messages", two)[-1]
+
+
 def test_marks_of_caches_may_move_and_a_text_may_become_a_list_with_it() -> None:
     """Claude Code marks the last messages, and a string with a mark has to be a list."""
     plain = request("messages", "Hello", "Hi!", "Go on")

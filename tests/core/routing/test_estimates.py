@@ -1,9 +1,12 @@
 """Sizing for ``estimate``: when tokens are counted, what is told of it, and each model once."""
 
+from collections.abc import Mapping
+
 import msgspec
 import pytest
 from support.world import FakeWorld, model, places
 
+from gatewayctl.core.anchors import Added, Anchor, Anchored
 from gatewayctl.core.estimate import Counted
 from gatewayctl.core.model import EstimatorKind, EstimatorSettings, ModelSettings, WireProtocol
 from gatewayctl.core.routing.decision import Fit, Method
@@ -18,7 +21,7 @@ from gatewayctl.core.routing.estimates import (
 from gatewayctl.core.routing.graph import Alloy, Cascade, FitMode, Place, Policy
 from gatewayctl.core.routing.staged import Count, Measure, Recall, Step
 from gatewayctl.core.routing.world import Request
-from gatewayctl.core.shape import Segment
+from gatewayctl.core.shape import Measured, Segment
 from gatewayctl.protocols.catalog import CODECS
 
 CHAT = CODECS[WireProtocol.CHAT_COMPLETIONS]
@@ -43,7 +46,12 @@ def world(
 
 
 def driven(
-    names: tuple[str, ...], where: FakeWorld, *, exact: bool = False, counted: bool = True
+    names: tuple[str, ...],
+    where: FakeWorld,
+    *,
+    exact: bool = False,
+    counted: bool = True,
+    anchors: Mapping[str, Anchored] = {},
 ) -> tuple[Estimates, list[Step]]:
     """Drive the sizing as daemon and command line do; return what was asked for too."""
     steps = estimates(names, Request(shape=CHAT.shape(BODY)), where, exact=exact)
@@ -52,7 +60,7 @@ def driven(
         step = next(steps)
         while True:
             if isinstance(step, Recall):
-                step = steps.send({})
+                step = steps.send(anchors)
                 continue
             asked.append(step)
             match step:
@@ -155,6 +163,24 @@ def test_size_alone_is_looked_at() -> None:
     """A model without a key is sized all the same, and a blend with it as if it had one."""
     where = FakeWorld([model("a/one", 10_000_000)], keyless=["a"])
     assert driven(("a/one",), where)[0].fits
+
+
+ADDED = Added(replied=Measured(segments={}), rest=CHAT.measure(BODY))
+
+
+def test_what_is_anchored_is_told_so_with_its_parts_in_proportion() -> None:
+    """It is not counted though it does not fit, but where that was asked for."""
+    anchors = {"a/one": Anchored(anchor=Anchor(tokens=30_000, raw=0), added=ADDED)}
+    found, asked = driven(("a/one",), world(12_000), anchors=anchors)
+    assert asked == [Measure()]
+    (only,) = found.models
+    assert (only.sized.estimate.method, only.fit) == (Method.ANCHOR, Fit.UNFIT)
+    assert tokenizer(only) == "auto"
+    shown = parts(only, found.sizes)
+    assert sum(shown.values()) == only.sized.estimate.likely > 30_000 + WORDS
+    assert shown["messages"] > 30_000
+    counted, asked = driven(("a/one",), world(12_000), exact=True, anchors=anchors)
+    assert counted.models[0].sized.estimate.likely == WORDS + 7
 
 
 def test_the_parts_add_up_to_a_count() -> None:

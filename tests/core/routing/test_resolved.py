@@ -7,6 +7,7 @@ from decimal import Decimal
 import msgspec
 from support.world import FakeWorld, attempted, decide, model, places, shape, skipped
 
+from gatewayctl.core.correction import UNCORRECTED, Observed
 from gatewayctl.core.model import EstimatorKind, EstimatorSettings, ModelSettings, WireProtocol
 from gatewayctl.core.routing import resolved as module
 from gatewayctl.core.routing.graph import (
@@ -156,6 +157,30 @@ def test_a_places_margin_leaves_the_models_vocabulary_alone() -> None:
     assert found is not None
     (only,) = models(found.place)
     assert only.estimator == msgspec.structs.replace(careful, vocabulary="o200k_base", model="x/m")
+
+
+def test_a_place_knows_what_the_models_replies_taught() -> None:
+    """Whatever it says of the margin; a ratio of the user's own has nothing to do with them."""
+    observed = Observed(
+        samples=3,
+        factors=UNCORRECTED,
+        least=UNCORRECTED,
+        most=UNCORRECTED,
+        low=Decimal(1),
+        high=Decimal(1),
+    )
+    known = ModelSettings(estimator=EstimatorSettings(observed=observed))
+    own = EstimatorSettings(kind=EstimatorKind.CHAR_RATIO)
+    careful = EstimatorSettings(safety_margin=Decimal(2))
+    steps = tuple(Place(model="x/m", estimator=each) for each in (None, careful, own))
+    route = Cascade(id="c", places=steps, policy=POLICY)
+    found = resolved("c", FakeWorld([model("x/m")], [route], settings={"x/m": known}), CHAT)
+    assert found is not None
+    assert [(each.estimator.model, each.estimator.observed) for each in models(found.place)] == [
+        ("x/m", observed),
+        ("x/m", observed),
+        ("", None),
+    ]
 
 
 def test_weights_are_integers_in_the_same_proportion() -> None:

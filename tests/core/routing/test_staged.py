@@ -184,10 +184,11 @@ def test_what_the_conversation_was_metered_as_goes_before_a_ratio() -> None:
 
 def test_what_is_anchored_is_not_counted() -> None:
     """The provider's own meter beats our vocabulary, even where the window is near."""
-    driven = Driven(WORDS + 4_096, anchored={"a/one": anchored(WORDS)})
+    driven = Driven(WORDS * 4 // 3, anchored={"a/one": anchored(WORDS)})
     assert driven.asked == [Measure()]
-    reason = driven.sized.decision.attempts[0].reason
-    assert "(anchor)" in reason
+    grey = driven.sized.decision.attempts[-1]
+    assert (grey.model, grey.fit) == ("a/one", Fit.GREY)
+    assert "(anchor)" in grey.reason
 
 
 def test_asked_to_be_exact_it_counts_what_is_anchored() -> None:
