@@ -15,7 +15,6 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from gatewayctl.config.settings import OverflowStatus, ProviderSettings, Settings
-from gatewayctl.core import estimate
 from gatewayctl.core.errors import ApiError, ErrorKind, RequestInvalid, UpstreamFailed
 from gatewayctl.core.model import Auth, WireProtocol
 from gatewayctl.core.routing.decision import Candidate, Decision, Estimate, Fit, Skipped
@@ -196,7 +195,6 @@ class Counting:
             url=url,
             body=sent,
             client=client,
-            most=estimate.bound(wanted.question.reading.shape),
             read=read,
         )
 

@@ -1,4 +1,7 @@
-"""Asks a provider how many tokens a request has, and believes only what can be.
+"""Asks a provider how many tokens a request has.
+
+The answer is believed: nobody else knows what a provider adds for its own tools, or how much is in
+a file that a request only names.
 
 What a body for a count looks like is each protocol's ``counting``'s business; whom to ask, and what
 to do without an answer, the daemon's.
@@ -25,13 +28,14 @@ PATIENCE = 5.0
 
 _REPLY_LIMIT = 64 * 1024  # bytes
 _OK = 200
+_MOST = 1_000_000_000  # beyond any window; JSON knows no largest integer
 _CREDENTIALS = ("authorization", "x-api-key", "x-goog-api-key")
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """One question: ``body`` is final, ``client`` are the headers of whoever wants to know.
 
-    ``most`` is what the request cannot exceed, in tokens; ``read`` finds the count in a reply.
+    ``read`` finds the count in a reply.
     """
 
     provider: ProviderSettings
@@ -39,7 +43,6 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     body: bytes
     client: CIMultiDictProxy[str] | CIMultiDict[str]
-    most: int
     read: Callable[[bytes], int | None]
 
     def digest(self, secret: bytes) -> bytes:
@@ -111,8 +114,8 @@ async def _asked(ask: Ask, headers: Headers, upstream: Upstream) -> int:
         reply.abort()
     if found is None:
         raise _bad("a reply without a count")
-    if found > ask.most:
-        raise _bad("more tokens than the request can have")
+    if found > _MOST:
+        raise _bad("more tokens than any request has")
     return found
 
 

@@ -1,6 +1,5 @@
 """Who is asked for a count, what makes two questions the same, and which answers are believed."""
 
-import msgspec
 import pytest
 from multidict import CIMultiDict
 from support.gateway import settings_of
@@ -24,7 +23,7 @@ def provider(more: str = "", kind: str = "anthropic", base_url: str = "") -> Pro
     return settings_of(text).providers["up"]
 
 
-def asking(settings: ProviderSettings, body: bytes = b"{}", most: int = 100, **client: str) -> Ask:
+def asking(settings: ProviderSettings, body: bytes = b"{}", **client: str) -> Ask:
     """Return a question."""
     return Ask(
         provider=settings,
@@ -32,7 +31,6 @@ def asking(settings: ProviderSettings, body: bytes = b"{}", most: int = 100, **c
         url=f"{settings.base_url}{messages.PATH}",
         body=body,
         client=CIMultiDict({name.replace("_", "-"): value for name, value in client.items()}),
-        most=most,
         read=messages.tokens,
     )
 
@@ -99,15 +97,20 @@ async def failure(ask: Ask) -> UpstreamFailed:
         await upstream.close()
 
 
-async def test_a_count_beyond_what_the_request_can_have_is_not_believed() -> None:
-    """A byte-level token covers at least one byte."""
-    async with FakeUpstream([sized(b'{"input_tokens":101}')]) as fake:
+async def test_a_count_is_believed_however_small_the_body_is() -> None:
+    """A tool of the provider's own, or a file named by its id, costs what only it knows."""
+    async with FakeUpstream([sized(b'{"input_tokens":81234}')]) as fake:
+        ask = asking(provider('auth = "none"', base_url=fake.base_url))
+        upstream = AiohttpUpstream({})
+        assert await count(ask, upstream, Credentials({})) == 81234
+        await upstream.close()
+
+
+async def test_a_count_beyond_any_window_is_a_failure() -> None:
+    """It would be a number that clients cannot hold."""
+    async with FakeUpstream([sized(b'{"input_tokens":1000000001}')]) as fake:
         ask = asking(provider('auth = "none"', base_url=fake.base_url))
         assert (await failure(ask)).failure.kind is FailureKind.BAD_RESPONSE
-        upstream = AiohttpUpstream({})
-        more = msgspec.structs.replace(ask, most=101)
-        assert await count(more, upstream, Credentials({})) == 101
-        await upstream.close()
 
 
 async def test_a_credential_that_cannot_be_had_is_a_failure() -> None:
