@@ -29,7 +29,7 @@ from gatewayctl.core.estimate import (
 )
 from gatewayctl.core.exact import ceil_product, floor_quotient
 from gatewayctl.core.media import Cost
-from gatewayctl.core.model import Capability, EstimatorSettings
+from gatewayctl.core.model import EstimatorSettings
 from gatewayctl.core.routing.decision import Estimate, Method
 from gatewayctl.core.shape import Measured, RequestShape
 
@@ -143,8 +143,8 @@ def by_anchor(
     framing = FRAMING_TOKENS if added.messages else 0
     most = bound(shape)
     low = anchor.tokens + floor_quotient(text, slack) - framing + others.low
-    if Capability.REASONING in shape.needs:  # that of finished turns may be left out by now
-        low = min(low, by_ratio(shape, measured, settings).low)
+    if measured.thought:  # that of finished turns may be left out by now: a token a character
+        low = max(low - measured.thought, min(low, by_ratio(shape, measured, settings).low))
     likely = anchor.tokens + text + others.likely
     high = anchor.tokens + ceil_product(text + _doubt(added, settings), slack) + framing
     high += others.high

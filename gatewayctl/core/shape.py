@@ -100,13 +100,15 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """A request's text by segment, and what is not text, by kind and size with how many there are.
 
     ``messages`` counts turns, for per-message overhead; ``server_tools`` those of ``tools`` that
-    are only named and that the provider defines itself.
+    are only named and that the provider defines itself. ``thought`` is the characters of what the
+    model thought in earlier turns, which are in the text as well.
     """
 
     segments: dict[Segment, TextStats]
     messages: int = 0
     tools: int = 0
     server_tools: int = 0
+    thought: int = 0
     images: tuple[tuple[Image, int], ...] = ()
     documents: tuple[tuple[Document, int], ...] = ()
     audio: tuple[tuple[Audio, int], ...] = ()
@@ -121,6 +123,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
             messages=self.messages + other.messages,
             tools=self.tools + other.tools,
             server_tools=self.server_tools + other.server_tools,
+            thought=self.thought + other.thought,
             images=self.images + other.images,
             documents=self.documents + other.documents,
             audio=self.audio + other.audio,

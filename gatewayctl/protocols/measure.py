@@ -77,6 +77,7 @@ class Tally:
         self.messages = 0
         self.tools = 0
         self.server_tools = 0
+        self._thought = 0
         self._images: Counter[Image] = Counter()
         self._documents: Counter[Document] = Counter()
         self._audio: Counter[Audio] = Counter()
@@ -89,6 +90,11 @@ class Tally:
         """Count a text."""
         if text:
             self._counter(segment).add(text)
+
+    def thinking(self, segment: Segment, text: str) -> None:
+        """Count what a model thought, as text and apart."""
+        self._thought += len(text)
+        self.text(segment, text)
 
     def name(self, segment: Segment, name: Any) -> None:
         """Count a name."""
@@ -127,8 +133,9 @@ class Tally:
             self.text(segment, compact(value))
 
     def opaque(self, segment: Segment, base64: Any) -> None:
-        """Count encrypted text by its length: base64 has four characters for three bytes."""
+        """Count encrypted thinking by its length: base64 has four characters for three bytes."""
         if isinstance(base64, str):
+            self._thought += len(base64) * 3 // 4
             self._counter(segment).add_opaque(len(base64) * 3 // 4)
 
     def strings(self, segment: Segment, value: Any) -> None:
@@ -144,6 +151,7 @@ class Tally:
             messages=self.messages,
             tools=self.tools,
             server_tools=self.server_tools,
+            thought=self._thought,
             images=tuple(self._images.items()),
             documents=tuple(self._documents.items()),
             audio=tuple(self._audio.items()),

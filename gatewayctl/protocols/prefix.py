@@ -154,6 +154,10 @@ class _Chain:
             data = _settled(data)
         self._take(segment, "text", data)
 
+    def thinking(self, segment: Segment, text: str) -> None:
+        """Take what a model thought."""
+        self.text(segment, text)
+
     def name(self, segment: Segment, name: Any) -> None:
         """Take a name."""
         self._json(segment, "name", name)
@@ -258,6 +262,11 @@ class _After:
         """Measure a text."""
         if self._to is not None and segment not in _BEFORE:
             self._to.text(segment, text)
+
+    def thinking(self, segment: Segment, text: str) -> None:
+        """Measure what a model thought."""
+        if self._to is not None and segment not in _BEFORE:
+            self._to.thinking(segment, text)
 
     def name(self, segment: Segment, name: Any) -> None:
         """Measure a name."""

@@ -21,6 +21,10 @@ class Sink(Protocol):
         """Take a text."""
         ...
 
+    def thinking(self, segment: Segment, text: str) -> None:
+        """Take what a model thought; providers leave out that of turns that are over."""
+        ...
+
     def name(self, segment: Segment, name: Any) -> None:
         """Take the name of a message's author; anything but a string is none."""
         ...

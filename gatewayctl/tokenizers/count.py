@@ -83,6 +83,10 @@ class Collector:
             self.message(segment)
         self._count(segment, text)
 
+    def thinking(self, segment: Segment, text: str) -> None:
+        """Count what a model thought."""
+        self.text(segment, text)
+
     def name(self, segment: Segment, name: Any) -> None:
         """Count a name."""
         if isinstance(name, str):

@@ -187,12 +187,24 @@ def test_what_the_anchor_only_points_to_is_in_it() -> None:
 def test_thinking_may_be_left_out_of_the_prefix_later() -> None:
     """Providers drop that of finished turns, so low allows for it; likely and high do not."""
     prefix, added = text(900), text(20)
-    thinking = large(needs=frozenset({Capability.REASONING}))
-    plain, unsure = (
-        estimated(anchor(prefix), prefix, added, asked=asked) for asked in (large(), thinking)
+    plain = estimated(anchor(prefix), prefix, added)
+    some, much = (
+        estimated(anchor(prefix), msgspec.structs.replace(prefix, thought=chars), added)
+        for chars in (100, 10_000)
     )
-    assert unsure.low == by_ratio(thinking, prefix + added, AUTO).low < plain.low
-    assert (unsure.likely, unsure.high) == (plain.likely, plain.high)
+    assert some.low == plain.low - 100
+    assert much.low == by_ratio(large(), prefix + added, AUTO).low < some.low
+    for unsure in (some, much):
+        assert (unsure.likely, unsure.high) == (plain.likely, plain.high)
+
+
+def test_a_request_that_may_think_has_not_thought_yet() -> None:
+    """Agents allow thinking in every request; what is not in the history is not left out of it."""
+    prefix, added = text(900), text(20)
+    asked = large(needs=frozenset({Capability.REASONING}))
+    assert estimated(anchor(prefix), prefix, added, asked=asked) == estimated(
+        anchor(prefix), prefix, added
+    )
 
 
 ANCHORS = st.builds(

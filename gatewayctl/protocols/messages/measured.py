@@ -63,7 +63,7 @@ def _block(sink: Sink, segment: Segment, block: dict[str, Any]) -> list[Any]:
         case {"type": "text", "text": str() as text}:
             sink.text(segment, text)
         case {"type": "thinking", "thinking": str() as text}:
-            sink.text(segment, text)
+            sink.thinking(segment, text)
         case {"type": "redacted_thinking"}:
             sink.opaque(segment, block.get("data"))
         case {"type": str() as kind} if kind.endswith("tool_result"):  # of servers' tools, too
