@@ -74,6 +74,8 @@ def cut(attempt: LoggedAttempt) -> str:
     if not attempt.truncated:
         return ""
     counted = input_tokens(attempt.metered.usage) or 0
+    if attempt.estimate_low <= counted:  # sent by the bound alone, and measured when it was over
+        return f"the upstream counted {counted:,}, fewer than there were: truncated"
     return f"the upstream counted {counted:,} of at least {attempt.estimate_low:,}: truncated"
 
 

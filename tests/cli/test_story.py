@@ -124,3 +124,10 @@ def test_a_truncated_reply_is_told_by_its_figures(told: Any) -> None:
     assert "the upstream counted 4,096 of at least 9,000: truncated" in told(request(cut))
     for known in (False, None):
         assert "truncated" not in "\n".join(told(request(attempt(truncated=known))))
+
+
+def test_a_truncated_reply_that_only_the_bound_had_sized_names_no_lower_end(told: Any) -> None:
+    """What was sent by its bytes alone has a low of 0 in the ledger, which would say nothing."""
+    cut = attempt(estimate_low=0, metered=Metered(usage=Usage(input=4096)), truncated=True)
+    story = told(request(cut))
+    assert "the upstream counted 4,096, fewer than there were: truncated" in story
