@@ -144,11 +144,12 @@ class TextCounter:
             part = text[start : start + WINDOW]
             data = part.encode(errors="surrogatepass")
             if len(data) > len(part):
-                beyond = data.translate(None, _ALL_ASCII).decode(errors="surrogatepass")
+                rest = data.translate(None, _ALL_ASCII)
+                beyond = rest.decode(errors="surrogatepass")
                 self._beyond += characters.cost(beyond)
                 self._extra += len(data) - len(part)
-                self._kana += data.count(_KANA)
-                self._hangul += sum(map(data.count, _HANGUL))
+                self._kana += rest.count(_KANA)
+                self._hangul += sum(map(rest.count, _HANGUL))
                 self._repeated_beyond += characters.repeated(beyond)
             self._waiting.append(data)
             self._size += len(data)
