@@ -27,12 +27,13 @@ GROUPS: Final = (
     "kana",
     "hangul",
     "bytes",
+    "preamble",
 )
 """What is corrected apart: runs of letters, of ASCII and beyond, rarer letters and marks, digits,
 lines and gaps, what is beyond ASCII, tool definitions as a whole, the framing of messages, and a
 constant. The others are in no usual count, since they say nothing new of the usual tokenizer, but
-of others they may: letters, digits, blanks, runs of marks, kana and hangul by themselves, and the
-bytes of what is beyond ASCII."""
+of others they may: letters, digits, blanks, runs of marks, kana and hangul by themselves, the
+bytes of what is beyond ASCII, and words that a provider puts before tools, if there are any."""
 
 USUAL: Final = GROUPS.index("letters")
 """How many of the groups the usual count is made of: the first ones."""

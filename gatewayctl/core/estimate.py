@@ -49,6 +49,9 @@ MESSAGE_TOKENS = 4
 REPLY_TOKENS = 3
 """What providers spend on the start of the reply."""
 
+PREAMBLE = 100_000
+"""A unit, in thousandths, of what providers put before tools: some have no such words."""
+
 START = REPLY_TOKENS * 1000
 """The same in thousandths: the one feature that every request has."""
 
@@ -158,6 +161,7 @@ def features(measured: Measured) -> tuple[int, ...]:
     rest = _without_tools(measured)
     groups = _by_group(rest)
     groups |= {name: getattr(rest, count) * part for name, (count, part) in _UNUSUAL.items()}
+    groups["preamble"] = PREAMBLE if measured.tools else 0
     groups["tools"] = _thousandths(tools) + measured.tools * TOOL_TOKENS * 1000
     groups["messages"] = measured.messages * MESSAGE_TOKENS * 1000
     groups["start"] = START

@@ -31,13 +31,15 @@ MOST_SAMPLES: Final = 256
 _SHARE: Final = 1 << 12  # the whole of a request, in which features and tokens are told
 _SMALL: Final = 8_000  # thousandths that are uncertain in any request, however small
 _START: Final = GROUPS.index("start")
+_PREAMBLE: Final = GROUPS.index("preamble")
+_LONGEST_PREAMBLE: Final = 4  # of its units, as long as no reply has told
 _SWEEPS: Final = 100
 _AT_REST: Final = UNIT // 10_000
 
 # How firmly each factor stays at 1, as squares of shares: that of the text like an eighth of a
 # request that is all of it. What providers add to each message, and once, may well be many times
 # the usual.
-_LOOSER: Final = {"messages": 16, "start": 4096}
+_LOOSER: Final = {"messages": 16, "start": 4096, "preamble": 16}
 _PRIORS: Final = tuple(_SHARE * _SHARE // (8 * _LOOSER.get(name, 1)) for name in GROUPS)
 
 _FEW: Final = 16
@@ -179,6 +181,8 @@ def _with_errors(samples: int, rows: Rows, factors: tuple[int, ...]) -> Observed
         above = max(high, floor_product(doubt, AUTO_SLACK - 1))
         least.append(factor * (UNIT - below) // UNIT)
         most.append(-(-factor * (UNIT + above) // UNIT))
+        if i == _PREAMBLE:
+            most[i] += doubt * _LONGEST_PREAMBLE
     constant = _SMALL // START
     least[_START] = max(0, least[_START] - low * constant)
     most[_START] += high * constant

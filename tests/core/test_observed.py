@@ -100,6 +100,42 @@ def test_what_a_provider_adds_once_is_told_from_what_text_costs() -> None:
     assert likely(observed, text(40_000)) == pytest.approx(usual(text(40_000)), rel=0.03)
 
 
+def tooled(measured: Measured, tools: int = 3) -> Measured:
+    """Return the measure of a request with tools besides."""
+    definitions = TextStats(chars=900, words=60, letters=600, runs=150, weight=2_000)
+    segments = {**measured.segments, Segment.TOOLS: definitions}
+    return msgspec.structs.replace(measured, segments=segments, tools=tools)
+
+
+def test_what_a_provider_puts_before_tools_is_told_from_what_they_cost() -> None:
+    """However many there are, it comes once; without any, not at all."""
+    rng = random.Random(8)  # noqa: S311 - the same in every run
+    made = []
+    for _ in range(200):
+        plain = text(rng.randint(20, 600))
+        count = rng.choice([0, 1, 5])
+        measured = tooled(plain, count) if count else plain
+        preamble = 320 if count else 0
+        made.append(Sample(features=features(measured), tokens=usual(measured) + preamble))
+    observed = observe(made)
+    assert likely(observed, text(100)) == pytest.approx(usual(text(100)), rel=0.02)
+    for count in (1, 5):
+        with_tools = tooled(text(100), count)
+        assert likely(observed, with_tools) == pytest.approx(usual(with_tools) + 320, rel=0.03)
+
+
+def test_without_a_reply_to_tools_there_is_room_for_words_before_them() -> None:
+    """In high alone, and only where there are tools."""
+    observed = learned(200)
+    asked = msgspec.structs.replace(shape(), body_bytes=10**9)
+    settings = EstimatorSettings(observed=observed)
+    with_tools = by_ratio(asked, tooled(text(100)), settings)
+    assert with_tools.high - with_tools.likely > 400
+    assert with_tools.likely == pytest.approx(usual(tooled(text(100))), rel=0.03)
+    without = by_ratio(asked, text(100), settings)
+    assert without.high - without.likely < 60
+
+
 def test_a_few_replies_correct_a_little_and_keep_the_margins_of_the_ratio() -> None:
     """Low and high then still hold what the plain ratio holds, and the corrected figure too."""
     observed, measured = learned(3, 1.3), text(1_000)
