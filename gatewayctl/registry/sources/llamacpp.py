@@ -67,6 +67,7 @@ def _served(root: str, query: str) -> Generator[Ask, Answer, Claims]:
     props = yield from asked_if_there(f"{root}/props{query}")
     slots = yield from asked_if_there(f"{root}/slots{query}")
     sizes = [tokens(inner(props, "default_generation_settings").get("n_ctx"))]
+    sizes.append(tokens(inner(props).get("n_ctx")))
     sizes += [tokens(inner(slot).get("n_ctx")) for slot in items(slots)]
     return Claims(
         served=min((size for size in sizes if size is not None), default=None),

@@ -34,6 +34,13 @@ def test_what_is_served_comes_from_props() -> None:
     assert found.models["qwen"].alias_of == "qwen.gguf"
 
 
+def test_a_size_beside_the_settings_counts_too() -> None:
+    """Some servers of this API say it at the top of their properties; the smallest is sure."""
+    for props, served in (({"n_ctx": 6144}, 6144), (_props(4096) | {"n_ctx": 16384}, 4096)):
+        found = drive("llamacpp", ALONE | {"/props": props})
+        assert found.models["qwen.gguf"].served == served
+
+
 def test_the_smallest_slot_counts() -> None:
     """A request may come into any of them."""
     slots = [{"id": 0, "n_ctx": 8192}, {"id": 1, "n_ctx": 2048}, {"id": 2}, 7]
