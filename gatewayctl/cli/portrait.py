@@ -145,8 +145,9 @@ def _window(known: Portrait, now: datetime) -> Iterator[str]:
                 f"ceiling          {limits.total:,} = {known.fraction} × {limits.window:,} "
                 "(capacity_fraction)"
             )
-    if known.facts.max_input_tokens is not None and limits.input is not None:
-        yield f"input            at most {limits.input:,} of it"
+    if limits.input is not None:
+        beside = " of it" if limits.total is not None else ", and the output stands beside it"
+        yield f"input            at most {limits.input:,}{beside}"
     for each in known.facts.unlocked:
         yield (
             f"unlocked         {each.context_window:,} for requests with the beta "

@@ -58,7 +58,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     a base URL without ``/v1`` gets it. ``default_headers`` are sent where a request lacks them.
     ``listing`` names the API that lists its models, a key of ``registry.sources.LISTINGS``;
     ``assumed_window`` is what its models are taken to hold, in tokens, until the server says what
-    it serves; 0 assumes nothing. ``load`` is the path below the server's root where a POST of the
+    it serves; 0 assumes nothing. ``output_apart``: its windows are of the input alone, and the
+    output stands beside them. ``load`` is the path below the server's root where a POST of the
     model's name alone loads it. ``counts`` are the protocols in which it counts a request's
     tokens without answering it.
     """
@@ -78,6 +79,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     families: Families
     listing: str
     assumed_window: int
+    output_apart: bool
     beta_windows: tuple[BetaWindow, ...]
     load: str
     counts: tuple[WireProtocol, ...]
@@ -100,6 +102,7 @@ class _KindFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     families: tuple[Family, ...] = ()
     listing: str = ""
     assumed_window: int = 0
+    output_apart: bool = False
     beta_windows: tuple[BetaWindow, ...] = ()
     load: str = ""
     counts: tuple[WireProtocol, ...] = ()
@@ -130,6 +133,7 @@ def _read(name: str, text: str) -> Kind:
         families=Families(file.families),
         listing=file.listing,
         assumed_window=file.assumed_window,
+        output_apart=file.output_apart,
         beta_windows=file.beta_windows,
         load=file.load,
         counts=file.counts,

@@ -51,7 +51,9 @@ def ceilings(
     """Return the ceilings of a model: ``declared`` (a place's own window) before its facts.
 
     What is served or learned caps the window, whoever says it; so does ``most``, which the place
-    of a route around this one declares. ``betas`` are those that the request carries.
+    of a route around this one declares. ``betas`` are those that the request carries. Where the
+    output stands apart, the window that sources say bounds the input alone; one that is declared,
+    served or learned holds both.
     """
     window = declared
     most_input = None
@@ -62,14 +64,18 @@ def ceilings(
         if facts.max_input_tokens is not None:
             most_input = facts.max_input_tokens.value
         cap = cap_of(facts, window)
+    whole = declared is not None or facts is None or not facts.output_apart
     if cap is not None:
-        window = cap.value
+        window, whole = cap.value, True
     if most is not None and (window is None or most < window):
-        window, cap = most, None
+        window, cap, whole = most, None, True
+    total = window
+    if not whole and (most_input is None or window is None or window <= most_input):
+        total, most_input = None, most_input or window
     return Ceilings(
         window=window,
         cap=cap,
-        total=None if window is None else floor_product(window, fraction),
+        total=None if total is None else floor_product(total, fraction),
         input=None if most_input is None else floor_product(most_input, fraction),
     )
 

@@ -83,9 +83,11 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     derived from one another. ``served`` is the window that a server is running the model with,
     ``learned`` the one that an upstream's replies gave away: both cap every other, whoever says
     it. ``truncates``: what does not fit is known to be cut there without a word, whatever holds for
-    other models of the provider. ``unlocked`` are larger windows that hold for requests with a
-    certain beta header alone. Prices are USD per million tokens, by usage dimension;
-    ``lifecycle`` is the provider's own word (``"active"``, ``"deprecated"``), dates are ISO 8601.
+    other models of the provider. ``output_apart``: what is said of its window is a limit of the
+    input, unless it is more than the input may have. ``unlocked`` are larger windows that hold for
+    requests with a certain beta header alone. Prices are USD per million tokens, by usage
+    dimension; ``lifecycle`` is the provider's own word (``"active"``, ``"deprecated"``), dates are
+    ISO 8601.
     """
 
     id: str
@@ -96,6 +98,7 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     served: Sourced[int] | None = None
     learned: Sourced[int] | None = None
     truncates: bool = False
+    output_apart: bool = False
     unlocked: tuple[Unlocked, ...] = ()
     prices: dict[str, Sourced[Decimal]] = {}
     capabilities: dict[Capability, Sourced[bool]] = {}
@@ -117,6 +120,7 @@ def layered(own: ModelFacts, under: ModelFacts | None) -> ModelFacts:
         served=own.served or under.served,
         learned=own.learned or under.learned,
         truncates=own.truncates or under.truncates,
+        output_apart=own.output_apart or under.output_apart,
         unlocked=own.unlocked or under.unlocked,
         prices={**under.prices, **own.prices},
         capabilities={**under.capabilities, **own.capabilities},

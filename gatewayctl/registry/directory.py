@@ -197,6 +197,8 @@ class Directory:
             found = msgspec.structs.replace(found, served=served)
         if kind is not None:
             found = _with_betas(kind, found.id.partition("/")[2], found)
+            if kind.output_apart and said is not None and said.source != SOURCE:
+                found = msgspec.structs.replace(found, output_apart=True)
         return found
 
     def _own(self) -> tuple[str, ...]:

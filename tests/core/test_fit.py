@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.world import model, shape
@@ -83,6 +84,32 @@ def test_where_only_an_input_limit_is_known_output_is_not_added() -> None:
     limits = ceilings(model("gemini/m", most_input=1000), None, Decimal(1))
     verdict = judge(estimate(1000, 1000, 1000), Budget(wanted=500, least=500), limits)
     assert verdict.fit is Fit.SAFE
+
+
+@pytest.mark.parametrize(("most_input", "held"), [(None, 1000), (1000, 1000), (1200, 1200)])
+def test_where_the_output_stands_apart_the_window_bounds_the_input_alone(
+    most_input: int | None, held: int
+) -> None:
+    """What a table calls Gemini's window is its API's input limit (litellm 30928)."""
+    facts = msgspec.structs.replace(
+        model("gemini/m", 1000, most_input=most_input), output_apart=True
+    )
+    limits = ceilings(facts, None, Decimal(1))
+    assert (limits.window, limits.total, limits.input) == (1000, None, held)
+    verdict = judge(estimate(held, held, held), Budget(wanted=500, least=500), limits)
+    assert verdict.fit is Fit.SAFE
+
+
+def test_a_window_of_both_counts_even_where_the_output_stands_apart() -> None:
+    """One larger than the input may be, one that a place or a route declares, one of replies."""
+    apart = msgspec.structs.replace(model("gemini/m", 1000, most_input=900), output_apart=True)
+    larger = ceilings(apart, None, Decimal(1))
+    assert (larger.total, larger.input) == (1000, 900)
+    facts = msgspec.structs.replace(model("gemini/m", 1000), output_apart=True)
+    assert ceilings(facts, 800, Decimal(1)).total == 800
+    assert ceilings(facts, None, Decimal(1), most=700).total == 700
+    capped = msgspec.structs.replace(facts, learned=Sourced(value=600, source="learned"))
+    assert ceilings(capped, None, Decimal(1)).total == 600
 
 
 def test_an_unknown_window_is_not_checked() -> None:

@@ -206,3 +206,14 @@ def test_a_window_behind_a_beta_is_apart_from_the_one_that_holds() -> None:
     plain = world.facts("anthropic", "claude-opus-4-7")
     assert plain is not None
     assert not plain.unlocked
+
+
+def test_geminis_window_bounds_its_input_unless_the_config_says_one() -> None:
+    """Its API names an input limit alone, whatever the tables call it (litellm 30928)."""
+    config = '[providers.gemini]\napi_key = "sk-test"\n'
+    own = config + '[[models]]\nid = "gemini/gemini-2.5-flash"\ncontext_window = 1000000\n'
+    for text, apart in ((config, True), (own, False)):
+        facts = taught(Taught(), text).facts("gemini", "gemini-2.5-flash")
+        assert facts is not None
+        assert facts.context_window is not None
+        assert facts.output_apart is apart

@@ -87,7 +87,7 @@ def _by_size(decision: Decision, world: World, fits: Callable[[str], bool]) -> A
     likely = 0 if binding.estimate is None else binding.estimate.likely
     least = binding.least_budget or 0
     by_input = binding.input_ceiling
-    if by_input is not None and (binding.context_window is None or by_input <= limit - least):
+    if by_input is not None and (binding.place.limits.total is None or by_input <= limit - least):
         limit, least = by_input, 0  # no output stands on this side
     tokens = max(likely + least, limit + 1)
     would = _would_fit(decision, world, fits)
