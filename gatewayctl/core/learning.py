@@ -12,9 +12,13 @@ from typing import Final
 
 import msgspec
 
+from gatewayctl.core.anchors import Added
 from gatewayctl.core.errors import Failure, FailureKind
+from gatewayctl.core.estimate import Counted, by_ratio
 from gatewayctl.core.events import Usage
+from gatewayctl.core.model import EstimatorKind, EstimatorSettings
 from gatewayctl.core.routing.decision import Estimate, Method
+from gatewayctl.core.shape import Measured, RequestShape, Segment, TextStats
 
 LEAST_NAMED: Final = 256
 """The smallest window that is believed of an upstream that names it."""
@@ -36,6 +40,10 @@ _SLACK: Final = {Method.BOUND: 0, Method.ANCHOR: 10, Method.RATIO: 10, Method.EX
 
 An exact count is of the text as it was sent: how a provider writes tools down is its own affair.
 """
+
+
+_COUNTED: Final = (Segment.SYSTEM, Segment.MESSAGES)
+"""What every server counts: some put no tools, and most no format of the reply, into a prompt."""
 
 
 class Cause(StrEnum):
@@ -74,6 +82,13 @@ class Truncations(msgspec.Struct, frozen=True, kw_only=True):
 
     count: int
     last: Truncation
+
+
+class Recent(msgspec.Struct, frozen=True, kw_only=True):
+    """How many tokens a server evaluates that has all of a conversation but its end in a cache."""
+
+    least: int
+    most: int
 
 
 def input_tokens(usage: Usage) -> int | None:
@@ -133,6 +148,40 @@ def from_refusal(
     )
 
 
+def surely(
+    shape: RequestShape,
+    measured: Measured,
+    settings: EstimatorSettings,
+    counted: Counted | None = None,
+) -> Estimate:
+    """Estimate what any server counts of a request, so that ``short`` says something.
+
+    Without tools, formats, media and what the model thought before, which some servers leave out. A
+    ratio of the user's own says what to allow for, not what there is. ``counted``: by the model's
+    own vocabulary, where that was done.
+    """
+    if counted is not None:
+        text = sum(counted.tokens.get(segment, 0) for segment in _COUNTED)
+        low = max(0, text - measured.thought)
+        return Estimate(low=low, likely=text, high=text, method=Method.EXACT)
+    found = _text(shape, measured, settings, _COUNTED)
+    return msgspec.structs.replace(found, low=max(0, found.low - measured.thought // 2))
+
+
+def recent(shape: RequestShape, added: Added, settings: EstimatorSettings, most: int = 0) -> Recent:
+    """Return what a server with a prompt cache evaluates, by what came with the last turn.
+
+    ``most``: what came since the last reply that was metered whole, if one is known.
+    """
+    last = _text(shape, added.rest, settings, (Segment.MESSAGES,)).likely
+    whole = msgspec.structs.replace(
+        added.replied + added.rest, segments=_only(added.rest, (Segment.MESSAGES,))
+    )
+    own = _text(shape, added.replied, settings, (Segment.MESSAGES,)).high
+    high = by_ratio(shape, whole, _auto(settings)).high + own
+    return Recent(least=last * 3 // 5, most=max(high, most))
+
+
 def short(usage: Usage, estimate: Estimate) -> bool:
     """Tell whether a reply counted clearly fewer input tokens than there were, for any reason.
 
@@ -142,34 +191,44 @@ def short(usage: Usage, estimate: Estimate) -> bool:
     return metered is not None and metered * 100 < estimate.low * (100 - _SLACK[estimate.method])
 
 
-def truncated(usage: Usage, estimate: Estimate, *, added: int | None = None) -> bool:
+def truncated(usage: Usage, estimate: Estimate, *, recent: Recent | None = None) -> bool:
     """Tell whether a reply gives away that the upstream dropped some of the input.
 
     Some local servers report only what they evaluated anew, with the rest of the conversation in a
     prompt cache. What tells them apart: a server that truncates fills its window, which is no
     smaller than ``LEAST``; one that has a cache reports about as much as the last message is long.
-    So a small figure never counts, nor, where ``added`` is known, the most tokens that came to the
-    conversation since its last reply, one that this explains. And no odd figure that comes but once
-    lowers a window: see ``from_truncation``.
+    So a small figure never counts, nor one that ``recent`` explains. And no odd figure that comes
+    but once lowers a window: see ``from_truncation``.
     """
     metered = input_tokens(usage)
     if metered is None or not short(usage, estimate):
         return False
-    return metered >= LEAST - PINNED and (added is None or metered > added)
+    cached = recent is not None and recent.least <= metered <= recent.most
+    return metered >= LEAST - PINNED and not cached
 
 
 def from_truncation(
-    truncation: Truncation, earlier: Truncations | None, believed: int | None, at: str
+    truncation: Truncation,
+    earlier: Truncations | None,
+    believed: int | None,
+    at: str,
+    *,
+    largest: int = 0,
 ) -> Cap | None:
     """Return the cap that a truncated reply teaches, together with those before it.
 
     A count just below a multiple of 1,024 is a full window; any other has to come twice in a row.
+    ``largest`` is the most that a reply of the model ever counted: a window below it is only
+    believed where it was filled twice, for one that has been larger is rarely smaller now.
     """
     metered = truncation.metered
     window = full = pinned(metered)
     again = earlier is not None and _are_alike(metered, earlier.last.metered)
     if window is None and earlier is not None and again:
         window = max(metered, earlier.last.metered)
+    if window is not None and largest > window:
+        twice = earlier is not None and full is not None and pinned(earlier.last.metered) == full
+        window = window if twice else None
     if window is None or window < LEAST or (believed is not None and window >= believed):
         return None
     evidence = f"a reply counted {metered:,} of at least {truncation.low:,} tokens of input"
@@ -209,6 +268,27 @@ def pinned(metered: int) -> int | None:
     """Return the window that a count fills to the brim, None where it looks like none."""
     window = -(-metered // LEAST) * LEAST
     return window if window and window - metered <= PINNED else None
+
+
+def _text(
+    shape: RequestShape,
+    measured: Measured,
+    settings: EstimatorSettings,
+    segments: tuple[Segment, ...],
+) -> Estimate:
+    """Estimate the text of some segments, by the usual ratios."""
+    text = Measured(segments=_only(measured, segments))
+    return by_ratio(msgspec.structs.replace(shape, remote=0), text, _auto(settings))
+
+
+def _only(measured: Measured, segments: tuple[Segment, ...]) -> dict[Segment, TextStats]:
+    return {name: each for name, each in measured.segments.items() if name in segments}
+
+
+def _auto(settings: EstimatorSettings) -> EstimatorSettings:
+    if settings.kind is not EstimatorKind.CHAR_RATIO:
+        return settings
+    return msgspec.structs.replace(settings, kind=EstimatorKind.AUTO)
 
 
 def _are_alike(one: int, other: int) -> bool:

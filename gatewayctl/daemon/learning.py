@@ -14,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from gatewayctl.core.anchors import Anchor, anchor_of
+from gatewayctl.core.anchors import Anchor, anchor_of, by_anchor
 from gatewayctl.core.correction import Sample
 from gatewayctl.core.errors import Failure, FailureKind, GatewayctlError
 from gatewayctl.core.estimate import by_ratio
@@ -28,7 +28,9 @@ from gatewayctl.core.learning import (
     from_refusal,
     from_truncation,
     input_tokens,
+    recent,
     short,
+    surely,
     truncated,
 )
 from gatewayctl.core.observed import sample_of
@@ -75,6 +77,10 @@ class Knowledge(Protocol):
 
     def truncations(self, model: str) -> Truncations | None:
         """Return what is known of truncated replies."""
+        ...
+
+    def largest(self, model: str) -> int:
+        """Return the most input that a reply counted, 0 if none did."""
         ...
 
     def learned(self, model: str, cap: Cap) -> None:
@@ -159,7 +165,7 @@ class Learner:
             return None
         estimate = await self._estimated(asked, planned, candidate, tokens)
         if short(usage, estimate):
-            return self._fell_short(planned, candidate, usage, estimate)
+            return await self._fell_short(asked, planned, candidate, usage)
         self._later(
             _Lesson(asked=asked, planned=planned, candidate=candidate, usage=usage, tokens=tokens)
         )
@@ -229,29 +235,52 @@ class Learner:
             measured, _ = await self._planner.measured(asked.question)
         return by_ratio(asked.shape, measured, candidate.estimator)
 
-    def _fell_short(
-        self,
-        planned: Planned,
-        candidate: Candidate,
-        usage: Usage,
-        estimate: Estimate,
+    async def _fell_short(
+        self, asked: Asked, planned: Planned, candidate: Candidate, usage: Usage
     ) -> Truncation | None:
         """Learn from a count that is too small; return what of the input was dropped, if any."""
-        anchored = planned.sized.sizes.anchored.get(candidate.model)
-        added = None if anchored is None else estimate.high - anchored.anchor.tokens
         tokens = input_tokens(usage)
-        if tokens is None or not truncated(usage, estimate, added=added):
+        if tokens is None or tokens < LEAST - PINNED:
+            return None
+        estimate, since = await self._sure(asked, planned, candidate)
+        if not short(usage, estimate):
+            return None
+        added = await self._planner.latest(asked.question)
+        explained = recent(asked.shape, added, candidate.estimator, since)
+        if not truncated(usage, estimate, recent=explained):
             return None
         model, at = candidate.model, self._now()
         truncation = Truncation(at=at, metered=tokens, low=estimate.low)
         log.warning("upstream_truncated model=%s metered=%d low=%d", model, tokens, estimate.low)
         earlier = self._knowledge.truncations(model)
-        cap = from_truncation(truncation, earlier, _believed(candidate), at)
+        largest = self._knowledge.largest(model)
+        cap = from_truncation(truncation, earlier, _believed(candidate), at, largest=largest)
         self._knowledge.truncated(model, truncation)
         if cap is not None:
             self._cap(candidate, cap)
         self._unsure(candidate.provider)
         return truncation
+
+    async def _sure(
+        self, asked: Asked, planned: Planned, candidate: Candidate
+    ) -> tuple[Estimate, int]:
+        """Return what a request surely counts, and what came since it was last counted, or 0."""
+        sizes, settings, question = planned.sized.sizes, candidate.estimator, asked.question
+        measured, digests = sizes.measured, planned.digests
+        if measured is None:
+            measured, digests = await self._planner.measured(question)
+        counted = sizes.counted.get(settings.vocabulary or "")
+        if counted is None or candidate.estimate.method is not Method.EXACT:
+            if digests is None:
+                digests = self._planner.digests(question)
+            models = (candidate.model,)
+            anchored = await self._planner.recalled(question, measured, digests, models)
+            for each in anchored.values():
+                by_last = by_anchor(asked.shape, measured, each, settings)
+                if by_last is not None:
+                    return by_last, by_last.high - each.anchor.tokens
+            counted = None
+        return surely(asked.shape, measured, settings, counted), 0
 
     def _cap(self, candidate: Candidate, cap: Cap) -> None:
         """Keep a cap, unless the one that is known says more."""

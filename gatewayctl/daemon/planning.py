@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
-from gatewayctl.core.anchors import Anchored
+from gatewayctl.core.anchors import Added, Anchored
 from gatewayctl.core.errors import CountUnavailable
 from gatewayctl.core.estimate import Counted, vocabulary_name
 from gatewayctl.core.health import weathered
@@ -227,6 +227,11 @@ class Planner:
         reader, body = question.reader, question.body
         found = self._recaller.found(digests, measured.messages, models)
         return await self._recaller.anchored(reader, body, found, apart=_takes_long(body))
+
+    async def latest(self, question: Question) -> Added:
+        """Return the measure of a request's last turn: the model's own, and what came after it."""
+        reader, body = question.reader, question.body
+        return await self._recaller.added(reader, body, None, apart=_takes_long(body))
 
     async def counted(
         self, question: Question, vocabularies: frozenset[str]

@@ -59,13 +59,14 @@ class Recaller:
         """Measure what was added to each prefix; ``apart``: in the counting process."""
         added = {}
         for skip in {match.skip for match in found.values()}:
-            added[skip] = await self._added(reader, body, skip, apart=apart)
+            added[skip] = await self.added(reader, body, skip, apart=apart)
         return {
             model: Anchored(anchor=match.anchor, added=added[match.skip])
             for model, match in found.items()
         }
 
-    async def _added(self, reader: Reader, body: bytes, skip: int, *, apart: bool) -> Added:
+    async def added(self, reader: Reader, body: bytes, skip: int | None, *, apart: bool) -> Added:
+        """Measure what follows the first ``skip`` messages, None: the last turn."""
         if not apart:
             return measured_after(reader, body, skip)
         try:

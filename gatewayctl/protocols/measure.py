@@ -69,6 +69,12 @@ def measured_by(walk: Callable[[bytes, Sink], None], body: bytes) -> Measured:
     return tally.done()
 
 
+def think(sink: Sink, segment: Segment, value: Any) -> None:
+    """Tell ``sink`` every string of a value of unknown form as something that a model thought."""
+    for text in strings_in(value, lambda data: sink.opaque(segment, data)):
+        sink.thinking(segment, text)
+
+
 class Tally:
     """A ``Sink`` that counts one request piece by piece; ``done`` makes the value of it."""
 

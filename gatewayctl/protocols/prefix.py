@@ -74,14 +74,26 @@ def matches(
     return found
 
 
-def measured_after(reader: Reader, body: bytes, skip: int) -> Added:
+def measured_after(reader: Reader, body: bytes, skip: int | None) -> Added:
     """Return the measure of the messages after the first ``skip``, nothing else in it.
 
+    None skips all but the last turn: the model's own last messages, and what came after them.
     Raises ``RequestInvalid`` as ``shape`` does.
     """
-    after = _After(reader.own_turns(body), skip)
+    own = reader.own_turns(body)
+    after = _After(own, _before_last(own) if skip is None else skip)
     reader.walk(body, after)
     return Added(replied=after.replied.done(), rest=after.rest.done())
+
+
+def _before_last(own: Sequence[bool]) -> int:
+    """Return how many messages stand before the model's last turn."""
+    at = len(own)
+    while at and not own[at - 1]:
+        at -= 1
+    while at and own[at - 1]:
+        at -= 1
+    return at
 
 
 def recalled(

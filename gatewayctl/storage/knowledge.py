@@ -97,6 +97,13 @@ class Known:
         self._hear()
         return self._anchors.get((model, digest))
 
+    def largest(self, model: str) -> int:
+        """Return the most input that a reply of a model was metered as, 0 if none is kept."""
+        self._hear()
+        return max(
+            (each.tokens for key, each in self._anchors.items() if key[0] == model), default=0
+        )
+
     def _hear(self) -> None:
         """Take in what is new, before anything is looked up."""
 

@@ -160,8 +160,8 @@ class Counter:
             case answer:
                 raise _unexpected(answer)
 
-    async def measured_after(self, protocol: WireProtocol, body: bytes, skip: int) -> Added:
-        """Return the measure of the messages after the first ``skip``.
+    async def measured_after(self, protocol: WireProtocol, body: bytes, skip: int | None) -> Added:
+        """Return the measure of the messages after the first ``skip``, None: of the last turn.
 
         Raises ``RequestInvalid`` as ``shape`` does, and ``CountUnavailable``.
         """

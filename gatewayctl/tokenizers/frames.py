@@ -38,10 +38,10 @@ class ReadJob(msgspec.Struct, frozen=True, kw_only=True, tag="read"):
 
 
 class AfterJob(msgspec.Struct, frozen=True, kw_only=True, tag="after"):
-    """Measure the messages after the first ``skip``. ``size`` as in ``CountJob``."""
+    """Measure the messages after the first ``skip``, None: the last turn. ``size`` as above."""
 
     protocol: WireProtocol
-    skip: int
+    skip: int | None
     size: int | None
     key: int | None = None
 

@@ -1,5 +1,6 @@
 """What replies give away about a window: believed where it is sound, and never beyond that."""
 
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -7,13 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatewayctl.core.anchors import Added
 from gatewayctl.core.errors import Failure, FailureKind
+from gatewayctl.core.estimate import Counted
 from gatewayctl.core.events import Usage
 from gatewayctl.core.learning import (
     LEAST,
     LEAST_NAMED,
     Cap,
     Cause,
+    Recent,
     Truncation,
     Truncations,
     closer,
@@ -22,14 +26,22 @@ from gatewayctl.core.learning import (
     holds,
     input_tokens,
     pinned,
+    recent,
     short,
+    surely,
     truncated,
 )
+from gatewayctl.core.model import EstimatorKind, EstimatorSettings, WireProtocol
 from gatewayctl.core.routing.decision import Estimate, Method
+from gatewayctl.core.shape import Image, Measured, RequestShape, Segment, TextStats
 
 AT = "2026-01-02T03:04:05Z"
 NEAR = Estimate(low=250_000, likely=270_000, high=290_000, method=Method.RATIO)
 SIZES = st.integers(0, 2_000_000)
+SHAPE = RequestShape(
+    protocol=WireProtocol.CHAT_COMPLETIONS, model="m", stream=False, body_bytes=99_000
+)
+NOTHING = Measured(segments={})
 
 
 @st.composite
@@ -210,9 +222,41 @@ def test_what_only_the_newest_messages_cost_is_a_prompt_caches_count() -> None:
     usage = Usage(input=5000)
     estimate = Estimate(low=27_000, likely=30_000, high=33_000, method=Method.ANCHOR)
     assert truncated(usage, estimate)
-    assert truncated(usage, estimate, added=4999)
-    assert not truncated(usage, estimate, added=5000)
-    assert not truncated(Usage(input=4096), estimate, added=5000)
+    assert truncated(usage, estimate, recent=Recent(least=3000, most=4999))
+    assert not truncated(usage, estimate, recent=Recent(least=3000, most=5000))
+    assert not truncated(Usage(input=4096), estimate, recent=Recent(least=3000, most=5000))
+    # not even all of the newest messages: a cache does not explain that
+    assert truncated(Usage(input=4096), estimate, recent=Recent(least=20_000, most=30_000))
+
+
+def test_a_cache_holds_all_but_the_last_turn() -> None:
+    """At least what came last is evaluated, at most the model's own turn and all since it."""
+    words = TextStats(chars=5000, words=1000, letters=4000, runs=1000)
+    turn = Measured(segments={Segment.MESSAGES: words}, messages=1)
+    instructions = Measured(segments={Segment.SYSTEM: words}, messages=1)
+    last = recent(SHAPE, Added(replied=turn, rest=turn), EstimatorSettings())
+    assert 500 < last.least <= 1000
+    assert 2000 <= last.most < 3000
+    begun = recent(SHAPE, Added(replied=NOTHING, rest=instructions + turn), EstimatorSettings())
+    assert (begun.least, begun.most < 2000) == (last.least, True)
+    assert recent(SHAPE, Added(replied=turn, rest=turn), EstimatorSettings(), 9000).most == 9000
+
+
+@pytest.mark.parametrize("kind", [EstimatorKind.AUTO, EstimatorKind.CHAR_RATIO])
+def test_only_what_every_server_counts_is_sure(kind: EstimatorKind) -> None:
+    """No tools, formats and thoughts; and a ratio of the user's own is about room, not truth."""
+    words = TextStats(chars=5000, words=1000, letters=4000, runs=1000)
+    plain = Measured(segments={Segment.SYSTEM: words, Segment.MESSAGES: words}, messages=2)
+    segments = dict.fromkeys(Segment, words)
+    full = Measured(segments=segments, messages=2, tools=9, images=((Image(width=999), 9),))
+    settings = EstimatorSettings(kind=kind, chars_per_token=Decimal(1))
+    low = surely(SHAPE, plain, settings).low
+    assert 1000 < low < 2100
+    assert surely(SHAPE, full, settings).low == low
+    thought = msgspec.structs.replace(full, thought=1000)
+    assert surely(SHAPE, thought, settings).low == low - 500
+    counted = Counted(tokens=dict.fromkeys(Segment, 1000), overhead=99)
+    assert surely(SHAPE, thought, settings, counted).low == 1000
 
 
 def test_a_count_that_falls_short_for_any_reason_measures_nothing() -> None:
@@ -264,6 +308,17 @@ def test_any_other_figure_has_to_come_twice_in_a_row() -> None:
     assert (cap.window, cap.sure) == (3900, False)
     assert from_truncation(_cut(3871), _earlier(3871), 3871, AT) is None
     assert from_truncation(_cut(900), _earlier(900), 40_960, AT) is None
+
+
+def test_a_window_that_was_larger_has_to_be_filled_twice() -> None:
+    """What a model once took, it rarely takes no more: rather a cache made the count small."""
+    assert from_truncation(_cut(4096), None, 40_960, AT, largest=9000) is None
+    assert from_truncation(_cut(3900), _earlier(3900), 40_960, AT, largest=9000) is None
+    assert from_truncation(_cut(4096), _earlier(8192), 40_960, AT, largest=9000) is None
+    cap = from_truncation(_cut(4096), _earlier(4090), 40_960, AT, largest=9000)
+    assert cap is not None
+    assert cap.window == 4096
+    assert from_truncation(_cut(4096), None, 40_960, AT, largest=4096) is not None
 
 
 @given(

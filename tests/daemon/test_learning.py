@@ -166,6 +166,54 @@ async def test_a_reply_that_counts_what_was_sent_is_not_flagged(tmp_path: Path) 
     assert read(tmp_path).truncations("up/m") is None
 
 
+LONG = " ".join(["river"] * 9_000)
+TOOL = {"function": {"name": "t", "description": LONG, "parameters": {"type": "object"}}}
+FORMAT = {"type": "json_schema", "json_schema": {"name": "f", "schema": {"description": LONG}}}
+THOUGHT = [
+    {"role": "assistant", "content": "Hi.", "reasoning_content": LONG},
+    {"role": "user", "content": "And?"},
+]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"tools": [{"type": "function"} | TOOL]},
+        {"response_format": FORMAT},
+        {"before": [{"role": "system", "content": LONG}]},
+        {"after": THOUGHT},
+    ],
+    ids=["tools", "format", "cached instructions", "thoughts"],
+)
+@pytest.mark.parametrize("counted", [2_048, 2_010])
+async def test_a_server_that_counts_only_what_was_said_last_truncates_nothing(
+    tmp_path: Path, more: dict[str, Any], counted: int
+) -> None:
+    """Not every server counts tools, formats, thoughts, or what it has in its prompt cache."""
+    body = asked(2_000, tools=more.get("tools"), response_format=more.get("response_format"))
+    body["messages"] = [*more.get("before", ()), *body["messages"], *more.get("after", ())]
+    async with between([answer(counted)] * 3, tmp_path) as (it, upstream):
+        for _ in range(3):
+            status, headers, _ = await post(it, body)
+            assert status == 200
+            assert "x-gatewayctl-truncated" not in headers
+        assert len(upstream.requests) == 3
+    known = read(tmp_path)
+    assert (known.truncations("up/m"), known.cap("up/m")) == (None, None)
+
+
+async def test_what_was_said_last_is_truncated_where_not_even_that_is_counted(
+    tmp_path: Path,
+) -> None:
+    """A large paste into a conversation that is known: no cache explains so small a count."""
+    first = asked(500)
+    paste = [{"role": "assistant", "content": "Hi."}, {"role": "user", "content": LONG}]
+    async with between([answer(510), answer(4_096)], tmp_path) as (it, _):
+        await post(it, first)
+        _, headers, _ = await post(it, first | {"messages": [*first["messages"], *paste]})
+    assert headers["x-gatewayctl-truncated"].startswith("4096 of at least ")
+
+
 async def explained(it: Gateway, body: dict[str, Any]) -> dict[str, Any]:
     """Return the estimate of the first attempt."""
     async with it.client.post(f"{it.url}/api/route-explain", json=body) as reply:

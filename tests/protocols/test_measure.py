@@ -209,3 +209,28 @@ def test_what_is_asked_for_besides_messages_counts() -> None:
     }
     chars = content(WireProtocol.CHAT_COMPLETIONS, "hi", **more)
     assert chars == {Segment.MESSAGES: 2, Segment.OTHER: 4 + 4 + 7}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "body"),
+    [
+        (
+            WireProtocol.CHAT_COMPLETIONS,
+            {"messages": [{"role": "assistant", "content": "ok", "reasoning_content": "hmm…"}]},
+        ),
+        (
+            WireProtocol.CHAT_COMPLETIONS,
+            {"messages": [{"role": "assistant", "reasoning_details": [{"text": "hmm…"}]}]},
+        ),
+        (
+            WireProtocol.RESPONSES,
+            {"input": [{"type": "reasoning", "summary": [], "content": [{"text": "hmm…"}]}]},
+        ),
+    ],
+)
+def test_what_a_model_thought_is_told_apart_in_every_dialect(
+    protocol: WireProtocol, body: dict[str, Any]
+) -> None:
+    """Servers leave it out of later prompts, whatever the field is called that brings it back."""
+    measured = CODECS[protocol].measure(msgspec.json.encode({"model": "m", **body}))
+    assert measured.thought == 4

@@ -7,13 +7,15 @@ import msgspec
 from gatewayctl.core.shape import Segment
 from gatewayctl.protocols import body as request_body
 from gatewayctl.protocols import media
-from gatewayctl.protocols.measure import SYSTEM_ROLES
+from gatewayctl.protocols.measure import SYSTEM_ROLES, think
 from gatewayctl.protocols.sink import Sink
 
 # What a message holds that is no input, or is taken by itself; all else that it says is input.
 _TAKEN = frozenset(
     {"role", "content", "name", "tool_calls", "function_call", "tool_call_id", "cache_control"}
 )
+
+_THOUGHT = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
 
 
 class _Request(msgspec.Struct):
@@ -53,7 +55,9 @@ def _message(sink: Sink, message: dict[str, Any]) -> None:
         elif not media.take(part, sink):
             sink.strings(segment, part)
     for field, value in message.items():
-        if field not in _TAKEN:
+        if field in _THOUGHT:
+            think(sink, segment, value)
+        elif field not in _TAKEN:
             sink.strings(segment, value)
     calls = message.get("tool_calls")
     if calls is None and "function_call" not in message:

@@ -7,7 +7,7 @@ import msgspec
 from gatewayctl.core.shape import Segment
 from gatewayctl.protocols import body as request_body
 from gatewayctl.protocols import media
-from gatewayctl.protocols.measure import SYSTEM_ROLES
+from gatewayctl.protocols.measure import SYSTEM_ROLES, think
 from gatewayctl.protocols.sink import Sink
 
 # What an item holds that is no input, or is taken by itself.
@@ -57,6 +57,9 @@ def _item(sink: Sink, item: dict[str, Any]) -> None:
     system = item.get("role") in SYSTEM_ROLES
     segment = Segment.SYSTEM if system else Segment.MESSAGES
     sink.message(segment)
+    if item.get("type") == "reasoning":
+        think(sink, segment, {field: value for field, value in item.items() if field != "status"})
+        return
     for field in ("content", "output"):
         value = item.get(field)
         for part in value if isinstance(value, list) else [value]:
