@@ -17,7 +17,7 @@ import msgspec
 from gatewayctl.core.anchors import Anchor, anchor_of, by_anchor
 from gatewayctl.core.correction import Sample
 from gatewayctl.core.errors import Failure, FailureKind, GatewayctlError
-from gatewayctl.core.estimate import by_ratio
+from gatewayctl.core.estimate import bound, by_ratio
 from gatewayctl.core.events import Usage
 from gatewayctl.core.learning import (
     LEAST,
@@ -161,8 +161,8 @@ class Learner:
         """Learn from a reply that came whole; return how its request was truncated, if it was."""
         self._wonder(candidate)
         tokens = input_tokens(usage)
-        if tokens is None:
-            return None
+        if tokens is None or tokens > bound(asked.shape):
+            return None  # nothing has more tokens than bytes: such a figure says nothing
         estimate = await self._estimated(asked, planned, candidate, tokens)
         if short(usage, estimate):
             return await self._fell_short(asked, planned, candidate, usage)
@@ -201,12 +201,16 @@ class Learner:
         # Before it is an anchor itself: what it went on from was metered already.
         models = () if usage.input_cache_read else (candidate.model,)
         earlier = await self._planner.recalled(asked.question, measured, digests, models)
+        anchored = earlier.get(candidate.model)
+        if anchored is not None:
+            expected = by_anchor(asked.shape, measured, anchored, settings)
+            if expected is not None and short(usage, expected):
+                return  # less than was there before: what a prompt cache held is not in it
         if digests:
             output = max(0, (usage.output or 0) - (usage.reasoning_output or 0))
             anchor = anchor_of(asked.shape, measured, settings, lesson.tokens, output)
             self._knowledge.anchored(candidate.model, digests[-1], anchor)
         if not usage.input_cache_read:
-            anchored = earlier.get(candidate.model)
             sample = sample_of(asked.shape, measured, settings, lesson.tokens, anchored)
             if sample is not None:
                 self._knowledge.sampled(candidate.model, sample)

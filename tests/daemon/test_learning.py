@@ -202,6 +202,34 @@ async def test_a_server_that_counts_only_what_was_said_last_truncates_nothing(
     assert (known.truncations("up/m"), known.cap("up/m")) == (None, None)
 
 
+@pytest.mark.parametrize("counted", [10**15, 60_000])
+async def test_a_count_that_no_request_can_have_is_not_learned_from(
+    tmp_path: Path, counted: int
+) -> None:
+    """More tokens than bytes: as an anchor it would refuse the rest of the conversation."""
+    body = asked(2_000)
+    async with between([answer(counted)], tmp_path) as (it, _):
+        await post(it, body)
+        await asyncio.sleep(0.3)  # what was learned would be known by now
+        estimate = await explained(it, body)
+        assert (estimate["method"], estimate["high"] < 9_000) == ("ratio", True)
+
+
+async def test_a_count_without_what_a_prompt_cache_held_is_no_anchor(tmp_path: Path) -> None:
+    """Half of a conversation, while it is small: later turns would be estimated far too low."""
+    said = {"role": "user", "content": " ".join(["counterrevolutionary"] * 600)}
+    first = {"model": "up/m", "messages": [said]}
+    second = first | {"messages": [said, {"role": "assistant", "content": "Hi."}, said]}
+    async with between([answer(2_400), answer(2_400)], tmp_path) as (it, _):
+        await post(it, first)
+        await asyncio.sleep(0.3)  # until it is learned
+        await post(it, second)
+        await asyncio.sleep(0.3)
+        estimate = await explained(it, second)
+        assert estimate["method"] == "anchor"
+        assert estimate["high"] >= 4_800
+
+
 async def test_what_was_said_last_is_truncated_where_not_even_that_is_counted(
     tmp_path: Path,
 ) -> None:

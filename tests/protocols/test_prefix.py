@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gatewayctl.core.anchors import Anchor
 from gatewayctl.core.errors import RequestInvalid
 from gatewayctl.core.model import WireProtocol
-from gatewayctl.core.shape import Measured, TextStats
+from gatewayctl.core.shape import Measured, Segment, TextStats
 from gatewayctl.protocols.catalog import READERS
 from gatewayctl.protocols.prefix import (
     LOOKED_BACK,
@@ -398,3 +398,16 @@ def test_whatever_a_body_holds_it_is_read_or_refused(protocol: str, value: Any) 
     assert len(prefixes(reader, data, KEY)) == measured.messages == len(reader.own_turns(data))
     after = measured_after(reader, data, measured.messages - 1)
     assert after.replied.messages + after.rest.messages == 1
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_last_turn_is_measured_without_counting_messages(protocol: str) -> None:
+    """The model's own last words, and what came after them; all there is where it said nothing."""
+    reader = READERS[WireProtocol(protocol)]
+    texts = ["Hello", "Hi!", "And now?", "Now this.", "Then?"]
+    last = measured_after(reader, msgspec.json.encode(request(protocol, *texts)), None)
+    assert total(last.replied).chars == len("Now this.")
+    assert total(last.rest).chars == len("Then?")
+    first = measured_after(reader, msgspec.json.encode(request(protocol, "Hello")), None)
+    assert first.replied.messages == 0
+    assert first.rest.segments[Segment.MESSAGES].chars == len("Hello")
