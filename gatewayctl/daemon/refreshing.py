@@ -287,8 +287,7 @@ async def _conversed(job: bytes, hear: Callable[[Refreshed], None]) -> str:
     try:
         assert process.stdin is not None  # noqa: S101 - both are pipes
         assert process.stdout is not None  # noqa: S101
-        process.stdin.write(job)
-        process.stdin.close()
+        process.stdin.write(job + b"\n")  # and left open: its end is that of the daemon
         async for line in process.stdout:
             hear(msgspec.json.decode(line, type=Refreshed))
         return f"the refreshing process ended with status {await process.wait()}"

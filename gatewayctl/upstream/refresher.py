@@ -2,13 +2,15 @@
 
 ``python -m gatewayctl.upstream.refresher`` is started by ``daemon.refreshing`` and by nobody else:
 reading a table holds the interpreter for tens of milliseconds and takes memory that the daemon need
-not have. The job comes on standard input, credentials in it, and what came of each source goes out
-as a line of JSON; no line holds anything that was sent.
+not have. The job comes as a line on standard input, credentials in it, and what came of each source
+goes out as a line of JSON; no line holds anything that was sent. The daemon keeps the input open:
+where it ends, the daemon is gone, however it went, and this process goes too.
 """
 
 import contextlib
 import os
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -52,11 +54,20 @@ def run(job: Job) -> None:
     )
 
 
+def _end_with_daemon() -> None:
+    """Wait for the end of the input; what is half written is never seen by a reader."""
+    with contextlib.suppress(OSError):
+        os.read(sys.stdin.fileno(), 1)
+    os._exit(1)
+
+
 def main() -> None:
     """Read the job and run it."""
     if hasattr(os, "nice"):  # not on Windows
         os.nice(_NICENESS)
-    run(msgspec.json.decode(sys.stdin.buffer.read(), type=Job))
+    job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
+    threading.Thread(target=_end_with_daemon, name="waiting for the end", daemon=True).start()
+    run(job)
 
 
 if __name__ == "__main__":
