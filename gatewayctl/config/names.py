@@ -83,11 +83,9 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
         ``declared`` is what the file says of it. None where nobody knows anything.
         """
         facts = self.listed(model)
-        said = (
-            window_of(facts),
-            None if facts is None else facts.served,
-            self.catalog.learned(model, declared),
-        )
+        served = None if facts is None else facts.served
+        believed = declared if served is None else min(declared, served.value)
+        said = (window_of(facts), served, self.catalog.learned(model, believed))
         known = [each for each in said if each is not None]
         return min(known, key=lambda each: each.value, default=None)
 

@@ -16,8 +16,9 @@ from gatewayctl.core.anchors import Added
 from gatewayctl.core.errors import Failure, FailureKind
 from gatewayctl.core.estimate import Counted, by_ratio
 from gatewayctl.core.events import Usage
-from gatewayctl.core.model import EstimatorKind, EstimatorSettings
+from gatewayctl.core.model import EstimatorKind, EstimatorSettings, ModelFacts
 from gatewayctl.core.routing.decision import Estimate, Method
+from gatewayctl.core.routing.place import ASSUMED
 from gatewayctl.core.shape import Measured, RequestShape, Segment, TextStats
 
 LEAST_NAMED: Final = 256
@@ -254,6 +255,15 @@ def closer(cap: Cap, earlier: Cap | None) -> Cap:
     if cap.sure:
         return cap if cap.window != earlier.window or not earlier.sure else earlier
     return cap if cap.window < earlier.window else earlier
+
+
+def believed_of(facts: ModelFacts) -> int | None:
+    """Return the window that the sources say a model has, None where they say nothing.
+
+    What its server says that it runs it with is one; what is assumed until then is none.
+    """
+    told = facts.context_window, facts.served
+    return min((each.value for each in told if each and each.source != ASSUMED), default=None)
 
 
 def holds(cap: Cap, believed: int | None) -> bool:

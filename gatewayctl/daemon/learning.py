@@ -25,6 +25,7 @@ from gatewayctl.core.learning import (
     Cap,
     Truncation,
     Truncations,
+    believed_of,
     from_refusal,
     from_truncation,
     input_tokens,
@@ -143,12 +144,12 @@ class Learner:
         """Learn from a refusal by size; the next request already knows."""
         if failure.kind is not FailureKind.CONTEXT_OVERFLOW:
             return
-        believed, at = _believed(candidate), self._now()
+        at = self._now()
         cap = from_refusal(
             failure,
             candidate.estimate,
             candidate.output_budget,
-            believed,
+            _believed(candidate),
             at,
             remote=asked.shape.remote,
         )
@@ -319,5 +320,5 @@ class Learner:
 def _believed(candidate: Candidate) -> int | None:
     """Return the window that the sources, or the config, say of a model."""
     facts = candidate.place.facts
-    said = None if facts is None else facts.context_window
-    return candidate.context_window if said is None else said.value
+    said = None if facts is None else believed_of(facts)
+    return candidate.context_window if said is None else said

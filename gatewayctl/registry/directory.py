@@ -14,7 +14,7 @@ from gatewayctl.config.kinds import Kind, is_provider, kinds
 from gatewayctl.config.models import SOURCE
 from gatewayctl.config.settings import ProviderSettings, Settings
 from gatewayctl.core.correction import Observed
-from gatewayctl.core.learning import Cap, Cause, holds
+from gatewayctl.core.learning import Cap, Cause, believed_of, holds
 from gatewayctl.core.model import (
     EstimatorKind,
     ModelFacts,
@@ -187,18 +187,18 @@ class Directory:
         provider = self._settings.providers.get(facts.provider)
         kind = None if provider is None else kinds().get(provider.provider.kind)
         found, said = facts, facts.context_window
+        if kind is not None:
+            found = _with_betas(kind, found.id.partition("/")[2], found)
+            if kind.output_apart and said is not None and said.source != SOURCE:
+                found = msgspec.structs.replace(found, output_apart=True)
         cap = None if self._knowledge is None else self._knowledge.cap(found.id)
-        if cap is not None and holds(cap, None if said is None else said.value):
+        if cap is not None and holds(cap, believed_of(found)):
             learned = Sourced(value=cap.window, source=LEARNED, fetched_at=cap.at)
             cut = facts.truncates or cap.cause is Cause.TRUNCATED
             found = msgspec.structs.replace(found, learned=learned, truncates=cut)
         if kind is not None and kind.assumed_window and found.served is None:
             served = Sourced(value=kind.assumed_window, source=ASSUMED)
             found = msgspec.structs.replace(found, served=served)
-        if kind is not None:
-            found = _with_betas(kind, found.id.partition("/")[2], found)
-            if kind.output_apart and said is not None and said.source != SOURCE:
-                found = msgspec.structs.replace(found, output_apart=True)
         return found
 
     def _own(self) -> tuple[str, ...]:

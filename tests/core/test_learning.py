@@ -20,6 +20,7 @@ from gatewayctl.core.learning import (
     Recent,
     Truncation,
     Truncations,
+    believed_of,
     closer,
     from_refusal,
     from_truncation,
@@ -31,8 +32,15 @@ from gatewayctl.core.learning import (
     surely,
     truncated,
 )
-from gatewayctl.core.model import EstimatorKind, EstimatorSettings, WireProtocol
+from gatewayctl.core.model import (
+    EstimatorKind,
+    EstimatorSettings,
+    ModelFacts,
+    Sourced,
+    WireProtocol,
+)
 from gatewayctl.core.routing.decision import Estimate, Method
+from gatewayctl.core.routing.place import ASSUMED
 from gatewayctl.core.shape import Image, Measured, RequestShape, Segment, TextStats
 
 AT = "2026-01-02T03:04:05Z"
@@ -336,6 +344,18 @@ def test_no_truncation_raises_a_window_or_takes_what_was_held(
     if cap is not None:
         assert max(LEAST, metered) <= cap.window <= metered * 21 // 20 + 8
         assert believed is None or cap.window < believed
+
+
+def test_what_a_server_says_that_it_serves_is_believed() -> None:
+    """So a cap from before it was known, or from when it was less, ends with it."""
+    trained = Sourced(value=40_960, source="box")
+    facts = ModelFacts(id="box/m", provider="box", context_window=trained)
+    assert believed_of(facts) == 40_960
+    served = Sourced(value=4_096, source="box")
+    assert believed_of(msgspec.structs.replace(facts, served=served)) == 4_096
+    assumed = Sourced(value=4_096, source=ASSUMED)
+    assert believed_of(msgspec.structs.replace(facts, served=assumed)) == 40_960
+    assert believed_of(ModelFacts(id="box/m", provider="box", served=assumed)) is None
 
 
 def test_a_cap_is_void_once_sources_report_another_window() -> None:

@@ -6,7 +6,7 @@ from support.gateway import settings_of
 
 from gatewayctl.config.settings import ProviderSettings
 from gatewayctl.core.correction import Observed
-from gatewayctl.core.learning import Cap, Cause
+from gatewayctl.core.learning import Cap, Cause, believed_of
 from gatewayctl.core.model import Sourced
 from gatewayctl.registry import snapshot
 from gatewayctl.registry.directory import Directory
@@ -163,6 +163,21 @@ def test_a_cap_is_void_once_the_sources_report_another_window() -> None:
     facts = taught(Taught(qwen=cap(4_096, 999_999))).facts("local", "qwen")
     assert facts is not None
     assert facts.learned is None
+
+
+def test_a_cap_below_a_window_that_a_beta_header_unlocks_holds() -> None:
+    """What is believed without the header is what the table says with it, cut down."""
+    settings = settings_of("[providers.anthropic]")
+    knowledge = Taught()
+    world = Directory(settings, Live(settings, snapshot.load()), lambda _: True, knowledge)
+    facts = world.facts("anthropic", "claude-sonnet-4-5")
+    assert facts is not None
+    assert facts.unlocked
+    assert believed_of(facts) == 200_000
+    knowledge.learn("anthropic/claude-sonnet-4-5", cap(190_000, 200_000))
+    after = world.facts("anthropic", "claude-sonnet-4-5")
+    assert after is not None
+    assert after.learned is not None
 
 
 def test_a_model_that_nobody_lists_is_known_by_what_it_gave_away() -> None:
