@@ -46,7 +46,7 @@ log = logging.getLogger("gatewayctl.learning")
 QUEUE = 64
 """Lessons that wait at most; beyond, the oldest are given up: there will be others."""
 
-QUEUE_BYTES = 32 * 1024 * 1024
+QUEUE_BYTES = 16 * 1024 * 1024
 """Bytes of bodies that wait at most."""
 
 BUSY = 4

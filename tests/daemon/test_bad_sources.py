@@ -70,7 +70,7 @@ async def test_a_providers_own_listing_is_as_safe(world: World) -> None:
         assert world.window("anthropic/claude-d") == 200_000
 
 
-FAULTS_IN_THE_SUITE = ("half a table", "shrunk by 95 %", "slow headers")
+FAULTS_IN_THE_SUITE = ("half a table",)
 
 
 class Clock:

@@ -37,7 +37,12 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def daemon(*options: str, env: Mapping[str, str], port: int = 0) -> Iterator[Daemon]:
-    """Run ``gatewayctl serve`` with these options until it listens; end it with the block."""
+    """Run ``gatewayctl serve`` with these options until it listens; end it with the block.
+
+    A config that says nothing of the registry asks none of its sources: they are on the internet.
+    """
+    if "--config" in options:
+        _keep_in(Path(options[options.index("--config") + 1]))
     argv = [sys.executable, "-m", "gatewayctl", "serve", "--port", str(port), *options]
     process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=dict(env))
     log: list[str] = []
@@ -53,6 +58,12 @@ def daemon(*options: str, env: Mapping[str, str], port: int = 0) -> Iterator[Dae
         reader.join(10)
         if process.stderr is not None:
             process.stderr.close()
+
+
+def _keep_in(config: Path) -> None:
+    text = config.read_text(encoding="utf-8")
+    if "[registry" not in text:
+        config.write_text(f'{text}\n[registry]\nrefresh = "manual"\n', encoding="utf-8")
 
 
 def _url(lines: "queue.SimpleQueue[str | None]", log: list[str]) -> str:
