@@ -156,11 +156,20 @@ class Gathered(msgspec.Struct, frozen=True, kw_only=True):
     media: int
 
 
+def gather(values: Iterable[object]) -> Gathered:
+    """Collect all names and texts from decoded JSON; media and opaque fields are left out."""
+    return _gathered(values, names=True, as_json=frozenset())
+
+
 def rendered(values: Iterable[object]) -> Gathered:
     """Collect texts as a prompt is made of them: schemas and arguments as JSON, no field names.
 
     Media and opaque fields are left out as in ``gather``.
     """
+    return _gathered(values, names=False, as_json=_JSON)
+
+
+def _gathered(values: Iterable[object], *, names: bool, as_json: frozenset[str]) -> Gathered:
     texts: list[str] = []
     media = 0
     pending = list(values)
@@ -172,37 +181,13 @@ def rendered(values: Iterable[object]) -> Gathered:
                 media += 1
             case dict() as fields:
                 for name, value in fields.items():
-                    if name in _JSON and isinstance(value, (dict, list)):
+                    if name in as_json and isinstance(value, (dict, list)):
                         texts.append(msgspec.json.encode(value).decode())
                     elif name not in _UNCOUNTED:
+                        texts += [name] if names else []
                         pending.append(value)
             case list() as items:
                 pending.extend(items)
             case _:
                 continue
-    return Gathered(texts=texts, media=media)
-
-
-def gather(values: Iterable[object]) -> Gathered:
-    """Collect all names and texts from decoded JSON; media and opaque fields are left out."""
-    texts: list[str] = []
-    media = 0
-    pending = list(values)
-    while pending:
-        match pending.pop():
-            case str() as text:
-                texts.append(text)
-            case {"type": str(kind), **_rest} if kind in _MEDIA:
-                media += 1
-            case dict() as fields:
-                for name, value in fields.items():
-                    if name not in _UNCOUNTED:
-                        texts.append(name)
-                        pending.append(value)
-            case list() as items:
-                pending.extend(items)
-            case None:
-                continue
-            case number:
-                texts.append(str(number))
     return Gathered(texts=texts, media=media)
