@@ -135,7 +135,8 @@ def _all(
     else:
         near = difflib.get_close_matches(provider or "", known.providers(), n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        typer.echo(render.printable(f'no model of "{provider}" is known{hint}'))
+        whose = "" if provider is None else f' of "{provider}"'
+        typer.echo(render.printable(f"no model{whose} is known{hint}"))
 
 
 def _conflicts(entries: "Sequence[Entry]", known: "Known", *, as_json: bool) -> None:

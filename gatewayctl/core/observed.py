@@ -191,7 +191,7 @@ def _with_errors(samples: int, rows: Rows, factors: tuple[int, ...]) -> Observed
         factors=factors,
         least=tuple(least),
         most=tuple(most),
-        low=_quantile(UNIT - low),
+        low=_quantile(max(0, UNIT - low)),
         high=_quantile(UNIT + high),
     )
 

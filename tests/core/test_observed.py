@@ -315,3 +315,11 @@ def test_a_ratio_of_the_users_own_is_never_corrected() -> None:
     own = EstimatorSettings(kind=EstimatorKind.CHAR_RATIO)
     corrected = msgspec.structs.replace(own, observed=learned(200, 2.0))
     assert by_ratio(asked, text(900), own) == by_ratio(asked, text(900), corrected)
+
+
+def test_no_reply_counts_less_than_nothing() -> None:
+    """However far below its estimate one was: what is shown is a ratio of two counts."""
+    cheap = Sample(features=(0, 0, 0, 0, 0, 900_000, *[0] * (len(GROUPS) - 6)), tokens=1)
+    found = observe([cheap])
+    assert found is not None
+    assert 0 <= found.low <= found.high
