@@ -38,12 +38,15 @@ def cost(prices: Prices, read: int, written: int) -> Decimal | None:
     return _EXACT.divide(total, _MILLION)
 
 
-def price_range(prices: Prices, estimate: Estimate, output_budget: int) -> PriceRange | None:
+def price_range(
+    prices: Prices, estimate: Estimate, output_budget: int, answers: int = 1
+) -> PriceRange | None:
     """Return what a candidate may cost, None when its prices are unknown.
 
-    Low is the low input estimate and no output, high the high one and the whole budget; reads and
+    ``answers`` is how many are wanted, each with the whole budget; the input is paid for once. Low
+    is the low input estimate and no output, high the high one and all of the budgets; reads and
     writes of a cache are left out, since nobody knows them beforehand.
     """
     low = cost(prices, estimate.low, 0)
-    high = cost(prices, estimate.high, output_budget)
+    high = cost(prices, estimate.high, output_budget * answers)
     return None if low is None or high is None else PriceRange(low=low, high=high)

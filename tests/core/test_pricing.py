@@ -34,6 +34,13 @@ def test_a_range_goes_from_no_answer_to_the_whole_budget() -> None:
     assert found == PriceRange(low=Decimal("0.1"), high=Decimal("1.0"))
 
 
+def test_each_of_several_answers_may_take_the_whole_budget() -> None:
+    """The input is paid for once, however many are wanted."""
+    estimate = Estimate(low=1_000_000, likely=2_000_000, high=3_000_000, method=Method.RATIO)
+    found = price_range(PRICES, estimate, 1_000_000, 5)
+    assert found == PriceRange(low=Decimal("0.1"), high=Decimal("3.8"))
+
+
 @given(
     st.decimals(min_value=0, max_value=1000, places=12),
     st.integers(0, 10**9),

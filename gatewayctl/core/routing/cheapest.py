@@ -19,49 +19,56 @@ def by_price(targets: list[int], trees: tuple[Tree, ...], planning: Planning) ->
 
     Where a finer estimate might order them otherwise, the planning is told so.
     """
-    priced = [(index, leaf) for index in targets if (leaf := _answering(trees[index])) is not None]
-    known = [(index, leaf, _likely(leaf)) for index, leaf in priced]
+    answers = planning.shape.n
+    found = ((index, _answering(trees[index], answers)) for index in targets)
+    priced = [(index, leaf) for index, leaf in found if leaf is not None]
+    known = [(index, leaf, _likely(leaf, answers)) for index, leaf in priced]
     ranked = sorted(known, key=lambda it: it[2])
-    if any(_open(cheaper, dearer) for (_, cheaper, _), (_, dearer, _) in pairwise(ranked)):
+    if any(_open(cheaper, dearer, answers) for (_, cheaper, _), (_, dearer, _) in pairwise(ranked)):
         planning.needs_sizes = True
     first = [index for index, _, _ in ranked]
     return first + [index for index in targets if index not in first]
 
 
-def _answering(tree: Tree) -> Leaf | None:
+def _answering(tree: Tree, answers: int) -> Leaf | None:
     """Return the leaf whose price a target has, None when it is unknown or nothing can answer."""
     if isinstance(tree, Leaf):
-        return None if tree.skip is not None or _cost(tree, 0) is None else tree
+        return None if tree.skip is not None or _cost(tree, 0, answers) is None else tree
     able = [child for child in tree.children if child.fit is not UNFIT]
     if not able:
         return None
     if tree.kind != "alloy":
-        return _answering(able[0])
-    priced = [leaf for child in able if (leaf := _answering(child)) is not None]
-    return max(priced, key=_likely) if len(priced) == len(able) else None
+        return _answering(able[0], answers)
+    priced = [leaf for child in able if (leaf := _answering(child, answers)) is not None]
+    if len(priced) < len(able):
+        return None
+    return max(priced, key=lambda leaf: _likely(leaf, answers))
 
 
-def _cost(leaf: Leaf, read: int) -> Decimal | None:
-    return pricing.cost(leaf.place.prices, read, leaf.wanted)
+def _cost(leaf: Leaf, read: int, answers: int) -> Decimal | None:
+    return pricing.cost(leaf.place.prices, read, leaf.wanted * answers)
 
 
-def _likely(leaf: Leaf) -> Decimal:
-    return _known(leaf, 0 if leaf.estimate is None else leaf.estimate.likely)
+def _likely(leaf: Leaf, answers: int) -> Decimal:
+    return _known(leaf, 0 if leaf.estimate is None else leaf.estimate.likely, answers)
 
 
-def _known(leaf: Leaf, read: int) -> Decimal:
-    found = _cost(leaf, read)
+def _known(leaf: Leaf, read: int, answers: int) -> Decimal:
+    found = _cost(leaf, read, answers)
     if found is None:
         raise AssertionError("only leaves with a price are compared")
     return found
 
 
-def _open(one: Leaf, other: Leaf) -> bool:
+def _open(one: Leaf, other: Leaf, answers: int) -> bool:
     """Tell whether the second may turn out cheaper than the first once sizes are known better."""
     mine, theirs = one.estimate, other.estimate
     if mine is None or theirs is None:
         return False
     if one.place.estimator is other.place.estimator:
         # Both grow with the same figure, so that their order at its ends holds in between.
-        return any(_known(one, read) > _known(other, read) for read in (mine.low, mine.high))
-    return _known(one, mine.high) > _known(other, theirs.low)
+        return any(
+            _known(one, read, answers) > _known(other, read, answers)
+            for read in (mine.low, mine.high)
+        )
+    return _known(one, mine.high, answers) > _known(other, theirs.low, answers)

@@ -24,7 +24,7 @@ def explained(decision: Decision, session: Session | None = None) -> Json:
     return {
         **rendered(decision),
         "session": _session(session),
-        "models": {each.model: _model(each) for each in judged},
+        "models": {each.model: _model(each, decision.shape.n) for each in judged},
     }
 
 
@@ -38,7 +38,7 @@ def _session(session: Session | None) -> Json | None:
     }
 
 
-def _model(judged: Candidate | Skipped) -> Json:
+def _model(judged: Candidate | Skipped, answers: int) -> Json:
     place = judged.place
     facts = place.facts or ModelFacts(id=place.model, provider=place.provider)
     told: Json = {limit: _sourced(getattr(facts, limit)) for limit in LIMITS}
@@ -47,14 +47,14 @@ def _model(judged: Candidate | Skipped) -> Json:
         # the place, or a route around it, says so, or a cap does
         cap = place.limits.cap or Sourced(value=held, source="config")
         told["context_window"] = _sourced(cap)
-    return {**told, "price": _price(judged)}
+    return {**told, "price": _price(judged, answers)}
 
 
-def _price(judged: Candidate | Skipped) -> Json | None:
+def _price(judged: Candidate | Skipped, answers: int) -> Json | None:
     """Return what the request may cost there in USD; null where prices or size are unknown."""
     if judged.estimate is None or judged.output_budget is None:
         return None
-    price = price_range(judged.place.prices, judged.estimate, judged.output_budget)
+    price = price_range(judged.place.prices, judged.estimate, judged.output_budget, answers)
     return None if price is None else {"low": price.low, "high": price.high}
 
 

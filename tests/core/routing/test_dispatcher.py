@@ -214,6 +214,19 @@ def test_cheapest_depends_on_input_and_output_both() -> None:
     assert decide("d", world, 500_000, asked=shape(output=4_000)).chosen == "x/reader"
 
 
+def test_cheapest_counts_every_answer_that_is_wanted() -> None:
+    """With ``n`` of them the output weighs more, and the input no more than before."""
+    models = [
+        model("x/reader", 10**6, prices=("1", "50")),
+        model("x/writer", 10**6, prices=("10", "5")),
+    ]
+    world = FakeWorld(models, [dispatcher("x/writer", "x/reader", order=Order.CHEAPEST)])
+    one = shape(output=4_000)
+    several = msgspec.structs.replace(one, n=8)
+    assert decide("d", world, 100_000, asked=one).chosen == "x/reader"
+    assert decide("d", world, 100_000, asked=several).chosen == "x/writer"
+
+
 def test_equal_prices_stay_as_declared() -> None:
     """To the last digit: 0.1 and 0.10 are one price."""
     models = [
