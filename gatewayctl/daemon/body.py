@@ -22,6 +22,9 @@ MAX_CODINGS = 3
 """How many content codings may be stacked on one body."""
 
 _PIECE = 256 * 1024
+# Small chunks lie among everything else in the heap, which cannot shrink before all of it is free;
+# blocks of this size are mapped by themselves, and given back as soon as they are.
+_BLOCK = 1024 * 1024
 _SIP = 256  # bytes of zstd, which become at most 8 MB
 _INLINE = 64 * 1024  # compressed bytes from which the work is done off the loop
 _INLINE_BECOMES = 1024 * 1024  # bytes that they may become on it
@@ -61,7 +64,8 @@ async def _received(content: StreamReader, limit: int) -> bytes:
     if content.is_eof():  # it came with the headers, as most do: there is nothing to wait for
         return _within(content.read_nowait(), limit)
     parts: list[bytes] = []
-    size = 0
+    small: list[bytes] = []
+    size = joined = 0
     try:
         while True:
             async with asyncio.timeout(READ_TIMEOUT):
@@ -71,9 +75,14 @@ async def _received(content: StreamReader, limit: int) -> bytes:
             size += len(chunk)
             if size > limit:
                 raise BodyTooLarge(f"the body is larger than {limit} bytes")
-            parts.append(chunk)
+            small.append(chunk)
+            if size - joined >= _BLOCK:
+                parts.append(b"".join(small))
+                small.clear()
+                joined = size
     except TimeoutError as error:
         raise BodyTimeout(f"no more of the body came for {READ_TIMEOUT:.0f} s") from error
+    parts += small
     if size < _JOINED_INLINE:
         return b"".join(parts)
     return await asyncio.to_thread(b"".join, parts)  # which gives up Python's lock meanwhile
