@@ -29,7 +29,7 @@ from gatewayctl.registry.live import Live
 from gatewayctl.registry.merge import Entry
 from gatewayctl.registry.told import entries
 
-_REMEMBERED: Final = 4096
+_REMEMBERED: Final = 512  # some kilobytes each
 
 
 class Knowledge(Protocol):

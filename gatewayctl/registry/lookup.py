@@ -19,7 +19,7 @@ from gatewayctl.registry.table import Table
 Among = tuple[str, ...] | None
 """The providers that a question is about, None for all."""
 
-_REMEMBERED = 4096
+_REMEMBERED = 512  # some kilobytes each
 _NEAR_CANDIDATES = 64
 _GRAMS = 8
 _TAG = ":latest"  # what Ollama means by a name without a tag

@@ -96,7 +96,7 @@ def test_ids_that_clients_make_up_are_not_kept_for_ever() -> None:
     found = directory()
     for number in range(5000):
         found.settings(f"openai/made-up-{number}")
-    assert len(found._used) <= 4096
+    assert len(found._used) <= 512
 
 
 class Taught:
