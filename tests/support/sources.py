@@ -107,7 +107,10 @@ class Source:
 
     def _converse(self, peer: socket.socket) -> None:
         with peer, contextlib.suppress(OSError), peer.makefile("rb") as lines:
-            method, path, _ = lines.readline().decode().split()
+            first = lines.readline().decode().split()
+            if not first:  # whoever connected was ended before asking anything
+                return
+            method, path, _ = first
             headers: dict[str, str] = {}
             while (line := lines.readline().decode().strip()) != "":
                 name, _, value = line.partition(":")
