@@ -159,7 +159,19 @@ class Learner:
     async def replied(
         self, asked: Asked, planned: Planned, candidate: Candidate, usage: Usage
     ) -> Truncation | None:
-        """Learn from a reply that came whole; return how its request was truncated, if it was."""
+        """Learn from a reply that came whole; return how its request was truncated, if it was.
+
+        Nothing in it is worth losing the reply for.
+        """
+        try:
+            return await self._heard(asked, planned, candidate, usage)
+        except Exception:
+            log.exception("learning from %s failed; its reply goes out", asked.request_id)
+            return None
+
+    async def _heard(
+        self, asked: Asked, planned: Planned, candidate: Candidate, usage: Usage
+    ) -> Truncation | None:
         self._wonder(candidate)
         tokens = input_tokens(usage)
         if tokens is None or tokens > bound(asked.shape):
