@@ -6,6 +6,7 @@ Reads files and asks nobody. How it is printed is ``cli.facts``' and ``cli.portr
 import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from gatewayctl.cli import offline
@@ -19,6 +20,7 @@ from gatewayctl.registry.lookup import Registry
 from gatewayctl.registry.merge import Entry
 from gatewayctl.storage.knowledge import Known as Learned
 
+_NEAR = 3
 _TRAINED = frozenset({"llamacpp", "lmstudio", "ollama"})
 """Listings whose window is how a model was trained, whatever it is served with."""
 
@@ -78,7 +80,10 @@ class Known:
             listing = self.registry.listed_by(model, list(self._every.providers))
             if listing:
                 return [f"{provider}/{model}" for provider in listing]
-        return self.registry.nearest(model)
+        near = [name for name in self.registry.nearest(model) if name != model]
+        # a bare name that only providers of no kind of ours have is told with one of them
+        elsewhere = (f"{name}/{bare}" for name, bare in self.registry.ids() if bare == model)
+        return [*islice(elsewhere, 1), *near][:_NEAR]
 
     def _is_trained(self, provider: str) -> bool:
         settings = self._every.providers.get(provider)

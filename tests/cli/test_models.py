@@ -71,7 +71,12 @@ def test_one_model_is_shown_with_what_the_others_say(cli: Cli) -> None:
 
 @pytest.mark.parametrize(
     ("model", "near"),
-    [("openai/gpt-55", "openai/gpt-5"), ("gpt-5", "openai/gpt-5"), ("nonsense-zzz", "")],
+    [
+        ("openai/gpt-55", "openai/gpt-5"),
+        ("gpt-5", "openai/gpt-5"),
+        ("claude-opus-4", "helicone/claude-opus-4"),
+        ("nonsense-zzz", ""),
+    ],
 )
 def test_an_unknown_id_exits_1_and_names_what_is_near(cli: Cli, model: str, near: str) -> None:
     """Nothing is printed as if it were known."""
