@@ -289,8 +289,10 @@ async def test_codex_stops_after_one_refusal_with_its_own_words(
         assert requests.kept_back == [requests.sent[-1]]
         assert_out_of_room(await ask_codex(codex, setting, "resume", "--last", "and then"))
         resumed = await counted(setting, RESPONSES)
-    assert len(resumed.sent) == len(requests.sent) + 1
-    assert len(resumed.arrived) == len(requests.arrived)
+    # What still fits without the round that was kept back is answered; then it is refused, once.
+    assert resumed.kept_back == [requests.sent[-1], resumed.sent[-1]]
+    assert len(resumed.sent) == len(resumed.arrived) + 2
+    assert [each.status for each in resumed.arrived] == [200] * len(resumed.arrived)
 
 
 @pytest.mark.parametrize(
