@@ -14,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from gatewayctl.core.anchors import Anchor, anchor_of, by_anchor
+from gatewayctl.core.anchors import Anchor, Anchored, anchor_of, by_anchor
 from gatewayctl.core.correction import Sample
 from gatewayctl.core.errors import Failure, FailureKind, GatewayctlError
 from gatewayctl.core.estimate import bound, by_ratio
@@ -37,6 +37,7 @@ from gatewayctl.core.learning import (
 from gatewayctl.core.observed import sample_of
 from gatewayctl.core.routing.decision import Candidate, Estimate, Method
 from gatewayctl.core.routing.place import ASSUMED
+from gatewayctl.core.shape import Measured
 from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.load import Load
 from gatewayctl.daemon.planning import Planned, Planner
@@ -211,10 +212,10 @@ class Learner:
         settings, usage = candidate.estimator, lesson.usage
         if short(usage, by_ratio(asked.shape, measured, settings)):
             return  # too small a count to be that of a window, and no measure of the request
-        # Before it is an anchor itself: what it went on from was metered already.
-        models = () if usage.input_cache_read else (candidate.model,)
-        earlier = await self._planner.recalled(asked.question, measured, digests, models)
-        anchored = earlier.get(candidate.model)
+        anchored = None
+        if not usage.input_cache_read:
+            # Before it is an anchor itself: what it went on from was metered already.
+            anchored = await self._anchored(lesson.planned, asked, candidate, measured, digests)
         if anchored is not None:
             expected = by_anchor(asked.shape, measured, anchored, settings)
             if expected is not None and short(usage, expected):
@@ -290,14 +291,29 @@ class Learner:
         if counted is None or candidate.estimate.method is not Method.EXACT:
             if digests is None:
                 digests = self._planner.digests(question)
-            models = (candidate.model,)
-            anchored = await self._planner.recalled(question, measured, digests, models)
-            for each in anchored.values():
-                by_last = by_anchor(asked.shape, measured, each, settings)
+            anchored = await self._anchored(planned, asked, candidate, measured, digests)
+            if anchored is not None:
+                by_last = by_anchor(asked.shape, measured, anchored, settings)
                 if by_last is not None:
-                    return by_last, by_last.high - each.anchor.tokens
+                    return by_last, by_last.high - anchored.anchor.tokens
             counted = None
         return surely(asked.shape, measured, settings, counted), 0
+
+    async def _anchored(
+        self,
+        planned: Planned,
+        asked: Asked,
+        candidate: Candidate,
+        measured: Measured,
+        digests: tuple[bytes, ...],
+    ) -> Anchored | None:
+        """Return what a request went on from at a model, as planning found it, else found now."""
+        model = candidate.model
+        known = planned.sized.sizes.anchored.get(model)
+        if known is not None:
+            return known
+        found = await self._planner.recalled(asked.question, measured, digests, (model,))
+        return found.get(model)
 
     def _cap(self, candidate: Candidate, cap: Cap) -> None:
         """Keep a cap, unless the one that is known says more."""

@@ -12,7 +12,14 @@ from typing import Protocol
 from gatewayctl.core.anchors import Added, Anchor, Anchored
 from gatewayctl.core.errors import CountUnavailable
 from gatewayctl.protocols.codec import Reader
-from gatewayctl.protocols.prefix import Match, matches, measured_after, prefixes
+from gatewayctl.protocols.prefix import (
+    Match,
+    anchored,
+    matches,
+    measured_after,
+    prefixes,
+    to_measure,
+)
 from gatewayctl.tokenizers.counter import Counter
 
 log = logging.getLogger("gatewayctl.learning")
@@ -44,7 +51,7 @@ class Recaller:
         return self._known.secret
 
     def digests(self, reader: Reader, body: bytes) -> tuple[bytes, ...]:
-        """Return the digests of a body's prefixes: about 2 ms per 100 KB."""
+        """Return the digests of a body's prefixes: about 0.2 ms per 100 KB."""
         return prefixes(reader, body, self.key)
 
     def found(
@@ -57,13 +64,10 @@ class Recaller:
         self, reader: Reader, body: bytes, found: Mapping[str, Match], *, apart: bool
     ) -> Mapping[str, Anchored]:
         """Measure what was added to each prefix; ``apart``: in the counting process."""
-        added = {}
-        for skip in {match.skip for match in found.values()}:
-            added[skip] = await self.added(reader, body, skip, apart=apart)
-        return {
-            model: Anchored(anchor=match.anchor, added=added[match.skip])
-            for model, match in found.items()
+        added = {
+            skip: await self.added(reader, body, skip, apart=apart) for skip in to_measure(found)
         }
+        return anchored(found, added)
 
     async def added(self, reader: Reader, body: bytes, skip: int | None, *, apart: bool) -> Added:
         """Measure what follows the first ``skip`` messages, None: the last turn."""

@@ -13,14 +13,14 @@ prefix in common, or none. No text is kept, and without the key nobody can tell 
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
 
 from gatewayctl.core.anchors import Added, Anchor, Anchored
-from gatewayctl.core.shape import Segment
+from gatewayctl.core.shape import Measured, Segment
 from gatewayctl.protocols import body as request_body
 from gatewayctl.protocols import opening
 from gatewayctl.protocols.codec import Reader
@@ -37,9 +37,13 @@ Known = Callable[[str, bytes], Anchor | None]
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True):
-    """The longest known prefix of a request: how many messages it has, and what it came to."""
+    """The longest known prefix of a request: how many messages it has, and what it came to.
+
+    ``rest`` is how many come after it.
+    """
 
     skip: int
+    rest: int
     anchor: Anchor
 
 
@@ -69,7 +73,7 @@ def matches(
         for added, digest in enumerate(reversed(digests)):
             anchor = known(model, digest)
             if anchor is not None:
-                found[model] = Match(skip=messages - added, anchor=anchor)
+                found[model] = Match(skip=messages - added, rest=added, anchor=anchor)
                 break
     return found
 
@@ -105,11 +109,24 @@ def recalled(
     """
     messages = len(reader.own_turns(body))
     found = matches(prefixes(reader, body, key), messages, models, known)
-    added = {match.skip: measured_after(reader, body, match.skip) for match in found.values()}
+    rests = to_measure(found)
+    return anchored(found, {skip: measured_after(reader, body, skip) for skip in rests})
+
+
+def to_measure(found: Mapping[str, Match]) -> frozenset[int]:
+    """Return after how many messages a measure is wanted: not where nothing was added."""
+    return frozenset(match.skip for match in found.values() if match.rest)
+
+
+def anchored(found: Mapping[str, Match], added: Mapping[int, Added]) -> dict[str, Anchored]:
+    """Return each model's anchor with what was added to it, of the measures by their skip."""
     return {
-        model: Anchored(anchor=match.anchor, added=added[match.skip])
+        model: Anchored(anchor=match.anchor, added=added.get(match.skip, _NOTHING))
         for model, match in found.items()
     }
+
+
+_NOTHING = Added(replied=Measured(segments={}), rest=Measured(segments={}))
 
 
 class _Earlier(msgspec.Struct):

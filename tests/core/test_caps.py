@@ -1,6 +1,7 @@
 """What is served or learned caps the window, whoever says it, and says so."""
 
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,6 +10,7 @@ from support.world import FakeWorld, model, places, provider
 from gatewayctl.core import fit
 from gatewayctl.core.model import ModelFacts, Sourced, Unlocked, WireProtocol
 from gatewayctl.core.routing.decision import Decision, Estimate, Method
+from gatewayctl.core.routing.explained import explained
 from gatewayctl.core.routing.graph import Cascade, Place, Policy
 from gatewayctl.core.routing.plan import plan
 from gatewayctl.core.routing.sizes import window
@@ -105,6 +107,23 @@ def test_a_window_behind_a_beta_holds_for_requests_that_carry_it_alone() -> None
         assert not decided(world, name, 300_000).attempts
         assert decided(world, name, 300_000, f"other-1, {BETA}").attempts
         assert not decided(world, name, 300_000, "other-1").attempts
+
+
+def test_an_explanation_says_who_makes_the_window_what_it_is() -> None:
+    """A cap, a beta header or the config: never one for another."""
+    facts = msgspec.structs.replace(
+        model("x/m", 200_000), unlocked=(Unlocked(beta=BETA, context_window=1_000_000),)
+    )
+    place = Place(model="x/m", context_window=50_000)
+    route = Cascade(id="c", places=(place,), policy=POLICY)
+    for world, name, betas, source in (
+        (FakeWorld([facts]), "x/m", BETA, "beta"),
+        (FakeWorld([facts]), "x/m", "", "test"),
+        (FakeWorld([facts], [route]), "c", "", "config"),
+        (FakeWorld([capped(40_960, learned=4_096)]), "x/m", "", "learned"),
+    ):
+        told: Any = explained(decided(world, name, 10, betas))["models"]
+        assert told["x/m"]["context_window"]["source"] == source
 
 
 def test_a_cap_holds_where_a_beta_unlocks_more() -> None:

@@ -17,10 +17,12 @@ from gatewayctl.protocols.catalog import READERS
 from gatewayctl.protocols.prefix import (
     LOOKED_BACK,
     SIZE,
+    anchored,
     matches,
     measured_after,
     prefixes,
     recalled,
+    to_measure,
 )
 
 KEY = b"k" * 32
@@ -315,6 +317,17 @@ def test_all_steps_one_after_another() -> None:
     assert set(found) == {"one"}
     assert found["one"].anchor.tokens == 3
     assert total(found["one"].added.replied).chars == len("Hi!")
+
+
+def test_a_request_that_is_sent_again_is_not_walked_through_again() -> None:
+    """Nothing was added to it, which is known without a look."""
+    reader, body = READERS[WireProtocol("messages")], request("messages", "Hello", "Hi!", "And?")
+    data = msgspec.json.encode(body)
+    whole = Anchor(tokens=9, raw=9)
+    known = {prefixes(reader, data, KEY)[-1]: whole}
+    found = matches(prefixes(reader, data, KEY), 3, ["a"], lambda _, digest: known.get(digest))
+    assert to_measure(found) == frozenset()
+    assert anchored(found, {})["a"].added == measured_after(reader, data, 3)
 
 
 def test_a_request_without_messages_has_no_digests() -> None:

@@ -44,9 +44,10 @@ def _model(judged: Candidate | Skipped, answers: int) -> Json:
     told: Json = {limit: _sourced(getattr(facts, limit)) for limit in LIMITS}
     held, known = place.limits.window, facts.context_window
     if held is not None and (known is None or known.value != held):
-        # the place, or a route around it, says so, or a cap does
-        cap = place.limits.cap or Sourced(value=held, source="config")
-        told["context_window"] = _sourced(cap)
+        # a cap says so, or the request's beta header, or the place or a route around it
+        unlocked = any(each.context_window == held for each in facts.unlocked)
+        said = Sourced(value=held, source="beta" if unlocked else "config")
+        told["context_window"] = _sourced(place.limits.cap or said)
     return {**told, "price": _price(judged, answers)}
 
 
