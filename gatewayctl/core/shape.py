@@ -130,12 +130,33 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Demand(StrEnum):
+    """What not every protocol can say, and what a request cannot do without.
+
+    The words stand in explanations and refusals.
+    """
+
+    ANSWERS = "more than one answer (n > 1)"
+    STOP = "stop sequences"
+    JSON_OBJECT = "JSON without a schema"
+    ALLOWED_TOOLS = "a choice among some of the tools"
+    AUDIO = "sound in the input"
+    DOCUMENT_URL = "the address of a document"
+    STATE = "state that the provider keeps (an earlier response, a stored prompt, a cache)"
+    UPLOADED = "a file uploaded to the provider"
+    HOSTED_TOOL = "a call of a tool that the provider runs"
+    MODALITY = "an answer, or an input, that is neither text, image, document nor sound"
+    ENDPOINT = "this endpoint"
+
+
 class RequestShape(msgspec.Struct, frozen=True, kw_only=True):
     """A request as routing sees it.
 
     ``output_budget`` is the request's own limit on output tokens, None when it names none;
     ``thinking_budget`` the reasoning part of it; ``body_bytes`` the decompressed body's length;
     ``remote`` counts inputs that the body only points to (image URLs, file ids, earlier responses).
+    ``demands`` is what cannot be said in every protocol and would change the meaning if it were
+    dropped (``core.translation``).
     """
 
     protocol: WireProtocol
@@ -147,6 +168,7 @@ class RequestShape(msgspec.Struct, frozen=True, kw_only=True):
     n: int = 1
     needs: frozenset[Capability] = frozenset()
     remote: int = 0
+    demands: frozenset[Demand] = frozenset()
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from functools import partial
 
 import msgspec
-from aiohttp import web
 
 from gatewayctl.config.settings import ModelOverride, ProviderSettings, Settings, Timeouts
 from gatewayctl.core.attempts import Try
@@ -193,7 +192,12 @@ async def _call(
     changes = _changes(asked, candidate, settings, override)
     return Call(
         provider=settings,
-        url=f"{settings.base_url}{asked.codec.path}{_query(asked.request)}",
+        url=settings.base_url
+        + asked.codec.address(
+            candidate.upstream_model,
+            asked.request.rel_url.raw_query_string,
+            stream=asked.shape.stream,
+        ),
         headers=request_headers(settings, candidate.protocol, asked.request.headers, credential),
         body=await offloaded(
             len(asked.body), asked.codec.patch, asked.body, changes, asked.reading.layout
@@ -242,9 +246,3 @@ def _to_commit(asked: Asked, candidate: Candidate, timeouts: Timeouts, left: flo
     if asked.shape.stream:
         limits += [timeouts.first_token, max(left, 0.0)]
     return min((limit for limit in limits if limit is not None), default=None)
-
-
-def _query(request: web.BaseRequest) -> str:
-    """Return the client's query string (``?beta=true``) as it came."""
-    raw = request.rel_url.raw_query_string
-    return f"?{raw}" if raw else ""

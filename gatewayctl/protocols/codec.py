@@ -5,13 +5,14 @@ its text, patches a body in place, watches a stream, reads a whole reply and wri
 dialect. Codecs never import one another; ``catalog`` lists them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
+from gatewayctl.core.conversation import Prompt
 from gatewayctl.core.errors import ApiError
-from gatewayctl.core.events import Phase, Usage
+from gatewayctl.core.events import Event, Phase, Reply, Usage
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.shape import Conversation, Measured, RequestShape
 from gatewayctl.protocols.patch import Layout
@@ -23,11 +24,17 @@ __all__ = [
     "BadFrame",  # defined with the parser, raised by every codec
     "Changes",
     "Codec",
+    "EventReader",
+    "EventWriter",
     "Reader",
+    "ReplyContext",
     "ReplyFacts",
     "StreamWatcher",
+    "Target",
     "Teller",
+    "Translator",
     "WireError",
+    "Written",
 ]
 
 
@@ -37,7 +44,8 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     ``model`` is the upstream's name of the model; ``output_budget`` tokens, None to leave the
     body's own; ``include_usage`` asks a chat stream for its usage chunk; ``set`` maps top-level
     fields to JSON, ``drop`` names fields to remove; ``strip_billing`` removes the one billing line
-    that Claude Code writes into its system prompt.
+    that Claude Code writes into its system prompt. ``strip_foreign`` removes the thoughts that a
+    translated reply of another model brought into the history (``provenance``).
     """
 
     model: str
@@ -46,6 +54,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     set: Mapping[str, bytes] = {}
     drop: tuple[str, ...] = ()
     strip_billing: bool = False
+    strip_foreign: bool = False
 
 
 class WireError(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,12 +170,113 @@ class Reader(Protocol):
         ...
 
 
-class Codec(Reader, Teller, Protocol):
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom a translated request is written for.
+
+    ``origin`` is the full id of the model, by which its own thoughts are known again; ``changes``
+    are made besides (``set`` and ``drop`` speak of the written body, and have the last word).
+    ``flags`` are the provider's, by name: what its servers want otherwise than others of the same
+    protocol. ``most_output`` is the model's own limit on output, None where unknown.
+    """
+
+    origin: str
+    changes: Changes
+    flags: Mapping[str, bool] = {}
+    most_output: int | None = None
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """A translated request, and what it had to leave out: the client's JSON paths, or words.
+
+    Each is said once, in the order of the body, without indices where it stands many times.
+    """
+
+    body: bytes
+    dropped: tuple[str, ...] = ()
+
+
+class ReplyContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What a translated reply is written with.
+
+    ``id`` is the request's, of which the reply makes its own where the upstream gives none of the
+    right form, the same in a stream and without one; ``origin`` the full id of the model that
+    answers, which seals its thoughts; ``prompt`` what the client asked; ``now`` the time in seconds
+    since 1970.
+    """
+
+    id: str
+    origin: str
+    prompt: Prompt
+    now: Callable[[], float]
+
+
+class EventReader(Protocol):
+    """Reads one upstream stream, an event at a time, in order."""
+
+    def read(self, event: SseEvent) -> Sequence[Event]:
+        """Return what the event says, nothing for one that is not known; raise ``BadFrame``."""
+        ...
+
+
+class EventWriter(Protocol):
+    """Writes one stream to a client. What it has written stands: it never takes anything back."""
+
+    def write(self, events: Iterable[Event]) -> bytes:
+        """Return the frames that say this; ``Ended`` writes the terminal one."""
+        ...
+
+    def error(self, error: ApiError) -> bytes:
+        """Return the dialect's typed error frame, going on from what was written."""
+        ...
+
+    def keepalive(self) -> bytes:
+        """Return a whole frame that says "still here", going on from what was written."""
+        ...
+
+
+class Translator(Protocol):
+    """What makes one protocol's bodies and streams the IR's, and the other way round."""
+
+    def read_prompt(self, body: bytes) -> Prompt:
+        """Read a whole request; raise ``RequestInvalid`` as ``shape`` does."""
+        ...
+
+    def write_prompt(self, prompt: Prompt, target: Target) -> Written:
+        """Write a request for an upstream of this protocol.
+
+        Raises ``RequestInvalid`` for what cannot be said and may not be dropped: whatever it is,
+        ``core.translation`` knows of it too, so that planning never comes to this.
+        """
+        ...
+
+    def read_events(self, body: bytes) -> Sequence[Event]:
+        """Read a whole reply as the events of the stream that it might have been.
+
+        Raises ``BadFrame`` when it is none.
+        """
+        ...
+
+    def write_reply(self, reply: Reply, context: ReplyContext) -> bytes:
+        """Write a whole reply for a client of this protocol."""
+        ...
+
+    def event_reader(self) -> EventReader:
+        """Return what reads one upstream stream."""
+        ...
+
+    def event_writer(self, context: ReplyContext) -> EventWriter:
+        """Return what writes one stream for a client."""
+        ...
+
+
+class Codec(Reader, Teller, Translator, Protocol):
     """Everything that can be done in one wire protocol. Implementations hold no state."""
 
-    @property
-    def path(self) -> str:
-        """The path below a provider's base URL, such as ``/chat/completions``."""
+    def address(self, model: str, query: str, *, stream: bool) -> str:
+        """Return what stands behind a provider's base URL, such as ``/chat/completions``.
+
+        ``query`` is the client's own (``beta=true``), empty where the request is translated.
+        """
         ...
 
     def patch(self, body: bytes, changes: Changes, layout: Layout | None = None) -> bytes:

@@ -17,7 +17,6 @@ class ChatCompletionsCodec:
     """See ``codec.Codec``."""
 
     protocol = WireProtocol.CHAT_COMPLETIONS
-    path = "/chat/completions"
 
     def shape(self, body: bytes, *, counting: bool = False) -> RequestShape:  # noqa: ARG002
         """Read what routing needs; no budget is ever required here."""
@@ -42,6 +41,10 @@ class ChatCompletionsCodec:
     def layout(self, body: bytes) -> Layout:
         """Return where the body's members stand."""
         return patch.members(body)
+
+    def address(self, model: str, query: str, *, stream: bool) -> str:  # noqa: ARG002
+        """Return the path, which is the same for every model."""
+        return f"/chat/completions?{query}" if query else "/chat/completions"
 
     def patch(self, body: bytes, changes: Changes, layout: Layout | None = None) -> bytes:
         """Return the body with the changes spliced in."""

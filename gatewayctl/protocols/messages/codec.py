@@ -19,7 +19,6 @@ class MessagesCodec:
     """See ``codec.Codec``."""
 
     protocol = WireProtocol.MESSAGES
-    path = "/messages"
 
     def shape(self, body: bytes, *, counting: bool = False) -> RequestShape:
         """Read what routing needs; ``max_tokens`` is required unless only a count is asked for."""
@@ -44,6 +43,10 @@ class MessagesCodec:
     def layout(self, body: bytes) -> Layout:
         """Return where the body's members stand."""
         return patch.members(body)
+
+    def address(self, model: str, query: str, *, stream: bool) -> str:  # noqa: ARG002
+        """Return the path, which is the same for every model."""
+        return f"/messages?{query}" if query else "/messages"
 
     def patch(self, body: bytes, changes: Changes, layout: Layout | None = None) -> bytes:
         """Return the body with the changes spliced in."""
