@@ -200,14 +200,17 @@ class ReplyContext(msgspec.Struct, frozen=True, kw_only=True):
 
     ``id`` is the request's, of which the reply makes its own where the upstream gives none of the
     right form, the same in a stream and without one; ``origin`` the full id of the model that
-    answers, which seals its thoughts; ``prompt`` what the client asked; ``now`` the time in seconds
-    since 1970.
+    answers, which seals its thoughts; ``prompt`` what the client asked, without its messages;
+    ``now`` the time in seconds since 1970. ``opened``: the client has had the codec's ``opening``
+    already, with ``id`` in it, and perhaps keepalives: a stream that names itself goes on from
+    there and does not begin again.
     """
 
     id: str
     origin: str
     prompt: Prompt
     now: Callable[[], float]
+    opened: bool = False
 
 
 class EventReader(Protocol):

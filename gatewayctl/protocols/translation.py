@@ -1,0 +1,166 @@
+"""How a request goes out and how its reply comes back: as it came, or translated.
+
+The one place where two codecs meet. Which protocol a request goes out in is ``core.translation``'s
+business, what is lost on the way each codec's; when something is sent, the daemon's.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from gatewayctl.core.errors import ApiError
+from gatewayctl.core.events import Event, fold
+from gatewayctl.protocols.codec import (
+    Codec,
+    EventReader,
+    EventWriter,
+    ReplyContext,
+    StreamWatcher,
+    Target,
+    Translator,
+)
+from gatewayctl.protocols.messages import billing
+from gatewayctl.protocols.sse import SseEvent
+
+
+class Passage(Protocol):
+    """One stream on its way from an upstream to a client; ``watcher`` has seen what is taken.
+
+    What was taken is held until it is released, so nothing need be written before it can be sent.
+    """
+
+    watcher: StreamWatcher
+
+    def take(self, event: SseEvent) -> None:
+        """Take an event that the watcher has just seen; raise ``BadFrame``."""
+        ...
+
+    def release(self, *, opened: bool = False) -> bytes:
+        """Return the frames that say everything taken since the last time.
+
+        ``opened``: the client was sent the codec's ``opening`` before anything of this stream.
+        """
+        ...
+
+    def broken(self, event: bytes, error: ApiError) -> bytes:
+        """Return the end of a stream whose upstream tells an error itself, as ``event``."""
+        ...
+
+    def error(self, error: ApiError) -> bytes:
+        """Return the typed error frame that ends this stream."""
+        ...
+
+    def keepalive(self, unsent: str | None) -> bytes:
+        """Return a frame that says "still here"; ``unsent`` as in ``Codec.keepalive``."""
+        ...
+
+
+class Verbatim:
+    """A stream of the client's own protocol: every byte as it came. See ``Passage``."""
+
+    def __init__(self, codec: Codec, watcher: StreamWatcher) -> None:
+        self.watcher = watcher
+        self._codec = codec
+        self._taken: list[bytes] = []
+
+    def take(self, event: SseEvent) -> None:
+        """Take an event's bytes."""
+        self._taken.append(self.watcher.release(event))
+
+    def release(self, *, opened: bool = False) -> bytes:  # noqa: ARG002
+        """Return the bytes."""
+        taken, self._taken = self._taken, []
+        return b"".join(taken)
+
+    def broken(self, event: bytes, error: ApiError) -> bytes:  # noqa: ARG002
+        """Return the upstream's own event, which a client of its protocol knows."""
+        return event
+
+    def error(self, error: ApiError) -> bytes:
+        """Return the typed error frame."""
+        return self._codec.stream_error(error, seen=self.watcher)
+
+    def keepalive(self, unsent: str | None) -> bytes:
+        """Return a frame that goes on from what was seen."""
+        return self._codec.keepalive(seen=self.watcher, unsent=unsent)
+
+
+class Translated:
+    """A stream that is written anew in the client's protocol. See ``Passage``."""
+
+    def __init__(
+        self, client: Translator, upstream: Codec, watcher: StreamWatcher, context: ReplyContext
+    ) -> None:
+        self.watcher = watcher
+        self._client = client
+        self._context = context
+        self._reader: EventReader = upstream.event_reader()
+        self._writer: EventWriter | None = None
+        self._taken: list[Event] = []
+
+    def take(self, event: SseEvent) -> None:
+        """Take what an event says."""
+        self._taken.extend(self._reader.read(event))
+
+    def release(self, *, opened: bool = False) -> bytes:
+        """Return the client's frames."""
+        taken, self._taken = self._taken, []
+        return self._written(opened=opened).write(taken)
+
+    def broken(self, event: bytes, error: ApiError) -> bytes:  # noqa: ARG002
+        """Return the error in the client's dialect, going on from what was written."""
+        return self.error(error)
+
+    def error(self, error: ApiError) -> bytes:
+        """Return the typed error frame."""
+        return self._written().error(error)
+
+    def keepalive(self, unsent: str | None) -> bytes:  # noqa: ARG002
+        """Return a frame that goes on from what was written."""
+        return self._written().keepalive()
+
+    def _written(self, *, opened: bool = False) -> EventWriter:
+        if self._writer is None:
+            context = msgspec.structs.replace(self._context, opened=opened)
+            self._writer = self._client.event_writer(context)
+        return self._writer
+
+
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """A translated request, what it had to leave out, and what its reply is written with."""
+
+    body: bytes
+    dropped: tuple[str, ...]
+    context: ReplyContext
+
+
+def outgoing(  # noqa: PLR0913 - the two sides, and what a reply is written with
+    client: Translator,
+    upstream: Translator,
+    body: bytes,
+    target: Target,
+    *,
+    request_id: str = "",
+    now: Callable[[], float] = float,
+) -> Outgoing:
+    """Return a request in another protocol; raise ``RequestInvalid`` for what cannot be said."""
+    prompt = client.read_prompt(body)
+    if target.changes.strip_billing:
+        prompt = billing.without(prompt)
+    written = upstream.write_prompt(prompt, target)
+    return Outgoing(
+        body=written.body,
+        dropped=written.dropped,
+        context=ReplyContext(
+            id=request_id,
+            origin=target.origin,
+            prompt=msgspec.structs.replace(prompt, messages=()),
+            now=now,
+        ),
+    )
+
+
+def whole(client: Translator, upstream: Translator, body: bytes, context: ReplyContext) -> bytes:
+    """Return a whole reply in the client's protocol; raise ``BadFrame`` when it is none."""
+    return client.write_reply(fold(upstream.read_events(body)), context)
