@@ -257,8 +257,13 @@ class _Folding:
         return found
 
     def _add(self, index: int, empty: Text | Thought | Refusal, text: str) -> None:
-        """Add text to the part under way, or to a new one where another kind of part is."""
+        """Add text to the part under way, or to a new one where another kind of part is.
+
+        Nothing at all is no part: some upstreams begin with an empty piece, others do not.
+        """
         choice = self._choice(index)
+        if not text:
+            return
         last = choice.parts[-1] if choice.parts else None
         over = choice.thought_over and isinstance(last, Thought)
         if last is None or over or last.__class__ is not empty.__class__:

@@ -135,7 +135,7 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     context: ReplyContext
 
 
-def outgoing(  # noqa: PLR0913 - the two sides, and what a reply is written with
+def outgoing(
     client: Translator,
     upstream: Translator,
     body: bytes,
@@ -151,7 +151,7 @@ def outgoing(  # noqa: PLR0913 - the two sides, and what a reply is written with
     written = upstream.write_prompt(prompt, target)
     return Outgoing(
         body=written.body,
-        dropped=written.dropped,
+        dropped=tuple(dict.fromkeys((*prompt.dropped, *written.dropped))),
         context=ReplyContext(
             id=request_id,
             origin=target.origin,

@@ -122,7 +122,7 @@ class Reference:
         denied = [need for need in shape.needs if need in facts.capabilities]
         for holds, why in (
             (not world.has_key(provider.name), "no_key"),
-            (shape.protocol not in provider.protocols, "protocol"),
+            (shape.protocol not in provider.protocols and bool(shape.demands), "protocol"),
             (bool(denied), "capability"),
             (barred, "rule_not_matched"),
         ):

@@ -25,7 +25,7 @@ from gatewayctl.core.routing.graph import (
 )
 from gatewayctl.core.routing.session import Pick, Session
 from gatewayctl.core.routing.world import Request
-from gatewayctl.core.shape import RequestShape
+from gatewayctl.core.shape import Demand, RequestShape
 
 NAMES = ["x/a", "x/b", "x/c", "y/d", "y/e", "z/f"]
 SIZES = st.integers(1_000, 120_000)
@@ -136,6 +136,7 @@ def _shapes() -> st.SearchStrategy[RequestShape]:
         needs=st.lists(st.sampled_from(NEEDS), max_size=2),
         thinking=st.sampled_from([0, 0, 2_000]),
         stream=st.booleans(),
+        demands=st.sampled_from([(), (), (Demand.STATE,)]),
     )
 
 

@@ -23,7 +23,7 @@ from gatewayctl.core.routing.graph import Place, Route, RouteGraph
 from gatewayctl.core.routing.plan import plan
 from gatewayctl.core.routing.session import Session
 from gatewayctl.core.routing.world import Request
-from gatewayctl.core.shape import RequestShape
+from gatewayctl.core.shape import Demand, RequestShape
 
 ALL = tuple(WireProtocol)
 
@@ -63,13 +63,14 @@ def provider(
     *,
     protocols: Sequence[WireProtocol] = ALL,
     overflow: Overflow = Overflow.ERROR,
+    auth: Auth = Auth.NONE,
 ) -> Provider:
     """Return a provider that needs no key."""
     return Provider(
         name=name,
         kind="openai-compatible",
         protocols=tuple(protocols),
-        auth=Auth.NONE,
+        auth=auth,
         overflow=overflow,
         key_hint=f"set {name.upper()}_API_KEY",
     )
@@ -160,6 +161,7 @@ def shape(
     protocol: WireProtocol = WireProtocol.CHAT_COMPLETIONS,
     thinking: int = 0,
     stream: bool = False,
+    demands: Sequence[Demand] = (),
 ) -> RequestShape:
     """Return a request's shape; its size comes from the estimator."""
     return RequestShape(
@@ -170,6 +172,7 @@ def shape(
         output_budget=output,
         needs=frozenset(needs),
         thinking_budget=thinking,
+        demands=frozenset(demands),
     )
 
 

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 
 import msgspec
 
+from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.routing.decision import GREY, Candidate, Node, Skipped, SkipReason
 from gatewayctl.core.routing.leaf import send_budget
 from gatewayctl.core.routing.planning import Planning
 from gatewayctl.core.routing.session import Pick
 from gatewayctl.core.routing.tree import SIZE_REASONS, Leaf, Tree, leaves
+from gatewayctl.core.translation import outgoing
 
 Picks = tuple[tuple[str, Pick], ...]
 
@@ -73,7 +75,7 @@ class _Gathering:
     """Walks a tree in plan order and collects what counts."""
 
     def __init__(self, planning: Planning, counting: set[int] | None) -> None:
-        self._protocol = planning.shape.protocol
+        self._shape = planning.shape
         self._asked = planning.shape.output_budget
         self._counting = counting
         self.attempts: list[Candidate] = []
@@ -128,14 +130,18 @@ class _Gathering:
         if leaf.skip is not None or estimate is None:
             self.skipped.append(_skipped(leaf, leaf.skip or SkipReason.TOO_LARGE))
             return
+        protocol = self._outgoing(leaf)
+        required = protocol is WireProtocol.MESSAGES
         candidate = Candidate(
             place=leaf.place,
-            protocol=self._protocol,
+            protocol=protocol,
             fit=leaf.fit,
             estimate=estimate,
             output_budget=leaf.wanted,
             least_budget=leaf.least,
-            send_budget=None if self._asked is None else send_budget(leaf, self._asked),
+            send_budget=send_budget(leaf, self._asked, required=required)
+            if required or self._asked is not None
+            else None,
             note=leaf.note,
             turns=turns,
             picks=picks,
@@ -146,6 +152,11 @@ class _Gathering:
             self._grey.append([candidate])
         else:
             block.append(candidate)
+
+    def _outgoing(self, leaf: Leaf) -> WireProtocol:
+        """Return the protocol that a leaf is sent the request in: where none can be, its own."""
+        at = leaf.place.at
+        return (None if at is None else outgoing(at, self._shape)) or self._shape.protocol
 
 
 def _skipped(leaf: Leaf, reason: SkipReason) -> Skipped:

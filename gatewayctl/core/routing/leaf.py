@@ -16,8 +16,12 @@ from gatewayctl.core.routing.graph import FitMode
 from gatewayctl.core.routing.place import Ceilings, ModelPlace
 from gatewayctl.core.routing.planning import Planning
 from gatewayctl.core.routing.tree import Leaf
+from gatewayctl.core.translation import outgoing, why_not
 
 _OFF: Final = FitMode.OFF
+
+USUAL_OUTPUT: Final = 8192
+"""Tokens of output that a model is taken to be able to write where its own limit is unknown."""
 
 UNMATCHED = "the rule that leads here does not hold"
 
@@ -120,13 +124,8 @@ def ineligible(place: ModelPlace, provider: Provider, planning: Planning) -> Lea
             place, SkipReason.NO_KEY, f"no credential for {provider.name}: {provider.key_hint}"
         )
     shape = planning.shape
-    if shape.protocol not in provider.protocols:
-        spoken = ", ".join(provider.protocols)
-        return _leaf(
-            place,
-            SkipReason.PROTOCOL,
-            f"{provider.name} speaks {spoken}; the request is {shape.protocol}",
-        )
+    if outgoing(provider, shape) is None:
+        return _leaf(place, SkipReason.PROTOCOL, why_not(provider, shape))
     if place.denied and not place.denied.isdisjoint(shape.needs):
         return _leaf(place, SkipReason.CAPABILITY, _lacking(place, planning))
     retires, today = place.retires_at, planning.request.today
@@ -164,11 +163,32 @@ def grade(verdict: fit.Verdict, place: ModelPlace, provider: Provider) -> tuple[
     return found, ""
 
 
-def send_budget(leaf: Leaf, asked: int | None) -> int | None:
-    """Return the budget to send in place of the caller's, None to leave the caller's own."""
-    if asked is None or leaf.place.direct or leaf.estimate is None:
+def send_budget(leaf: Leaf, asked: int | None, *, required: bool) -> int | None:
+    """Return the budget to send in place of the caller's, None to leave the caller's own.
+
+    ``required``: where the caller has none, its upstream wants one all the same.
+    """
+    if leaf.estimate is None:
         return None
-    send, total = leaf.wanted, leaf.place.limits.total
-    if leaf.fit is GREY and total is not None:
-        send = min(send, max(leaf.least, total - leaf.estimate.likely))
+    if asked is None:
+        return _needed(leaf, leaf.estimate) if required else None
+    if leaf.place.direct:
+        return None
+    send = _narrowed(leaf, leaf.wanted, leaf.estimate)
     return None if send == asked else send
+
+
+def _needed(leaf: Leaf, estimate: Estimate) -> int:
+    """Return the most that a model may write, within what its window has left."""
+    most, total = leaf.place.most_output or USUAL_OUTPUT, leaf.place.limits.total
+    if leaf.fit is GREY or total is None:
+        return _narrowed(leaf, most, estimate)
+    return max(leaf.wanted, min(most, total - estimate.high))
+
+
+def _narrowed(leaf: Leaf, send: int, estimate: Estimate) -> int:
+    """Return a budget as it may be sent where the request is only likely to fit."""
+    total = leaf.place.limits.total
+    if leaf.fit is not GREY or total is None:
+        return send
+    return min(send, max(leaf.least, total - estimate.likely))

@@ -32,6 +32,7 @@ from gatewayctl.core.routing.graph import (
     RouteGraph,
 )
 from gatewayctl.core.routing.plan import settled
+from gatewayctl.core.shape import Demand
 
 POLICY = Policy()
 SMALL = model("demo/small", 32_768)
@@ -156,7 +157,7 @@ def test_an_unknown_window_is_tried_unless_the_config_forbids_it() -> None:
 def test_skip_reasons_are_looked_for_in_their_order() -> None:
     """Key before protocol before capability before retirement before size."""
     lacking = model("x/a", 10, lacks=[Capability.TOOLS], retires_at="2020-01-01")
-    asked = shape(needs=[Capability.TOOLS])
+    asked = shape(needs=[Capability.TOOLS], demands=[Demand.ANSWERS])
     chat_only = provider("x", protocols=[WireProtocol.MESSAGES])
     keyless = FakeWorld([lacking], providers=[chat_only], keyless=["x"])
     assert skipped(decide("x/a", keyless, asked=asked)) == {"x/a": "no_key"}
