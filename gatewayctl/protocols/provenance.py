@@ -22,6 +22,7 @@ MARK = b64encode(_HEAD)
 
 _BODY = msgspec.json.Decoder(tuple[str, str, str])
 _MARK = MARK.decode()
+_FROM_URL = str.maketrans("-_", "+/")
 
 
 def tag(seal: Seal | None, origin: str) -> str:
@@ -32,11 +33,17 @@ def tag(seal: Seal | None, origin: str) -> str:
 
 
 def tagged(data: str) -> Seal | None:
-    """Return what a tag holds, None for data that is no tag of ours."""
+    """Return what a tag holds, None for data that is no tag of ours.
+
+    It may come back in the letters for URLs, or without the padding: google-genai decodes the data
+    and encodes them again.
+    """
     if not data.startswith(_MARK):
         return None
+    standard = data.translate(_FROM_URL).rstrip("=")
+    padded = standard + "=" * (-len(standard) % 4)
     try:
-        origin, form, inner = _BODY.decode(b64decode(data, validate=True)[len(_HEAD) :])
+        origin, form, inner = _BODY.decode(b64decode(padded, validate=True)[len(_HEAD) :])
     except (binascii.Error, ValueError, msgspec.DecodeError, RecursionError):
         return None
     return Seal(form=form, data=inner, origin=origin)
