@@ -212,7 +212,8 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     its own probability alone; ``parallel`` False wants one call at a time. ``include_usage``: a
     chat stream is to tell its usage. ``tier`` is a service tier in OpenAI's words (``auto``,
     ``default``, ``flex``, ``priority``), ``fast`` the speed of the Messages protocol. ``dropped``
-    names, by JSON path or in a word, what the body says and this cannot hold.
+    names, by JSON path or in a word, what the body says and this cannot hold. ``legacy_functions``:
+    the client knows a call of a tool only in the form that Chat Completions had before tools.
     """
 
     protocol: WireProtocol
@@ -222,6 +223,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     include_usage: bool = False
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice | None = None
+    legacy_functions: bool = False
     parallel: bool | None = None
     format: Format | None = None
     thinking: Thinking | None = None
