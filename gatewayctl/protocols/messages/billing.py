@@ -8,6 +8,7 @@ import re
 
 import msgspec
 
+from gatewayctl.core.conversation import Message, Part, Prompt, Role, Text
 from gatewayctl.protocols import body as request_body
 from gatewayctl.protocols import patch
 
@@ -26,6 +27,7 @@ class _Block(msgspec.Struct):
 
 
 _BLOCK = msgspec.json.Decoder(_Block)
+_TEXT = msgspec.json.Decoder(str)
 
 
 def without_billing(system: bytes) -> bytes:
@@ -48,6 +50,34 @@ def without_billing(system: bytes) -> bytes:
         if left != text:
             return system[:start] + patch.splice(block, {"text": left}) + system[end:]
     return system
+
+
+def without(prompt: Prompt) -> Prompt:
+    """Return a prompt without the first such line of its system prompt."""
+    for at, message in enumerate(prompt.messages):
+        if message.role is not Role.SYSTEM:
+            break
+        for place, part in enumerate(message.parts):
+            left = _left(part)
+            if left != (part,):
+                parts = (*message.parts[:place], *left, *message.parts[place + 1 :])
+                return _with(prompt, at, msgspec.structs.replace(message, parts=parts))
+    return prompt
+
+
+def _left(part: Part) -> tuple[Part, ...]:
+    """Return the part without the line: nothing where it holds nothing else."""
+    if not isinstance(part, Text) or _MARK.decode() not in part.text:
+        return (part,)
+    text = _TEXT.decode(_without_line(msgspec.json.encode(part.text)))
+    return (msgspec.structs.replace(part, text=text),) if text else ()
+
+
+def _with(prompt: Prompt, at: int, message: Message) -> Prompt:
+    """Return the prompt with another message in that place, or none where that is empty."""
+    changed = (message,) if message.parts else ()
+    messages = (*prompt.messages[:at], *changed, *prompt.messages[at + 1 :])
+    return msgspec.structs.replace(prompt, messages=messages)
 
 
 def _without_line(text: bytes) -> bytes:
