@@ -146,6 +146,7 @@ class Demand(StrEnum):
     UPLOADED = "a file uploaded to the provider"
     HOSTED_TOOL = "a call of a tool that the provider runs"
     MODALITY = "an answer, or an input, that is neither text, image, document nor sound"
+    FORM = "a form of answer that only this protocol knows"
     ENDPOINT = "this endpoint"
 
 

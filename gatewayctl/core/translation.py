@@ -33,6 +33,7 @@ SAYABLE: Mapping[Demand, frozenset[WireProtocol]] = MappingProxyType(
         Demand.UPLOADED: frozenset(),
         Demand.HOSTED_TOOL: frozenset(),
         Demand.MODALITY: frozenset(),
+        Demand.FORM: frozenset(),
         Demand.ENDPOINT: frozenset(),
     }
 )

@@ -9,6 +9,9 @@ what is each codec's own business.
 from collections.abc import Iterable
 from enum import StrEnum
 
+from gatewayctl.core.errors import RequestInvalid
+from gatewayctl.core.shape import Demand
+
 
 class Loss(StrEnum):
     """What a prompt may hold and a protocol may have no place for.
@@ -64,6 +67,17 @@ def item(field: str, kind: str) -> str:
     return f"{field}[{kind}]"
 
 
+_WEIGHTY = frozenset(
+    {Loss.REASONING_OF_ANOTHER, Loss.IMAGE, Loss.DOCUMENT, Loss.AUDIO, Loss.IMAGE_OF_ASSISTANT}
+    | {Loss.REFUSAL, "unknown fields"}
+)
+
+
+def weighs(dropped: Iterable[str]) -> bool:
+    """Tell whether what was left out would have counted as input, as elements of lists do."""
+    return any(word in _WEIGHTY or word.endswith("]") for word in dropped)
+
+
 class Losses:
     """Gathers words: each once, in the order in which they come.
 
@@ -91,3 +105,8 @@ class Losses:
     def found(self) -> tuple[str, ...]:
         """Return what was left out."""
         return tuple(self._found)
+
+
+def refused(demand: Demand, path: str) -> RequestInvalid:
+    """Return the refusal of what may not be left out: ``path`` is where the body demands it."""
+    return RequestInvalid(f"{path}: {demand} cannot be said in another protocol.", path)
