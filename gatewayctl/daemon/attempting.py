@@ -24,8 +24,10 @@ from gatewayctl.daemon.health import Board
 from gatewayctl.daemon.learning import Learner
 from gatewayctl.daemon.outlet import SILENCE, Outlet, sent
 from gatewayctl.daemon.planning import Planned, Planner
-from gatewayctl.daemon.replies import error_reply, identified, own_headers
+from gatewayctl.daemon.replies import error_reply, header, identified, own_headers
+from gatewayctl.daemon.sending import Sent
 from gatewayctl.daemon.trying import Got, Streamed, Tries, Whole
+from gatewayctl.protocols.losses import weighs
 from gatewayctl.storage import records
 from gatewayctl.upstream.headers import about_limits, reply_headers
 
@@ -40,7 +42,14 @@ UNASKED = 5.0
 TRUNCATED = "x-gatewayctl-truncated"
 """The header of a reply whose upstream counted fewer tokens than there were."""
 
+DROPPED = "x-gatewayctl-dropped"
+"""The header that names what a translation left out of the request."""
+
+TRANSLATED = "x-gatewayctl-translated"
+"""The header that says between which protocols a request was translated."""
+
 _RETRY = "x-should-retry"
+_LONGEST_DROPPED = 2048
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,11 +177,11 @@ class Run:
         self, step: Try, got: Got, entry: Entry
     ) -> tuple[Failure | None, web.StreamResponse]:
         """Return how the upstream broke after its commit, if it did, and the reply."""
-        headers = self._headers(step.candidate)
+        headers = self._headers(step.candidate) | _about(self._asked, got.sent)
         self._book.status = got.reply.status
         match got:
             case Whole():
-                headers |= await self._heard(step.candidate, entry)
+                headers |= await self._heard(step.candidate, got.sent, entry)
                 response = web.Response(status=got.reply.status, body=got.body)
                 response.headers.extend((*reply_headers(got.reply.headers), *headers.items()))
                 self._book.outcome = records.Outcome.ANSWERED
@@ -199,7 +208,7 @@ class Run:
             await got.stream.drain()
             if failure is None:
                 outcome, book.outcome = "answered", records.Outcome.ANSWERED
-                await self._heard(candidate, entry)
+                await self._heard(candidate, got.sent, entry)
             else:
                 outcome = f"broke off ({failure.said}) while answered"
                 book.outcome, book.error = records.Outcome.BROKEN, told_kind(failure.kind)
@@ -220,10 +229,13 @@ class Run:
             log.info("%s %s by %s", self._asked.request_id, outcome, candidate.model)
         return failure, outlet.response or web.StreamResponse()
 
-    async def _heard(self, candidate: Candidate, entry: Entry) -> dict[str, str]:
-        """Learn from an answer that came whole; return the headers that warn of it."""
+    async def _heard(self, candidate: Candidate, sent: Sent, entry: Entry) -> dict[str, str]:
+        """Learn from an answer that came whole; return the headers that warn of it.
+
+        What a translation left out was in the estimate and is not in what was metered.
+        """
         usage = entry.usage
-        if usage is None:
+        if usage is None or weighs(sent.dropped):
             return {}
         truncation = await self._parts.learner.replied(self._asked, self._planned, candidate, usage)
         if truncation is None:
@@ -272,6 +284,8 @@ class Run:
         """Return an upstream's own words where it alone was asked and always said the same."""
         last = failures[-1]
         asked = {(failed.candidate.model, failed.failure.kind) for failed in failures}
+        if last.candidate.protocol is not self._asked.codec.protocol:
+            return None  # its words are of another dialect
         if len(asked) > 1 or not self._parts.tries.passes(last.candidate.provider, last.failure):
             return None
         overflow = last.failure.kind is FailureKind.CONTEXT_OVERFLOW
@@ -313,3 +327,13 @@ class Run:
             failure.kind,
             failure.said,
         )
+
+
+def _about(asked: Asked, sent: Sent) -> dict[str, str]:
+    """Return the headers that tell of a translation, none where there was none."""
+    if sent.context is None:
+        return {}
+    told = {TRANSLATED: f"{asked.codec.protocol} to {sent.codec.protocol}"}
+    if sent.dropped:
+        told[DROPPED] = header(", ".join(sent.dropped)[:_LONGEST_DROPPED])
+    return told

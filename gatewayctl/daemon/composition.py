@@ -161,7 +161,7 @@ def _wired(
     parts = Parts(
         settings=settings,
         planner=planner,
-        tries=Tries(settings, upstream, credentials),
+        tries=Tries(settings, upstream, credentials, wall),
         board=board,
         ledger=opened.ledger,
         learner=learner,

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from aiohttp import web
 
 from gatewayctl.core.errors import ApiError
-from gatewayctl.protocols.codec import Codec, StreamWatcher
+from gatewayctl.protocols.codec import Codec
+from gatewayctl.protocols.translation import Passage
 
 SILENCE = 15.0
 """Seconds of silence after which a client is told that its answer is still being made."""
@@ -38,7 +39,8 @@ class Outlet:
     """One streamed reply to one client.
 
     ``headers`` returns the gateway's own, for a stream that opens before its upstream's.
-    ``watcher`` is what a keepalive goes on from: the stream under way, None while there is none.
+    ``passage`` is what a keepalive goes on from: the stream under way, None while there is none.
+    ``opened``: the codec's opening was sent before anything of a stream.
     """
 
     def __init__(
@@ -49,7 +51,8 @@ class Outlet:
         headers: Callable[[], Mapping[str, str]],
         silence: float,
     ) -> None:
-        self.watcher: StreamWatcher | None = None
+        self.passage: Passage | None = None
+        self.opened = False
         self.response: web.StreamResponse | None = None
         self._request = request
         self._codec = codec
@@ -140,14 +143,18 @@ class Outlet:
             if self.response is None:
                 await self._open_early()
                 opening = self._codec.opening(self._unsent)
-            await self.write(
-                opening + self._codec.keepalive(seen=self.watcher, unsent=self._unsent)
-            )
+                self.opened = bool(opening) and self._unsent is not None
+            await self.write(opening + self._alive())
         except (ConnectionError, TimeoutError):
             # Nobody is there, or nobody reads: the server cancels whoever answers this request.
             self.cut()
         finally:
             self._beating = None
+
+    def _alive(self) -> bytes:
+        if self.passage is None:
+            return self._codec.keepalive(seen=None, unsent=self._unsent)
+        return self.passage.keepalive(self._unsent)
 
     async def _open_early(self) -> None:
         """Send the headers before it is known who answers."""

@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator, Callable
 
 from gatewayctl.core.errors import ApiError, Failure, FailureKind, UpstreamFailed
 from gatewayctl.core.events import Phase
+from gatewayctl.core.model import WireProtocol
 from gatewayctl.daemon.outlet import Outlet
-from gatewayctl.protocols.codec import BadFrame, Codec, StreamWatcher
+from gatewayctl.protocols.codec import BadFrame
 from gatewayctl.protocols.sse import SseEvent, SseParser
+from gatewayctl.protocols.translation import Passage
 from gatewayctl.upstream.client import Reply
 from gatewayctl.upstream.failures import in_json, in_stream
 from gatewayctl.upstream.scrub import Scrub
@@ -30,6 +32,7 @@ TRAILER = 2.0
 class Stream:
     """One upstream stream on its way to one client.
 
+    ``protocol`` is the upstream's; what becomes of its events is the ``passage``'s business.
     ``buffer``: nothing is released until the answer is whole, so it commits with its last frame.
     ``first`` is called at the first content, ``progress`` whenever events went to the client.
     """
@@ -37,25 +40,24 @@ class Stream:
     def __init__(  # noqa: PLR0913 - each is a collaborator
         self,
         reply: Reply,
-        codec: Codec,
+        protocol: WireProtocol,
+        passage: Passage,
         secrets: Callable[[], Scrub],
         *,
-        usage_requested: bool,
         buffer: bool,
         first: Callable[[], None],
         progress: Callable[[], None],
     ) -> None:
         self._reply = reply
         self._secrets = secrets
-        self._codec = codec
+        self._protocol = protocol
         self._buffer = buffer
         self._first = first
         self._progress = progress
         self._parser = SseParser(MAX_EVENT)
         self._chunks = reply.chunks()
-        self._held = bytearray()
         self._pending: list[SseEvent] = []
-        self.watcher: StreamWatcher = codec.watcher(usage_requested=usage_requested)
+        self.passage = passage
         self.begun = False
         self.ended: Phase | None = None
 
@@ -67,7 +69,6 @@ class Stream:
                 phase = self._see(event)
                 if phase is Phase.ERROR:
                     raise UpstreamFailed(self._told())
-                self._held += self.watcher.release(event)
                 size += len(event.raw)
                 if phase is not Phase.LIFECYCLE and not self.begun:
                     self.begun = True
@@ -77,9 +78,7 @@ class Stream:
                     self._pending = events[position + 1 :]
                     return
                 self._check_held(size)
-        if (
-            failure := in_json(self._codec.protocol, self._reply.headers, self._parser.tail)
-        ) is not None:
+        if (failure := in_json(self._protocol, self._reply.headers, self._parser.tail)) is not None:
             raise UpstreamFailed(failure)
         missing = "terminal frame" if self.begun else "first content"
         raise _bad(f"the stream ended before its {missing}")
@@ -96,47 +95,47 @@ class Stream:
         ``tell`` makes of a failure the error that ends the stream.
         """
         failure = None
-        outlet.watcher = self.watcher
+        outlet.passage = self.passage
         try:
-            await outlet.write(bytes(self._held))
-            self._held.clear()
+            await outlet.write(self.passage.release(opened=outlet.opened))
             if self.ended is None:
-                await self._follow(outlet)
+                await self._follow(outlet, tell)
         except UpstreamFailed as error:
             failure = error.failure
         if failure is None and self.ended is None:
             failure = _bad("the stream ended without its terminal frame").failure
         if failure is not None:
-            await outlet.write(self._codec.stream_error(tell(failure), seen=self.watcher))
+            await outlet.write(self.passage.error(tell(failure)))
         elif self.ended is Phase.ERROR:
             failure = self._told()
         return failure
 
-    async def _follow(self, outlet: Outlet) -> None:
-        if self._pending and await self._send(outlet, self._pending):
+    async def _follow(self, outlet: Outlet, tell: Callable[[Failure], ApiError]) -> None:
+        if self._pending and await self._send(outlet, self._pending, tell):
             return
         async for events in self._events():
-            if await self._send(outlet, events):
+            if await self._send(outlet, events, tell):
                 return
             self._progress()
 
-    async def _send(self, outlet: Outlet, events: list[SseEvent]) -> bool:
+    async def _send(
+        self, outlet: Outlet, events: list[SseEvent], tell: Callable[[Failure], ApiError]
+    ) -> bool:
         """Forward some events in one write; True when the stream has ended with one of them."""
-        out: list[bytes] = []
+        last = b""
         try:
             for event in events:
                 phase = self._see(event)
                 if phase is Phase.ERROR:
-                    out.append(self._secrets().raw(event.raw))
-                else:
-                    out.append(self.watcher.release(event))
+                    own = self._secrets().raw(event.raw)
+                    last = self.passage.broken(own, tell(self._told()))
                 if phase is Phase.TERMINAL or phase is Phase.ERROR:
                     self.ended = phase
                     return True
             return False
         finally:
-            if out:
-                await outlet.write(b"".join(out))
+            if out := self.passage.release() + last:
+                await outlet.write(out)
 
     async def _events(self) -> AsyncIterator[list[SseEvent]]:
         async for chunk in self._chunks:
@@ -149,14 +148,18 @@ class Stream:
 
     def _told(self) -> Failure:
         """Return what the upstream's own error event says."""
-        told = in_stream(self.watcher.told, self._reply.headers)
+        told = in_stream(self.passage.watcher.told, self._reply.headers)
         return self._secrets().failure(told)
 
     def _see(self, event: SseEvent) -> Phase:
+        """Return what an event means; one that is no error is taken on its way."""
         try:
-            return self.watcher.see(event)
+            phase = self.passage.watcher.see(event)
+            if phase is not Phase.ERROR:
+                self.passage.take(event)
         except BadFrame as error:
             raise _bad(str(error)) from error
+        return phase
 
     async def drain(self) -> None:
         """Read the end of a body whose stream is whole, so that its connection can serve again."""

@@ -19,9 +19,12 @@ from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.books import Entry
 from gatewayctl.daemon.offload import offloaded
 from gatewayctl.daemon.relay import Stream
-from gatewayctl.protocols.codec import BadFrame, Changes
+from gatewayctl.daemon.sending import Sending, Sent
+from gatewayctl.protocols import translation
+from gatewayctl.protocols.codec import BadFrame
+from gatewayctl.protocols.translation import Passage, Translated, Verbatim
 from gatewayctl.upstream.client import Call, Reply, Upstream
-from gatewayctl.upstream.credentials import Credentials, serves
+from gatewayctl.upstream.credentials import Credentials
 from gatewayctl.upstream.failures import classify, in_reply, of_type
 from gatewayctl.upstream.headers import request_headers
 from gatewayctl.upstream.scrub import Scrub, scrub
@@ -36,29 +39,38 @@ ERROR_LIMIT = 256 * 1024
 
 
 class Whole(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole reply, read and believed."""
+    """A whole reply, read and believed, in the client's protocol; how its request went out."""
 
     reply: Reply
     body: bytes
+    sent: Sent
 
 
 class Streamed(msgspec.Struct, frozen=True, kw_only=True):
-    """A stream that has committed."""
+    """A stream that has committed; how its request went out."""
 
     reply: Reply
     stream: Stream
+    sent: Sent
 
 
 Got = Whole | Streamed
 
 
 class Tries:
-    """Attempts candidates through the upstream client."""
+    """Attempts candidates through the upstream client; ``wall`` is the time in seconds of 1970."""
 
-    def __init__(self, settings: Settings, upstream: Upstream, credentials: Credentials) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        upstream: Upstream,
+        credentials: Credentials,
+        wall: Callable[[], float],
+    ) -> None:
         self._settings = settings
         self._upstream = upstream
         self._credentials = credentials
+        self._sending = Sending(wall)
 
     async def one(self, asked: Asked, step: Try, entry: Entry, *, left: float, buffer: bool) -> Got:
         """Attempt a candidate within ``left`` seconds; raise ``UpstreamFailed``.
@@ -79,10 +91,11 @@ class Tries:
                 if settings.provider.auth is Auth.KEY:
                     credential = await self._credentials.get(settings)
                 secrets = partial(scrub, settings, credential, headers)
-                call = await _call(asked, step, settings, override, credential, timeouts)
+                sent = await self._sending.written(asked, candidate, settings, override)
+                call = _call(asked, step, sent, settings, credential, timeouts)
                 reply = await self._upstream.send(call)
                 held = _Held(entry=entry, secrets=secrets, timer=timer, buffer=buffer)
-                return await self._committed(asked, candidate, reply, held)
+                return await self._committed(asked, sent, reply, held)
         except TimeoutError as error:
             failure = Failure(
                 kind=FailureKind.TIMEOUT,
@@ -104,50 +117,53 @@ class Tries:
         own = failure.kind in {FailureKind.AUTH, FailureKind.FORBIDDEN} and not forwards
         return not own and failure.status // 100 in _ERRORS
 
-    async def _committed(
-        self, asked: Asked, candidate: Candidate, reply: Reply, held: "_Held"
-    ) -> Got:
+    async def _committed(self, asked: Asked, sent: Sent, reply: Reply, held: "_Held") -> Got:
         """Read a reply up to its commit; its connection is closed if there is none."""
         got: Got | None = None
         try:
             if reply.status // 100 != 2:  # noqa: PLR2004 - the class of success
                 body = await reply.read(ERROR_LIMIT)
                 raise UpstreamFailed(
-                    classify(candidate.protocol, reply.status, reply.headers, body)
+                    classify(sent.codec.protocol, reply.status, reply.headers, body)
                 )
             if asked.shape.stream and reply.content_type in {"text/event-stream", ""}:
-                stream = _stream(asked, reply, held)
+                stream = _stream(asked, sent, reply, held)
                 await stream.commit()
-                got = Streamed(reply=reply, stream=stream)
+                got = Streamed(reply=reply, stream=stream, sent=sent)
             else:
-                body = await self._whole(asked, candidate, reply, held.entry)
-                got = Whole(reply=reply, body=body)
+                body = await self._whole(asked, sent, reply, held.entry)
+                got = Whole(reply=reply, body=body, sent=sent)
             return got
         finally:
             if got is None:
                 reply.abort()
 
-    async def _whole(self, asked: Asked, candidate: Candidate, reply: Reply, entry: Entry) -> bytes:
+    async def _whole(self, asked: Asked, sent: Sent, reply: Reply, entry: Entry) -> bytes:
         body = await reply.read(REPLY_LIMIT)
         if (failure := of_type(reply.headers)) is not None:
             raise UpstreamFailed(failure)
         wrong: str | None = None
+        answer = body
         try:
-            facts = await offloaded(len(body), asked.codec.read_reply, body)
+            facts = await offloaded(len(body), sent.codec.read_reply, body)
             wrong = facts.error
             entry.facts = facts
+            if wrong is None and sent.context is not None:
+                answer = await offloaded(
+                    len(body), translation.whole, asked.codec, sent.codec, body, sent.context
+                )
         except BadFrame as error:
             wrong = str(error)
         if wrong is None and asked.shape.stream:
             wrong = f"a stream was asked for, {reply.content_type or 'no type'} came"
         if wrong is not None:
             # Only what is no answer is read a second time, for the kind of its error.
-            failure = in_reply(candidate.protocol, reply.headers, body)
+            failure = in_reply(sent.codec.protocol, reply.headers, body)
             bad = Failure(
                 kind=FailureKind.BAD_RESPONSE, message=wrong, quotes=entry.facts is not None
             )
             raise UpstreamFailed(failure or bad)
-        return body
+        return answer
 
 
 class _Held(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,74 +180,47 @@ class _Held(msgspec.Struct, frozen=True, kw_only=True):
         self.entry.first()
 
 
-def _stream(asked: Asked, reply: Reply, held: _Held) -> Stream:
-    stream = Stream(
+def _stream(asked: Asked, sent: Sent, reply: Reply, held: _Held) -> Stream:
+    passage = _passage(asked, sent)
+    held.entry.watcher = passage.watcher
+    return Stream(
         reply,
-        asked.codec,
+        sent.codec.protocol,
+        passage,
         held.secrets,
-        usage_requested=asked.codec.usage_requested(asked.body, asked.reading.layout),
         buffer=held.buffer,
         first=held.first,
         progress=held.entry.progress,
     )
-    held.entry.watcher = stream.watcher
-    return stream
 
 
-async def _call(
+def _passage(asked: Asked, sent: Sent) -> Passage:
+    if sent.context is None:
+        requested = sent.codec.usage_requested(asked.body, asked.reading.layout)
+        return Verbatim(sent.codec, sent.codec.watcher(usage_requested=requested))
+    watcher = sent.codec.watcher(usage_requested=True)
+    return Translated(asked.codec, sent.codec, watcher, sent.context)
+
+
+def _call(
     asked: Asked,
     step: Try,
+    sent: Sent,
     settings: ProviderSettings,
-    override: ModelOverride,
     credential: str | None,
     timeouts: Timeouts,
 ) -> Call:
-    if not serves(settings, asked.request.headers.get("User-Agent", "")):
-        raise UpstreamFailed(_not_served(settings))
-    candidate = step.candidate
-    changes = _changes(asked, candidate, settings, override)
+    stream, headers = asked.shape.stream, asked.request.headers
+    query = asked.request.rel_url.raw_query_string if sent.context is None else ""
+    address = sent.codec.address(step.candidate.upstream_model, query, stream=stream)
     return Call(
         provider=settings,
-        url=settings.base_url
-        + asked.codec.address(
-            candidate.upstream_model,
-            asked.request.rel_url.raw_query_string,
-            stream=asked.shape.stream,
-        ),
-        headers=request_headers(settings, candidate.protocol, asked.request.headers, credential),
-        body=await offloaded(
-            len(asked.body), asked.codec.patch, asked.body, changes, asked.reading.layout
-        ),
-        stream=asked.shape.stream,
+        url=settings.base_url + address,
+        headers=request_headers(settings, sent.codec.protocol, headers, credential),
+        body=sent.body,
+        stream=stream,
         timeouts=timeouts,
         fresh=step.retry,
-    )
-
-
-def _changes(
-    asked: Asked, candidate: Candidate, settings: ProviderSettings, override: ModelOverride
-) -> Changes:
-    """Return the edits to the body; with a forwarded credential only name and clamped budget."""
-    if settings.provider.auth is Auth.FORWARD:
-        return Changes(model=candidate.upstream_model, output_budget=candidate.send_budget)
-    return Changes(
-        model=candidate.upstream_model,
-        output_budget=candidate.send_budget,
-        include_usage=asked.shape.stream,
-        set={key: bytes(raw) for key, raw in override.set.items()},
-        drop=override.drop,
-        strip_billing=settings.flags.get("strip_billing_attribution", True),
-    )
-
-
-def _not_served(settings: ProviderSettings) -> Failure:
-    allowed = ", ".join(settings.clients)
-    return Failure(
-        kind=FailureKind.FORBIDDEN,
-        message=(
-            f"{settings.provider.name} serves only {allowed}; for other clients configure a "
-            "provider with an API key of its own"
-        ),
     )
 
 

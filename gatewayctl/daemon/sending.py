@@ -1,0 +1,111 @@
+"""What an attempt sends: the client's body with a few edits, or a translation of it.
+
+Which protocol a candidate is sent is decided in ``core.translation``; what is left out in another
+one by the codecs. Here a body becomes the one that goes out.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from gatewayctl.config.settings import ModelOverride, ProviderSettings
+from gatewayctl.core.errors import Failure, FailureKind, RequestInvalid, UpstreamFailed
+from gatewayctl.core.model import Auth
+from gatewayctl.core.routing.decision import Candidate
+from gatewayctl.daemon.asked import Asked
+from gatewayctl.daemon.offload import offloaded
+from gatewayctl.protocols import translation
+from gatewayctl.protocols.catalog import CODECS
+from gatewayctl.protocols.codec import Changes, Codec, ReplyContext, Target
+from gatewayctl.upstream.credentials import serves
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """A body as it goes out, in the protocol of ``codec``.
+
+    ``dropped`` is what a translation left out; ``context`` is what the reply is written with, None
+    where nothing is translated.
+    """
+
+    codec: Codec
+    body: bytes
+    dropped: tuple[str, ...] = ()
+    context: ReplyContext | None = None
+
+
+class Sending:
+    """Makes the bodies that go out; ``wall`` is the time in seconds since 1970."""
+
+    def __init__(self, wall: Callable[[], float]) -> None:
+        self._wall = wall
+
+    async def written(
+        self,
+        asked: Asked,
+        candidate: Candidate,
+        settings: ProviderSettings,
+        override: ModelOverride,
+    ) -> Sent:
+        """Return what a candidate is sent; raise ``UpstreamFailed`` for a client it is not for.
+
+        And for what cannot be said in its protocol: planning leaves out whoever cannot be told a
+        request, so that is not to be expected.
+        """
+        if not serves(settings, asked.request.headers.get("User-Agent", "")):
+            raise UpstreamFailed(_not_served(settings))
+        changes = _changes(asked, candidate, settings, override)
+        body, codec = asked.body, asked.codec
+        if candidate.protocol is codec.protocol:
+            patched = await offloaded(len(body), codec.patch, body, changes, asked.reading.layout)
+            return Sent(codec=codec, body=patched)
+        upstream = CODECS[candidate.protocol]
+        target = Target(
+            origin=candidate.model,
+            changes=changes,
+            flags=settings.flags,
+            most_output=candidate.place.most_output,
+        )
+        try:
+            out = await offloaded(
+                len(body),
+                translation.outgoing,
+                codec,
+                upstream,
+                body,
+                target,
+                request_id=asked.request_id,
+                now=self._wall,
+            )
+        except RequestInvalid as error:
+            raise UpstreamFailed(
+                Failure(kind=FailureKind.BAD_REQUEST, message=str(error), should_retry=False)
+            ) from error
+        return Sent(codec=upstream, body=out.body, dropped=out.dropped, context=out.context)
+
+
+def _changes(
+    asked: Asked, candidate: Candidate, settings: ProviderSettings, override: ModelOverride
+) -> Changes:
+    """Return the edits to the body; with a forwarded credential only name and clamped budget."""
+    if settings.provider.auth is Auth.FORWARD:
+        return Changes(model=candidate.upstream_model, output_budget=candidate.send_budget)
+    return Changes(
+        model=candidate.upstream_model,
+        output_budget=candidate.send_budget,
+        include_usage=asked.shape.stream,
+        set={key: bytes(raw) for key, raw in override.set.items()},
+        drop=override.drop,
+        strip_billing=settings.flags.get("strip_billing_attribution", True),
+        strip_foreign=True,
+    )
+
+
+def _not_served(settings: ProviderSettings) -> Failure:
+    allowed = ", ".join(settings.clients)
+    return Failure(
+        kind=FailureKind.FORBIDDEN,
+        message=(
+            f"{settings.provider.name} serves only {allowed}; for other clients configure a "
+            "provider with an API key of its own"
+        ),
+    )
