@@ -1,21 +1,19 @@
-"""Requests for a count (``countTokens``): the paths they come by, their bodies and replies.
+"""Requests for a count (``countTokens``): their bodies and replies. Their paths are in ``paths``.
 
 Google counts ``contents`` alone, unless a whole request for an answer is given; so one is sent
 whatever form came.
 """
 
-import re
 from typing import Annotated
 
 import msgspec
 
 from gatewayctl.protocols import patch
+from gatewayctl.protocols.gemini import paths
+from gatewayctl.protocols.gemini.paths import is_gemini
 
-_PATH = re.compile(r"^(?:/v1(?:alpha|beta\d*)?)*/models/(?P<model>.+):countTokens/?$")
-_OURS = re.compile(
-    r"^(?:/v1)*(?:/v1(?:alpha|beta\d*)/|/models/.+:"
-    r"(?:countTokens|generateContent|streamGenerateContent|embedContent|batchEmbedContents)/?$)"
-)
+__all__ = ["is_gemini", "model_in", "reply", "request", "tokens"]
+
 _WHOLE = ("generateContentRequest", "generate_content_request")
 
 
@@ -26,21 +24,10 @@ class _Reply(msgspec.Struct):
 _REPLY = msgspec.json.Decoder(_Reply)
 
 
-def is_gemini(path: str) -> bool:
-    """Tell whether a path, without escapes, is one that only Gemini's clients ask for.
-
-    ``/v1/models/…`` alone is others' too, whose ids may have a colon.
-    """
-    return _OURS.match(path) is not None
-
-
 def model_in(path: str) -> str | None:
-    """Return the model that a path asks to count for, None where it asks for something else.
-
-    ``path`` is without escapes; a name may have slashes and colons.
-    """
-    found = _PATH.match(path)
-    return None if found is None else found["model"].removeprefix("models/")
+    """Return the model that a path asks to count for, None where it asks for something else."""
+    found = paths.called(path)
+    return None if found is None or found.method != paths.COUNT else found.model
 
 
 def request(body: bytes, model: str) -> bytes:

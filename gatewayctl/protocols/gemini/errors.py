@@ -5,7 +5,7 @@ from typing import assert_never
 import msgspec
 
 from gatewayctl.core.errors import ApiError, ErrorKind
-from gatewayctl.protocols import errors
+from gatewayctl.protocols import errors, sse
 from gatewayctl.protocols.codec import WireError
 
 _RETRY = "type.googleapis.com/google.rpc.RetryInfo"
@@ -29,6 +29,11 @@ def whole(error: ApiError, too_large_status: int | None) -> WireError:
     return WireError(
         status=status, body=msgspec.json.encode({"error": body}), headers=errors.headers(error)
     )
+
+
+def frame(error: ApiError) -> bytes:
+    """Render an error after the headers: the same object, in a frame of the stream."""
+    return sse.write("", whole(error, None).body)
 
 
 def _message(error: ApiError) -> str:

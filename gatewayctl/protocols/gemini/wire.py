@@ -1,8 +1,8 @@
-"""What is read of Gemini requests. Fields that are not named here pass as bytes.
+"""What is read of Gemini requests and replies. Fields that are not named here pass as bytes.
 
 Google's servers take each field by two names, ``maxOutputTokens`` and ``max_output_tokens``, one
 object where a list is expected, and a number written as text; so does this. Null is taken for
-absent.
+absent. In replies any figure and any part may be of a form not known here.
 """
 
 from typing import Annotated, Any
@@ -55,16 +55,43 @@ class GenerationConfig(msgspec.Struct, rename="camel"):
     candidate_count: Count | None = None
     response_schema: Any = None
     response_json_schema: Any = None
+    response_mime_type: Any = None
+    response_modalities: Any = None
+    stop_sequences: Any = None
     thinking_config: ThinkingConfig | None = None
 
 
 class FunctionCallingConfig(msgspec.Struct, rename="camel"):
-    """Whether a function must be called."""
+    """Whether a function must be called, and which of them may be."""
 
     mode: str | None = None
+    allowed_function_names: list[str] | None = None
 
 
 class ToolConfig(msgspec.Struct, rename="camel"):
     """How tools are to be used."""
 
     function_calling_config: FunctionCallingConfig | None = None
+
+
+class Said(msgspec.Struct):
+    """What a candidate says."""
+
+    parts: Any = None
+
+
+class Candidate(msgspec.Struct, rename="camel"):
+    """One answer, or a piece of it; the first one may leave out its index."""
+
+    content: Said | None = None
+    finish_reason: str | None = None
+    index: int | None = None
+
+
+class Reply(msgspec.Struct, rename="camel"):
+    """A whole reply, or one frame of a stream."""
+
+    candidates: list[Candidate] | None = None
+    prompt_feedback: Any = None
+    usage_metadata: Any = None
+    error: Any = None

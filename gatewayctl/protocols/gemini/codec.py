@@ -1,0 +1,103 @@
+"""The Gemini codec: its modules behind the one interface."""
+
+from gatewayctl.core.errors import ApiError
+from gatewayctl.core.model import WireProtocol
+from gatewayctl.core.shape import Conversation, Measured, RequestShape
+from gatewayctl.protocols import patch
+from gatewayctl.protocols.codec import Changes, ReplyFacts, StreamWatcher, WireError
+from gatewayctl.protocols.gemini import (
+    conversation,
+    edits,
+    errors,
+    measured,
+    paths,
+    request,
+    response,
+)
+from gatewayctl.protocols.gemini.stream import GeminiWatcher
+from gatewayctl.protocols.measure import measured_by
+from gatewayctl.protocols.patch import Layout
+from gatewayctl.protocols.sink import Sink
+from gatewayctl.protocols.told import error_in
+
+
+class GeminiCodec:
+    """See ``codec.Codec``.
+
+    The model, and whether the answer is streamed, stand in the path (``paths``), so both may be
+    told besides the body.
+    """
+
+    protocol = WireProtocol.GEMINI
+
+    def shape(
+        self,
+        body: bytes,
+        *,
+        counting: bool = False,
+        model: str | None = None,
+        stream: bool = False,
+    ) -> RequestShape:
+        """Read what routing needs; no budget is ever required, and to count no model either."""
+        return request.shape(body, model, stream=stream, counting=counting)
+
+    def measure(self, body: bytes) -> Measured:
+        """Measure everything that counts as input."""
+        return measured_by(measured.walk, body)
+
+    def walk(self, body: bytes, sink: Sink) -> None:
+        """Tell ``sink`` everything that counts as input."""
+        measured.walk(body, sink)
+
+    def conversation(self, body: bytes, layout: Layout | None = None) -> Conversation:
+        """Return what tells the conversation from others."""
+        return conversation.conversation(body, checked=layout is not None)
+
+    def own_turns(self, body: bytes) -> list[bool]:
+        """Tell of each message whether it is the model's own."""
+        return conversation.own_turns(body)
+
+    def layout(self, body: bytes) -> Layout:
+        """Return where the body's members stand."""
+        return patch.members(body)
+
+    def address(self, model: str, query: str, *, stream: bool) -> str:
+        """Return the path, which names the model, and the client's query without its key."""
+        return paths.address(model, query, stream=stream)
+
+    def patch(self, body: bytes, changes: Changes, layout: Layout | None = None) -> bytes:
+        """Return the body with the changes spliced in."""
+        return edits.changed(body, changes, patch.members(body) if layout is None else layout)
+
+    def watcher(self, *, usage_requested: bool) -> StreamWatcher:  # noqa: ARG002
+        """Return a side parser of one stream, whose usage is part of its frames."""
+        return GeminiWatcher()
+
+    def usage_requested(self, body: bytes, layout: Layout | None = None) -> bool:  # noqa: ARG002
+        """Return True: every stream carries its usage."""
+        return True
+
+    def read_reply(self, body: bytes) -> ReplyFacts:
+        """Read a whole reply."""
+        return response.read(body)
+
+    def error(self, error: ApiError, *, too_large_status: int | None = None) -> WireError:
+        """Render an error reply."""
+        return errors.whole(error, too_large_status)
+
+    def tells_overflow(self, body: bytes) -> bool:
+        """Tell whether a refusal has Google's words for a prompt that is too long."""
+        words = error_in(body).message
+        return "input token count" in words and "exceeds the maximum number of tokens" in words
+
+    def stream_error(self, error: ApiError, *, seen: StreamWatcher | None) -> bytes:  # noqa: ARG002
+        """Render an error frame."""
+        return errors.frame(error)
+
+    def opening(self, unsent: str | None) -> bytes:  # noqa: ARG002
+        """Return nothing: a keepalive may come first."""
+        return b""
+
+    def keepalive(self, *, seen: StreamWatcher | None, unsent: str | None) -> bytes:  # noqa: ARG002
+        """Return a blank line: after a comment Gemini CLI would ask again."""
+        return b"\n"

@@ -1,0 +1,73 @@
+"""The side parser of a Gemini stream: phases, usage, errors. It changes nothing.
+
+There is no frame of its own for the end: an answer is whole with the ``finishReason`` of every
+candidate that was seen, or when the prompt was refused.
+"""
+
+from gatewayctl.core.events import Phase
+from gatewayctl.protocols import metering
+from gatewayctl.protocols.gemini import response, wire
+from gatewayctl.protocols.sse import SseEvent
+from gatewayctl.protocols.told import error_in
+from gatewayctl.protocols.watching import Watching
+
+
+class GeminiWatcher(Watching):
+    """Sees each event of one stream once, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._counts: dict[str, int] = {}
+        self._open: set[int] = set()
+        self._over = False
+
+    def see(self, event: SseEvent) -> Phase:
+        """Return what the event means; raise ``BadFrame`` when it is no frame of the protocol."""
+        if not event.data:
+            return self._bare(event.raw)
+        if event.data == b"[DONE]":  # some compatible servers add it
+            return Phase.LIFECYCLE
+        frame = response.decoded(event.data, "a Gemini frame")
+        if frame.usage_metadata is not None:
+            counts = response.counted(frame.usage_metadata)
+            self._counts = metering.newer(self._counts, counts)
+            self.usage = response.usage_of(self._counts)
+            self.tier = response.tier(frame.usage_metadata) or self.tier
+        says = False
+        for candidate in frame.candidates or ():
+            self.written += response.length(candidate)
+            says = says or response.says(candidate)
+            self._follow(candidate)
+        if frame.error:
+            return self._fails(frame.error)
+        if self._is_over(frame):
+            return Phase.TERMINAL
+        return Phase.CONTENT if says else Phase.LIFECYCLE
+
+    def release(self, event: SseEvent) -> bytes:
+        """Return the event's bytes."""
+        return event.raw
+
+    def _follow(self, candidate: wire.Candidate) -> None:
+        index = candidate.index or 0
+        if response.finished(candidate) is None:
+            self._open.add(index)
+        else:
+            self._open.discard(index)
+            self._over = True
+
+    def _is_over(self, frame: wire.Reply) -> bool:
+        """Tell whether a frame ends the answer: what comes with it ends, and nothing is open."""
+        if response.blocked(frame.prompt_feedback) is not None and not frame.candidates:
+            return not self._open
+        return bool(frame.candidates) and self._over and not self._open
+
+    def _bare(self, raw: bytes) -> Phase:
+        """Take lines that are no event: Google writes an error in the middle of a stream so."""
+        if not raw.lstrip().startswith((b"{", b"[")):
+            return Phase.LIFECYCLE
+        told = error_in(raw)
+        if not told.message:
+            return Phase.LIFECYCLE
+        self.told = told
+        return Phase.ERROR
