@@ -1,26 +1,88 @@
 """Strict reading of replies and streams with the vendors' own types.
 
 The SDKs build objects from almost anything; these functions validate, and check besides what no
-type says: each stream's order of events, its numbering, and that ids stay the same.
+type says: each stream's order of events (``orders``), and that what the API's description requires
+is there, which the types let pass (``complete``).
 """
 
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
 from anthropic.types import Message, RawMessageStreamEvent
+from google.genai.types import GenerateContentResponse
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
+from support import orders
 
 _REPLIES: Final[dict[str, TypeAdapter[Any]]] = {
     "chat_completions": TypeAdapter(ChatCompletion),
     "responses": TypeAdapter(Response),
     "messages": TypeAdapter(Message),
+    "gemini": TypeAdapter(GenerateContentResponse),
 }
 _EVENTS: Final[dict[str, TypeAdapter[Any]]] = {
     "chat_completions": TypeAdapter(ChatCompletionChunk),
     "responses": TypeAdapter(ResponseStreamEvent),
     "messages": TypeAdapter(RawMessageStreamEvent),
+    "gemini": TypeAdapter(GenerateContentResponse),
+}
+_ORDERS: Final[dict[str, Callable[[list[Any]], None]]] = {
+    "chat_completions": orders.chat_completions,
+    "messages": orders.messages,
+    "responses": orders.responses,
+    "gemini": orders.gemini,
+}
+_RESPONSE: Final = (
+    "id object created_at completed_at status error incomplete_details instructions metadata model "
+    "output parallel_tool_calls previous_response_id reasoning store temperature text tool_choice "
+    "tools top_p truncation usage max_output_tokens service_tier"
+)
+_CHAT_USAGE: Final = (
+    "prompt_tokens completion_tokens total_tokens prompt_tokens_details completion_tokens_details"
+)
+_MESSAGES_USAGE: Final = (
+    "input_tokens output_tokens cache_creation_input_tokens cache_read_input_tokens"
+)
+_REQUIRED: Final = {
+    "chat_completions": {
+        "": "id object created model choices usage service_tier system_fingerprint",
+        "choices": "index message logprobs finish_reason",
+        "choices.message": "role content refusal",
+        "usage": _CHAT_USAGE,
+    },
+    "responses": {
+        "": _RESPONSE,
+        "usage": (
+            "input_tokens input_tokens_details output_tokens output_tokens_details total_tokens"
+        ),
+        "usage.input_tokens_details": "cached_tokens",
+        "usage.output_tokens_details": "reasoning_tokens",
+    },
+    "messages": {
+        "": "id type role model content stop_reason stop_sequence usage",
+        "usage": _MESSAGES_USAGE,
+    },
+    "gemini": {
+        "": "candidates usageMetadata modelVersion responseId",
+        "candidates": "content finishReason index",
+        "usageMetadata": "promptTokenCount candidatesTokenCount totalTokenCount",
+    },
+}
+_REQUIRED_OF_EVENTS: Final = {
+    "chat_completions": {
+        "": "id object created model choices",
+        "choices": "index delta finish_reason",
+        "usage": _CHAT_USAGE,
+    },
+    "responses": {"response": _RESPONSE},
+    "messages": {
+        "message": _REQUIRED["messages"][""],
+        "message.usage": _MESSAGES_USAGE,
+        "usage": _MESSAGES_USAGE,
+    },
+    "gemini": {"": "modelVersion responseId"},
 }
 
 
@@ -39,18 +101,37 @@ def events(protocol: str, stream: bytes) -> list[Any]:
 
     Fails when an event is not valid, out of order, or when the stream is not complete.
     """
-    frames = [_frame(block) for block in stream.split(b"\n\n") if block]
-    assert stream.endswith(b"\n\n"), "the stream ends inside an event"
-    if protocol == "chat_completions":
-        assert frames.pop() == ("", b"[DONE]"), "no [DONE] at the end"
     parsed = []
-    for name, data in frames:
+    for name, data in frames(protocol, stream):
         kind = msgspec.json.decode(data).get("type", "")
-        assert name == ("" if protocol == "chat_completions" else kind)
-        if kind != "ping":
-            parsed.append(event(protocol, data))
+        assert name == kind
+        parsed.append(event(protocol, data))
     _ORDERS[protocol](parsed)
     return parsed
+
+
+def complete(protocol: str, body: bytes) -> None:
+    """Fail when a reply lacks a field that clients may count on, be it null."""
+    _complete(_REQUIRED[protocol], msgspec.json.decode(body))
+
+
+def complete_events(protocol: str, stream: bytes) -> None:
+    """Fail when a stream's events lack fields that clients may count on, be they null."""
+    for _, data in frames(protocol, stream):
+        _complete(_REQUIRED_OF_EVENTS[protocol], msgspec.json.decode(data))
+
+
+def frames(protocol: str, stream: bytes) -> list[tuple[str, bytes]]:
+    """Return a whole stream's frames as name and data, without pings and ``[DONE]``."""
+    assert stream.endswith(b"\n\n"), "the stream ends inside an event"
+    found = [_frame(block) for block in stream.split(b"\n\n") if block.strip()]
+    if protocol == "chat_completions":
+        assert found.pop() == ("", b"[DONE]"), "no [DONE] at the end"
+    assert protocol != "gemini" or not any(line.startswith(b":") for line in stream.split(b"\n")), (
+        "a comment, which Gemini CLI takes for a broken frame"
+    )
+    pings = (("ping", b'{"type":"ping"}'), ("", b"{}"))
+    return [frame for frame in found if frame not in pings]
 
 
 def _frame(block: bytes) -> tuple[str, bytes]:
@@ -60,64 +141,20 @@ def _frame(block: bytes) -> tuple[str, bytes]:
     return (names[0] if names else ""), data
 
 
-def _chat_order(chunks: list[ChatCompletionChunk]) -> None:
-    assert len({(chunk.id, chunk.created, chunk.model) for chunk in chunks}) == 1
-    open_choices: dict[int, bool] = {}
-    for chunk in chunks:
-        for choice in chunk.choices:
-            if choice.index not in open_choices:
-                assert choice.delta.role == "assistant"
-                open_choices[choice.index] = True
-            assert open_choices[choice.index], "a delta after the finish reason"
-            open_choices[choice.index] = choice.finish_reason is None
-    assert open_choices, "no choice at all"
-    assert not any(open_choices.values()), "a choice never finished"
+def _complete(required: dict[str, str], value: dict[str, Any]) -> None:
+    for path, names in required.items():
+        for found in _at(value, path):
+            missing = [name for name in names.split() if name not in found]
+            assert not missing, f"{path or 'the whole'} lacks {', '.join(missing)}"
 
 
-def _messages_order(parsed: list[Any]) -> None:
-    assert parsed[0].type == "message_start"
-    assert [event.type for event in parsed[-2:]] == ["message_delta", "message_stop"]
-    opened = None
-    blocks = 0
-    for event in parsed[1:-2]:
-        match event.type:
-            case "content_block_start":
-                assert opened is None, "a block inside a block"
-                assert event.index == blocks
-                opened = event.index
-                blocks += 1
-            case "content_block_delta":
-                assert event.index == opened
-            case "content_block_stop":
-                assert event.index == opened
-                opened = None
-            case other:
-                raise AssertionError(f"{other} in the middle of the stream")
-    assert opened is None, "a block was never closed"
-
-
-def _responses_order(parsed: list[Any]) -> None:
-    assert [event.sequence_number for event in parsed] == list(range(len(parsed)))
-    assert [event.type for event in parsed[:2]] == ["response.created", "response.in_progress"]
-    last = parsed[-1]
-    assert last.type in ("response.completed", "response.incomplete")
-    assert len({event.response.id for event in (*parsed[:2], last)}) == 1
-    assert last.type == f"response.{last.response.status}"
-    done = [event.item for event in parsed if event.type == "response.output_item.done"]
-    assert done == last.response.output
-    for item in done:
-        mine = [e for e in parsed if getattr(e, "item_id", None) == item.id]
-        deltas = "".join(e.delta for e in mine if e.type.endswith(".delta"))
-        whole = item.arguments if item.type == "function_call" else item.content[0].text
-        assert deltas == whole
-        assert mine[-1].type in (
-            "response.content_part.done",
-            "response.function_call_arguments.done",
-        )
-
-
-_ORDERS: Final = {
-    "chat_completions": _chat_order,
-    "messages": _messages_order,
-    "responses": _responses_order,
-}
+def _at(value: Any, path: str) -> Iterator[dict[str, Any]]:
+    """Yield the objects at a path, none where there is nothing."""
+    if isinstance(value, list):
+        for element in value:
+            yield from _at(element, path)
+    elif isinstance(value, dict) and not path:
+        yield value
+    elif isinstance(value, dict):
+        head, _, rest = path.partition(".")
+        yield from _at(value.get(head), rest)
