@@ -48,6 +48,7 @@ class ToolChoice(msgspec.Struct):
     """Whether and which tool must be called."""
 
     type: str
+    name: Any = None
     disable_parallel_tool_use: bool | None = None
 
 
@@ -83,21 +84,29 @@ class Request(msgspec.Struct):
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
     output_format: Format | None = None
+    stop_sequences: msgspec.Raw = msgspec.Raw()
 
 
 class Started(msgspec.Struct):
     """The message of ``message_start``."""
 
+    id: Any = None
+    model: Any = None
     usage: Any = None
 
 
 class Delta(msgspec.Struct):
-    """What a delta adds; ``content`` is a compaction's."""
+    """What a delta adds; ``content`` is a compaction's, the stop fields are the message's."""
 
+    type: Any = None
     text: Any = None
     thinking: Any = None
     partial_json: Any = None
+    signature: Any = None
     content: Any = None
+    stop_reason: Any = None
+    stop_sequence: Any = None
+    stop_details: Any = None
 
 
 class ContentBlock(msgspec.Struct):
@@ -108,6 +117,7 @@ class ContentBlock(msgspec.Struct):
     name: Any = None
     text: Any = None
     thinking: Any = None
+    signature: Any = None
     data: Any = None
     content: Any = None
     input: Any = None
@@ -117,6 +127,7 @@ class Event(msgspec.Struct):
     """One event of a stream."""
 
     type: str | None = None
+    index: Any = None
     message: Started | None = None
     delta: Delta | None = None
     content_block: ContentBlock | None = None
@@ -134,6 +145,11 @@ class Reply(msgspec.Struct):
     """A whole reply, an error among them."""
 
     type: str
+    id: Any = None
+    model: Any = None
     content: list[ContentBlock] | None = None
+    stop_reason: Any = None
+    stop_sequence: Any = None
+    stop_details: Any = None
     usage: Any = None
     error: Any = None
