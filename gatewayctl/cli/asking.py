@@ -25,6 +25,7 @@ from gatewayctl.core.routing.staged import Answer, Count, Measure, Recall, Step,
 from gatewayctl.core.routing.world import Request, World
 from gatewayctl.core.shape import RequestShape
 from gatewayctl.protocols.dialect import Dialect
+from gatewayctl.protocols.dropping import Flags, dropped
 from gatewayctl.protocols.given import Given, given
 from gatewayctl.protocols.models_list import unvia
 from gatewayctl.protocols.prefix import recalled
@@ -89,9 +90,11 @@ def explain(
     session: str | None = None,
     max_output: int | None = None,
     learned: Learned | None = None,
+    flags: Flags,
 ) -> Json:
     """Plan a request that asks for ``name``, and return the decision as ``--json`` prints it.
 
+    ``flags`` returns a provider's.
     ``learned`` is what replies taught, where anything is to be recalled of the conversation.
     """
     name = unvia(name)
@@ -104,7 +107,9 @@ def explain(
         session=kept,
     )
     planned = _driven(decide(name, request, world, coarse=False), asked, learned)
-    return explained(planned.decision, kept)
+    decision = planned.decision
+    left_out = dropped(shape.protocol, asked.body, decision.attempts, flags)
+    return explained(decision, kept, left_out)
 
 
 def estimate(

@@ -121,6 +121,7 @@ def _here(
         session=asked.session,
         max_output=asked.max_output,
         learned=learned,
+        flags=lambda name: settings.providers[name].flags,
     )
     origin = f"planned here from {settings.path or 'no config file'} and the registry's cache"
     if doc["session"] is not None or _takes_turns(doc["tree"], settings.graph):

@@ -18,6 +18,7 @@ from gatewayctl.core.errors import RequestInvalid
 from gatewayctl.core.routing.estimates import rendered_estimates
 from gatewayctl.core.routing.refusal import unknown_model
 from gatewayctl.core.routing.world import World
+from gatewayctl.daemon.explaining import in_full
 from gatewayctl.daemon.listing import AT_ONCE
 from gatewayctl.daemon.offload import offloaded
 from gatewayctl.daemon.planning import Planner, Question
@@ -103,7 +104,7 @@ class Admin:
         if len(asked.names) > 1:
             raise RequestInvalid("one model is explained at a time", "model")
         planned = await self._planner.plan(asked.question, exact=asked.options.exact)
-        doc = self._planner.explained(planned)
+        doc = await in_full(self._settings, asked.question, planned)
         return json_reply(200, doc, self._headers(request_id))
 
     async def estimate(

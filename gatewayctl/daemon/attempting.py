@@ -178,6 +178,8 @@ class Run:
     ) -> tuple[Failure | None, web.StreamResponse]:
         """Return how the upstream broke after its commit, if it did, and the reply."""
         headers = self._headers(step.candidate) | _about(self._asked, got.sent)
+        if got.sent.dropped:
+            self._book.dropped[step.candidate.model] = got.sent.dropped
         self._book.status = got.reply.status
         match got:
             case Whole():

@@ -138,7 +138,10 @@ class Entry:
 
 
 class Book:
-    """One request in the books. ``outcome``, ``status`` and ``error`` are what it comes to."""
+    """One request in the books. ``outcome``, ``status`` and ``error`` are what it comes to.
+
+    ``dropped`` is what was left out of it, by the model that it was translated for.
+    """
 
     def __init__(self, ledger: Ledger, asked: Asked, planned: Planned, at: float) -> None:
         self.outcome = Outcome.ABANDONED
@@ -161,7 +164,8 @@ class Book:
             stream=asked.shape.stream,
             session=_session(asked, session),
         )
-        self._render = lambda: as_json(explained(decision, session))
+        self.dropped: dict[str, tuple[str, ...]] = {}
+        self._render = lambda: as_json(explained(decision, session, self.dropped))
 
     def started(self, step: Try) -> Entry:
         """Write down that an attempt begins; it is on record after the loop's next turn."""

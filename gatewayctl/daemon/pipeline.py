@@ -15,6 +15,7 @@ from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.attempting import Parts, Run
 from gatewayctl.daemon.books import Book
 from gatewayctl.daemon.counting import Counting
+from gatewayctl.daemon.explaining import in_full
 from gatewayctl.daemon.load import Load
 from gatewayctl.daemon.planning import Planned
 from gatewayctl.daemon.replies import error_reply, json_reply, own_headers
@@ -77,7 +78,8 @@ class Pipeline:
         """Return the decision in place of the reply that it would lead to."""
         planned = await self._parts.planner.plan(asked.question)
         headers = own_headers(asked.request_id, planned.sized.decision, degraded=planned.degraded)
-        return json_reply(200, self._parts.planner.explained(planned), headers)
+        doc = await in_full(self._parts.settings, asked.question, planned)
+        return json_reply(200, doc, headers)
 
     async def _planned(self, asked: Asked, planned: Planned, book: Book) -> web.StreamResponse:
         decision = planned.sized.decision

@@ -20,8 +20,6 @@ from gatewayctl.core.health import weathered
 from gatewayctl.core.routing.affinity import remembers
 from gatewayctl.core.routing.decision import Candidate, Decision, Node
 from gatewayctl.core.routing.estimates import Estimates, estimates
-from gatewayctl.core.routing.explained import explained
-from gatewayctl.core.routing.render import Json
 from gatewayctl.core.routing.session import Session
 from gatewayctl.core.routing.staged import Answer, Count, Measure, Recall, Sized, Step, decide
 from gatewayctl.core.routing.world import Request, World
@@ -153,10 +151,6 @@ class Planner:
         """Return how large a request is at each model behind the names, in a world of choice."""
         steps = estimates(names, self._request(question), world, exact=exact)
         return await _Answers(self, question).driven(steps)
-
-    def explained(self, planned: Planned) -> Json:
-        """Return a decision as JSON-ready values."""
-        return explained(planned.sized.decision, planned.session)
 
     def attempted(self, planned: Planned, candidate: Candidate, moved: set[str]) -> None:
         """Advance the counters whose head this attempt is, and keep what the session picked.

@@ -16,7 +16,8 @@ from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.offload import offloaded
 from gatewayctl.protocols import translation
 from gatewayctl.protocols.catalog import CODECS
-from gatewayctl.protocols.codec import Changes, Codec, ReplyContext, Target
+from gatewayctl.protocols.codec import Changes, Codec, ReplyContext
+from gatewayctl.protocols.dropping import target
 from gatewayctl.upstream.credentials import serves
 
 
@@ -59,12 +60,7 @@ class Sending:
             patched = await offloaded(len(body), codec.patch, body, changes, asked.reading.layout)
             return Sent(codec=codec, body=patched)
         upstream = CODECS[candidate.protocol]
-        target = Target(
-            origin=candidate.model,
-            changes=changes,
-            flags=settings.flags,
-            most_output=candidate.place.most_output,
-        )
+        to = target(candidate, changes, settings.flags)
         try:
             out = await offloaded(
                 len(body),
@@ -72,7 +68,7 @@ class Sending:
                 codec,
                 upstream,
                 body,
-                target,
+                to,
                 request_id=asked.request_id,
                 now=self._wall,
             )

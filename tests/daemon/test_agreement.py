@@ -8,6 +8,7 @@ from support.gateway import Gateway, gateway, settings_of
 from support.generated import PATHS, Asked, config, requests
 
 from gatewayctl.cli import asking
+from gatewayctl.config.kinds import DEFAULT_FLAGS
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.routing.staged import Count, Measure, Recall, decide
 from gatewayctl.core.routing.world import Request, World
@@ -72,7 +73,10 @@ def planned(asked: Asked, world: World) -> Verdict:
 def by_command(asked: Asked, world: World) -> Verdict:
     """Ask as ``route-explain`` does."""
     given, shape = asking.read(asked.body, Dialect(asked.protocol))
-    return told(asking.explain(asked.name, given, shape, world, seed=asked.seed))
+    doc = asking.explain(
+        asked.name, given, shape, world, seed=asked.seed, flags=lambda _: DEFAULT_FLAGS
+    )
+    return told(doc)
 
 
 async def over_http(asked: Asked, it: Gateway) -> Verdict:

@@ -4,25 +4,29 @@ JSON-ready, for ``route-explain``, the daemon's API and dry runs alike: ``render
 this adds the facts beside it. Field names are a contract (``schema_version`` 1).
 """
 
+from types import MappingProxyType
 from typing import Any
 
 from gatewayctl.core.model import ModelFacts, Sourced
 from gatewayctl.core.pricing import price_range
 from gatewayctl.core.routing.decision import Candidate, Decision, Skipped
-from gatewayctl.core.routing.render import Json, rendered
+from gatewayctl.core.routing.render import Dropped, Json, rendered
 from gatewayctl.core.routing.session import Session
 
 LIMITS = ("context_window", "max_input_tokens", "max_output_tokens")
 
 
-def explained(decision: Decision, session: Session | None = None) -> Json:
+def explained(
+    decision: Decision, session: Session | None = None, dropped: Dropped = MappingProxyType({})
+) -> Json:
     """Return the whole decision, ``session`` and, by full id, ``models``.
 
+    ``dropped`` is what translations leave out, as far as it is known.
     ``session`` is what planning knew of the conversation, null when nothing tells it apart.
     """
     judged: list[Candidate | Skipped] = [*decision.attempts, *decision.skipped]
     return {
-        **rendered(decision),
+        **rendered(decision, dropped),
         "session": _session(session),
         "models": {each.model: _model(each, decision.shape.n) for each in judged},
     }

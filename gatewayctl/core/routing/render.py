@@ -3,6 +3,8 @@
 Field names are a contract (``schema_version`` 1). How it looks on a terminal is the CLI's business.
 """
 
+from collections.abc import Mapping, Sequence
+
 from gatewayctl.core.errors import ApiError
 from gatewayctl.core.routing.decision import Candidate, Decision, Estimate, Node, Skipped
 from gatewayctl.core.shape import RequestShape
@@ -12,7 +14,11 @@ SCHEMA_VERSION = 1
 Json = dict[str, object]
 
 
-def rendered(decision: Decision) -> Json:
+Dropped = Mapping[str, Sequence[str]]
+"""What a translation leaves out of a request, by the model that it is translated for."""
+
+
+def rendered(decision: Decision, dropped: Dropped) -> Json:
     """Return the whole decision."""
     return {
         "schema_version": SCHEMA_VERSION,
@@ -21,7 +27,7 @@ def rendered(decision: Decision) -> Json:
         "route_kind": decision.route_kind,
         "shape": _shape(decision.shape),
         "chosen": decision.chosen,
-        "attempts": [_candidate(each) for each in decision.attempts],
+        "attempts": [_candidate(each, dropped) for each in decision.attempts],
         "skipped": [_skipped(each) for each in decision.skipped],
         "tree": None if decision.tree is None else _node(decision.tree),
         "notes": list(decision.notes),
@@ -55,7 +61,7 @@ def _shape(shape: RequestShape) -> Json:
     }
 
 
-def _candidate(candidate: Candidate) -> Json:
+def _candidate(candidate: Candidate, dropped: Dropped) -> Json:
     return {
         "model": candidate.model,
         "provider": candidate.provider,
@@ -67,6 +73,7 @@ def _candidate(candidate: Candidate) -> Json:
         "context_window": candidate.context_window,
         "output_budget": candidate.output_budget,
         "send_budget": candidate.send_budget,
+        "dropped": list(dropped.get(candidate.model, ())),
     }
 
 
