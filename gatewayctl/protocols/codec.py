@@ -275,6 +275,14 @@ class Translator(Protocol):
 class Codec(Reader, Teller, Translator, Protocol):
     """Everything that can be done in one wire protocol. Implementations hold no state."""
 
+    @property
+    def breaks_off(self) -> bool:
+        """Whether a stream's connection is broken off behind its error frame.
+
+        Clients of such a dialect take whatever ends properly for whole.
+        """
+        ...
+
     def address(self, model: str, query: str, *, stream: bool) -> str:
         """Return what stands behind a provider's base URL, such as ``/chat/completions``.
 

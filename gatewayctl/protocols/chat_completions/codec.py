@@ -17,6 +17,7 @@ class ChatCompletionsCodec:
     """See ``codec.Codec``."""
 
     protocol = WireProtocol.CHAT_COMPLETIONS
+    breaks_off = False
 
     def shape(self, body: bytes, *, counting: bool = False) -> RequestShape:  # noqa: ARG002
         """Read what routing needs; no budget is ever required here."""

@@ -29,6 +29,7 @@ class GeminiCodec:
     """
 
     protocol = WireProtocol.GEMINI
+    breaks_off = True
 
     def shape(
         self,

@@ -19,6 +19,7 @@ class MessagesCodec:
     """See ``codec.Codec``."""
 
     protocol = WireProtocol.MESSAGES
+    breaks_off = False
 
     def shape(self, body: bytes, *, counting: bool = False) -> RequestShape:
         """Read what routing needs; ``max_tokens`` is required unless only a count is asked for."""

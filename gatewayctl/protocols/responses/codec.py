@@ -17,6 +17,7 @@ class ResponsesCodec:
     """See ``codec.Codec``."""
 
     protocol = WireProtocol.RESPONSES
+    breaks_off = False
 
     def shape(self, body: bytes, *, counting: bool = False) -> RequestShape:  # noqa: ARG002
         """Read what routing needs; no budget is ever required here."""
