@@ -1,4 +1,4 @@
-"""The embedded upstream: models with real windows, three protocols, faults on demand.
+"""The embedded upstream: models with real windows, four protocols, faults on demand.
 
 ``start`` runs it on a loopback port; ``demo_config`` is a gateway config in front of it. It can
 play a provider whose tokenizer is hidden, and a local server (``Local``). It knows nothing of the

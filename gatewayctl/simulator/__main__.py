@@ -5,7 +5,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-from gatewayctl.simulator.faults import HEADER, described
+from gatewayctl.simulator.faults import HEADER, described, described_wishes
 from gatewayctl.simulator.overflows import PROVIDERS
 from gatewayctl.simulator.server import start
 from gatewayctl.simulator.servers import KINDS, Local
@@ -21,6 +21,9 @@ or "!". "*N" after a fault lets it hold for a model's first N calls only: small!
 faults:
 {described()}
 
+what is no fault, and asked for in the same way:
+{described_wishes()}
+
 providers whose words overflow knows: {", ".join(PROVIDERS)}
 """
 
@@ -28,7 +31,7 @@ providers whose words overflow knows: {", ".join(PROVIDERS)}
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m gatewayctl.simulator",
-        description="Serve simulated models on a loopback port, over three protocols.",
+        description="Serve simulated models on a loopback port, over four protocols.",
         epilog=_GUIDE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,7 +1,8 @@
-"""What the simulator answers: a sentence, a tool call or a structured reply. No wire formats.
+"""What the simulator answers: thoughts, a sentence, calls, a structured reply. No wire formats.
 
-The answer depends on the request alone. A tool is called when the choice demands it, or when the
-user's last words ask for one; a tool that looks like a shell is given a harmless ``echo``.
+The answer depends on the request alone, and on the ``Wishes`` that come with it. A tool is called
+when the choice demands it, or when the user's last words ask for one; a tool that looks like a
+shell is given a harmless ``echo``.
 """
 
 import re
@@ -12,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from gatewayctl.simulator import tokenizer
-from gatewayctl.simulator.request import Ask, Choice, OfferedTool
+from gatewayctl.simulator.request import Ask, Choice, OfferedTool, Thinking
 from gatewayctl.simulator.schema import instance
 
 COMMAND: Final = "echo gatewayctl-demo"
@@ -46,23 +47,56 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.encode(self.arguments).decode()
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """One answer: ``pieces`` of text that are tokens, or a ``call``.
+class Wishes(msgspec.Struct, frozen=True, kw_only=True):
+    """What the caller of a simulator wants of an answer, beyond what the protocols can ask.
 
-    ``output_tokens`` is what one choice costs; ``stop_sequence`` is the sequence that ended it.
+    ``words`` is a text of so many words instead of a sentence; ``filtered`` has a filter stop it
+    half way; ``calls`` wants so many calls at once, where tools are offered and none was used yet;
+    ``thoughts`` are so many words of thought, whatever the request says of it; ``hidden`` keeps
+    thoughts secret; ``nameless`` calls have no ids where the protocol can do without; ``strict``
+    refuses whatever the provider would.
+    """
+
+    words: int | None = None
+    filtered: bool = False
+    calls: int | None = None
+    thoughts: int | None = None
+    hidden: bool = False
+    nameless: bool = False
+    strict: bool = False
+
+
+_NOTHING: Final = Wishes()
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer, in this order: ``thoughts``, ``pieces`` of text, ``calls``.
+
+    Thoughts and text are in pieces that are tokens. ``told`` says whether the thoughts may be read.
+    ``output_tokens`` is what one choice costs, its ``thought_tokens`` included; ``stop_sequence``
+    is the sequence that ended it. ``nameless`` calls have no ids.
     """
 
     pieces: tuple[str, ...]
-    call: Call | None
+    calls: tuple[Call, ...] = ()
+    thoughts: tuple[str, ...] = ()
+    told: bool = False
     stop: Stop
     input_tokens: int
     output_tokens: int
+    thought_tokens: int = 0
     stop_sequence: str | None = None
+    nameless: bool = False
 
     @property
     def text(self) -> str:
         """The whole text."""
         return "".join(self.pieces)
+
+    @property
+    def thought(self) -> str:
+        """All that was thought."""
+        return "".join(self.thoughts)
 
 
 def answer(
@@ -70,43 +104,63 @@ def answer(
     input_tokens: int,
     *,
     limit: int,
-    words: int | None = None,
-    filtered: bool = False,
+    wishes: Wishes = _NOTHING,
     command: str | None = None,
 ) -> Answer:
     """Return the answer to ``ask`` in at most ``limit`` tokens.
 
-    ``words`` asks for a text of that many words instead of a sentence; ``filtered`` for a text
-    that a filter stops half way; ``command`` for a call that runs it, where a shell is offered,
-    and an empty one for no call at all.
+    ``command`` asks for a call that runs it, where a shell is offered, and an empty one for no
+    call at all.
     """
-    call = None if words is not None or filtered else _call(ask, command)
-    if call is not None:
-        cost = tokenizer.count(call.name) + tokenizer.count(call.json)
-        if cost <= limit:
-            return Answer(
-                pieces=(),
-                call=call,
-                stop=Stop.TOOL,
-                input_tokens=input_tokens,
-                output_tokens=cost,
-            )
+    thoughts = _thoughts(ask, wishes)[:limit]
+    room = limit - len(thoughts)
+    calls = () if wishes.filtered else _calls(ask, wishes, command)
+    cost = sum(tokenizer.count(call.name) + tokenizer.count(call.json) for call in calls)
+    if cost > room:
+        calls, cost = (), 0
+    pieces: list[str] = []
+    stop, sequence = Stop.TOOL, None
+    if not calls or wishes.words:
+        pieces, stop, sequence = _said(ask, input_tokens, wishes, room - cost)
+    if calls and stop is not Stop.LENGTH:
+        stop, sequence = Stop.TOOL, None
+    return Answer(
+        pieces=tuple(pieces),
+        calls=calls,
+        thoughts=thoughts,
+        told=ask.thinking is not Thinking.HIDDEN and not wishes.hidden,
+        stop=stop,
+        input_tokens=input_tokens,
+        output_tokens=len(thoughts) + len(pieces) + cost,
+        thought_tokens=len(thoughts),
+        stop_sequence=sequence,
+        nameless=wishes.nameless,
+    )
+
+
+def _thoughts(ask: Ask, wishes: Wishes) -> tuple[str, ...]:
+    """Return what is thought first: where the request or the caller wants it."""
+    if wishes.thoughts is not None:
+        return tuple(tokenizer.split(" ".join(["thought"] * wishes.thoughts)))
+    if ask.thinking is Thinking.NONE:
+        return ()
+    return tuple(tokenizer.split(f'They wrote: "{_excerpt(ask.prompt)}". I shall answer that.'))
+
+
+def _said(
+    ask: Ask, input_tokens: int, wishes: Wishes, limit: int
+) -> tuple[list[str], Stop, str | None]:
+    """Return the text in pieces, why it ends, and the sequence that ended it."""
+    words = wishes.words
     text = _text(ask, input_tokens) if words is None else " ".join(["word"] * words)
     text, sequence = _stopped(text, ask.stop)
     pieces = tokenizer.split(text)
     stop = Stop.END if sequence is None else Stop.SEQUENCE
-    if filtered:
+    if wishes.filtered:
         pieces, stop, sequence = pieces[: len(pieces) // 2], Stop.FILTERED, None
     if len(pieces) > limit:
         pieces, stop, sequence = pieces[:limit], Stop.LENGTH, None
-    return Answer(
-        pieces=tuple(pieces),
-        call=None,
-        stop=stop,
-        input_tokens=input_tokens,
-        output_tokens=len(pieces),
-        stop_sequence=sequence,
-    )
+    return pieces, stop, sequence
 
 
 def _text(ask: Ask, input_tokens: int) -> str:
@@ -134,16 +188,26 @@ def _stopped(text: str, sequences: tuple[str, ...]) -> tuple[str, str | None]:
     return text[:position], sequence
 
 
-def _call(ask: Ask, command: str | None) -> Call | None:
+def _calls(ask: Ask, wishes: Wishes, command: str | None) -> tuple[Call, ...]:
+    """Return the calls of an answer: none, one, or as many as are wished for and allowed."""
     if not ask.tools or ask.choice is Choice.NONE:
-        return None
+        return ()
     if command is not None:
         shell = _shell(ask.tools) if command else None
-        return (
-            None if shell is None else Call(name=shell.name, arguments=_arguments(shell, command))
-        )
-    tool = _forced(ask) if ask.forced or ask.choice is Choice.REQUIRED else _wanted(ask)
-    return None if tool is None else Call(name=tool.name, arguments=_arguments(tool))
+        return () if shell is None else (_call(shell, command),)
+    wished = wishes.calls if wishes.calls is not None and not ask.results else None
+    if wishes.words is not None and wished is None:
+        return ()
+    must = ask.forced or ask.choice is Choice.REQUIRED or wished
+    tool = _forced(ask) if must else _wanted(ask)
+    if tool is None or wished == 0:
+        return ()
+    count = wished or 1 if ask.parallel else 1
+    return tuple(_call(tool, f"{COMMAND} {index}" if index else COMMAND) for index in range(count))
+
+
+def _call(tool: OfferedTool, command: str) -> Call:
+    return Call(name=tool.name, arguments=_arguments(tool, command))
 
 
 def _forced(ask: Ask) -> OfferedTool | None:
@@ -186,7 +250,7 @@ def _command_field(tool: OfferedTool) -> str | None:
     return next((name for name in _COMMAND_FIELDS if name in properties), None)
 
 
-def _arguments(tool: OfferedTool, command: str = COMMAND) -> Mapping[str, Any]:
+def _arguments(tool: OfferedTool, command: str) -> Mapping[str, Any]:
     arguments = instance(tool.schema)
     if not isinstance(arguments, dict):
         arguments = {}

@@ -185,7 +185,7 @@ def _error_inside(*, content: bool, failed: bool) -> Change:
         if failed:
             frame = wire.failed_frame(occasion.made, _OVERLOADED)
         else:
-            frame = wire.error_frame(_OVERLOADED)
+            frame = wire.error_frame(occasion.made, _OVERLOADED)
         rewrite = _after(Send(frame=frame), content=content)
         return msgspec.structs.replace(play, steps=rewrite(play.steps, fault.number(1)))
 

@@ -1,28 +1,32 @@
-"""Chat completions on the simulator's side: reads its requests, writes its replies and chunks."""
+"""Chat completions on the simulator's side: reads its requests, refuses what it cannot answer.
 
-from collections.abc import Iterator, Mapping
+What is written is ``chat_replies``' business.
+"""
+
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
 from gatewayctl.protocols import sse
-from gatewayctl.simulator import problems
-from gatewayctl.simulator.brain import Answer, Call, Stop
+from gatewayctl.simulator import chat_replies, problems
 from gatewayctl.simulator.catalogue import SimModel
 from gatewayctl.simulator.problems import Problem, Vendor
-from gatewayctl.simulator.request import Ask, Body, Choice, OfferedTool, strings, texts_of
+from gatewayctl.simulator.request import (
+    Ask,
+    Body,
+    Choice,
+    OfferedTool,
+    Thinking,
+    strings,
+    texts_of,
+)
 from gatewayctl.simulator.wire import Frame, Made
 
 VENDOR: Final = Vendor.OPENAI
 
-_FINISH = {
-    Stop.END: "stop",
-    Stop.LENGTH: "length",
-    Stop.TOOL: "tool_calls",
-    Stop.SEQUENCE: "stop",
-    Stop.FILTERED: "content_filter",
-}
-_FINGERPRINT = "fp_simulated"
+whole = chat_replies.whole
+stream = chat_replies.stream
 
 
 def read(body: Body) -> Ask:
@@ -51,9 +55,22 @@ def read(body: Body) -> Ask:
         max_output=body.positive("max_completion_tokens") or body.positive("max_tokens"),
         stop=strings(body.fields.get("stop")),
         n=body.positive("n") or 1,
-        json_schema=form.get("schema") if isinstance(form, dict) else None,
+        json_schema=_form(body),
+        parallel=body.fields.get("parallel_tool_calls") is not False,
+        thinking=_thinking(body),
+        logprobs=(body.natural("top_logprobs") or 0) if body.flag("logprobs") else None,
         include_usage=bool(body.object("stream_options").get("include_usage")),
     )
+
+
+def read_countable(body: Body) -> Ask:
+    """Understand a request whose tokens are only to be counted: nobody asks for that here."""
+    return read(body)
+
+
+def counted(tokens: int) -> bytes:
+    """Write the reply to a request for a count."""
+    return msgspec.json.encode({"input_tokens": tokens})
 
 
 def _latest(messages: list[Mapping[str, Any]]) -> tuple[str, tuple[str, ...]]:
@@ -73,6 +90,27 @@ def _latest(messages: list[Mapping[str, Any]]) -> tuple[str, tuple[str, ...]]:
     return prompt or "", tuple(results)
 
 
+def _form(body: Body) -> Mapping[str, Any] | None:
+    """Return the form that a structured reply must have, any object where there is no schema."""
+    match body.object("response_format"):
+        case {"type": "json_schema", "json_schema": {"schema": dict(schema)}}:
+            return schema
+        case {"type": "json_object" | "json_schema"}:
+            return {"type": "object"}
+        case _:
+            return None
+
+
+def _thinking(body: Body) -> Thinking:
+    """Return whether to think: by OpenAI's ``reasoning_effort`` or by OpenRouter's object."""
+    reasoning = body.object("reasoning")
+    effort = body.fields.get("reasoning_effort") or reasoning.get("effort")
+    wanted = effort is not None or reasoning.get("max_tokens") or reasoning.get("enabled")
+    if not wanted or effort == "none" or reasoning.get("enabled") is False:
+        return Thinking.NONE
+    return Thinking.HIDDEN if reasoning.get("exclude") else Thinking.TOLD
+
+
 def _choice(value: object) -> tuple[Choice, str | None]:
     match value:
         case {"type": "function", "function": {"name": str(name)}}:
@@ -83,112 +121,6 @@ def _choice(value: object) -> tuple[Choice, str | None]:
             return Choice.NONE, None
         case _:
             return Choice.AUTO, None
-
-
-def whole(made: Made) -> bytes:
-    """Write a ``chat.completion``."""
-    answer = made.answer
-    message: dict[str, object] = {
-        "role": "assistant",
-        "content": answer.text if answer.call is None else None,
-        "refusal": None,
-        "annotations": [],
-    }
-    if answer.call is not None:
-        message["tool_calls"] = [_tool_call(made, answer.call, index=None)]
-    return msgspec.json.encode(
-        {
-            **_common(made, "chat.completion"),
-            "choices": [
-                {
-                    "index": index,
-                    "message": message,
-                    "logprobs": None,
-                    "finish_reason": _FINISH[answer.stop],
-                }
-                for index in range(made.ask.n)
-            ],
-            "usage": _usage(answer, made.ask.n),
-        }
-    )
-
-
-def stream(made: Made) -> Iterator[Frame]:
-    """Write ``chat.completion.chunk`` events, the usage if it was asked for, and ``[DONE]``."""
-    common = _common(made, "chat.completion.chunk")
-    if made.ask.include_usage:
-        common["usage"] = None
-
-    def chunk(index: int, delta: dict[str, object], finish: str | None = None) -> bytes:
-        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
-        return _event({**common, "choices": [choice]})
-
-    for index in range(made.ask.n):
-        for delta, is_content in _deltas(made):
-            yield Frame(data=chunk(index, delta), content=is_content)
-        yield Frame(data=chunk(index, {}, _FINISH[made.answer.stop]))
-    if made.ask.include_usage:
-        usage = _usage(made.answer, made.ask.n)
-        yield Frame(data=_event({**common, "choices": [], "usage": usage}))
-    yield Frame(data=sse.write("", b"[DONE]"), terminal=True)
-
-
-def _deltas(made: Made) -> Iterator[tuple[dict[str, object], bool]]:
-    """Yield each delta of one choice, and whether it carries content."""
-    call = made.answer.call
-    if call is None:
-        yield {"role": "assistant", "content": "", "refusal": None}, False
-        for piece in made.answer.pieces:
-            yield {"content": piece}, True
-        return
-    yield {"role": "assistant", "content": None, "refusal": None}, False
-    opening = _tool_call(made, call, index=0)
-    opening["function"] = {"name": call.name, "arguments": ""}
-    yield {"tool_calls": [opening]}, True
-    for start in range(0, len(call.json), 12):
-        fragment = {"arguments": call.json[start : start + 12]}
-        yield {"tool_calls": [{"index": 0, "function": fragment}]}, True
-
-
-def _tool_call(made: Made, call: Call, index: int | None) -> dict[str, object]:
-    place = {} if index is None else {"index": index}
-    return {
-        **place,
-        "id": f"call_{made.token}",
-        "type": "function",
-        "function": {"name": call.name, "arguments": call.json},
-    }
-
-
-def _common(made: Made, kind: str) -> dict[str, object]:
-    return {
-        "id": f"chatcmpl-{made.token}",
-        "object": kind,
-        "created": made.created,
-        "model": made.ask.model,
-        "service_tier": "default",
-        "system_fingerprint": _FINGERPRINT,
-    }
-
-
-def _usage(answer: Answer, n: int) -> dict[str, object]:
-    output = answer.output_tokens * n
-    return {
-        "prompt_tokens": answer.input_tokens,
-        "completion_tokens": output,
-        "total_tokens": answer.input_tokens + output,
-        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
-        "completion_tokens_details": {
-            "reasoning_tokens": 0,
-            "audio_tokens": 0,
-            "accepted_prediction_tokens": 0,
-            "rejected_prediction_tokens": 0,
-        },
-    }
-
-
-def _event(value: object) -> bytes:
-    return sse.write("", msgspec.json.encode(value))
 
 
 def unknown_model(model: str) -> Problem:
@@ -211,11 +143,11 @@ def error(problem: Problem) -> bytes:
     return problems.openai_body(problem)
 
 
-def error_frame(problem: Problem) -> Frame:
+def error_frame(_made: Made, problem: Problem) -> Frame:
     """Write an error object as an event."""
     return Frame(data=sse.write("", problems.openai_body(problem)))
 
 
-def failed_frame(_made: Made, problem: Problem) -> Frame:
+def failed_frame(made: Made, problem: Problem) -> Frame:
     """Write an error: a stream of this protocol has no other way to fail."""
-    return error_frame(problem)
+    return error_frame(made, problem)

@@ -5,8 +5,10 @@ request header (``x-sim-fault: cut=120``), after ``!`` in the model (``small!cut
 script. What each fault does is in ``breaks`` and ``refusals``.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
+from gatewayctl.simulator.brain import Wishes
 from gatewayctl.simulator.breaks import BREAKS
 from gatewayctl.simulator.plays import Fault, Kind, Occasion, Play
 from gatewayctl.simulator.problems import invalid
@@ -21,29 +23,52 @@ def _unchanged(play: Play, _fault: Fault, _occasion: Occasion) -> Play:
     return play
 
 
-WORDS: Final = "words"
 FILTERED: Final = "filtered"
+FAULTS: Final[dict[str, Kind]] = (
+    REFUSALS
+    | BREAKS
+    | {
+        FILTERED: Kind(
+            change=_unchanged,
+            meaning="a filter stops the answer half way: the finish or stop reason says so",
+        )
+    }
+)
+"""Every fault by name."""
+
 TAG: Final = "tag"
-_ASIDES: Final[dict[str, Kind]] = {
-    FILTERED: Kind(
+WISHES: Final[dict[str, Kind]] = {
+    "words": Kind(
         change=_unchanged,
-        meaning="a filter stops the answer half way: the finish or stop reason says so",
-    ),
-    WORDS: Kind(
-        change=_unchanged,
-        meaning="no fault: an answer of so many words, 100 unless told",
+        meaning="an answer of so many words, 100 unless told",
         argument="words",
+    ),
+    "calls": Kind(
+        change=_unchanged,
+        meaning="so many calls of a tool at once, 2 unless told, where there are tools; "
+        "after a text, if words is asked for too",
+        argument="calls",
+    ),
+    "thinks": Kind(
+        change=_unchanged,
+        meaning="so many words of thought first, 20 unless told",
+        argument="words",
+    ),
+    "hidden": Kind(change=_unchanged, meaning="what is thought is sealed and not told"),
+    "no-ids": Kind(change=_unchanged, meaning="calls have no ids where the protocol is gemini"),
+    "strict": Kind(
+        change=_unchanged,
+        meaning="refuse unknown fields, and whatever else the strictest provider refuses",
     ),
     TAG: Kind(
         change=_unchanged,
-        meaning="no fault: tells calls of one model apart, in counts and in the journal",
+        meaning="tells calls of one model apart, in counts and in the journal",
         argument="number",
     ),
 }
-"""What is obeyed where the answer is made, or not at all."""
+"""What is asked for in the same way and is no fault: obeyed where the answer is made."""
 
-FAULTS: Final[dict[str, Kind]] = REFUSALS | BREAKS | _ASIDES
-"""Every fault by name."""
+_ALL: Final = FAULTS | WISHES
 
 
 def parse(text: str) -> tuple[Fault, ...]:
@@ -55,9 +80,9 @@ def parse(text: str) -> tuple[Fault, ...]:
 def _parsed(part: str) -> Fault:
     rest, star, times = part.partition("*")
     name, equals, arg = rest.partition("=")
-    kind = FAULTS.get(name)
+    kind = _ALL.get(name)
     if kind is None:
-        raise invalid(f"unknown fault {name!r}; there are {', '.join(sorted(FAULTS))}")
+        raise invalid(f"unknown fault {name!r}; there are {', '.join(sorted(_ALL))}")
     if star and not (times.isascii() and times.isdigit()):
         raise invalid(f"fault {name}: {times!r} is not a number of calls")
     if equals:
@@ -92,31 +117,49 @@ def in_force(faults: tuple[Fault, ...], model: str, tally: Tally, now: float) ->
     return tuple(found)
 
 
-def words(faults: InForce) -> int | None:
-    """Return how long an answer the faults ask for, in words; None for the usual sentence."""
-    return next((int(fault.number(100)) for fault, _ in faults if fault.name == WORDS), None)
+def wishes(faults: InForce) -> Wishes:
+    """Return what is wanted of the answer itself."""
+    wanted = {fault.name: fault for fault, _ in faults}
 
+    def number(name: str, default: int) -> int | None:
+        fault = wanted.get(name)
+        return None if fault is None else int(fault.number(default))
 
-def filtered(faults: InForce) -> bool:
-    """Tell whether a filter is to stop the answer."""
-    return any(fault.name == FILTERED for fault, _ in faults)
+    return Wishes(
+        words=number("words", 100),
+        filtered=FILTERED in wanted,
+        calls=number("calls", 2),
+        thoughts=number("thinks", 20),
+        hidden="hidden" in wanted,
+        nameless="no-ids" in wanted,
+        strict="strict" in wanted,
+    )
 
 
 def apply(play: Play, faults: InForce, wire: Wire, made: Made) -> Play:
     """Return the play with every fault in it, in the order they were asked for."""
     for fault, age in faults:
         occasion = Occasion(wire=wire, made=made, age=age)
-        play = FAULTS[fault.name].change(play, fault, occasion)
+        play = _ALL[fault.name].change(play, fault, occasion)
     return play
 
 
 def described() -> str:
     """Return the list of faults for people: a line each, the argument in angle brackets."""
-    width = max(len(form(name)) for name in FAULTS)
-    return "\n".join(f"  {form(name):<{width}}  {kind.meaning}" for name, kind in FAULTS.items())
+    return _lines(FAULTS)
+
+
+def described_wishes() -> str:
+    """Return the same list of what is no fault."""
+    return _lines(WISHES)
+
+
+def _lines(kinds: Mapping[str, Kind]) -> str:
+    width = max(map(len, map(form, kinds)))
+    return "\n".join(f"  {form(name):<{width}}  {kind.meaning}" for name, kind in kinds.items())
 
 
 def form(name: str) -> str:
     """Return how a fault is written: ``cut=<bytes>``."""
-    argument = FAULTS[name].argument
+    argument = _ALL[name].argument
     return f"{name}=<{argument}>" if argument else name

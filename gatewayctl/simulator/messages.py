@@ -1,27 +1,32 @@
-"""The Messages API on the simulator's side: reads its requests, writes its replies and events."""
+"""The Messages API on the simulator's side: reads its requests, refuses what it cannot answer.
 
-from collections.abc import Iterator, Mapping
+What is written is ``messages_replies``' business.
+"""
+
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
 from gatewayctl.protocols import sse
-from gatewayctl.simulator import problems
-from gatewayctl.simulator.brain import Answer, Stop
+from gatewayctl.simulator import messages_replies, problems
 from gatewayctl.simulator.catalogue import SimModel
 from gatewayctl.simulator.problems import Problem, Vendor, invalid
-from gatewayctl.simulator.request import Ask, Body, Choice, OfferedTool, strings, texts_of
+from gatewayctl.simulator.request import (
+    Ask,
+    Body,
+    Choice,
+    OfferedTool,
+    Thinking,
+    strings,
+    texts_of,
+)
 from gatewayctl.simulator.wire import Frame, Made
 
 VENDOR: Final = Vendor.ANTHROPIC
 
-_STOP = {
-    Stop.END: "end_turn",
-    Stop.LENGTH: "max_tokens",
-    Stop.TOOL: "tool_use",
-    Stop.SEQUENCE: "stop_sequence",
-    Stop.FILTERED: "refusal",
-}
+whole = messages_replies.whole
+stream = messages_replies.stream
 
 
 def read(body: Body) -> Ask:
@@ -56,7 +61,14 @@ def read_countable(body: Body) -> Ask:
         max_output=body.positive("max_tokens"),
         stop=strings(body.fields.get("stop_sequences")),
         json_schema=form.get("schema"),
+        parallel=body.object("tool_choice").get("disable_parallel_tool_use") is not True,
+        thinking=_thinking(body),
     )
+
+
+def counted(tokens: int) -> bytes:
+    """Write the reply to a request for a count."""
+    return msgspec.json.encode({"input_tokens": tokens})
 
 
 def _latest(turns: list[Mapping[str, Any]]) -> tuple[str, tuple[str, ...]]:
@@ -76,6 +88,13 @@ def _latest(turns: list[Mapping[str, Any]]) -> tuple[str, tuple[str, ...]]:
     return texts[-1] if texts else "", tuple(results)
 
 
+def _thinking(body: Body) -> Thinking:
+    thinking = body.object("thinking")
+    if thinking.get("type") not in ("enabled", "adaptive"):
+        return Thinking.NONE
+    return Thinking.HIDDEN if thinking.get("display") == "omitted" else Thinking.TOLD
+
+
 def _choice(value: object) -> tuple[Choice, str | None]:
     match value:
         case {"type": "tool", "name": str(name)}:
@@ -86,86 +105,6 @@ def _choice(value: object) -> tuple[Choice, str | None]:
             return Choice.NONE, None
         case _:
             return Choice.AUTO, None
-
-
-def whole(made: Made) -> bytes:
-    """Write a ``message``."""
-    answer = made.answer
-    message = _message(made, [_block(made, empty=False)], answer.output_tokens)
-    message["stop_reason"] = _STOP[answer.stop]
-    message["stop_sequence"] = answer.stop_sequence
-    return msgspec.json.encode(message)
-
-
-def stream(made: Made) -> Iterator[Frame]:
-    """Write ``message_start``, one content block, ``message_delta`` and ``message_stop``."""
-    answer = made.answer
-    yield _event("message_start", {"message": _message(made, [], 1)})
-    yield _event("content_block_start", {"index": 0, "content_block": _block(made, empty=True)})
-    yield _event("ping", {})
-    for delta in _deltas(answer):
-        yield _event("content_block_delta", {"index": 0, "delta": delta}, content=True)
-    yield _event("content_block_stop", {"index": 0})
-    stop = {"stop_reason": _STOP[answer.stop], "stop_sequence": answer.stop_sequence}
-    usage = {
-        "input_tokens": answer.input_tokens,
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": 0,
-        "output_tokens": answer.output_tokens,
-    }
-    yield _event("message_delta", {"delta": stop, "usage": usage})
-    yield _event("message_stop", {}, terminal=True)
-
-
-def _deltas(answer: Answer) -> Iterator[dict[str, str]]:
-    if answer.call is None:
-        for piece in answer.pieces:
-            yield {"type": "text_delta", "text": piece}
-        return
-    arguments = answer.call.json
-    for start in range(0, len(arguments), 12):
-        yield {"type": "input_json_delta", "partial_json": arguments[start : start + 12]}
-
-
-def _block(made: Made, *, empty: bool) -> dict[str, object]:
-    """Return the content block, ``empty`` as a stream opens it."""
-    call = made.answer.call
-    if call is None:
-        return {"type": "text", "text": "" if empty else made.answer.text, "citations": None}
-    return {
-        "type": "tool_use",
-        "id": f"toolu_{made.token}",
-        "name": call.name,
-        "input": {} if empty else call.arguments,
-    }
-
-
-def _message(made: Made, content: list[object], output_tokens: int) -> dict[str, object]:
-    return {
-        "id": f"msg_{made.token}",
-        "type": "message",
-        "role": "assistant",
-        "model": made.ask.model,
-        "content": content,
-        "stop_reason": None,
-        "stop_sequence": None,
-        "usage": {
-            "input_tokens": made.answer.input_tokens,
-            "cache_creation_input_tokens": 0,
-            "cache_read_input_tokens": 0,
-            "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
-            "output_tokens": output_tokens,
-            "server_tool_use": None,
-            "service_tier": "standard",
-        },
-    }
-
-
-def _event(
-    name: str, fields: Mapping[str, object], *, content: bool = False, terminal: bool = False
-) -> Frame:
-    data = sse.write(name, msgspec.json.encode({"type": name, **fields}))
-    return Frame(data=data, content=content, terminal=terminal)
 
 
 def unknown_model(model: str) -> Problem:
@@ -204,11 +143,11 @@ def error(problem: Problem) -> bytes:
     return problems.anthropic_body(problem)
 
 
-def error_frame(problem: Problem) -> Frame:
+def error_frame(_made: Made, problem: Problem) -> Frame:
     """Write an ``error`` event."""
     return Frame(data=sse.write("error", problems.anthropic_body(problem)))
 
 
-def failed_frame(_made: Made, problem: Problem) -> Frame:
+def failed_frame(made: Made, problem: Problem) -> Frame:
     """Write an error: a stream of this protocol has no other way to fail."""
-    return error_frame(problem)
+    return error_frame(made, problem)

@@ -36,6 +36,10 @@ class Meter(Protocol):
         """Return the output tokens of an answer of at most ``limit`` tokens."""
         ...
 
+    async def thoughts(self, answer: Answer, limit: int) -> int:
+        """Return how many of the output tokens are thoughts."""
+        ...
+
     async def close(self) -> None:
         """Free what is held for counting."""
         ...
@@ -53,6 +57,10 @@ class OwnMeter:
     async def output(self, answer: Answer, limit: int) -> int:  # noqa: ARG002 - cut already
         """Return the output tokens of an answer, which is made of them."""
         return answer.output_tokens
+
+    async def thoughts(self, answer: Answer, limit: int) -> int:  # noqa: ARG002 - cut already
+        """Return the tokens of the thoughts, which are made of them."""
+        return answer.thought_tokens
 
     async def close(self) -> None:
         """Free nothing: nothing is held."""
@@ -78,9 +86,14 @@ class HiddenMeter:
 
     async def output(self, answer: Answer, limit: int) -> int:
         """Return the output tokens of an answer, whose pieces are the simulator's own."""
-        call = answer.call
-        texts = [answer.text] if call is None else [call.name, call.json]
+        texts = [answer.thought, answer.text]
+        for call in answer.calls:
+            texts += [call.name, call.json]
         return min(await self._count(texts), limit)
+
+    async def thoughts(self, answer: Answer, limit: int) -> int:
+        """Return the tokens of what was thought."""
+        return min(await self._count([answer.thought]), limit)
 
     async def close(self) -> None:
         """Wait for a count that runs, and end the thread."""
@@ -102,7 +115,8 @@ def meter(vocabulary: str | None) -> Meter:
 async def metered(answer: Answer, meter: Meter, limit: int) -> Answer:
     """Return the answer with the output tokens that a meter counts for it."""
     tokens = await meter.output(answer, limit)
-    return msgspec.structs.replace(answer, output_tokens=tokens)
+    thoughts = await meter.thoughts(answer, tokens)
+    return msgspec.structs.replace(answer, output_tokens=tokens, thought_tokens=thoughts)
 
 
 def _count(vocabulary: str, texts: list[str]) -> int:

@@ -1,7 +1,8 @@
 """How each provider refuses a prompt that its model cannot hold: status, body and words.
 
 The words are the providers' own, with the numbers of the call filled in, as they come back over
-their chat completions address; over the Messages API the same words stand in Anthropic's envelope.
+their chat completions address; over the Messages and the Gemini API the same words stand in
+Anthropic's and in Google's envelope.
 """
 
 from collections.abc import Mapping
@@ -160,4 +161,7 @@ def overflow(
     if vendor is Vendor.ANTHROPIC:
         words = refusal.words.format_map(numbers)
         return problems.anthropic_body(Problem(status=400, message=words))
+    if vendor is Vendor.GOOGLE:
+        words = refusal.words.format_map(numbers)
+        return problems.google_body(Problem(status=400, message=words))
     return msgspec.json.encode(refusal.body(numbers))

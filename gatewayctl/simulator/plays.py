@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from gatewayctl.simulator.problems import Problem
+from gatewayctl.simulator.problems import Problem, Vendor
 from gatewayctl.simulator.wire import Frame, Made, Wire
 
 SSE_TYPE: Final = "text/event-stream; charset=utf-8"
@@ -54,17 +54,16 @@ Step = Head | Send | Raw | Wait | Hang | Close | Reset
 
 
 class Play(msgspec.Struct, frozen=True, kw_only=True):
-    """One reply as it will be performed. ``steps`` can be run through once."""
+    """One reply as it will be performed. ``steps`` can be run through once.
+
+    ``streams`` says whether it is a stream of events rather than one JSON object.
+    """
 
     status: int
     content_type: str
     steps: Iterator[Step]
     headers: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def streams(self) -> bool:
-        """Whether the reply is a stream of events rather than one JSON object."""
-        return self.content_type == SSE_TYPE
+    streams: bool = False
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +105,9 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     choices: tuple[str, ...] = ()
 
 
-def play(frames: Iterator[Frame], *, content_type: str, status: int = 200) -> Play:
+def play(
+    frames: Iterator[Frame], *, content_type: str, status: int = 200, streams: bool = False
+) -> Play:
     """Return the faultless performance of some frames."""
 
     def steps() -> Iterator[Step]:
@@ -114,7 +115,7 @@ def play(frames: Iterator[Frame], *, content_type: str, status: int = 200) -> Pl
         for frame in frames:
             yield Send(frame=frame)
 
-    return Play(status=status, content_type=content_type, steps=steps())
+    return Play(status=status, content_type=content_type, steps=steps(), streams=streams)
 
 
 def body(data: bytes, *, status: int = 200, content_type: str = JSON_TYPE) -> Play:
@@ -127,4 +128,6 @@ def refusal(wire: Wire, problem: Problem) -> Play:
     """Return the performance of an error reply."""
     data = wire.error(problem) if problem.body is None else problem.body
     refused = body(data, status=problem.status)
-    return msgspec.structs.replace(refused, headers=problem.headers)
+    if not problem.retry_after or wire.VENDOR is Vendor.GOOGLE:  # which says it in the body
+        return refused
+    return msgspec.structs.replace(refused, headers=(("retry-after", problem.retry_after),))

@@ -1,12 +1,16 @@
-"""What the simulator refuses, and how two vendors say so. Faults on demand are ``faults``."""
+"""What the simulator refuses, and how three vendors say so. Faults on demand are ``faults``."""
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 _SERVER_ERRORS: Final = 500
 _RATE_LIMITED: Final = 429
+_UNAVAILABLE: Final = 503
+_OVERLOADED: Final = 529
+"""Anthropic's alone; others say 503."""
 
 _ANTHROPIC_TYPES: Final = {
     401: "authentication_error",
@@ -18,18 +22,32 @@ _ANTHROPIC_TYPES: Final = {
 }
 
 
+_GOOGLE_STATUSES: Final = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    500: "INTERNAL",
+    504: "DEADLINE_EXCEEDED",
+}
+_GOOGLE_TYPES: Final = "type.googleapis.com/google.rpc."
+
+
 class Vendor(StrEnum):
     """Whose dialect a protocol's errors are in."""
 
     OPENAI = "openai"
     ANTHROPIC = "anthropic"
+    GOOGLE = "gemini"
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """A refusal before it is put in a dialect. ``code`` and ``param`` are OpenAI's fields.
 
     ``kind`` is OpenAI's ``type`` where it is not the usual one of the status; ``body`` is the
-    whole body where it is in nobody's dialect but the server's own.
+    whole body where it is in nobody's dialect but the server's own. ``retry_after`` is in seconds,
+    as text, empty for none; ``details`` are Google's, by their type.
     """
 
     status: int
@@ -37,7 +55,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     code: str | None = None
     param: str | None = None
     kind: str | None = None
-    headers: tuple[tuple[str, str], ...] = ()
+    retry_after: str = ""
+    details: Mapping[str, Mapping[str, Any]] = {}
     body: bytes | None = None
 
 
@@ -86,6 +105,24 @@ def anthropic_body(problem: Problem) -> bytes:
     )
 
 
+def google_body(problem: Problem) -> bytes:
+    """Return an error reply's body, or an error frame's data, as the Gemini API has it."""
+    default = "UNAVAILABLE" if problem.status >= _SERVER_ERRORS else "INVALID_ARGUMENT"
+    details = dict(problem.details)
+    if problem.retry_after:
+        details["RetryInfo"] = {"retryDelay": f"{problem.retry_after}s"}
+    error: dict[str, Any] = {
+        "code": _UNAVAILABLE if problem.status == _OVERLOADED else problem.status,
+        "message": problem.message,
+        "status": _GOOGLE_STATUSES.get(problem.status, default),
+    }
+    if details:
+        error["details"] = [
+            {"@type": _GOOGLE_TYPES + name, **fields} for name, fields in details.items()
+        ]
+    return msgspec.json.encode({"error": error})
+
+
 def openai_unknown_model(model: str) -> Problem:
     """Return the refusal of a model as OpenAI's protocols word it."""
     return Problem(
@@ -125,3 +162,15 @@ def openai_excessive_output(asked: int, most: int, param: str) -> Problem:
 def anthropic_unknown_model(model: str) -> Problem:
     """Return the refusal of a model as Anthropic words it."""
     return Problem(status=404, message=f"model: {model}")
+
+
+def google_unknown_model(model: str) -> Problem:
+    """Return the refusal of a model as Google words it."""
+    return Problem(
+        status=404,
+        message=(
+            f"models/{model} is not found for API version v1beta, or is not supported for "
+            "generateContent. Call ListModels to see the list of available models and their "
+            "supported methods."
+        ),
+    )

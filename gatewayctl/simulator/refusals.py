@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from gatewayctl.simulator import overflows
+from gatewayctl.simulator import gemini, overflows, plays
 from gatewayctl.simulator.plays import Change, Fault, Kind, Occasion, Play, body, refusal
 from gatewayctl.simulator.problems import Problem, Vendor
 
@@ -29,6 +29,11 @@ _EXPIRED: Final = {
             "OAuth token has expired. Please obtain a new token or refresh your existing token."
         ),
     ),
+    Vendor.GOOGLE: Problem(
+        status=400,
+        message="API key expired. Please renew the API key.",
+        details={"ErrorInfo": {"reason": "API_KEY_INVALID", "domain": "googleapis.com"}},
+    ),
 }
 _QUOTA: Final = {
     Vendor.OPENAI: Problem(
@@ -43,6 +48,15 @@ _QUOTA: Final = {
             "Your credit balance is too low to access the Anthropic API. Please go to Plans & "
             "Billing to upgrade or purchase credits."
         ),
+    ),
+    Vendor.GOOGLE: Problem(
+        status=429,
+        message="You exceeded your current quota, please check your plan and billing details.",
+        details={
+            "QuotaFailure": {
+                "violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}]
+            }
+        },
     ),
 }
 _FILTERED: Final = {
@@ -62,8 +76,7 @@ def _status(status: int, message: str, code: str | None = None) -> Change:
     """Make a fault that answers with an error; its argument is a ``retry-after`` in seconds."""
 
     def change(_play: Play, fault: Fault, occasion: Occasion) -> Play:
-        headers = (("retry-after", fault.arg),) if fault.arg else ()
-        problem = Problem(status=status, message=message, code=code, headers=headers)
+        problem = Problem(status=status, message=message, code=code, retry_after=fault.arg)
         return refusal(occasion.wire, problem)
 
     return change
@@ -74,6 +87,18 @@ def _by_vendor(problems: dict[Vendor, Problem]) -> Change:
         return refusal(occasion.wire, problems[occasion.wire.VENDOR])
 
     return change
+
+
+def _blocked(play: Play, fault: Fault, occasion: Occasion) -> Play:
+    """Refuse what the prompt says; Google does it in a reply without an answer."""
+    made = occasion.made
+    if occasion.wire.VENDOR is not Vendor.GOOGLE:
+        return _filtered_prompt(play, fault, occasion)
+    if not play.streams:
+        return body(gemini.blocked(made))
+    return plays.play(
+        iter([gemini.blocked_frame(made)]), content_type=play.content_type, streams=True
+    )
 
 
 def _do_not_retry(play: Play, _fault: Fault, _occasion: Occasion) -> Play:
@@ -96,6 +121,7 @@ def _flap(play: Play, fault: Fault, occasion: Occasion) -> Play:
     return _unavailable(play, Fault(name=fault.name), occasion) if is_down else play
 
 
+_filtered_prompt: Final = _by_vendor(_FILTERED)
 _unavailable: Final = _status(503, "The simulator is unavailable on purpose.")
 
 REFUSALS: Final[dict[str, Kind]] = {
@@ -135,7 +161,8 @@ REFUSALS: Final[dict[str, Kind]] = {
     "expired-key": Kind(change=_by_vendor(_EXPIRED), meaning="a 401 for a key that has expired"),
     "quota": Kind(change=_by_vendor(_QUOTA), meaning="the account's quota or credit is used up"),
     "content-filter": Kind(
-        change=_by_vendor(_FILTERED), meaning="a 400 because of what the prompt says"
+        change=_blocked,
+        meaning="a 400 because of what the prompt says; gemini: a 200 without an answer",
     ),
     "overflow": Kind(
         change=_overflow,

@@ -30,13 +30,29 @@ _UNCOUNTED: Final = frozenset(
         "role",
         "signature",
         "status",
+        "thoughtSignature",
+        "thought_signature",
         "tool_call_id",
         "tool_use_id",
         "type",
     }
 )
 
-_JSON: Final = frozenset({"arguments", "input", "input_schema", "parameters", "schema"})
+_FILES: Final = ("inlineData", "inline_data", "fileData", "file_data")
+"""Where a Gemini part keeps what is no text."""
+
+_JSON: Final = frozenset(
+    {
+        "args",
+        "arguments",
+        "input",
+        "input_schema",
+        "parameters",
+        "parametersJsonSchema",
+        "response",
+        "schema",
+    }
+)
 """Fields whose objects stand in a prompt as JSON."""
 
 
@@ -46,6 +62,14 @@ class Choice(StrEnum):
     AUTO = "auto"
     REQUIRED = "required"
     NONE = "none"
+
+
+class Thinking(StrEnum):
+    """Whether the model is to think first, and whether its thoughts are told or kept hidden."""
+
+    NONE = "none"
+    HIDDEN = "hidden"
+    TOLD = "told"
 
 
 class OfferedTool(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +85,9 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     ``counted`` is every part of the body that counts as input. ``prompt`` is the last text the
     user wrote since the assistant's last turn, ``results`` the tool results since then, as text.
     ``max_output`` is in tokens, None when the request sets no limit; ``json_schema`` is the form a
-    structured reply must have; ``echo`` holds fields that the reply repeats.
+    structured reply must have; ``parallel`` allows several calls at once; ``logprobs`` is how many
+    likely tokens are told beside each, None for no probabilities at all; ``listed`` wants a stream
+    as a JSON array; ``echo`` holds fields that the reply repeats.
     """
 
     model: str
@@ -78,6 +104,10 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     n: int = 1
     json_schema: Mapping[str, Any] | None = None
     include_usage: bool = False
+    parallel: bool = True
+    thinking: Thinking = Thinking.NONE
+    logprobs: int | None = None
+    listed: bool = False
     echo: Mapping[str, Any] = {}
 
 
@@ -109,6 +139,10 @@ class Body:
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise invalid(f"{name}: an integer of at least 1 is required", name)
         return value
+
+    def natural(self, name: str) -> int | None:
+        """Return an integer field of at least 0, None when it is absent or null."""
+        return 0 if self.fields.get(name) == 0 else self.positive(name)
 
     def objects(self, name: str, *, required: bool = False) -> list[Mapping[str, Any]]:
         """Return a list of objects, empty when it is absent or null and not ``required``."""
@@ -178,6 +212,8 @@ def _gathered(values: Iterable[object], *, names: bool, as_json: frozenset[str])
             case str() as text:
                 texts.append(text)
             case {"type": str(kind), **_rest} if kind in _MEDIA:
+                media += 1
+            case dict() as fields if any(name in fields for name in _FILES):
                 media += 1
             case dict() as fields:
                 for name, value in fields.items():

@@ -1,26 +1,27 @@
-"""The Responses API on the simulator's side: reads its requests, writes its replies and events.
+"""The Responses API on the simulator's side: reads its requests, refuses what it cannot answer.
 
-No response is kept: a request that refers to an earlier one is refused as not found.
+What is written is ``responses_replies``' business. No response is kept: a request that refers to
+an earlier one is refused as not found.
 """
 
-from collections.abc import Iterator, Mapping
-from itertools import count
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
 from gatewayctl.protocols import sse
-from gatewayctl.simulator import problems
-from gatewayctl.simulator.brain import Stop
+from gatewayctl.simulator import problems, responses_replies
 from gatewayctl.simulator.catalogue import SimModel
 from gatewayctl.simulator.problems import Problem, Refused, Vendor, invalid
-from gatewayctl.simulator.request import Ask, Body, Choice, OfferedTool, texts_of
+from gatewayctl.simulator.request import Ask, Body, Choice, OfferedTool, Thinking, texts_of
 from gatewayctl.simulator.wire import Frame, Made
 
 VENDOR: Final = Vendor.OPENAI
 
-_CUT = {Stop.LENGTH: "max_output_tokens", Stop.FILTERED: "content_filter"}
 _STATELESS = ("previous_response_id", "conversation", "prompt")
+
+whole = responses_replies.whole
+stream = responses_replies.stream
 
 
 def read(body: Body) -> Ask:
@@ -55,7 +56,10 @@ def read(body: Body) -> Ask:
         choice=choice,
         forced=forced,
         max_output=body.positive("max_output_tokens"),
-        json_schema=form.get("schema"),
+        json_schema=_form(form),
+        parallel=body.fields.get("parallel_tool_calls") is not False,
+        thinking=_thinking(body),
+        logprobs=_logprobs(body),
         echo={**body.fields, "tools": [_echoed_tool(tool) for tool in tools]},
     )
 
@@ -67,6 +71,16 @@ def _items(body: Body) -> list[Mapping[str, Any]]:
     if not isinstance(value, list):
         raise invalid("input: a string or an array is required", "input")
     return body.objects("input", required=True)
+
+
+def read_countable(body: Body) -> Ask:
+    """Understand a request whose tokens are only to be counted: nobody asks for that here."""
+    return read(body)
+
+
+def counted(tokens: int) -> bytes:
+    """Write the reply to a request for a count."""
+    return msgspec.json.encode({"input_tokens": tokens})
 
 
 def _latest(items: list[Mapping[str, Any]]) -> tuple[str, tuple[str, ...]]:
@@ -86,6 +100,26 @@ def _latest(items: list[Mapping[str, Any]]) -> tuple[str, tuple[str, ...]]:
     return prompt or "", tuple(results)
 
 
+def _form(form: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the form that a structured reply must have, any object where there is no schema."""
+    return {"type": "object"} if form.get("type") == "json_object" else form.get("schema")
+
+
+def _thinking(body: Body) -> Thinking:
+    """Return whether to think, which a summary asks for too; without one thoughts are hidden."""
+    reasoning = body.object("reasoning")
+    effort, summary = reasoning.get("effort"), reasoning.get("summary")
+    if effort == "none" or not (effort or summary):
+        return Thinking.NONE
+    return Thinking.TOLD if summary else Thinking.HIDDEN
+
+
+def _logprobs(body: Body) -> int | None:
+    wanted = "message.output_text.logprobs" in (body.fields.get("include") or ())
+    top = body.natural("top_logprobs")
+    return top or 0 if wanted or top else None
+
+
 def _choice(value: object) -> tuple[Choice, str | None]:
     match value:
         case {"type": "function", "name": str(name)}:
@@ -103,155 +137,6 @@ def _echoed_tool(tool: Mapping[str, Any]) -> Mapping[str, Any]:
     if tool.get("type") != "function":
         return tool
     return {"description": None, "parameters": None, "strict": True, **tool}
-
-
-def whole(made: Made) -> bytes:
-    """Write a ``response``."""
-    return msgspec.json.encode(_finished(made))
-
-
-def stream(made: Made) -> Iterator[Frame]:
-    """Write the whole set of events of one output item, numbered from 0."""
-    numbers = count()
-
-    def event(kind: str, *, content: bool = False, terminal: bool = False, **fields: Any) -> Frame:
-        value = {"type": kind, "sequence_number": next(numbers), **fields}
-        data = sse.write(kind, msgspec.json.encode(value))
-        return Frame(data=data, content=content, terminal=terminal)
-
-    started = _response(made, "in_progress")
-    yield event("response.created", response=started)
-    yield event("response.in_progress", response=started)
-    opened = _item(made, "in_progress")
-    yield event("response.output_item.added", output_index=0, item=opened)
-    place = {"item_id": opened["id"], "output_index": 0}
-    call = made.answer.call
-    if call is None:
-        place["content_index"] = 0
-        part = _part("")
-        yield event("response.content_part.added", **place, part=part)
-        for piece in made.answer.pieces:
-            yield event(
-                "response.output_text.delta", content=True, **place, delta=piece, logprobs=[]
-            )
-        text = made.answer.text
-        yield event("response.output_text.done", **place, text=text, logprobs=[])
-        yield event("response.content_part.done", **place, part=_part(text))
-    else:
-        name = "response.function_call_arguments"
-        for start in range(0, len(call.json), 12):
-            fragment = call.json[start : start + 12]
-            yield event(f"{name}.delta", content=True, **place, delta=fragment)
-        yield event(f"{name}.done", **place, name=call.name, arguments=call.json)
-    finished = _finished(made)
-    yield event("response.output_item.done", output_index=0, item=_item(made, finished["status"]))
-    yield event(f"response.{finished['status']}", terminal=True, response=finished)
-
-
-def _finished(made: Made) -> dict[str, Any]:
-    """Return the response at its end: complete, or cut by its output limit or by a filter."""
-    answer = made.answer
-    reason = _CUT.get(answer.stop)
-    status = "completed" if reason is None else "incomplete"
-    return _response(made, status) | {
-        "completed_at": made.created if reason is None else None,
-        "incomplete_details": None if reason is None else {"reason": reason},
-        "output": [_item(made, status)],
-        "usage": {
-            "input_tokens": answer.input_tokens,
-            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
-            "output_tokens": answer.output_tokens,
-            "output_tokens_details": {"reasoning_tokens": 0},
-            "total_tokens": answer.input_tokens + answer.output_tokens,
-        },
-    }
-
-
-def _item(made: Made, status: str) -> dict[str, Any]:
-    """Return the output item; while ``in_progress`` it is still empty."""
-    is_open = status == "in_progress"
-    call = made.answer.call
-    if call is None:
-        return {
-            "type": "message",
-            "id": f"msg_{made.token}",
-            "status": status,
-            "role": "assistant",
-            "content": [] if is_open else [_part(made.answer.text)],
-        }
-    return {
-        "type": "function_call",
-        "id": f"fc_{made.token}",
-        "status": status,
-        "call_id": f"call_{made.token}",
-        "name": call.name,
-        "arguments": "" if is_open else call.json,
-    }
-
-
-def _part(text: str) -> dict[str, Any]:
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
-
-
-def _response(made: Made, status: str) -> dict[str, Any]:
-    """Return the response without output or usage; what the request set is repeated."""
-    fields: dict[str, Any] = {
-        "id": f"resp_{made.token}",
-        "object": "response",
-        "created_at": made.created,
-        "status": status,
-        "background": False,
-        "completed_at": None,
-        "error": None,
-        "incomplete_details": None,
-        "instructions": None,
-        "max_output_tokens": None,
-        "max_tool_calls": None,
-        "metadata": {},
-        "model": made.ask.model,
-        "output": [],
-        "parallel_tool_calls": True,
-        "previous_response_id": None,
-        "prompt_cache_key": None,
-        "reasoning": {"effort": None, "summary": None},
-        "safety_identifier": None,
-        "service_tier": "default",
-        "store": False,
-        "temperature": 1.0,
-        "text": {"format": {"type": "text"}},
-        "tool_choice": "auto",
-        "tools": [],
-        "top_logprobs": 0,
-        "top_p": 1.0,
-        "truncation": "disabled",
-        "usage": None,
-        "user": None,
-    }
-    for name in _REPEATED:
-        value = made.ask.echo.get(name)
-        if value is not None:
-            fields[name] = value
-    return fields
-
-
-_REPEATED = (
-    "instructions",
-    "max_output_tokens",
-    "max_tool_calls",
-    "metadata",
-    "parallel_tool_calls",
-    "prompt_cache_key",
-    "reasoning",
-    "safety_identifier",
-    "temperature",
-    "text",
-    "tool_choice",
-    "tools",
-    "top_logprobs",
-    "top_p",
-    "truncation",
-    "user",
-)
 
 
 def unknown_model(model: str) -> Problem:
@@ -276,7 +161,7 @@ def error(problem: Problem) -> bytes:
     return problems.openai_body(problem)
 
 
-def error_frame(problem: Problem) -> Frame:
+def error_frame(_made: Made, problem: Problem) -> Frame:
     """Write a bare ``error`` event; its number says nothing, since it can come anywhere."""
     value = {
         "type": "error",
@@ -294,6 +179,6 @@ def failed_frame(made: Made, problem: Problem) -> Frame:
     value = {
         "type": "response.failed",
         "sequence_number": 0,
-        "response": _response(made, "failed") | {"error": error},
+        "response": responses_replies.response(made, "failed") | {"error": error},
     }
     return Frame(data=sse.write("response.failed", msgspec.json.encode(value)))

@@ -27,6 +27,8 @@ def instance(
     kind = schema.get("type")
     if isinstance(kind, list):
         kind = kind[0] if kind else None
+    if isinstance(kind, str):
+        kind = kind.lower()  # Google's own schemas say OBJECT, STRING …
     if kind is None and ("properties" in schema or "required" in schema):
         kind = "object"
     return _of_kind(kind, schema, root, depth)

@@ -1,4 +1,4 @@
-"""The simulator's server: connections, paths, order of checks, and the playing of replies.
+"""The simulator's server: connections, and the order in which a request is checked and answered.
 
 What is answered is ``brain``'s business, how it is written the wire modules', what goes wrong on
 purpose ``faults``'. Every request is in ``Simulator.journal``.
@@ -6,8 +6,6 @@ purpose ``faults``'. Every request is in ``Simulator.journal``.
 
 import asyncio
 import hashlib
-import socket
-import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -17,18 +15,12 @@ import msgspec
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from gatewayctl.simulator import (
-    brain,
-    chat_completions,
-    faults,
-    listing,
-    messages,
-    plays,
-    responses,
-)
+from gatewayctl.simulator import brain, faults, listing, paths, plays
 from gatewayctl.simulator.catalogue import MODELS, SimModel
 from gatewayctl.simulator.journal import Ending, Journal, Received
 from gatewayctl.simulator.meter import Meter, OwnMeter, meter, metered
+from gatewayctl.simulator.paths import Place
+from gatewayctl.simulator.performing import perform
 from gatewayctl.simulator.plays import Fault, Play
 from gatewayctl.simulator.problems import Problem, Refused, invalid
 from gatewayctl.simulator.request import Ask, Body
@@ -38,23 +30,16 @@ from gatewayctl.simulator.weighing import Weighed, weigh, weigh_local
 from gatewayctl.simulator.wire import Frame, Made, Wire
 
 _BODY_LIMIT: Final = 256 * 1024 * 1024
-_COUNT_TOKENS: Final = "/v1/messages/count_tokens"
-_WIRES: Final[dict[str, Wire]] = {
-    "/v1/chat/completions": chat_completions,
-    "/v1/responses": responses,
-    "/v1/messages": messages,
-}
 _GRACE: Final = 0.05
 """Seconds that running replies get on closing."""
-_NO_DELAY_RESET: Final = struct.pack("ii", 1, 0)
-"""SO_LINGER on, zero seconds: closing sends RST."""
 
 
 class Simulator:
     """A running simulator. Made by ``start``; ``close`` ends it and all its connections.
 
     ``clock`` is what faults of limited duration go by, in seconds; the event loop's unless given.
-    ``local`` is the local server that is played, None for none; ``meter`` counts tokens.
+    ``local`` is the local server that is played, None for none; ``meter`` counts tokens; ``secret``
+    is what thoughts are sealed with.
     ``command`` can be set to choose, for each request, the shell command that the answer calls
     for; where it returns None the answer is a text.
     """
@@ -67,7 +52,9 @@ class Simulator:
         *,
         meter: Meter | None = None,
         local: Local | None = None,
+        secret: str = "",
     ) -> None:
+        self._secret = secret
         self._clock = clock
         self._meter = meter or OwnMeter()
         self.local = local
@@ -144,46 +131,46 @@ class Simulator:
             at=_now(),
         )
         self.journal.requests.append(received)
-        path = request.path
-        if (own := self._own(received)) is not None:
+        if (own := self._own(received, request.path)) is not None:
             received.end(Ending.WHOLE, _now())
             return own
-        wire = messages if path == _COUNT_TOKENS else _WIRES.get(path)
-        if wire is None or request.method != "POST":
-            problem = Problem(status=404, message=f"Unknown request URL: {request.method} {path}.")
-            wire = messages if path.startswith("/v1/messages") else chat_completions
-            return await _perform(request, plays.refusal(wire, problem), received)
+        place = paths.place(request.method, request.path, request.query)
+        if place is None:
+            message = f"Unknown request URL: {request.method} {request.path}."
+            problem = Problem(status=404, message=message)
+            result = plays.refusal(paths.dialect(request.path), problem)
+            return await perform(request, result, received)
         try:
-            if path == _COUNT_TOKENS:
-                result = await self._count_tokens(received)
+            if place.counts:
+                result = await self._count_tokens(place, received)
             else:
-                result = await self._answer(wire, received)
+                result = await self._answer(place, received)
         except Refused as refused:
-            result = plays.refusal(wire, refused.problem)
-        return await _perform(request, result, received)
+            result = plays.refusal(place.wire, refused.problem)
+        return await perform(request, result, received)
 
-    def _own(self, received: Received) -> web.Response | None:
+    def _own(self, received: Received, path: str) -> web.Response | None:
         """Return what is answered without a model: listings, and what a local server has more."""
-        method, path = received.method, received.path
+        method = received.method
         if self.local is not None:
             kind = KINDS[self.local.kind]
-            found = kind.answer(method, path, received.body, self.local)
+            found = kind.answer(method, received.path, received.body, self.local)
             if found is not None:
                 return web.Response(
                     status=found.status, body=found.body, content_type=found.content_type
                 )
         if method not in ("GET", "HEAD"):
             return None
-        anthropic = received.header("anthropic-version") is not None
-        status, body = listing.reply(path, self._models, anthropic=anthropic)
+        status, body = listing.reply(path, self._models, listing.shape(path, received.header))
         return web.Response(status=status, body=body, content_type=plays.JSON_TYPE)
 
-    async def _answer(self, wire: Wire, received: Received) -> Play:
+    async def _answer(self, place: Place, received: Received) -> Play:
         """Return the play for one call: refused, answered, and with what faults."""
+        wire = place.wire
         self._calls += 1
         asked_for = faults.parse(received.header(faults.HEADER) or "")
         scripted = self._script.popleft() if self._script else ()
-        ask = wire.read(_decoded(received))
+        ask = place.of(wire.read(_decoded(received)))
         received.model = ask.model
         name, _, suffix = ask.model.partition("!")
         ask = msgspec.structs.replace(ask, model=name)
@@ -196,8 +183,7 @@ class Simulator:
             ask,
             weighed.tokens,
             limit=weighed.limit,
-            words=faults.words(active),
-            filtered=faults.filtered(active),
+            wishes=faults.wishes(active),
             command=None if self.command is None else self.command(ask) or "",
         )
         made = Made(
@@ -205,9 +191,11 @@ class Simulator:
             answer=await metered(answer, self._meter, weighed.limit),
             token=self._token(received.body),
             created=int(time.time()),
+            secret=self._secret,
         )
         if ask.stream:
-            result = plays.play(wire.stream(made), content_type=plays.SSE_TYPE)
+            content_type = plays.JSON_TYPE if ask.listed else plays.SSE_TYPE
+            result = plays.play(wire.stream(made), content_type=content_type, streams=True)
         else:
             frame = Frame(data=wire.whole(made), content=True)
             result = plays.play(iter([frame]), content_type=plays.JSON_TYPE)
@@ -220,11 +208,11 @@ class Simulator:
             return weigh_local(wire, ask, self.local, tokens)
         return weigh(wire, ask, model, tokens)
 
-    async def _count_tokens(self, received: Received) -> Play:
-        ask = messages.read_countable(_decoded(received))
-        self._model(messages, ask.model.partition("!")[0])
+    async def _count_tokens(self, place: Place, received: Received) -> Play:
+        ask = place.of(place.wire.read_countable(_decoded(received)))
+        self._model(place.wire, ask.model.partition("!")[0])
         received.tokens = await self._meter.input(ask)
-        return plays.body(msgspec.json.encode({"input_tokens": received.tokens}))
+        return plays.body(place.wire.counted(received.tokens))
 
     def _model(self, wire: Wire, name: str) -> SimModel:
         model = self._models.get(name)
@@ -251,7 +239,7 @@ class Simulator:
         return f"{digest.hexdigest()}{self._calls:08x}"
 
 
-async def start(
+async def start(  # noqa: PLR0913 - each is a choice of its own
     host: str = "127.0.0.1",
     port: int = 0,
     models: Iterable[SimModel] = (),
@@ -259,6 +247,7 @@ async def start(
     *,
     tokenizer: str | None = None,
     local: Local | None = None,
+    secret: str = "",
 ) -> Simulator:
     """Start a simulator on a loopback port and return it; 0 picks a free one.
 
@@ -266,6 +255,7 @@ async def start(
     ``clock`` is for faults of limited duration, see ``Simulator``. ``tokenizer`` is a packaged
     vocabulary to meter by, as a provider whose tokenizer nobody knows; raises ``CountUnavailable``
     for one that is not. ``local`` is a local server to be played, with its own models instead.
+    ``secret`` is what it seals thoughts with: those of another secret are foreign to it.
     """
     served = {**MODELS, **{model.id: model for model in models}}
     if local is not None:
@@ -274,7 +264,7 @@ async def start(
             name: SimModel(id=name, window=local.trained, max_output=local.trained)
             for name in local.models
         }
-    simulator = Simulator(host, served, clock, meter=meter(tokenizer), local=local)
+    simulator = Simulator(host, served, clock, meter=meter(tokenizer), local=local, secret=secret)
     await simulator.listen(port)
     return simulator
 
@@ -298,60 +288,3 @@ def _decoded(received: Received) -> Body:
     if not isinstance(fields, dict):
         raise invalid("The body is not a JSON object.")
     return Body(fields)
-
-
-async def _perform(request: web.Request, play: Play, received: Received) -> web.StreamResponse:
-    """Play a reply step by step; note in the journal how it ended."""
-    received.status = play.status
-    response = web.StreamResponse(status=play.status, headers=dict(play.headers))
-    response.headers["content-type"] = play.content_type
-    try:
-        for step in play.steps:
-            if not await _step(request, response, step, received):
-                received.end(Ending.BROKEN, _now())
-                return response
-        await response.write_eof()
-    except ConnectionError:
-        received.end(Ending.ABANDONED, _now())
-        return response
-    except asyncio.CancelledError:
-        received.end(Ending.ABANDONED, _now())
-        raise
-    received.end(Ending.WHOLE, _now())
-    return response
-
-
-async def _step(
-    request: web.Request, response: web.StreamResponse, step: plays.Step, received: Received
-) -> bool:
-    """Perform one step; return False when it ended the connection."""
-    match step:
-        case plays.Head():
-            await response.prepare(request)
-        case plays.Send(frame=frame):
-            received.frames += 1
-            await response.write(frame.data)
-        case plays.Wait(seconds=seconds):
-            await asyncio.sleep(seconds)
-        case plays.Hang():
-            await asyncio.Event().wait()
-        case plays.Raw(data=data):
-            if request.transport is not None:
-                request.transport.write(data)
-        case plays.Close():
-            if request.transport is not None:
-                request.transport.close()
-            return False
-        case plays.Reset():
-            _reset(request)
-            return False
-    return True
-
-
-def _reset(request: web.Request) -> None:
-    transport = request.transport
-    if transport is None:
-        return
-    connection: socket.socket = transport.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_DELAY_RESET)
-    transport.abort()

@@ -9,7 +9,7 @@ import msgspec
 
 from gatewayctl.simulator import overflows
 from gatewayctl.simulator.catalogue import SimModel
-from gatewayctl.simulator.problems import Problem, Refused
+from gatewayctl.simulator.problems import Problem, Refused, Vendor
 from gatewayctl.simulator.request import Ask
 from gatewayctl.simulator.servers import KINDS, Kind, Local
 from gatewayctl.simulator.servers.local import Overlong
@@ -30,9 +30,11 @@ def weigh(wire: Wire, ask: Ask, model: SimModel, tokens: int) -> Weighed:
     """Refuse, by raising ``Refused``, what a model cannot hold or cannot write."""
     if (ask.max_output or 0) > model.max_output:
         raise Refused(wire.excessive_output(ask, model))
-    if tokens + (ask.max_output or 1) > model.window:
+    output = 0 if wire.VENDOR is Vendor.GOOGLE else ask.max_output or 1  # its windows are input's
+    if tokens + output > model.window:
         raise Refused(wire.overflow(ask, model, tokens))
-    limit = ask.max_output or min(model.max_output, model.window - tokens)
+    room = model.window - tokens if output else model.max_output
+    limit = ask.max_output or min(model.max_output, room)
     return Weighed(tokens=tokens, limit=limit)
 
 

@@ -1,10 +1,10 @@
 """What each protocol's file gives the server: reading a request, writing a reply or a refusal.
 
-The three wire modules satisfy ``Wire`` themselves; ``server`` picks one by path.
+The wire modules satisfy ``Wire`` themselves; ``server`` picks one by path.
 """
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -12,15 +12,30 @@ from gatewayctl.simulator.brain import Answer
 from gatewayctl.simulator.catalogue import SimModel
 from gatewayctl.simulator.problems import Problem, Vendor
 from gatewayctl.simulator.request import Ask, Body
+from gatewayctl.simulator.seals import sealed
+
+_FRAGMENT: Final = 12
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer ready to be written. ``token`` makes its ids, ``created`` is in Unix seconds."""
+    """An answer ready to be written. ``token`` makes its ids, ``created`` is in Unix seconds.
+
+    ``secret`` is what its thoughts are sealed with.
+    """
 
     ask: Ask
     answer: Answer
     token: str
     created: int
+    secret: str = ""
+
+    def name(self, prefix: str, index: int = 0) -> str:
+        """Return the id of one of its parts: ``call_…``."""
+        return f"{prefix}_{self.token}" + (f"_{index}" if index else "")
+
+    def seal(self, maker: str) -> str:
+        """Return what proves its thoughts in the protocol ``maker``."""
+        return sealed(self.secret, maker, self.ask.model, self.answer.thought)
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +49,11 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     terminal: bool = False
 
 
+def fragments(arguments: str) -> list[str]:
+    """Return a call's arguments as they are streamed: a few characters at a time."""
+    return [arguments[start : start + _FRAGMENT] for start in range(0, len(arguments), _FRAGMENT)]
+
+
 class Wire(Protocol):
     """One wire protocol, as a server speaks it."""
 
@@ -44,6 +64,14 @@ class Wire(Protocol):
 
     def read(self, body: Body) -> Ask:
         """Understand a request; raise ``Refused`` when it is malformed."""
+        ...
+
+    def read_countable(self, body: Body) -> Ask:
+        """Understand a request whose tokens are only to be counted."""
+        ...
+
+    def counted(self, tokens: int) -> bytes:
+        """Write the reply to such a request."""
         ...
 
     def whole(self, made: Made) -> bytes:
@@ -70,7 +98,7 @@ class Wire(Protocol):
         """Write the body of an error reply."""
         ...
 
-    def error_frame(self, problem: Problem) -> Frame:
+    def error_frame(self, made: Made, problem: Problem) -> Frame:
         """Write an error inside a stream."""
         ...
 

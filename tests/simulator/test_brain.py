@@ -30,8 +30,8 @@ def ask(prompt: str, *tools: OfferedTool, **fields: Any) -> Ask:
 
 def called(request: Ask) -> tuple[str, object] | None:
     """Return the call of the answer, None when it is text."""
-    call = answer(request, 10, limit=1000).call
-    return None if call is None else (call.name, call.arguments)
+    calls = answer(request, 10, limit=1000).calls
+    return (calls[0].name, calls[0].arguments) if calls else None
 
 
 @pytest.mark.parametrize(
@@ -51,12 +51,11 @@ def test_a_shell_is_given_a_harmless_command(tool: OfferedTool, arguments: objec
 def test_a_chosen_command_is_called_for_whatever_was_said(tool: OfferedTool) -> None:
     """It goes to the shell, after tool results too; an empty one, or no shell, makes a text."""
     request = ask("hello", READ, tool, results=("done",))
-    call = answer(request, 10, limit=1000, command="seq 3").call
-    assert call is not None
+    (call,) = answer(request, 10, limit=1000, command="seq 3").calls
     assert call.name == tool.name
     assert call.arguments.get("command", call.arguments.get("cmd")) in ("seq 3", ["seq", "3"])
-    assert answer(ask("hello", READ), 10, limit=1000, command="seq 3").call is None
-    assert answer(ask("run", tool), 10, limit=1000, command="").call is None
+    assert answer(ask("hello", READ), 10, limit=1000, command="seq 3").calls == ()
+    assert answer(ask("run", tool), 10, limit=1000, command="").calls == ()
 
 
 @pytest.mark.parametrize(
@@ -78,7 +77,7 @@ def test_a_tool_is_called_when_the_last_words_ask_for_it(prompt: str, name: str 
 def test_results_are_answered_and_not_called_for_again() -> None:
     """With a result since the last turn, the answer is text that quotes it."""
     answered = answer(ask("run", BASH, results=("first", "gatewayctl-demo")), 10, limit=100)
-    assert answered.call is None
+    assert answered.calls == ()
     assert '"gatewayctl-demo"' in answered.text
 
 
@@ -95,7 +94,7 @@ def test_the_limit_is_kept_to_the_token(limit: int) -> None:
     """A cut answer has exactly as many tokens as it may have, and a call is never cut."""
     for request in (ask("hello"), ask("run", BASH)):
         cut = answer(request, 10, limit=limit)
-        assert (cut.call, cut.stop, cut.output_tokens) == (None, Stop.LENGTH, limit)
+        assert (cut.calls, cut.stop, cut.output_tokens) == ((), Stop.LENGTH, limit)
 
 
 def test_the_same_request_gets_the_same_answer() -> None:

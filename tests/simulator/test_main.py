@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gatewayctl.simulator.__main__ import main
-from gatewayctl.simulator.faults import FAULTS, form
+from gatewayctl.simulator.faults import FAULTS, WISHES, form
 from gatewayctl.simulator.overflows import PROVIDERS
 from gatewayctl.simulator.servers import KINDS
 
@@ -16,14 +16,14 @@ def test_the_faults_can_be_listed(option: str) -> None:
     """Both options of the program name every fault, and every provider that overflow knows."""
     command = [sys.executable, "-m", "gatewayctl.simulator", option]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert all(name in printed for name in (*FAULTS, *PROVIDERS))
+    assert all(name in printed for name in (*FAULTS, *WISHES, *PROVIDERS))
     assert "small!429=2" in printed
 
 
 def test_the_manual_has_every_fault() -> None:
     """``docs/simulator.md`` says of each fault what the program says."""
     manual = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
-    rows = {f"| `{form(name)}` | {kind.meaning} |" for name, kind in FAULTS.items()}
+    rows = {f"| `{form(name)}` | {kind.meaning} |" for name, kind in (FAULTS | WISHES).items()}
     assert rows <= set(manual.splitlines())
     assert all(f"`{provider}`" in manual for provider in PROVIDERS)
 

@@ -1,0 +1,159 @@
+"""How the simulator writes Gemini's replies: whole, as server-sent events or as a JSON array."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from gatewayctl.protocols import sse
+from gatewayctl.simulator.brain import Stop
+from gatewayctl.simulator.wire import Frame, Made
+
+_FINISH: Final = {
+    Stop.END: "STOP",
+    Stop.LENGTH: "MAX_TOKENS",
+    Stop.TOOL: "STOP",
+    Stop.SEQUENCE: "STOP",
+    Stop.FILTERED: "SAFETY",
+}
+
+
+def whole(made: Made) -> bytes:
+    """Write a ``GenerateContentResponse``."""
+    answer = made.answer
+    parts = _thoughts(made, answer.thought)
+    if answer.pieces or not (parts or answer.calls):
+        parts.append({"text": answer.text})
+    parts += _calls(made)
+    if (seal := _closing_seal(made)) is not None:
+        parts[-1]["thoughtSignature"] = seal
+    finish = {"finishReason": _FINISH[answer.stop]}
+    candidates = [_candidate(index, parts) | finish for index in range(made.ask.n)]
+    return msgspec.json.encode(_response(made, candidates, answer.output_tokens * made.ask.n))
+
+
+def stream(made: Made) -> Iterator[Frame]:
+    """Write responses that hold a piece each; the last of each candidate says why it ends."""
+    responses = list(_responses(made))
+    last = len(responses) - 1
+    for index, (response, is_content, is_last) in enumerate(responses):
+        data = msgspec.json.encode(response)
+        data = _placed(made, data, index)
+        yield Frame(data=data, content=is_content, terminal=is_last)
+        if made.ask.listed and index == last:
+            yield Frame(data=b"\n]\n")
+
+
+def _placed(made: Made, data: bytes, index: int) -> bytes:
+    """Return a response in its stream: an event, or the next element of an array."""
+    if not made.ask.listed:
+        return sse.write("", data)
+    return (b",\r\n" if index else b"[") + data
+
+
+def _responses(made: Made) -> Iterator[tuple[dict[str, Any], bool, bool]]:
+    """Yield each response, whether it carries content, and whether it ends its candidate."""
+    answer = made.answer
+    tokens = 0
+    for index in range(made.ask.n):
+        for parts, cost in _steps(made):
+            tokens += cost
+            yield _response(made, [_candidate(index, parts)], tokens), True, False
+        closing: dict[str, Any] = {"text": ""}
+        if (seal := _closing_seal(made)) is not None:
+            closing["thoughtSignature"] = seal
+        finish = {"finishReason": _FINISH[answer.stop]}
+        candidate = _candidate(index, [closing]) | finish
+        tokens = answer.output_tokens * (index + 1)
+        yield _response(made, [candidate], tokens), False, True
+
+
+def _steps(made: Made) -> Iterator[tuple[list[dict[str, Any]], int]]:
+    """Yield what each response brings, and roughly what it costs."""
+    answer = made.answer
+    if answer.told and answer.thoughts:
+        middle = len(answer.thoughts) // 2
+        for half in (answer.thoughts[:middle], answer.thoughts[middle:]):
+            if half:
+                yield _thoughts(made, "".join(half)), len(half)
+    for piece in answer.pieces:
+        yield [{"text": piece}], 1
+    calls = _calls(made)
+    if calls:
+        yield calls, 1
+
+
+def _thoughts(made: Made, text: str) -> list[dict[str, Any]]:
+    return [{"text": text, "thought": True}] if made.answer.told and text else []
+
+
+def _calls(made: Made) -> list[dict[str, Any]]:
+    """Return the parts of the calls; the first has the proof of the thoughts before it."""
+    parts: list[dict[str, Any]] = []
+    for index, call in enumerate(made.answer.calls):
+        fields: dict[str, Any] = {"name": call.name, "args": call.arguments}
+        if not made.answer.nameless:
+            fields["id"] = made.name("fc", index)
+        parts.append({"functionCall": fields})
+    if parts and made.answer.thoughts:
+        parts[0]["thoughtSignature"] = made.seal("gemini")
+    return parts
+
+
+def _closing_seal(made: Made) -> str | None:
+    """Return the proof of the thoughts where no call has it."""
+    return made.seal("gemini") if made.answer.thoughts and not made.answer.calls else None
+
+
+def _candidate(index: int, parts: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"content": {"parts": parts, "role": "model"}, "index": index}
+
+
+def _response(made: Made, candidates: list[dict[str, Any]], tokens: int) -> dict[str, Any]:
+    return {
+        "candidates": candidates,
+        "usageMetadata": _usage(made, tokens),
+        "modelVersion": made.ask.model,
+        "responseId": made.token,
+    }
+
+
+def _usage(made: Made, tokens: int) -> dict[str, Any]:
+    """Return the counts when ``tokens`` are written; a candidate's do not include its thoughts."""
+    answer = made.answer
+    thoughts = min(answer.thought_tokens * made.ask.n, tokens)
+    usage: dict[str, Any] = {
+        "promptTokenCount": answer.input_tokens,
+        "candidatesTokenCount": tokens - thoughts,
+        "totalTokenCount": answer.input_tokens + tokens,
+        "promptTokensDetails": [{"modality": "TEXT", "tokenCount": answer.input_tokens}],
+    }
+    if thoughts:
+        usage["thoughtsTokenCount"] = thoughts
+    return usage
+
+
+def blocked(made: Made) -> bytes:
+    """Write the reply to a prompt that a filter stopped: no candidates."""
+    return msgspec.json.encode(_blocked(made))
+
+
+def blocked_frame(made: Made) -> Frame:
+    """Write the same as the only frame of a stream."""
+    data = blocked(made)
+    whole = b"[" + data + b"\n]\n" if made.ask.listed else sse.write("", data)
+    return Frame(data=whole, terminal=True)
+
+
+def _blocked(made: Made) -> dict[str, Any]:
+    tokens = made.answer.input_tokens
+    return {
+        "promptFeedback": {"blockReason": "SAFETY"},
+        "usageMetadata": {
+            "promptTokenCount": tokens,
+            "totalTokenCount": tokens,
+            "promptTokensDetails": [{"modality": "TEXT", "tokenCount": tokens}],
+        },
+        "modelVersion": made.ask.model,
+        "responseId": made.token,
+    }
