@@ -18,7 +18,7 @@ from gatewayctl.core.model import WireProtocol
 from gatewayctl.daemon import body
 from gatewayctl.daemon.admin import Admin
 from gatewayctl.daemon.asked import Asked
-from gatewayctl.daemon.counting import GEMINI
+from gatewayctl.daemon.google import GEMINI, Google, Refused, is_ours
 from gatewayctl.daemon.listing import Listing
 from gatewayctl.daemon.pipeline import Pipeline, wants_decision
 from gatewayctl.daemon.planning import Planner
@@ -26,8 +26,6 @@ from gatewayctl.daemon.replies import error_reply, json_reply, new_request_id, o
 from gatewayctl.daemon.status import Status
 from gatewayctl.protocols.catalog import CODECS
 from gatewayctl.protocols.codec import Codec, Teller
-from gatewayctl.protocols.gemini.counting import is_gemini, model_in
-from gatewayctl.protocols.gemini.reader import GeminiReader
 from gatewayctl.registry.directory import Directory
 
 log = logging.getLogger("gatewayctl.requests")
@@ -61,6 +59,7 @@ class App:
         self._pipeline = pipeline
         self._told = status
         self._listing = Listing(worlds[0])
+        self._google = Google(planner, pipeline, self._listing, self._body)
         admin = Admin(settings, planner, worlds, status.sources, self._body)
         self._hosts = _LOOPBACK_NAMES | {
             settings.server.host.lower(),
@@ -95,8 +94,8 @@ class App:
         try:
             error = self._denied(request)
             if error is None:
-                if isinstance(codec, GeminiReader):
-                    return await self._count_gemini(request, request_id)
+                if codec is GEMINI:
+                    return await self._google.answer(request, request_id)
                 return await self._dispatch(request, codec, request_id)
         except RequestInvalid as invalid:
             error = ApiError(
@@ -105,6 +104,8 @@ class App:
                 param=invalid.path,
                 should_retry=False,
             )
+        except Refused as refused:
+            error = refused.error
         except body.BodyTooLarge as too_large:
             error = ApiError(
                 kind=ErrorKind.BODY_TOO_LARGE, message=str(too_large), should_retry=False
@@ -157,9 +158,9 @@ class App:
             return response
         return await handler(request, codec, request_id)
 
-    def _dialect(self, request: web.BaseRequest) -> Codec | GeminiReader:
+    def _dialect(self, request: web.BaseRequest) -> Codec:
         """Return the codec whose errors this client understands."""
-        if is_gemini(unquote(request.rel_url.raw_path)):
+        if is_ours(request):
             return GEMINI
         found = self._surfaces.get(_path(request))
         if found is not None and found[0] is not self._chat:
@@ -223,20 +224,6 @@ class App:
         if wants_decision(asked):
             return await self._pipeline.explain(asked)
         return await self._pipeline.counting.messages(asked)
-
-    async def _count_gemini(self, request: web.BaseRequest, request_id: str) -> web.StreamResponse:
-        """Answer what Gemini's clients can ask for so far: a count."""
-        model = model_in(unquote(request.rel_url.raw_path))
-        if model is None:
-            kind, message = ErrorKind.NOT_FOUND, f"nothing is served at {request.path}"
-        elif request.method != "POST":
-            kind, message = ErrorKind.METHOD_NOT_ALLOWED, f"{request.path} takes POST"
-        else:
-            body = await self._body(request)
-            return await self._pipeline.counting.gemini(request, model, body, request_id)
-        message = f"{message}; there is POST models/MODEL:countTokens"
-        error = ApiError(kind=kind, message=message, should_retry=False)
-        return self._error(GEMINI, error, request_id)
 
     async def _models(
         self, request: web.BaseRequest, codec: Codec, request_id: str

@@ -206,7 +206,7 @@ class Run:
         try:
             await outlet.open(got.reply.status, reply_headers(got.reply.headers), headers)
             failure = await got.stream.forward(outlet, partial(self._broke_off, candidate))
-            await outlet.end()
+            await outlet.end(broken=failure is not None)
             await got.stream.drain()
             if failure is None:
                 outcome, book.outcome = "answered", records.Outcome.ANSWERED

@@ -26,9 +26,7 @@ from gatewayctl.daemon.planning import Planner, Question
 from gatewayctl.daemon.replies import error_reply, header, json_reply, own_headers
 from gatewayctl.protocols.codec import Changes, Teller
 from gatewayctl.protocols.gemini import counting as gemini
-from gatewayctl.protocols.gemini.reader import GeminiReader
 from gatewayctl.protocols.messages import counting as messages
-from gatewayctl.protocols.models_list import unvia
 from gatewayctl.upstream import counting as upstream_counting
 from gatewayctl.upstream.client import Upstream
 from gatewayctl.upstream.counting import Ask
@@ -41,7 +39,6 @@ COUNTED_BY = "x-gatewayctl-counted-by"
 """The header that says who counted: ``provider`` or ``estimate``."""
 
 _KEY = "x-goog-api-key"
-GEMINI = GeminiReader()
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,36 +78,20 @@ class Counting:
 
     async def messages(self, asked: Asked) -> web.Response:
         """Answer ``/messages/count_tokens``."""
+        return await self._answered(asked, messages.reply)
+
+    async def gemini(self, asked: Asked) -> web.Response:
+        """Answer ``models/MODEL:countTokens``."""
+        return await self._answered(asked, gemini.reply)
+
+    async def _answered(self, asked: Asked, reply: Callable[[int], dict[str, int]]) -> web.Response:
         return await self._answer(
             Wanted(
                 request=asked.request,
                 request_id=asked.request_id,
                 question=asked.question,
                 teller=asked.codec,
-                reply=messages.reply,
-            )
-        )
-
-    async def gemini(
-        self, request: web.BaseRequest, model: str, body: bytes, request_id: str
-    ) -> web.Response:
-        """Answer ``models/MODEL:countTokens``; raise ``RequestInvalid``."""
-        reading = await self._planner.read(GEMINI, body, counting=True)
-        shape = msgspec.structs.replace(reading.shape, model=model)
-        question = Question(
-            name=unvia(model),
-            reader=GEMINI,
-            body=body,
-            reading=msgspec.structs.replace(reading, shape=shape),
-            headers=request.headers,
-        )
-        return await self._answer(
-            Wanted(
-                request=request,
-                request_id=request_id,
-                question=question,
-                teller=GEMINI,
-                reply=gemini.reply,
+                reply=reply,
             )
         )
 

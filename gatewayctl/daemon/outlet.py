@@ -102,14 +102,20 @@ class Outlet:
             self._timer.cancel()
             return False
         await self.write(self._codec.stream_error(error, seen=None))
-        await self.end()
+        await self.end(broken=True)
         return True
 
-    async def end(self) -> None:
-        """End the body properly: nothing follows. Raise ``TimeoutError`` as ``write`` does."""
+    async def end(self, *, broken: bool = False) -> None:
+        """End the body properly: nothing follows. Raise ``TimeoutError`` as ``write`` does.
+
+        ``broken``: it ended with an error frame, behind which some dialects break off.
+        """
         self._timer.cancel()
         self._over = True
-        if self.response is not None:
+        if broken and self._codec.breaks_off:
+            if self._request.transport is not None:
+                self._request.transport.close()  # what was written still goes out
+        elif self.response is not None:
             async with asyncio.timeout(CLIENT_STALL):
                 await self.response.write_eof()
 
