@@ -64,6 +64,11 @@ def convert(given: Any, form: type[T], path: str) -> T:
         raise _wrong_type(str(error), path) from error
 
 
+def optional(given: Any, form: type[T], path: str) -> T | None:
+    """Do what ``convert`` does, where null stands for nothing."""
+    return None if given is None else convert(given, form, path)
+
+
 def check_utf8(body: bytes) -> None:
     """Raise ``RequestInvalid`` with the offset of the first byte that is not UTF-8.
 
