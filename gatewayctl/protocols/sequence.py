@@ -79,7 +79,7 @@ class _Order:
     def __init__(self) -> None:
         self.held = 0
         self._open: int | None = None
-        self._arguments = _Arguments()
+        self._arguments = Arguments()
         self._over: set[int] = set()
         self._waiting: list[_Waiting] = []
         self._calls: dict[int, _Waiting] = {}
@@ -113,7 +113,7 @@ class _Order:
         if self._open is not None:
             self._over.add(self._open)
         self._open = call
-        self._arguments = _Arguments()
+        self._arguments = Arguments()
 
     def _note(self, event: _Content) -> None:
         if isinstance(event, CallDelta):
@@ -146,7 +146,7 @@ class _Order:
                 yield event
 
 
-class _Arguments:
+class Arguments:
     """Tells whether a JSON object is whole, reading each character once and keeping none."""
 
     def __init__(self) -> None:
