@@ -2,12 +2,16 @@
 
 import msgspec
 from aiohttp import web
+from multidict import CIMultiDict, MultiMapping
 
+from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.shape import RequestShape
 from gatewayctl.daemon.planning import Question
 from gatewayctl.protocols.codec import Codec
 from gatewayctl.protocols.models_list import unvia
 from gatewayctl.protocols.reading import Reading
+
+_KEY = "x-goog-api-key"
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +29,13 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     started: float
 
     @property
+    def headers(self) -> MultiMapping[str]:
+        """The client's headers, with its credential among them wherever it stood."""
+        if self.codec.protocol is WireProtocol.GEMINI:
+            return client_headers(self.request)
+        return self.request.headers
+
+    @property
     def shape(self) -> RequestShape:
         """What routing looks at."""
         return self.reading.shape
@@ -37,10 +48,18 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
             reader=self.codec,
             body=self.body,
             reading=self.reading,
-            headers=self.request.headers,
+            headers=self.headers,
         )
 
     @property
     def name(self) -> str:
         """The model or route asked for."""
         return unvia(self.shape.model)
+
+
+def client_headers(request: web.BaseRequest) -> MultiMapping[str]:
+    """Return a client's headers; a key that it has in its URL, as Google's may, is among them."""
+    key = request.rel_url.query.get("key")
+    if not key or _KEY in request.headers:
+        return request.headers
+    return CIMultiDict([*request.headers.items(), (_KEY, key)])

@@ -146,7 +146,7 @@ class Run:
         parts, candidate = self._parts, step.candidate
         self._tried = step.number
         parts.planner.attempted(self._planned, candidate, self._moved)
-        call = parts.board.begun(candidate, self._asked.request.headers)
+        call = parts.board.begun(candidate, self._asked.headers)
         entry = self._book.started(step)
         try:
             # The ledger's turn: an attempt is on record before its first byte goes out.
@@ -315,7 +315,7 @@ class Run:
         return own_headers(self._asked.request_id, self._decision, attempts=None, degraded=degraded)
 
     def _cooling(self) -> Mapping[str, float]:
-        return self._parts.board.cooling(self._decision.attempts, self._asked.request.headers)
+        return self._parts.board.cooling(self._decision.attempts, self._asked.headers)
 
     def _elapsed(self) -> float:
         return self._clock() - self._asked.started

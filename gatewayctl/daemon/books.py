@@ -229,7 +229,7 @@ class Book:
 
 def _session(asked: Asked, session: Session | None) -> str | None:
     """Return what tells a session from others: as its client names it, else as it was inferred."""
-    named = named_in(asked.request.headers)
+    named = named_in(asked.headers)
     if named is not None:
         return named[:_LONGEST_SESSION]
     return None if session is None else session.key

@@ -12,14 +12,14 @@ from functools import partial
 
 import msgspec
 from aiohttp import web
-from multidict import CIMultiDict
+from multidict import MultiMapping
 
 from gatewayctl.config.settings import OverflowStatus, ProviderSettings, Settings
 from gatewayctl.core.errors import ApiError, ErrorKind, RequestInvalid, UpstreamFailed
 from gatewayctl.core.model import Auth, WireProtocol
 from gatewayctl.core.routing.decision import Candidate, Decision, Estimate, Fit, Skipped
 from gatewayctl.core.routing.world import World
-from gatewayctl.daemon.asked import Asked
+from gatewayctl.daemon.asked import Asked, client_headers
 from gatewayctl.daemon.flights import Flights
 from gatewayctl.daemon.offload import offloaded
 from gatewayctl.daemon.planning import Planner, Question
@@ -37,8 +37,6 @@ log = logging.getLogger("gatewayctl.requests")
 
 COUNTED_BY = "x-gatewayctl-counted-by"
 """The header that says who counted: ``provider`` or ``estimate``."""
-
-_KEY = "x-goog-api-key"
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +132,7 @@ class Counting:
         settings = self._settings.providers.get(model.partition("/")[0])
         if settings is None or not upstream_counting.counts(settings, wanted.protocol):
             return None
-        client = _client(wanted.request)
+        client = client_headers(wanted.request)
         if not upstream_counting.allowed(settings, client):
             return None
         if not self._credentials.available(settings):
@@ -153,7 +151,7 @@ class Counting:
         wanted: Wanted,
         full_id: str,
         settings: ProviderSettings,
-        client: CIMultiDict[str],
+        client: MultiMapping[str],
     ) -> Ask:
         body, model = wanted.question.body, full_id.partition("/")[2]
         layout = wanted.question.reading.layout
@@ -191,7 +189,7 @@ class Counting:
 
     def _words(self, wanted: Wanted, model: str, failed: UpstreamFailed) -> str:
         provider = model.partition("/")[0]
-        hidden = scrub(self._settings.providers[provider], None, wanted.request.headers)
+        hidden = scrub(self._settings.providers[provider], None, client_headers(wanted.request))
         return f"{provider} did not count: {hidden.message(failed.failure.said)}"
 
 
@@ -202,12 +200,3 @@ def _judged(decision: Decision) -> tuple[str, Estimate] | None:
         if each.estimate is not None:
             return each.model, each.estimate
     return None
-
-
-def _client(request: web.BaseRequest) -> CIMultiDict[str]:
-    """Return the client's headers; a key that it has in its URL stands among them instead."""
-    headers = CIMultiDict(request.headers)
-    key = request.rel_url.query.get("key")
-    if key:
-        headers.setdefault(_KEY, key)
-    return headers

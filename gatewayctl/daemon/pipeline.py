@@ -113,4 +113,4 @@ class Pipeline:
 
 def wants_decision(asked: Asked) -> bool:
     """Tell whether the client wants to know what would be done, and nothing sent."""
-    return asked.request.headers.get(DRY_RUN, "").strip().lower() in {"1", "true", "yes"}
+    return asked.headers.get(DRY_RUN, "").strip().lower() in {"1", "true", "yes"}

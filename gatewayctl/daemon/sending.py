@@ -52,7 +52,7 @@ class Sending:
         And for what cannot be said in its protocol: planning leaves out whoever cannot be told a
         request, so that is not to be expected.
         """
-        if not serves(settings, asked.request.headers.get("User-Agent", "")):
+        if not serves(settings, asked.headers.get("User-Agent", "")):
             raise UpstreamFailed(_not_served(settings))
         changes = _changes(asked, candidate, settings, override)
         body, codec = asked.body, asked.codec

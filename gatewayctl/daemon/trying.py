@@ -83,7 +83,7 @@ class Tries:
         override = self._settings.model(candidate.model)
         timeouts = _timeouts(settings.timeouts, override)
         limit = _to_commit(asked, candidate, timeouts, left)
-        headers = asked.request.headers
+        headers = asked.headers
         secrets = partial(scrub, settings, None, headers)
         try:
             async with asyncio.timeout(limit) as timer:
@@ -210,7 +210,7 @@ def _call(
     credential: str | None,
     timeouts: Timeouts,
 ) -> Call:
-    stream, headers = asked.shape.stream, asked.request.headers
+    stream, headers = asked.shape.stream, asked.headers
     query = asked.request.rel_url.raw_query_string if sent.context is None else ""
     address = sent.codec.address(step.candidate.upstream_model, query, stream=stream)
     return Call(

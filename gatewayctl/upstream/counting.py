@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
 import msgspec
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import MultiMapping
 
 from gatewayctl.config.kinds import kinds
 from gatewayctl.config.settings import ProviderSettings, Timeouts
@@ -42,7 +42,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     protocol: WireProtocol
     url: str
     body: bytes
-    client: CIMultiDictProxy[str] | CIMultiDict[str]
+    client: MultiMapping[str]
     read: Callable[[bytes], int | None]
 
     def digest(self, secret: bytes) -> bytes:

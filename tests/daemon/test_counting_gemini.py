@@ -175,7 +175,7 @@ async def test_where_google_does_not_count_an_estimate_is_answered(reply: Sequen
         (PATH, {"contents": 7}, 400, "INVALID_ARGUMENT"),
         (PATH, {"generateContentRequest": {}}, 400, "INVALID_ARGUMENT"),
         ("/v1beta/models/route:predict", {"contents": TURNS}, 404, "NOT_FOUND"),
-        ("/v1/models/route:generateContent", {"contents": TURNS}, 404, "NOT_FOUND"),
+        ("/v1/models/nobody-knows:generateContent", {"contents": TURNS}, 404, "NOT_FOUND"),
         ("/v1beta/corpora", {}, 404, "NOT_FOUND"),
     ],
 )

@@ -188,19 +188,20 @@ auth = "none"
     ]
 
 
-async def test_a_model_of_another_protocol_is_skipped_with_that_reason() -> None:
-    """Until there is translation, what cannot be spoken to is not attempted."""
+async def test_what_no_protocol_of_the_provider_can_say_is_refused_by_name() -> None:
+    """Several answers at once cannot be had in the Messages protocol, and nothing is sent."""
     only_messages = 'protocols = ["messages"]'
     async with FakeUpstream([sized(CHAT)]) as upstream:
         config = upstream_config(upstream.base_url)
         config = config[: config.index("protocols")] + only_messages
         async with gateway(config) as it:
             url = f"{it.url}/v1/chat/completions"
-            body = encoded("chat_completions", "up/m", "Hi")
+            body = encoded("chat_completions", "up/m", "Hi", n=2)
             async with it.client.post(url, data=body) as answer:
                 assert answer.status == 400
-                details = json.loads(await answer.read())["error"]["gatewayctl"]
-        assert details["candidates"][0]["reason"] == "protocol"
+                error = json.loads(await answer.read())["error"]
+        assert error["gatewayctl"]["candidates"][0]["reason"] == "protocol"
+        assert "more than one answer (n > 1) cannot be said in messages" in error["message"]
         assert upstream.connections == 0
 
 
