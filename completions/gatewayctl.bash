@@ -28,7 +28,7 @@ _gatewayctl() {
     for ((index = 1; index < COMP_CWORD; index++)); do
         candidate="${command:+$command }${COMP_WORDS[index]}"
         case $candidate in
-            'serve'|'estimate'|'route-explain'|'log'|'status'|'config'|'config validate'|'config init'|'config show'|'config path'|'config schema'|'models'|'models list'|'models show'|'models refresh'|'models forget') command=$candidate ;;
+            'serve'|'estimate'|'route-explain'|'env'|'log'|'status'|'config'|'config validate'|'config init'|'config show'|'config path'|'config schema'|'models'|'models list'|'models show'|'models refresh'|'models forget') command=$candidate ;;
         esac
     done
 
@@ -47,6 +47,11 @@ _gatewayctl() {
         'route-explain --session') return ;;
         'route-explain --url') return ;;
         'route-explain --config') _gatewayctl_files "$current"; return ;;
+        'env -m'|'env --model') return ;;
+        'env --small-model') return ;;
+        'env --shell') _gatewayctl_words 'sh bash zsh fish powershell cmd' "$current"; return ;;
+        'env --url') return ;;
+        'env --config') _gatewayctl_files "$current"; return ;;
         'log -n'|'log --limit') return ;;
         'log --since') return ;;
         'status --url') return ;;
@@ -69,12 +74,14 @@ _gatewayctl() {
 
     case "$command/$current" in
         '/-'*) _gatewayctl_words '--version -h --help' "$current" ;;
-        '/'*) _gatewayctl_words 'serve estimate route-explain log status config models' "$current" ;;
+        '/'*) _gatewayctl_words 'serve estimate route-explain env log status config models' "$current" ;;
         'serve/-'*) _gatewayctl_words '--config --host --port --demo --log-level --log-format -h --help' "$current" ;;
         'estimate/-'*) _gatewayctl_words '-m --model --protocol --exact --config --json -h --help' "$current" ;;
         'estimate/'*) _gatewayctl_files "$current" ;;
         'route-explain/-'*) _gatewayctl_words '--protocol --max-output --seed --session --live --url --config --json -h --help' "$current" ;;
         'route-explain/'*) _gatewayctl_files "$current" ;;
+        'env/-'*) _gatewayctl_words '-m --model --small-model --shell --url --config -q --quiet --json -h --help' "$current" ;;
+        'env/'*) _gatewayctl_words 'claude codex gemini openai' "$current" ;;
         'log/-'*) _gatewayctl_words '-f --follow --failed -n --limit --since --json -h --help' "$current" ;;
         'status/-'*) _gatewayctl_words '--url --config --json -h --help' "$current" ;;
         'config/-'*) _gatewayctl_words '-h --help' "$current" ;;

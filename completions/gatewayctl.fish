@@ -4,7 +4,7 @@
 function __gatewayctl_at --description 'whether the words before the cursor name this command'
     set -l command
     for word in (commandline -opc)[2..-1]
-        if contains -- (string join ' ' -- $command $word) 'serve' 'estimate' 'route-explain' 'log' 'status' 'config' 'config validate' 'config init' 'config show' 'config path' 'config schema' 'models' 'models list' 'models show' 'models refresh' 'models forget'
+        if contains -- (string join ' ' -- $command $word) 'serve' 'estimate' 'route-explain' 'env' 'log' 'status' 'config' 'config validate' 'config init' 'config show' 'config path' 'config schema' 'models' 'models list' 'models show' 'models refresh' 'models forget'
             set -a command $word
         end
     end
@@ -15,6 +15,7 @@ complete -c gatewayctl -f
 complete -c gatewayctl -n '__gatewayctl_at' -a serve -d 'Run the gateway until it is stopped'
 complete -c gatewayctl -n '__gatewayctl_at' -a estimate -d 'Estimate a request\'s input tokens, and whether it fits'
 complete -c gatewayctl -n '__gatewayctl_at' -a route-explain -d 'Explain how a request would be routed, and why'
+complete -c gatewayctl -n '__gatewayctl_at' -a env -d 'Print what a tool needs to use the gateway: URL, key, models, context window'
 complete -c gatewayctl -n '__gatewayctl_at' -a log -d 'Show what was asked of the gateway, what it tried, and how that ended'
 complete -c gatewayctl -n '__gatewayctl_at' -a status -d 'Show how the running daemon fares'
 complete -c gatewayctl -n '__gatewayctl_at' -a config -d 'Check, write, show and find the config file'
@@ -45,6 +46,15 @@ complete -c gatewayctl -n '__gatewayctl_at route-explain' -l config -r -F -d 'Th
 complete -c gatewayctl -n '__gatewayctl_at route-explain' -l json -d 'Print JSON'
 complete -c gatewayctl -n '__gatewayctl_at route-explain' -s h -l help -d 'Show this message and exit'
 complete -c gatewayctl -n '__gatewayctl_at route-explain' -F
+complete -c gatewayctl -n '__gatewayctl_at env' -s m -l model -x -d 'A model or route of the config'
+complete -c gatewayctl -n '__gatewayctl_at env' -l small-model -x -d 'Another one for claude\'s minor tasks'
+complete -c gatewayctl -n '__gatewayctl_at env' -l shell -x -a 'sh bash zsh fish powershell cmd' -d 'The shell, instead of the one that is detected'
+complete -c gatewayctl -n '__gatewayctl_at env' -l url -x -d 'The gateway\'s URL, instead of the config\'s'
+complete -c gatewayctl -n '__gatewayctl_at env' -l config -r -F -d 'The config file, instead of the usual one'
+complete -c gatewayctl -n '__gatewayctl_at env' -s q -l quiet -d 'Give no hints'
+complete -c gatewayctl -n '__gatewayctl_at env' -l json -d 'Print JSON'
+complete -c gatewayctl -n '__gatewayctl_at env' -s h -l help -d 'Show this message and exit'
+complete -c gatewayctl -n '__gatewayctl_at env' -a 'claude codex gemini openai'
 complete -c gatewayctl -n '__gatewayctl_at log' -s f -l follow -d 'Go on with requests as they end, until Ctrl-C'
 complete -c gatewayctl -n '__gatewayctl_at log' -l failed -d 'Only requests that were not answered'
 complete -c gatewayctl -n '__gatewayctl_at log' -s n -l limit -x -d 'So many of the newest'

@@ -165,6 +165,7 @@ def init(
     for line in found.told():
         typer.echo(line)
     typer.echo(f"wrote {path}")
+    typer.echo("next: gatewayctl serve, and gatewayctl env claude|codex|gemini|openai for a tool")
 
 
 @app.command()

@@ -136,6 +136,7 @@ def _head() -> Iterator[str]:
     yield "#   gatewayctl config validate     check this file"
     yield "#   gatewayctl config show         print it without secrets (--resolved: with defaults)"
     yield "#   gatewayctl config schema       the whole format, for editors"
+    yield "#   gatewayctl env claude          what a tool needs (claude, codex, gemini, openai)"
     yield ""
     yield "[server]"
     yield '# host = "127.0.0.1"'

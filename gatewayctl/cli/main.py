@@ -14,6 +14,7 @@ import typer
 
 from gatewayctl import __version__
 from gatewayctl.cli import config, models
+from gatewayctl.cli.env import env
 from gatewayctl.cli.estimate import estimate
 from gatewayctl.cli.explain import route_explain
 from gatewayctl.cli.log import log
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(estimate)
 app.command("route-explain")(route_explain)
+app.command()(env)
 app.command()(log)
 app.command()(status)
 app.add_typer(config.app, name="config")

@@ -277,6 +277,8 @@ def test_init_writes_what_this_machine_has(home: Path, model_server: str) -> Non
     assert tomllib.loads(text)["providers"] == {"ollama": {"base_url": f"http://{model_server}/v1"}}
     assert "OPENAI_API_KEY is set" in text
     assert SECRET not in text + done.stdout
+    assert "gatewayctl env claude" in text
+    assert "gatewayctl env claude" in done.stdout
     assert run(home, "validate", "--strict").returncode == 0
     if sys.platform != "win32":
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
