@@ -55,6 +55,9 @@ class Loss(StrEnum):
     IMAGE_OF_ASSISTANT = "image of the assistant"
     REFUSAL = "refusal"
     EMPTY_MESSAGE = "empty message"
+    CALL_WITHOUT_RESULT = "call without a result"
+    RESULT_WITHOUT_CALL = "result without a call"
+    BLANK_STOP = "blank stop sequence"
 
 
 def tool(kind: str) -> str:
