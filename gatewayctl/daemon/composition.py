@@ -27,6 +27,7 @@ from gatewayctl.daemon.pipeline import Pipeline
 from gatewayctl.daemon.planning import Planner
 from gatewayctl.daemon.recalling import Recaller
 from gatewayctl.daemon.refreshing import headers_by
+from gatewayctl.daemon.sending import Sending
 from gatewayctl.daemon.sessions import Sessions
 from gatewayctl.daemon.trying import Tries
 from gatewayctl.daemon.upkeep import Upkeep
@@ -161,7 +162,7 @@ def _wired(
     parts = Parts(
         settings=settings,
         planner=planner,
-        tries=Tries(settings, upstream, credentials, wall),
+        tries=Tries(settings, upstream, credentials, Sending(opened.counter, wall)),
         board=board,
         ledger=opened.ledger,
         learner=learner,

@@ -4,21 +4,35 @@ Which protocol a candidate is sent is decided in ``core.translation``; what is l
 one by the codecs. Here a body becomes the one that goes out.
 """
 
+import asyncio
+import logging
 from collections.abc import Callable
 
 import msgspec
 
 from gatewayctl.config.settings import ModelOverride, ProviderSettings
-from gatewayctl.core.errors import Failure, FailureKind, RequestInvalid, UpstreamFailed
+from gatewayctl.core.errors import (
+    CountUnavailable,
+    Failure,
+    FailureKind,
+    RequestInvalid,
+    UpstreamFailed,
+)
 from gatewayctl.core.model import Auth
 from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.offload import offloaded
 from gatewayctl.protocols import translation
 from gatewayctl.protocols.catalog import CODECS
-from gatewayctl.protocols.codec import Changes, Codec, ReplyContext
+from gatewayctl.protocols.codec import Changes, Codec, ReplyContext, Target
 from gatewayctl.protocols.dropping import target
+from gatewayctl.tokenizers.counter import Counter
 from gatewayctl.upstream.credentials import serves
+
+log = logging.getLogger("gatewayctl.requests")
+
+LARGE = 128 * 1024
+"""Bytes of a body from which it is translated in the counting process."""
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +51,8 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 class Sending:
     """Makes the bodies that go out; ``wall`` is the time in seconds since 1970."""
 
-    def __init__(self, wall: Callable[[], float]) -> None:
+    def __init__(self, counter: Counter, wall: Callable[[], float]) -> None:
+        self._counter = counter
         self._wall = wall
 
     async def written(
@@ -62,21 +77,27 @@ class Sending:
         upstream = CODECS[candidate.protocol]
         to = target(candidate, changes, settings.flags)
         try:
-            out = await offloaded(
-                len(body),
-                translation.outgoing,
-                codec,
-                upstream,
-                body,
-                to,
-                request_id=asked.request_id,
-                now=self._wall,
-            )
+            out = await self._translated(codec, upstream, body, to)
         except RequestInvalid as error:
             raise UpstreamFailed(
                 Failure(kind=FailureKind.BAD_REQUEST, message=str(error), should_retry=False)
             ) from error
-        return Sent(codec=upstream, body=out.body, dropped=out.dropped, context=out.context)
+        context = ReplyContext(
+            id=asked.request_id, origin=candidate.model, prompt=out.prompt, now=self._wall
+        )
+        return Sent(codec=upstream, body=out.body, dropped=out.dropped, context=context)
+
+    async def _translated(
+        self, client: Codec, upstream: Codec, body: bytes, to: Target
+    ) -> translation.Outgoing:
+        """Translate a body; what takes long is done in the counting process, if it can be had."""
+        if len(body) < LARGE:
+            return translation.outgoing(client, upstream, body, to)
+        try:
+            return await self._counter.translated(client.protocol, upstream.protocol, body, to)
+        except CountUnavailable as error:
+            log.warning("a body of %d bytes is translated in the daemon: %s", len(body), error)
+        return await asyncio.to_thread(translation.outgoing, client, upstream, body, to)
 
 
 def _changes(

@@ -58,19 +58,19 @@ Got = Whole | Streamed
 
 
 class Tries:
-    """Attempts candidates through the upstream client; ``wall`` is the time in seconds of 1970."""
+    """Attempts candidates through the upstream client; ``sending`` writes what they are sent."""
 
     def __init__(
         self,
         settings: Settings,
         upstream: Upstream,
         credentials: Credentials,
-        wall: Callable[[], float],
+        sending: Sending,
     ) -> None:
         self._settings = settings
         self._upstream = upstream
         self._credentials = credentials
-        self._sending = Sending(wall)
+        self._sending = sending
 
     async def one(self, asked: Asked, step: Try, entry: Entry, *, left: float, buffer: bool) -> Got:
         """Attempt a candidate within ``left`` seconds; raise ``UpstreamFailed``.

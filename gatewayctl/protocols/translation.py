@@ -4,11 +4,11 @@ The one place where two codecs meet. Which protocol a request goes out in is ``c
 business, what is lost on the way each codec's; when something is sent, the daemon's.
 """
 
-from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
 
+from gatewayctl.core.conversation import Prompt
 from gatewayctl.core.errors import ApiError
 from gatewayctl.core.events import Event, fold
 from gatewayctl.protocols.codec import (
@@ -128,22 +128,14 @@ class Translated:
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
-    """A translated request, what it had to leave out, and what its reply is written with."""
+    """A translated request, what it had to leave out, and the prompt without its messages."""
 
     body: bytes
     dropped: tuple[str, ...]
-    context: ReplyContext
+    prompt: Prompt
 
 
-def outgoing(
-    client: Translator,
-    upstream: Translator,
-    body: bytes,
-    target: Target,
-    *,
-    request_id: str = "",
-    now: Callable[[], float] = float,
-) -> Outgoing:
+def outgoing(client: Translator, upstream: Translator, body: bytes, target: Target) -> Outgoing:
     """Return a request in another protocol; raise ``RequestInvalid`` for what cannot be said."""
     prompt = client.read_prompt(body)
     if target.changes.strip_billing:
@@ -152,12 +144,7 @@ def outgoing(
     return Outgoing(
         body=written.body,
         dropped=tuple(dict.fromkeys((*prompt.dropped, *written.dropped))),
-        context=ReplyContext(
-            id=request_id,
-            origin=target.origin,
-            prompt=msgspec.structs.replace(prompt, messages=()),
-            now=now,
-        ),
+        prompt=msgspec.structs.replace(prompt, messages=()),
     )
 
 

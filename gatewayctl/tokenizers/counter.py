@@ -20,7 +20,9 @@ from gatewayctl.core.anchors import Added
 from gatewayctl.core.errors import CountUnavailable, RequestInvalid
 from gatewayctl.core.estimate import Counted
 from gatewayctl.core.model import WireProtocol
+from gatewayctl.protocols.codec import Target
 from gatewayctl.protocols.reading import Reading
+from gatewayctl.protocols.translation import Outgoing
 from gatewayctl.tokenizers import frames
 from gatewayctl.tokenizers.frames import (
     AfterJob,
@@ -34,6 +36,8 @@ from gatewayctl.tokenizers.frames import (
     Measures,
     Read,
     ReadJob,
+    Rewritten,
+    TranslateJob,
 )
 
 __all__ = ["CountUnavailable", "Counter", "Limits"]
@@ -57,7 +61,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What the process may take.
 
     ``jobs`` and ``body_bytes`` may wait at once to be counted (a body of any size when none waits);
-    to be read, any: who reads a body itself holds up everybody. A job may take ``timeout`` seconds;
+    to be read or translated, any: who does that itself holds up everybody. A job may take ``timeout`` seconds;
     a process of ``resident_bytes`` is replaced after its job; after two failures in a row the next
     process is started no sooner than ``pause`` seconds later.
     """
@@ -172,6 +176,22 @@ class Counter:
             case answer:
                 raise _unexpected(answer)
 
+    async def translated(
+        self, protocol: WireProtocol, upstream: WireProtocol, body: bytes, target: Target
+    ) -> Outgoing:
+        """Return a request as it is written in another protocol.
+
+        Raises ``RequestInvalid`` for what cannot be said there, and ``CountUnavailable``.
+        """
+        job = TranslateJob(
+            protocol=protocol, upstream=upstream, target=target, size=len(body), key=_key(body)
+        )
+        match await self._submit(job, body):
+            case Rewritten(outgoing=outgoing):
+                return outgoing
+            case answer:
+                raise _unexpected(answer)
+
     async def close(self) -> None:
         """End the process and wait for it; jobs that wait are given up."""
         self._closed = True
@@ -203,7 +223,7 @@ class Counter:
         if self._closed:
             raise CountUnavailable("gatewayctl is shutting down.")
         self._check_pause()
-        if isinstance(job, ReadJob):
+        if isinstance(job, ReadJob | TranslateJob):
             return
         full = self._bytes > 0 and self._bytes + size > self._limits.body_bytes
         if full or len(self._queue) >= self._limits.jobs:
@@ -348,7 +368,7 @@ def _unexpected(answer: Answer) -> Exception:
             return RequestInvalid(message, path)
         case Failed(reason=reason):
             return CountUnavailable(reason)
-        case Gone() | Counts() | Read() | Measures():
+        case Gone() | Counts() | Read() | Measures() | Rewritten():
             return CountUnavailable("the counting process answered another question.")
         case _:
             assert_never(answer)

@@ -9,7 +9,9 @@ import msgspec
 from gatewayctl.core.anchors import Added
 from gatewayctl.core.estimate import Counted
 from gatewayctl.core.model import WireProtocol
+from gatewayctl.protocols.codec import Target
 from gatewayctl.protocols.reading import Reading
+from gatewayctl.protocols.translation import Outgoing
 
 LENGTH = 4
 """Bytes of a frame's length."""
@@ -46,7 +48,17 @@ class AfterJob(msgspec.Struct, frozen=True, kw_only=True, tag="after"):
     key: int | None = None
 
 
-Job = CountJob | ReadJob | AfterJob
+class TranslateJob(msgspec.Struct, frozen=True, kw_only=True, tag="translate"):
+    """Write a request of ``protocol`` anew, in that of ``upstream``. ``size`` as above."""
+
+    protocol: WireProtocol
+    upstream: WireProtocol
+    target: Target
+    size: int | None
+    key: int | None = None
+
+
+Job = CountJob | ReadJob | AfterJob | TranslateJob
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True, tag="counts"):
@@ -68,6 +80,12 @@ class Measures(msgspec.Struct, frozen=True, kw_only=True, tag="measures"):
     added: Added
 
 
+class Rewritten(msgspec.Struct, frozen=True, kw_only=True, tag="rewritten"):
+    """A request in another protocol."""
+
+    outgoing: Outgoing
+
+
 class Invalid(msgspec.Struct, frozen=True, kw_only=True, tag="invalid"):
     """The request cannot be understood: a ``RequestInvalid``'s message and path."""
 
@@ -85,7 +103,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     reason: str
 
 
-Answer = Counts | Read | Measures | Invalid | Gone | Failed
+Answer = Counts | Read | Measures | Rewritten | Invalid | Gone | Failed
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,9 +15,10 @@ from typing import BinaryIO, assert_never
 
 from gatewayctl.core.errors import CountUnavailable, RequestInvalid
 from gatewayctl.core.estimate import Counted
-from gatewayctl.protocols.catalog import READERS
+from gatewayctl.protocols.catalog import CODECS, READERS
 from gatewayctl.protocols.prefix import measured_after
 from gatewayctl.protocols.reading import read_whole
+from gatewayctl.protocols.translation import outgoing
 from gatewayctl.tokenizers import frames, huggingface
 from gatewayctl.tokenizers.count import count
 from gatewayctl.tokenizers.frames import (
@@ -33,6 +34,8 @@ from gatewayctl.tokenizers.frames import (
     Read,
     ReadJob,
     Reply,
+    Rewritten,
+    TranslateJob,
 )
 
 KEPT_BYTES = 32 * 1024 * 1024
@@ -78,7 +81,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - one request must not end the process
             return Failed(reason=f"a job of the counting process failed: {type(error).__name__}.")
 
-    def _again(self, job: CountJob | AfterJob) -> Answer:
+    def _again(self, job: CountJob | AfterJob | TranslateJob) -> Answer:
         body = None if job.key is None else self._kept.get(job.key)
         return Gone() if body is None else _done(job, body)
 
@@ -123,6 +126,9 @@ def _done(job: Job, body: bytes) -> Answer:
             return Read(reading=read_whole(reader, body, counting=job.counting, key=job.secret))
         case AfterJob():
             return Measures(added=measured_after(READERS[job.protocol], body, job.skip))
+        case TranslateJob():
+            client, upstream = CODECS[job.protocol], CODECS[job.upstream]
+            return Rewritten(outgoing=outgoing(client, upstream, body, job.target))
         case _:
             assert_never(job)
 
