@@ -200,7 +200,19 @@ def _print_attempts(doc: Doc) -> None:
     render.table(titles, rows, right=range(2, 6), spare=2)
 
 
+def _translations(doc: Doc) -> Iterator[Text]:
+    """Yield what is sent in another protocol than it came in, and what is left out there."""
+    for each in doc["attempts"]:
+        if each["protocol"] == doc["shape"]["protocol"]:
+            continue
+        dropped = ", ".join(each.get("dropped", ()))
+        said = f"{each['model']} is sent {each['protocol']}"
+        told = f"{said} without {dropped}" if dropped else f"{said}, with nothing left out"
+        yield Text.assemble(("translated: ", "bold"), _safe(told))
+
+
 def _remarks(doc: Doc) -> Iterator[Text]:
+    yield from _translations(doc)
     for note in doc["notes"]:
         yield Text.assemble(("note: ", "bold"), _safe(note))
     if (session := doc.get("session")) is not None:

@@ -61,9 +61,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What the process may take.
 
     ``jobs`` and ``body_bytes`` may wait at once to be counted (a body of any size when none waits);
-    to be read or translated, any: who does that itself holds up everybody. A job may take ``timeout`` seconds;
-    a process of ``resident_bytes`` is replaced after its job; after two failures in a row the next
-    process is started no sooner than ``pause`` seconds later.
+    to be read or translated, any: who does that itself holds up everybody. A job may take
+    ``timeout`` seconds; a process of ``resident_bytes`` is replaced after its job; after two
+    failures in a row the next process is started no sooner than ``pause`` seconds later.
     """
 
     jobs: int = 64
