@@ -72,7 +72,7 @@ def item(field: str, kind: str) -> str:
 
 _WEIGHTY = frozenset(
     {Loss.REASONING_OF_ANOTHER, Loss.IMAGE, Loss.DOCUMENT, Loss.AUDIO, Loss.IMAGE_OF_ASSISTANT}
-    | {Loss.REFUSAL, "unknown fields"}
+    | {Loss.REFUSAL, Loss.CALL_WITHOUT_RESULT, "unknown fields"}
 )
 
 

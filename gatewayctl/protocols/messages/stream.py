@@ -32,7 +32,7 @@ class MessagesWatcher(Watching):
         """Return what the event means; raise ``BadFrame`` when it is not of the protocol."""
         if not event.data or event.data == b"[DONE]":  # some compatible servers add the latter
             return Phase.LIFECYCLE
-        read = _read(event)
+        read = read_event(event)
         match read.type or event.event:
             case "content_block_delta":
                 return self._says(read.delta, says=_adds(read.delta))
@@ -64,8 +64,8 @@ class MessagesWatcher(Watching):
         self.tier = response.tier(usage) or self.tier
 
 
-def _read(event: SseEvent) -> wire.Event:
-    """Decode an event; one of an unknown type may have fields of any form."""
+def read_event(event: SseEvent) -> wire.Event:
+    """Decode an event, one of an unknown type whatever its fields are; raise ``BadFrame``."""
     try:
         return _EVENT.decode(event.data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
