@@ -1,20 +1,39 @@
 """The Gemini codec: its modules behind the one interface."""
 
+from collections.abc import Sequence
+
+from gatewayctl.core.conversation import Prompt
 from gatewayctl.core.errors import ApiError
+from gatewayctl.core.events import Event, Reply
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.shape import Conversation, Measured, RequestShape
 from gatewayctl.protocols import patch
-from gatewayctl.protocols.codec import Changes, ReplyFacts, StreamWatcher, WireError
+from gatewayctl.protocols.codec import (
+    Changes,
+    EventReader,
+    EventWriter,
+    ReplyContext,
+    ReplyFacts,
+    StreamWatcher,
+    Target,
+    WireError,
+    Written,
+)
 from gatewayctl.protocols.gemini import (
     conversation,
     edits,
     errors,
     measured,
     paths,
+    prompts,
+    replies,
     request,
+    requests,
     response,
 )
+from gatewayctl.protocols.gemini.reading import GeminiEvents
 from gatewayctl.protocols.gemini.stream import GeminiWatcher
+from gatewayctl.protocols.gemini.writing import KEEPALIVE, GeminiWriter
 from gatewayctl.protocols.measure import measured_by
 from gatewayctl.protocols.patch import Layout
 from gatewayctl.protocols.sink import Sink
@@ -100,5 +119,29 @@ class GeminiCodec:
         return b""
 
     def keepalive(self, *, seen: StreamWatcher | None, unsent: str | None) -> bytes:  # noqa: ARG002
-        """Return a blank line: after a comment Gemini CLI would ask again."""
-        return b"\n"
+        """Return a blank line."""
+        return KEEPALIVE
+
+    def read_prompt(self, body: bytes) -> Prompt:
+        """Read a whole request; the model and whether it streams are the path's to say."""
+        return prompts.read(body)
+
+    def write_prompt(self, prompt: Prompt, target: Target) -> Written:
+        """Write a request for an upstream."""
+        return requests.write(prompt, target)
+
+    def read_events(self, body: bytes) -> Sequence[Event]:
+        """Read a whole reply."""
+        return GeminiEvents().whole(body)
+
+    def write_reply(self, reply: Reply, context: ReplyContext) -> bytes:
+        """Write a whole reply."""
+        return replies.written(reply, context)
+
+    def event_reader(self) -> EventReader:
+        """Return what reads one upstream stream."""
+        return GeminiEvents()
+
+    def event_writer(self, context: ReplyContext) -> EventWriter:
+        """Return what writes one stream for a client."""
+        return GeminiWriter(context)

@@ -70,7 +70,7 @@ def shape(body: bytes, model: str | None, *, stream: bool, counting: bool) -> Re
         needs.add(Capability.REASONING)
     if config.response_schema is not None or config.response_json_schema is not None:
         needs.add(Capability.JSON_SCHEMA)
-    demands |= _config_demands(config)
+    demands |= response_demands(config)
     return RequestShape(
         protocol=WireProtocol.GEMINI,
         model=name,
@@ -117,6 +117,8 @@ def _tools_need(request: wire.Request, needs: set[Capability], demands: set[Dema
     if must:
         needs.add(Capability.TOOL_CHOICE)
     allowed = set(config.allowed_function_names or ())
+    if must and not declared(request.tools):
+        demands.add(Demand.HOSTED_TOOL)
     if allowed and not (must and len(allowed) == 1) and not declared(request.tools) <= allowed:
         demands.add(Demand.ALLOWED_TOOLS)
 
@@ -130,7 +132,8 @@ def declared(tools: list[wire.Members] | wire.Members | None) -> set[str]:
     return names
 
 
-def _config_demands(config: wire.GenerationConfig) -> set[Demand]:
+def response_demands(config: wire.GenerationConfig) -> set[Demand]:
+    """Return what the wishes about an answer demand."""
     demands = set()
     if (config.candidate_count or 1) > 1:
         demands.add(Demand.ANSWERS)
@@ -143,7 +146,7 @@ def _config_demands(config: wire.GenerationConfig) -> set[Demand]:
         case None | "" | "text/plain" | "application/json":
             pass
         case _:
-            demands.add(Demand.MODALITY)
+            demands.add(Demand.FORM)  # text/x.enum
     if any(str(each).upper() != "TEXT" for each in as_list(config.response_modalities)):
         demands.add(Demand.MODALITY)
     return demands

@@ -59,6 +59,11 @@ def finished(candidate: wire.Candidate) -> str | None:
     return reason if reason and reason not in _UNSPECIFIED else None
 
 
+def index_of(candidate: wire.Candidate, place: int) -> int:
+    """Return which candidate this is: its ``place`` in the reply where it does not say."""
+    return place if candidate.index is None else candidate.index
+
+
 def counted(usage: Any) -> dict[str, int]:
     """Return the figures of a usage object. The prompt's include what was cached, by any medium."""
     counts = metering.counts(_USAGE, usage)

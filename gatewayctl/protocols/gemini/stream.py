@@ -34,10 +34,10 @@ class GeminiWatcher(Watching):
             self.usage = response.usage_of(self._counts)
             self.tier = response.tier(frame.usage_metadata) or self.tier
         says = False
-        for candidate in frame.candidates or ():
+        for place, candidate in enumerate(frame.candidates or ()):
             self.written += response.length(candidate)
             says = says or response.says(candidate)
-            self._follow(candidate)
+            self._follow(candidate, response.index_of(candidate, place))
         if frame.error:
             return self._fails(frame.error)
         if self._is_over(frame):
@@ -48,8 +48,7 @@ class GeminiWatcher(Watching):
         """Return the event's bytes."""
         return event.raw
 
-    def _follow(self, candidate: wire.Candidate) -> None:
-        index = candidate.index or 0
+    def _follow(self, candidate: wire.Candidate, index: int) -> None:
         if response.finished(candidate) is None:
             self._open.add(index)
         else:

@@ -61,6 +61,19 @@ class GenerationConfig(msgspec.Struct, rename="camel"):
     thinking_config: ThinkingConfig | None = None
 
 
+class Settings(GenerationConfig, rename="camel"):
+    """All wishes about the answer that other protocols know, or may demand."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    response_logprobs: bool | None = None
+    logprobs: Annotated[int, msgspec.Meta(ge=0, le=100)] | None = None
+
+
 class FunctionCallingConfig(msgspec.Struct, rename="camel"):
     """Whether a function must be called, and which of them may be."""
 
@@ -86,6 +99,7 @@ class Candidate(msgspec.Struct, rename="camel"):
     content: Said | None = None
     finish_reason: str | None = None
     index: int | None = None
+    logprobs_result: Any = None
 
 
 class Reply(msgspec.Struct, rename="camel"):
@@ -94,4 +108,6 @@ class Reply(msgspec.Struct, rename="camel"):
     candidates: list[Candidate] | None = None
     prompt_feedback: Any = None
     usage_metadata: Any = None
+    model_version: Any = None
+    response_id: Any = None
     error: Any = None

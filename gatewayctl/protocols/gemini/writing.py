@@ -1,0 +1,170 @@
+"""Writing the events of a reply as the frames of a Gemini stream.
+
+A call stands whole in one frame, so its arguments are gathered; all else is told at once. Whole
+replies, and what a frame is made of, are the business of ``replies``.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from gatewayctl.core.conversation import Call, Thought
+from gatewayctl.core.errors import ApiError
+from gatewayctl.core.events import (
+    Begun,
+    CallBegun,
+    CallDelta,
+    Ended,
+    Event,
+    Finished,
+    Metered,
+    RefusalDelta,
+    Stop,
+    TextDelta,
+    ThoughtDelta,
+    ThoughtEnded,
+    TokenProbability,
+    Usage,
+)
+from gatewayctl.protocols import sse
+from gatewayctl.protocols.codec import ReplyContext
+from gatewayctl.protocols.gemini import errors, replies
+from gatewayctl.protocols.sequence import Sequence as Ordering
+
+KEEPALIVE = b"\n"
+"""A blank line: after a comment Gemini CLI would ask again."""
+
+
+class _Candidate:
+    """One candidate: what is to be told of it in the next frame, and a call that is gathered."""
+
+    def __init__(self, context: ReplyContext) -> None:
+        self.parts = replies.Parts(context)
+        self.stop: Stop | None = None
+        self.told: list[replies.Fields] = []
+        self.logprobs: list[TokenProbability] = []
+        self._call: CallBegun | None = None
+        self._arguments: list[str] = []
+
+    def take(self, event: Event) -> None:
+        """Take an event of this candidate's."""
+        if isinstance(event, CallDelta):
+            self._arguments.append(event.arguments)
+            return
+        self._end_call()
+        match event:
+            case TextDelta():
+                self._add(self.parts.text(event.text))
+                self.logprobs += event.logprobs
+            case RefusalDelta():
+                self._add(self.parts.text(event.text))
+            case ThoughtDelta():
+                self._add(self.parts.thought(event.text))
+            case ThoughtEnded():
+                self.parts.thought_over(Thought(seal=event.seal, id=event.id))
+            case CallBegun():
+                self._call = event
+            case Finished():
+                self._add(self.parts.rest())
+                self.stop = event.stop
+            case _:
+                raise AssertionError(event)
+
+    def taken(self) -> tuple[Sequence[replies.Fields], Sequence[TokenProbability]]:
+        """Return what is to be told, once."""
+        told, logprobs = self.told, self.logprobs
+        self.told, self.logprobs = [], []
+        return told, logprobs
+
+    def _end_call(self) -> None:
+        if self._call is None:
+            return
+        begun, arguments = self._call, "".join(self._arguments)
+        self._call, self._arguments = None, []
+        call = Call(id=begun.id, name=begun.name, arguments=arguments, seal=begun.seal)
+        self._add(self.parts.call(call))
+
+    def _add(self, parts: list[replies.Fields]) -> None:
+        """Add parts; text goes on in the last one where nothing tells them apart."""
+        for part in parts:
+            last = self.told[-1] if self.told else None
+            if last is not None and _goes_on(last, part):
+                last["text"] += part["text"]
+            else:
+                self.told.append(part)
+
+
+class GeminiWriter:
+    """Writes one stream; see ``codec.EventWriter``."""
+
+    def __init__(self, context: ReplyContext) -> None:
+        self._context = context
+        self._ordering = Ordering()
+        self._begun = Begun()
+        self._head: replies.Head | None = None
+        self._usage = Usage()
+        self._candidates: dict[int, _Candidate] = {}
+
+    def write(self, events: Iterable[Event]) -> bytes:
+        """Return the frames that say this; the last one has the reasons and the usage."""
+        ended = False
+        for event in self._ordering.ordered(events):
+            match event:
+                case Begun():
+                    self._begun = event
+                case Metered():
+                    self._usage = event.usage
+                case Ended():
+                    ended = True
+                case _:
+                    self._candidate(event.choice).take(event)
+        return self._last() if ended else self._frame()
+
+    def error(self, error: ApiError) -> bytes:
+        """Return an error frame, which needs nothing of what was written."""
+        return errors.frame(error)
+
+    def keepalive(self) -> bytes:
+        """Return a blank line."""
+        return KEEPALIVE
+
+    def _candidate(self, index: int) -> _Candidate:
+        found = self._candidates.get(index)
+        if found is None:
+            found = self._candidates[index] = _Candidate(self._context)
+        return found
+
+    def _frame(self) -> bytes:
+        candidates = []
+        for index, candidate in sorted(self._candidates.items()):
+            parts, logprobs = candidate.taken()
+            if parts:
+                candidates.append(replies.candidate(parts, index, logprobs=logprobs))
+        return sse.write("", self._framed(candidates)) if candidates else b""
+
+    def _last(self) -> bytes:
+        """Return the frame that ends the answer, with whatever was not told yet."""
+        candidates = []
+        self._candidate(0)
+        for index, candidate in sorted(self._candidates.items()):
+            if candidate.stop is None:
+                candidate.take(Finished(stop=Stop.OTHER, choice=index))
+            parts, logprobs = candidate.taken()
+            reason = replies.reason(candidate.stop, malformed=candidate.parts.malformed)
+            candidates.append(replies.candidate(parts, index, reason=reason, logprobs=logprobs))
+        return sse.write("", self._framed(candidates, self._usage))
+
+    def _framed(self, candidates: list[replies.Fields], usage: Usage | None = None) -> bytes:
+        if self._head is None:
+            self._head = replies.Head(
+                self._context, model=self._begun.model, created=self._begun.created
+            )
+        return self._head.frame(candidates, usage)
+
+
+def _goes_on(last: replies.Fields, part: replies.Fields) -> bool:
+    """Tell whether a part is more of the text, or of the thought, before it."""
+    return (
+        "text" in last
+        and "text" in part
+        and last.get("thought") == part.get("thought")
+        and "thoughtSignature" not in part
+    )
