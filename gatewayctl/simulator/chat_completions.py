@@ -1,6 +1,6 @@
 """Chat completions on the simulator's side: reads its requests, refuses what it cannot answer.
 
-What is written is ``chat_replies``' business.
+What is written is ``chat_replies``' business, what OpenAI would not take ``chat_rules``'.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from gatewayctl.protocols import sse
-from gatewayctl.simulator import chat_replies, problems
+from gatewayctl.simulator import chat_replies, chat_rules, problems
 from gatewayctl.simulator.catalogue import SimModel
 from gatewayctl.simulator.problems import Problem, Vendor
 from gatewayctl.simulator.request import (
@@ -21,6 +21,7 @@ from gatewayctl.simulator.request import (
     strings,
     texts_of,
 )
+from gatewayctl.simulator.rules import Rules
 from gatewayctl.simulator.wire import Frame, Made
 
 VENDOR: Final = Vendor.OPENAI
@@ -61,6 +62,11 @@ def read(body: Body) -> Ask:
         logprobs=(body.natural("top_logprobs") or 0) if body.flag("logprobs") else None,
         include_usage=bool(body.object("stream_options").get("include_usage")),
     )
+
+
+def check(body: Body, rules: Rules) -> None:
+    """Refuse, by raising ``Refused``, what OpenAI would not take."""
+    chat_rules.check(body, rules, _thinking(body))
 
 
 def read_countable(body: Body) -> Ask:

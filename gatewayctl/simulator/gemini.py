@@ -1,7 +1,7 @@
 """The Gemini API on the simulator's side: reads its requests, writes its replies and frames.
 
 Model and verb are in the address (``paths``); errors inside streams are frames. What is written is
-``gemini_replies``' business, what is refused ``gemini_rules``'.
+``gemini_replies``' business, what Google would not take ``gemini_rules``'.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from gatewayctl.protocols import sse
-from gatewayctl.simulator import gemini_replies, problems
+from gatewayctl.simulator import gemini_replies, gemini_rules, problems
 from gatewayctl.simulator.catalogue import SimModel
 from gatewayctl.simulator.gemini_names import field, listed
 from gatewayctl.simulator.problems import Problem, Vendor, invalid
@@ -21,6 +21,7 @@ VENDOR: Final = Vendor.GOOGLE
 
 whole = gemini_replies.whole
 stream = gemini_replies.stream
+check = gemini_rules.check
 blocked = gemini_replies.blocked
 blocked_frame = gemini_replies.blocked_frame
 

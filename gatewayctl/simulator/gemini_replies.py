@@ -9,6 +9,9 @@ from gatewayctl.protocols import sse
 from gatewayctl.simulator.brain import Stop
 from gatewayctl.simulator.wire import Frame, Made
 
+MAKER: Final = "gemini"
+"""Whose the seals of this protocol are."""
+
 _FINISH: Final = {
     Stop.END: "STOP",
     Stop.LENGTH: "MAX_TOKENS",
@@ -96,13 +99,13 @@ def _calls(made: Made) -> list[dict[str, Any]]:
             fields["id"] = made.name("fc", index)
         parts.append({"functionCall": fields})
     if parts and made.answer.thoughts:
-        parts[0]["thoughtSignature"] = made.seal("gemini")
+        parts[0]["thoughtSignature"] = made.seal(MAKER)
     return parts
 
 
 def _closing_seal(made: Made) -> str | None:
     """Return the proof of the thoughts where no call has it."""
-    return made.seal("gemini") if made.answer.thoughts and not made.answer.calls else None
+    return made.seal(MAKER) if made.answer.thoughts and not made.answer.calls else None
 
 
 def _candidate(index: int, parts: list[dict[str, Any]]) -> dict[str, Any]:

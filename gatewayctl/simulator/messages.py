@@ -1,6 +1,7 @@
 """The Messages API on the simulator's side: reads its requests, refuses what it cannot answer.
 
-What is written is ``messages_replies``' business.
+What is written is ``messages_replies``' business, what Anthropic would not take
+``messages_rules``'.
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from gatewayctl.protocols import sse
-from gatewayctl.simulator import messages_replies, problems
+from gatewayctl.simulator import messages_replies, messages_rules, problems
 from gatewayctl.simulator.catalogue import SimModel
 from gatewayctl.simulator.problems import Problem, Vendor, invalid
 from gatewayctl.simulator.request import (
@@ -27,6 +28,7 @@ VENDOR: Final = Vendor.ANTHROPIC
 
 whole = messages_replies.whole
 stream = messages_replies.stream
+check = messages_rules.check
 
 
 def read(body: Body) -> Ask:

@@ -1,7 +1,8 @@
 """The Responses API on the simulator's side: reads its requests, refuses what it cannot answer.
 
-What is written is ``responses_replies``' business. No response is kept: a request that refers to
-an earlier one is refused as not found.
+What is written is ``responses_replies``' business, what OpenAI would not take
+``responses_rules``'. No response is kept: a request that refers to an earlier one is refused as
+not found.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from gatewayctl.protocols import sse
-from gatewayctl.simulator import problems, responses_replies
+from gatewayctl.simulator import problems, responses_replies, responses_rules
 from gatewayctl.simulator.catalogue import SimModel
 from gatewayctl.simulator.problems import Problem, Refused, Vendor, invalid
 from gatewayctl.simulator.request import Ask, Body, Choice, OfferedTool, Thinking, texts_of
@@ -22,6 +23,7 @@ _STATELESS = ("previous_response_id", "conversation", "prompt")
 
 whole = responses_replies.whole
 stream = responses_replies.stream
+check = responses_rules.check
 
 
 def read(body: Body) -> Ask:

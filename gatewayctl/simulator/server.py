@@ -24,6 +24,7 @@ from gatewayctl.simulator.performing import perform
 from gatewayctl.simulator.plays import Fault, Play
 from gatewayctl.simulator.problems import Problem, Refused, invalid
 from gatewayctl.simulator.request import Ask, Body
+from gatewayctl.simulator.rules import Rules
 from gatewayctl.simulator.servers import KINDS, Local
 from gatewayctl.simulator.tally import Tally
 from gatewayctl.simulator.weighing import Weighed, weigh, weigh_local
@@ -170,7 +171,8 @@ class Simulator:
         self._calls += 1
         asked_for = faults.parse(received.header(faults.HEADER) or "")
         scripted = self._script.popleft() if self._script else ()
-        ask = place.of(wire.read(_decoded(received)))
+        body = _decoded(received)
+        ask = place.of(wire.read(body))
         received.model = ask.model
         name, _, suffix = ask.model.partition("!")
         ask = msgspec.structs.replace(ask, model=name)
@@ -178,12 +180,15 @@ class Simulator:
         named = (*scripted, *asked_for, *faults.parse(suffix), *self._flaky(model, ask))
         now = _now() if self._clock is None else self._clock()
         active = faults.in_force(named, received.model, self._tally, now)
+        wishes = faults.wishes(active)
+        if self.local is None:
+            wire.check(body, Rules(secret=self._secret, strict=wishes.strict))
         weighed = await self._weighed(wire, ask, model, received)
         answer = brain.answer(
             ask,
             weighed.tokens,
             limit=weighed.limit,
-            wishes=faults.wishes(active),
+            wishes=wishes,
             command=None if self.command is None else self.command(ask) or "",
         )
         made = Made(

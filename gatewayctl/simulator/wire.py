@@ -12,6 +12,7 @@ from gatewayctl.simulator.brain import Answer
 from gatewayctl.simulator.catalogue import SimModel
 from gatewayctl.simulator.problems import Problem, Vendor
 from gatewayctl.simulator.request import Ask, Body
+from gatewayctl.simulator.rules import Rules
 from gatewayctl.simulator.seals import sealed
 
 _FRAGMENT: Final = 12
@@ -68,6 +69,10 @@ class Wire(Protocol):
 
     def read_countable(self, body: Body) -> Ask:
         """Understand a request whose tokens are only to be counted."""
+        ...
+
+    def check(self, body: Body, rules: Rules) -> None:
+        """Refuse, by raising ``Refused``, what its provider would not take of a request."""
         ...
 
     def counted(self, tokens: int) -> bytes:
