@@ -1,14 +1,39 @@
 """The Responses codec: its modules behind the one interface."""
 
+from collections.abc import Sequence
+
+from gatewayctl.core.conversation import Prompt
 from gatewayctl.core.errors import ApiError
+from gatewayctl.core.events import Event, Reply
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.shape import Conversation, Measured, RequestShape
 from gatewayctl.protocols import patch
-from gatewayctl.protocols.codec import Changes, ReplyFacts, StreamWatcher, WireError
+from gatewayctl.protocols.codec import (
+    Changes,
+    EventReader,
+    EventWriter,
+    ReplyContext,
+    ReplyFacts,
+    StreamWatcher,
+    Target,
+    WireError,
+    Written,
+)
 from gatewayctl.protocols.measure import measured_by
 from gatewayctl.protocols.patch import Layout
-from gatewayctl.protocols.responses import conversation, errors, measured, request, response
+from gatewayctl.protocols.responses import (
+    conversation,
+    errors,
+    measured,
+    prompts,
+    replies,
+    request,
+    requests,
+    response,
+)
+from gatewayctl.protocols.responses.reading import ResponsesReader
 from gatewayctl.protocols.responses.stream import ResponsesWatcher
+from gatewayctl.protocols.responses.writing import ResponsesWriter
 from gatewayctl.protocols.sink import Sink
 from gatewayctl.protocols.told import error_in
 
@@ -71,6 +96,30 @@ class ResponsesCodec:
         """Tell whether a refusal has the code that agents look for."""
         told = error_in(body)
         return "context_length_exceeded" in told.codes
+
+    def read_prompt(self, body: bytes) -> Prompt:
+        """Read a whole request."""
+        return prompts.read(body)
+
+    def write_prompt(self, prompt: Prompt, target: Target) -> Written:
+        """Write a request for an upstream."""
+        return requests.write(prompt, target)
+
+    def read_events(self, body: bytes) -> Sequence[Event]:
+        """Read a whole reply as events."""
+        return replies.read(body)
+
+    def write_reply(self, reply: Reply, context: ReplyContext) -> bytes:
+        """Write a whole reply."""
+        return replies.write(reply, context)
+
+    def event_reader(self) -> EventReader:
+        """Return what reads one upstream stream."""
+        return ResponsesReader()
+
+    def event_writer(self, context: ReplyContext) -> EventWriter:
+        """Return what writes one stream for a client."""
+        return ResponsesWriter(context)
 
     def stream_error(self, error: ApiError, *, seen: StreamWatcher | None) -> bytes:
         """Render ``response.failed``, going on from the id and number the stream had.

@@ -11,7 +11,7 @@ import msgspec
 from gatewayctl.core.errors import ApiError, ErrorKind
 from gatewayctl.protocols import errors, sse
 from gatewayctl.protocols.codec import WireError
-from gatewayctl.protocols.responses import wire
+from gatewayctl.protocols.responses import snapshot, wire
 
 COMMENT = b": keepalive\n\n"
 _BAD_REQUEST = 400
@@ -30,15 +30,18 @@ def whole(error: ApiError, too_large_status: int | None) -> WireError:
 
 def failed(error: ApiError, response: wire.Response, sequence_number: int) -> bytes:
     """Render an error after the headers: ``response.failed`` with the response it ends."""
-    told: dict[str, object] = {
+    begun = _known(_named(response, error))
+    data = snapshot.response(begun, "failed", None, error=told(error))
+    return _event("response.failed", sequence_number, data)
+
+
+def told(error: ApiError) -> dict[str, object]:
+    """Return the error object of a failed response."""
+    return {
         "code": _code(error.kind),
         "message": error.message,
         "gatewayctl": errors.details(error),
     }
-    response = _named(response, error)
-    return _event(
-        "response.failed", sequence_number, _snapshot(response, response.id or "", "failed", told)
-    )
 
 
 def _named(response: wire.Response, error: ApiError) -> wire.Response:
@@ -73,43 +76,17 @@ def in_progress(response: wire.Response, sequence_number: int) -> bytes:
 
 
 def _begun(response: wire.Response) -> dict[str, object]:
-    return _snapshot(response, response.id or "", "in_progress", None)
+    return snapshot.response(_known(response), "in_progress", None)
+
+
+def _known(response: wire.Response) -> snapshot.Named:
+    created = int(response.created_at or 0)
+    return snapshot.Named(id=response.id or "", model=response.model or "unknown", created=created)
 
 
 def _event(name: str, sequence_number: int, response: dict[str, object]) -> bytes:
     data = {"type": name, "sequence_number": sequence_number, "response": response}
     return sse.write(name, msgspec.json.encode(data))
-
-
-def _snapshot(
-    response: wire.Response, named: str, status: str, error: dict[str, object] | None
-) -> dict[str, object]:
-    """Return a response object that has every field a strict client asks for."""
-    return {
-        "id": named,
-        "object": "response",
-        "created_at": int(response.created_at or 0),
-        "completed_at": None,
-        "status": status,
-        "error": error,
-        "incomplete_details": None,
-        "instructions": None,
-        "max_output_tokens": None,
-        "metadata": {},
-        "model": response.model or "unknown",
-        "output": [],
-        "parallel_tool_calls": True,
-        "previous_response_id": None,
-        "reasoning": None,
-        "temperature": None,
-        "text": {"format": {"type": "text"}},
-        "tool_choice": "auto",
-        "tools": [],
-        "top_p": None,
-        "truncation": "disabled",
-        "usage": None,
-        "user": None,
-    }
 
 
 def _code(kind: ErrorKind) -> str:

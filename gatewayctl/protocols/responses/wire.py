@@ -34,6 +34,7 @@ class Tool(msgspec.Struct):
     """A tool definition of any type: function, custom, namespace, web_search and others."""
 
     type: str
+    name: Any = None
 
 
 class Reasoning(msgspec.Struct):
@@ -71,6 +72,7 @@ class Request(msgspec.Struct):
     previous_response_id: str | None = None
     conversation: str | dict[str, Any] | None = None
     prompt: dict[str, Any] | None = None
+    background: Any = None
 
 
 class Response(msgspec.Struct):
