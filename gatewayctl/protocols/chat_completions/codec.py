@@ -1,12 +1,38 @@
 """The Chat Completions codec: its modules behind the one interface."""
 
+from collections.abc import Sequence
+
+from gatewayctl.core.conversation import Prompt
 from gatewayctl.core.errors import ApiError
+from gatewayctl.core.events import Event, Reply
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.shape import Conversation, Measured, RequestShape
 from gatewayctl.protocols import patch
-from gatewayctl.protocols.chat_completions import conversation, errors, measured, request, response
+from gatewayctl.protocols.chat_completions import (
+    conversation,
+    errors,
+    measured,
+    prompts,
+    reading,
+    replies,
+    request,
+    requests,
+    response,
+)
+from gatewayctl.protocols.chat_completions.reading import ChatCompletionsReader
 from gatewayctl.protocols.chat_completions.stream import ChatCompletionsWatcher
-from gatewayctl.protocols.codec import Changes, ReplyFacts, StreamWatcher, WireError
+from gatewayctl.protocols.chat_completions.writing import KEEPALIVE, ChatCompletionsWriter
+from gatewayctl.protocols.codec import (
+    Changes,
+    EventReader,
+    EventWriter,
+    ReplyContext,
+    ReplyFacts,
+    StreamWatcher,
+    Target,
+    WireError,
+    Written,
+)
 from gatewayctl.protocols.measure import measured_by
 from gatewayctl.protocols.patch import Layout
 from gatewayctl.protocols.sink import Sink
@@ -82,4 +108,28 @@ class ChatCompletionsCodec:
 
     def keepalive(self, *, seen: StreamWatcher | None, unsent: str | None) -> bytes:  # noqa: ARG002
         """Return a comment."""
-        return b": keepalive\n\n"
+        return KEEPALIVE
+
+    def read_prompt(self, body: bytes) -> Prompt:
+        """Read a whole request."""
+        return prompts.read(body)
+
+    def write_prompt(self, prompt: Prompt, target: Target) -> Written:
+        """Write a request for an upstream."""
+        return requests.write(prompt, target)
+
+    def read_events(self, body: bytes) -> Sequence[Event]:
+        """Read a whole reply as events."""
+        return reading.whole(body)
+
+    def write_reply(self, reply: Reply, context: ReplyContext) -> bytes:
+        """Write a whole reply."""
+        return replies.whole(reply, context)
+
+    def event_reader(self) -> EventReader:
+        """Return what reads one upstream stream."""
+        return ChatCompletionsReader()
+
+    def event_writer(self, context: ReplyContext) -> EventWriter:
+        """Return what writes one stream for a client."""
+        return ChatCompletionsWriter(context)

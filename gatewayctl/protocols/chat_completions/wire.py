@@ -89,11 +89,12 @@ class Request(msgspec.Struct):
 
 
 class Delta(msgspec.Struct):
-    """What one chunk adds. Untyped where servers differ: only emptiness matters here."""
+    """What one chunk adds. Untyped, since servers differ."""
 
     content: Any = None
     reasoning_content: Any = None
     reasoning: Any = None
+    reasoning_details: Any = None
     refusal: Any = None
     tool_calls: Any = None
     function_call: Any = None
@@ -103,12 +104,17 @@ class Delta(msgspec.Struct):
 class Choice(msgspec.Struct):
     """One choice of a chunk (``delta``) or of a whole reply (``message``).
 
-    ``usage`` is where Moonshot puts a stream's; ``error`` where OpenRouter puts a choice's own.
+    ``usage`` is where Moonshot puts a stream's; ``error`` where OpenRouter puts a choice's own;
+    ``stop_reason`` and ``matched_stop`` where vLLM and SGLang put the stop sequence that was met.
     """
 
+    index: Any = 0
     delta: Delta | None = None
     message: Delta | None = None
     finish_reason: Any = None
+    stop_reason: Any = None
+    matched_stop: Any = None
+    logprobs: msgspec.Raw = msgspec.Raw()
     usage: Any = None
     error: Any = None
 
@@ -119,6 +125,9 @@ class Reply(msgspec.Struct):
     ``x_groq`` holds Groq's usage and error of a stream, ``timings`` what llama.cpp counted.
     """
 
+    id: Any = None
+    model: Any = None
+    created: Any = None
     choices: list[Choice] | None = None
     usage: Any = None
     error: Any = None
