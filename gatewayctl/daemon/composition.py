@@ -23,6 +23,7 @@ from gatewayctl.daemon.health import Board
 from gatewayctl.daemon.learning import Learner
 from gatewayctl.daemon.load import Load
 from gatewayctl.daemon.outlet import SILENCE
+from gatewayctl.daemon.owners import Owners
 from gatewayctl.daemon.pipeline import Pipeline
 from gatewayctl.daemon.planning import Planner
 from gatewayctl.daemon.recalling import Recaller
@@ -156,13 +157,14 @@ def _wired(
     recaller = Recaller(knowledge, opened.counter)
     planner = Planner(world, opened.counter, sessions, board, recaller, chance=chance.seed)
     load = Load()
+    owners = Owners()
     upkeep = Upkeep(settings, live, cache, headers_by(credentials, os.environ), wall, board.busy)
     learner = Learner(knowledge, planner, wall, load, upkeep.soon)
     opened.background.start(learner.run(), "learning from replies")
     parts = Parts(
         settings=settings,
         planner=planner,
-        tries=Tries(settings, upstream, credentials, Sending(opened.counter, wall)),
+        tries=Tries(settings, upstream, credentials, Sending(opened.counter, owners, wall), owners),
         board=board,
         ledger=opened.ledger,
         learner=learner,

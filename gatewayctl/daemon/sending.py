@@ -22,6 +22,7 @@ from gatewayctl.core.model import Auth
 from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.offload import offloaded
+from gatewayctl.daemon.owners import Owners
 from gatewayctl.protocols import translation
 from gatewayctl.protocols.catalog import CODECS
 from gatewayctl.protocols.codec import Changes, Codec, ReplyContext, Target
@@ -51,8 +52,9 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 class Sending:
     """Makes the bodies that go out; ``wall`` is the time in seconds since 1970."""
 
-    def __init__(self, counter: Counter, wall: Callable[[], float]) -> None:
+    def __init__(self, counter: Counter, owners: Owners, wall: Callable[[], float]) -> None:
         self._counter = counter
+        self._owners = owners
         self._wall = wall
 
     async def written(
@@ -72,10 +74,13 @@ class Sending:
         changes = _changes(asked, candidate, settings, override)
         body, codec = asked.body, asked.codec
         if candidate.protocol is codec.protocol:
-            patched = await offloaded(len(body), codec.patch, body, changes, asked.reading.layout)
+            marked = await offloaded(len(body), self._owners.marked, candidate.provider, body)
+            layout = asked.reading.layout if marked is body else None
+            patched = await offloaded(len(body), codec.patch, marked, changes, layout)
             return Sent(codec=codec, body=patched)
         upstream = CODECS[candidate.protocol]
         to = target(candidate, changes, settings.flags)
+        to = msgspec.structs.replace(to, stream=asked.shape.stream)
         try:
             out = await self._translated(codec, upstream, body, to)
         except RequestInvalid as error:
@@ -105,7 +110,11 @@ def _changes(
 ) -> Changes:
     """Return the edits to the body; with a forwarded credential only name and clamped budget."""
     if settings.provider.auth is Auth.FORWARD:
-        return Changes(model=candidate.upstream_model, output_budget=candidate.send_budget)
+        return Changes(
+            model=candidate.upstream_model,
+            output_budget=candidate.send_budget,
+            strip_foreign=True,  # nothing of the client's: what other models were made to say
+        )
     return Changes(
         model=candidate.upstream_model,
         output_budget=candidate.send_budget,

@@ -10,6 +10,7 @@ from functools import partial
 
 import msgspec
 
+from gatewayctl.config.addresses import base
 from gatewayctl.config.settings import ModelOverride, ProviderSettings, Settings, Timeouts
 from gatewayctl.core.attempts import Try
 from gatewayctl.core.errors import Failure, FailureKind, UpstreamFailed
@@ -18,6 +19,7 @@ from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.books import Entry
 from gatewayctl.daemon.offload import offloaded
+from gatewayctl.daemon.owners import Owners
 from gatewayctl.daemon.relay import Stream
 from gatewayctl.daemon.sending import Sending, Sent
 from gatewayctl.protocols import translation
@@ -66,11 +68,13 @@ class Tries:
         upstream: Upstream,
         credentials: Credentials,
         sending: Sending,
+        owners: Owners,
     ) -> None:
         self._settings = settings
         self._upstream = upstream
         self._credentials = credentials
         self._sending = sending
+        self._owners = owners
 
     async def one(self, asked: Asked, step: Try, entry: Entry, *, left: float, buffer: bool) -> Got:
         """Attempt a candidate within ``left`` seconds; raise ``UpstreamFailed``.
@@ -95,7 +99,7 @@ class Tries:
                 call = _call(asked, step, sent, settings, credential, timeouts)
                 reply = await self._upstream.send(call)
                 held = _Held(entry=entry, secrets=secrets, timer=timer, buffer=buffer)
-                return await self._committed(asked, sent, reply, held)
+                return await self._committed(asked, candidate, sent, reply, held)
         except TimeoutError as error:
             failure = Failure(
                 kind=FailureKind.TIMEOUT,
@@ -117,7 +121,9 @@ class Tries:
         own = failure.kind in {FailureKind.AUTH, FailureKind.FORBIDDEN} and not forwards
         return not own and failure.status // 100 in _ERRORS
 
-    async def _committed(self, asked: Asked, sent: Sent, reply: Reply, held: "_Held") -> Got:
+    async def _committed(
+        self, asked: Asked, candidate: Candidate, sent: Sent, reply: Reply, held: "_Held"
+    ) -> Got:
         """Read a reply up to its commit; its connection is closed if there is none."""
         got: Got | None = None
         try:
@@ -127,11 +133,14 @@ class Tries:
                     classify(sent.codec.protocol, reply.status, reply.headers, body)
                 )
             if asked.shape.stream and reply.content_type in {"text/event-stream", ""}:
-                stream = _stream(asked, sent, reply, held)
+                saw = partial(self._owners.saw, candidate.provider)
+                stream = _stream(asked, sent, reply, held, saw)
                 await stream.commit()
                 got = Streamed(reply=reply, stream=stream, sent=sent)
             else:
                 body = await self._whole(asked, sent, reply, held.entry)
+                if sent.context is None:
+                    self._owners.saw(candidate.provider, body)
                 got = Whole(reply=reply, body=body, sent=sent)
             return got
         finally:
@@ -180,8 +189,10 @@ class _Held(msgspec.Struct, frozen=True, kw_only=True):
         self.entry.first()
 
 
-def _stream(asked: Asked, sent: Sent, reply: Reply, held: _Held) -> Stream:
-    passage = _passage(asked, sent)
+def _stream(
+    asked: Asked, sent: Sent, reply: Reply, held: _Held, saw: Callable[[bytes], None]
+) -> Stream:
+    passage = _passage(asked, sent, saw)
     held.entry.watcher = passage.watcher
     return Stream(
         reply,
@@ -194,10 +205,10 @@ def _stream(asked: Asked, sent: Sent, reply: Reply, held: _Held) -> Stream:
     )
 
 
-def _passage(asked: Asked, sent: Sent) -> Passage:
+def _passage(asked: Asked, sent: Sent, saw: Callable[[bytes], None]) -> Passage:
     if sent.context is None:
         requested = sent.codec.usage_requested(asked.body, asked.reading.layout)
-        return Verbatim(sent.codec, sent.codec.watcher(usage_requested=requested))
+        return Verbatim(sent.codec, sent.codec.watcher(usage_requested=requested), saw)
     watcher = sent.codec.watcher(usage_requested=True)
     return Translated(asked.codec, sent.codec, watcher, sent.context)
 
@@ -215,7 +226,7 @@ def _call(
     address = sent.codec.address(step.candidate.upstream_model, query, stream=stream)
     return Call(
         provider=settings,
-        url=settings.base_url + address,
+        url=base(settings, sent.codec.protocol) + address,
         headers=request_headers(settings, sent.codec.protocol, headers, credential),
         body=sent.body,
         stream=stream,

@@ -8,7 +8,9 @@ its own codec's business.
 """
 
 import binascii
+import re
 from base64 import b64decode, b64encode
+from collections.abc import Iterator
 
 import msgspec
 
@@ -62,3 +64,25 @@ def returns(seal: Seal | None, protocol: WireProtocol, origin: str) -> bool:
     if seal is None or seal.origin != origin:
         return False
     return seal.form == "text" or seal.form.startswith(f"{protocol.value}.")
+
+
+def proofs(data: bytes) -> Iterator[bytes]:
+    """Yield the proofs of thoughts in a body, a reply or an event of any protocol, as they stand.
+
+    They are looked for by the names of their fields, so that nothing need be decoded.
+    """
+    for name in _PROOFS:
+        at = data.find(name)
+        while at >= 0:
+            at += len(name)
+            found = _VALUE.match(data, at)
+            if found is not None:
+                yield found[1]
+                at = found.end()
+            at = data.find(name, at)
+
+
+# Signatures of Messages and of Gemini (``thoughtSignature``), encrypted reasoning of Responses,
+# hidden thoughts of Messages: their data follows their type in all that is known to write them.
+_PROOFS = (b'ignature"', b'"encrypted_content"', b'"redacted_thinking","data"')
+_VALUE = re.compile(rb'\s*:\s*"([A-Za-z0-9+/_=-]{24,})"')

@@ -4,6 +4,7 @@ The one place where two codecs meet. Which protocol a request goes out in is ``c
 business, what is lost on the way each codec's; when something is sent, the daemon's.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -57,15 +58,20 @@ class Passage(Protocol):
 
 
 class Verbatim:
-    """A stream of the client's own protocol: every byte as it came. See ``Passage``."""
+    """A stream of the client's own protocol: every byte as it came. See ``Passage``.
 
-    def __init__(self, codec: Codec, watcher: StreamWatcher) -> None:
+    ``saw`` is told the bytes of every event.
+    """
+
+    def __init__(self, codec: Codec, watcher: StreamWatcher, saw: Callable[[bytes], None]) -> None:
         self.watcher = watcher
         self._codec = codec
+        self._saw = saw
         self._taken: list[bytes] = []
 
     def take(self, event: SseEvent) -> None:
         """Take an event's bytes."""
+        self._saw(event.raw)
         self._taken.append(self.watcher.release(event))
 
     def release(self, *, opened: bool = False) -> bytes:  # noqa: ARG002
@@ -138,6 +144,8 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
 def outgoing(client: Translator, upstream: Translator, body: bytes, target: Target) -> Outgoing:
     """Return a request in another protocol; raise ``RequestInvalid`` for what cannot be said."""
     prompt = client.read_prompt(body)
+    if target.stream is not None:
+        prompt = msgspec.structs.replace(prompt, stream=target.stream)
     if target.changes.strip_billing:
         prompt = billing.without(prompt)
     written = upstream.write_prompt(prompt, target)
