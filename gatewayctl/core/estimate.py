@@ -234,7 +234,8 @@ def _beside(
     pointed = sum(count for picture, count in measured.images if not picture.width)
     pointed += sum(count for paper, count in measured.documents if not paper.size)
     earlier = max(0, shape.remote - pointed)
-    return {
+    listed = Cost(measured.tokens, measured.tokens, measured.tokens)
+    return ({"tokens": [listed]} if measured.tokens else {}) | {
         "images": [media.image(it, vision).times(n) for it, n in measured.images],
         "documents": [media.document(it, vision).times(n) for it, n in measured.documents],
         "audio": [media.audio(it, vision).times(n) for it, n in measured.audio],

@@ -101,7 +101,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
     ``messages`` counts turns, for per-message overhead; ``server_tools`` those of ``tools`` that
     are only named and that the provider defines itself. ``thought`` is the characters of what the
-    model thought in earlier turns, which are in the text as well.
+    model thought in earlier turns, which are in the text as well. ``tokens`` are those that the
+    body lists by number, in place of a text.
     """
 
     segments: dict[Segment, TextStats]
@@ -109,6 +110,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     tools: int = 0
     server_tools: int = 0
     thought: int = 0
+    tokens: int = 0
     images: tuple[tuple[Image, int], ...] = ()
     documents: tuple[tuple[Document, int], ...] = ()
     audio: tuple[tuple[Audio, int], ...] = ()
@@ -124,6 +126,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
             tools=self.tools + other.tools,
             server_tools=self.server_tools + other.server_tools,
             thought=self.thought + other.thought,
+            tokens=self.tokens + other.tokens,
             images=self.images + other.images,
             documents=self.documents + other.documents,
             audio=self.audio + other.audio,

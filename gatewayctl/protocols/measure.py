@@ -84,6 +84,7 @@ class Tally:
         self.tools = 0
         self.server_tools = 0
         self._thought = 0
+        self._tokens = 0
         self._images: Counter[Image] = Counter()
         self._documents: Counter[Document] = Counter()
         self._audio: Counter[Audio] = Counter()
@@ -144,6 +145,10 @@ class Tally:
             self._thought += len(base64) * 3 // 4
             self._counter(segment).add_opaque(len(base64) * 3 // 4)
 
+    def listed(self, count: int) -> None:
+        """Count tokens."""
+        self._tokens += count
+
     def strings(self, segment: Segment, value: Any) -> None:
         """Count all strings inside a value of unknown form, but no data of images or files."""
         for text in strings_in(value, lambda data: self.opaque(segment, data)):
@@ -158,6 +163,7 @@ class Tally:
             tools=self.tools,
             server_tools=self.server_tools,
             thought=self._thought,
+            tokens=self._tokens,
             images=tuple(self._images.items()),
             documents=tuple(self._documents.items()),
             audio=tuple(self._audio.items()),

@@ -209,6 +209,10 @@ class _Chain:
         """Take encrypted text."""
         self._json(segment, "opaque", base64)
 
+    def listed(self, count: int) -> None:
+        """Take tokens that stand for a text: only how many they are."""
+        self._json(Segment.MESSAGES, "listed", count)
+
     def tool(self, definition: Any) -> None:
         """Take a tool definition."""
         self._json(Segment.TOOLS, "tool", definition)
@@ -321,6 +325,11 @@ class _After:
         """Measure encrypted text."""
         if self._to is not None:
             self._to.opaque(segment, base64)
+
+    def listed(self, count: int) -> None:
+        """Measure tokens."""
+        if self._to is not None:
+            self._to.listed(count)
 
     def tool(self, definition: Any) -> None:
         """Leave out a tool: it stands before all messages."""

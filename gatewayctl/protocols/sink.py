@@ -48,6 +48,10 @@ class Sink(Protocol):
         """Take encrypted text, which counts by its length; anything but a string is none."""
         ...
 
+    def listed(self, count: int) -> None:
+        """Take so many tokens that the body lists by number."""
+        ...
+
     def tool(self, definition: Any) -> None:
         """Take a tool definition of any dialect; it counts in ``Segment.TOOLS``."""
         ...

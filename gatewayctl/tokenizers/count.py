@@ -118,6 +118,9 @@ class Collector:
             size = len(base64) * 3 // 4
             self._add(segment, -(-size // _OPAQUE_BYTES))
 
+    def listed(self, count: int) -> None:
+        """Leave out tokens that are no text: how many they are is known without a vocabulary."""
+
     def tool(self, definition: Any) -> None:
         """Count a tool definition: functions by the published formula, others by their JSON."""
         if not self._tools:

@@ -108,6 +108,15 @@ def test_an_exact_count_is_exact_with_images_of_known_size() -> None:
     assert got.method is Method.EXACT
 
 
+def test_tokens_that_the_body_lists_are_counted_as_they_are() -> None:
+    """Nobody estimates what is a number of tokens already: no ratio and no margin."""
+    listed = Measured(segments={}, tokens=5_000)
+    for settings in (AUTO, EstimatorSettings(kind=EstimatorKind.CHAR_RATIO)):
+        got = by_ratio(msgspec.structs.replace(shape(), body_bytes=25_000), listed, settings)
+        assert got.low - 5_000 == got.likely - 5_000 <= 10
+        assert 5_000 <= got.high <= 5_010
+
+
 @pytest.mark.parametrize(
     "unclear",
     [

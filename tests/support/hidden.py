@@ -93,7 +93,7 @@ class _Meter:
     def opaque(self, *_: Any) -> None:
         raise AssertionError("no request here has any")
 
-    image = document = audio = thinking = opaque
+    image = document = audio = thinking = listed = opaque
 
 
 class Gateway:
