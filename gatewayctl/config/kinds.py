@@ -52,9 +52,10 @@ class BetaWindow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of every provider of one kind.
 
-    ``base_url`` stands before ``/chat/completions``, ``/responses`` and ``/messages``, without a
-    trailing slash; it is empty where only the user knows it. ``key_env`` names the variables that
-    may hold the key, the usual one first; none for servers that ask for no key. ``adds_v1``:
+    ``base_url`` stands before ``/chat/completions``, ``/responses``, ``/messages`` and ``/models``,
+    without a trailing slash; it is empty where only the user knows it. ``prefixes`` are what
+    stands between it and the paths of a protocol (``addresses``). ``key_env`` names the variables
+    that may hold the key, the usual one first; none for servers that ask for no key. ``adds_v1``:
     a base URL without ``/v1`` gets it. ``default_headers`` are sent where a request lacks them.
     ``listing`` names the API that lists its models, a key of ``registry.sources.LISTINGS``;
     ``assumed_window`` is what its models are taken to hold, in tokens, until the server says what
@@ -72,6 +73,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     overflow: Overflow
     local: bool
     adds_v1: bool
+    prefixes: Mapping[WireProtocol, str]
     timeouts: Timeouts
     default_headers: Mapping[str, str]
     flags: Mapping[str, bool]
@@ -95,6 +97,7 @@ class _KindFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     overflow: Overflow = Overflow.ERROR
     local: bool = False
     adds_v1: bool = False
+    prefixes: dict[WireProtocol, str] = {}
     timeouts: Timeouts = Timeouts()
     default_headers: dict[str, str] = {}
     flags: dict[str, bool] = {}
@@ -126,6 +129,7 @@ def _read(name: str, text: str) -> Kind:
         overflow=file.overflow,
         local=file.local,
         adds_v1=file.adds_v1,
+        prefixes=MappingProxyType(file.prefixes),
         timeouts=timeouts,
         default_headers=MappingProxyType(file.default_headers),
         flags=MappingProxyType({**DEFAULT_FLAGS, **file.flags}),

@@ -10,6 +10,7 @@ from pathlib import Path as FilePath
 
 import msgspec
 
+from gatewayctl.config.addresses import without_prefix
 from gatewayctl.config.forms import is_header_name
 from gatewayctl.config.kinds import Kind, is_provider, kinds
 from gatewayctl.config.positions import Path
@@ -205,6 +206,7 @@ def _secret(doc: str | SecretDoc, path: Path, report: Report) -> Secret | None:
 
 
 def _base_url(url: str, kind: Kind) -> str:
+    url = without_prefix(url, kind)
     return f"{url}/v1" if kind.adds_v1 and url and not url.endswith("/v1") else url
 
 

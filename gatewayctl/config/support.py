@@ -11,7 +11,7 @@ import msgspec
 
 from gatewayctl.config.positions import Path
 from gatewayctl.config.problems import Report
-from gatewayctl.core.model import Auth, WireProtocol
+from gatewayctl.core.model import Auth
 
 ANY = "*"
 
@@ -39,10 +39,6 @@ def _several(value: object) -> bool:
     return isinstance(value, tuple) and len(value) > 1
 
 
-def _speaks_gemini(value: object) -> bool:
-    return isinstance(value, tuple) and WireProtocol.GEMINI in value
-
-
 def _at(key: str, when: Callable[[object], bool]) -> Unsupported:
     return Unsupported(key=tuple(key.split(".")), when=when, whole=False)
 
@@ -59,7 +55,6 @@ UNSUPPORTED: tuple[Unsupported, ...] = (
     _whole("providers.*.credential", None),
     _whole("providers.*.oauth", None),
     _whole("providers.*.max_concurrency", 0),
-    _at("providers.*.protocols", _speaks_gemini),
     _whole("dispatchers.*.rules.*.when.client", None),
 )
 

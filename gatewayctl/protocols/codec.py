@@ -176,13 +176,15 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     ``origin`` is the full id of the model, by which its own thoughts are known again; ``changes``
     are made besides (``set`` and ``drop`` speak of the written body, and have the last word).
     ``flags`` are the provider's, by name: what its servers want otherwise than others of the same
-    protocol. ``most_output`` is the model's own limit on output, None where unknown.
+    protocol. ``most_output`` is the model's own limit on output, None where unknown. ``stream``:
+    whether the client wants a stream, None where its body is to say so itself.
     """
 
     origin: str
     changes: Changes
     flags: Mapping[str, bool] = {}
     most_output: int | None = None
+    stream: bool | None = None
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,15 +10,16 @@ to do without an answer, the daemon's.
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
-from urllib.parse import quote
 
 import msgspec
 from multidict import MultiMapping
 
+from gatewayctl.config.addresses import base
 from gatewayctl.config.kinds import kinds
 from gatewayctl.config.settings import ProviderSettings, Timeouts
 from gatewayctl.core.errors import Failure, FailureKind, UpstreamFailed
 from gatewayctl.core.model import Auth, WireProtocol
+from gatewayctl.protocols.gemini.paths import COUNT, called_at
 from gatewayctl.upstream.client import Call, Upstream
 from gatewayctl.upstream.credentials import Credentials, serves
 from gatewayctl.upstream.headers import Headers, request_headers
@@ -62,9 +63,8 @@ def counts(settings: ProviderSettings, protocol: WireProtocol) -> bool:
 
 
 def native(settings: ProviderSettings, model: str) -> str:
-    """Return where Google counts; the base URL may be that of its compatible API."""
-    base = settings.base_url.removesuffix("/openai")
-    return f"{base}/models/{quote(model, safe='/')}:countTokens"
+    """Return where Google counts the tokens of a request to a model."""
+    return f"{base(settings, WireProtocol.GEMINI)}{called_at(model, COUNT)}"
 
 
 def allowed(settings: ProviderSettings, client: Mapping[str, str]) -> bool:

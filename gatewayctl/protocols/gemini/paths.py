@@ -85,13 +85,18 @@ def address(model: str, query: str, *, stream: bool) -> str:
 
     The client's query goes along but for its key, which is a credential, and for the form.
     """
-    name = named(model)
-    resource = name if name.startswith(_TUNED) else RESOURCE + name
     kept = [each for each in query.split("&") if each and _name(each) not in _OWN_QUERY]
     if stream:
         kept.insert(0, "alt=sse")
-    path = f"/{quote(resource, safe='/')}:{STREAM if stream else GENERATE}"
+    path = called_at(model, STREAM if stream else GENERATE)
     return f"{path}?{'&'.join(kept)}" if kept else path
+
+
+def called_at(model: str, method: str) -> str:
+    """Return the path of a method, behind a base URL, for an upstream's name of a model."""
+    name = named(model)
+    resource = name if name.startswith(_TUNED) else RESOURCE + name
+    return f"/{quote(resource, safe='/')}:{method}"
 
 
 def _name(parameter: str) -> str:

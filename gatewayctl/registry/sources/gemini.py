@@ -1,24 +1,22 @@
-"""Google's ``GET /v1beta/models``: an input limit and an output limit, no window of both.
-
-The provider's base URL is that of the OpenAI-compatible API, which lists no limits; the native
-listing is one step above it.
-"""
+"""Google's ``GET /v1beta/models``: an input limit and an output limit, no window of both."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from gatewayctl.config.addresses import versioned
 from gatewayctl.core.model import Capability
 from gatewayctl.registry.claims import Claims, tokens
 from gatewayctl.registry.sources.asking import Listing, Origin, cursor, paged
 from gatewayctl.registry.sources.entries import Collected, flags, items
 
+_COMPATIBLE = "/openai"  # the address of its compatible API, which lists no limits
 _PAGE = "/models?pageSize=1000"
 
 
 def listing(origin: Origin) -> Listing:
     """Ask page after page, as many models to each as are allowed."""
     collected = Collected(origin.provider)
-    first = f"{origin.base_url.rstrip('/').removesuffix('/openai')}{_PAGE}"
+    first = f"{versioned(origin.base_url.rstrip('/').removesuffix(_COMPATIBLE))}{_PAGE}"
 
     def take(page: Mapping[str, Any]) -> str | None:
         following = page.get("nextPageToken")
