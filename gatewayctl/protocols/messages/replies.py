@@ -20,6 +20,8 @@ _TIERS: Final = {"standard": "standard", "default": "standard"} | {
 }
 _ID: Final = "msg_"
 
+_OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
+
 
 def write(reply: Reply, context: ReplyContext) -> bytes:
     """Write a whole reply: its first answer, since no client of this protocol asks for more."""
@@ -175,19 +177,20 @@ def _thought(part: Thought, context: ReplyContext) -> Iterator[dict[str, Any]]:
         yield redacted(part.seal, context)
 
 
-def arguments(text: str) -> dict[str, Any]:
-    """Return a call's arguments as the object that this protocol wants.
+def arguments(text: str) -> msgspec.Raw:
+    """Return a call's arguments as the JSON object that this protocol wants, as it is written.
 
     A model may write something else, or be cut off. Then its text is the one member: a tool that is
     called with that says what is wrong, where one that is called with nothing may just run.
     """
+    given = text.strip()
+    if given in {"", "null"}:
+        return msgspec.Raw(b"{}")
     try:
-        found = msgspec.json.decode(text or "{}")
+        _OBJECT.decode(given)
     except (msgspec.DecodeError, RecursionError):
-        return {"arguments": text}
-    if isinstance(found, dict):
-        return found
-    return {} if found is None else {"arguments": text}
+        return msgspec.Raw(msgspec.json.encode({"arguments": text}))
+    return msgspec.Raw(given.encode())
 
 
 def _sum(*counts: int | None) -> int | None:

@@ -22,9 +22,9 @@ _LONGEST_USER: Final = 256
 _LEAST_TOP_P: Final = 0.95
 _MODES: Final = {Mode.AUTO: "auto", Mode.NONE: "none", Mode.REQUIRED: "any"}
 
-_NO_PARAMETERS: Final = {"type": "object", "properties": {}}
+_NO_PARAMETERS: Final[dict[str, Any]] = {"type": "object", "properties": {}}
 
-_ANY: Final = msgspec.json.Decoder(Any)
+_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def write(prompt: Prompt, target: Target) -> Written:
@@ -98,9 +98,11 @@ def _system(blocks: list[Block]) -> str | list[Block]:
 
 
 def _tool(tool: Tool, known: Traits, losses: Losses) -> Block:
-    schema = _NO_PARAMETERS if tool.parameters is None else _ANY.decode(tool.parameters)
-    if isinstance(schema, dict) and "type" not in schema:
-        schema = {"type": "object", **schema}  # it has to be said, and nothing else can be meant
+    schema: dict[str, Any] = _NO_PARAMETERS
+    if tool.parameters is not None:
+        schema = request_body.read(_OBJECT, tool.parameters, checked=True)
+    if "type" not in schema:  # it has to be said, and nothing else can be meant
+        schema = {"type": "object", **schema}
     block: Block = {"name": tool.name}
     if tool.description is not None:
         block["description"] = tool.description
