@@ -5,6 +5,7 @@ How the list is written is ``protocols.models_list``' business.
 
 import asyncio
 from collections.abc import Iterator
+from typing import assert_never
 
 from gatewayctl.core.errors import ApiError
 from gatewayctl.core.model import ModelFacts, Sourced, WireProtocol
@@ -16,6 +17,8 @@ from gatewayctl.protocols.models_list import (
     ModelEntry,
     anthropic_list,
     anthropic_model,
+    gemini_list,
+    gemini_model,
     openai_list,
     openai_model,
     unvia,
@@ -42,18 +45,28 @@ class Listing:
             entries.append(self._entry(full_id))
             if number % AT_ONCE == 0:
                 await asyncio.sleep(0)
-        if protocol is WireProtocol.MESSAGES:
-            return anthropic_list(entries)
-        return openai_list(entries)
+        match protocol:
+            case WireProtocol.MESSAGES:
+                return anthropic_list(entries)
+            case WireProtocol.GEMINI:
+                return gemini_list(entries)
+            case WireProtocol.CHAT_COMPLETIONS | WireProtocol.RESPONSES:
+                return openai_list(entries)
+        assert_never(protocol)
 
     def one(self, name: str, protocol: WireProtocol) -> bytes | None:
         """Return one entry by any name that can be asked for, None when nothing is known of it."""
         found = self._found(unvia(name), protocol)
         if found is None:
             return None
-        if protocol is WireProtocol.MESSAGES:
-            return anthropic_model(found, name)
-        return openai_model(found)
+        match protocol:
+            case WireProtocol.MESSAGES:
+                return anthropic_model(found, name)
+            case WireProtocol.GEMINI:
+                return gemini_model(found)
+            case WireProtocol.CHAT_COMPLETIONS | WireProtocol.RESPONSES:
+                return openai_model(found)
+        assert_never(protocol)
 
     def unknown(self, name: str) -> ApiError:
         """Return the refusal of a name that is not listed."""

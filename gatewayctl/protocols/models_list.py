@@ -1,4 +1,4 @@
-"""``GET /v1/models`` in OpenAI's and in Anthropic's shape, and the names made for Claude Code.
+"""The list of models in OpenAI's, Anthropic's and Google's shape, and names for Claude Code.
 
 Claude Code's model discovery wants ids that start with ``claude-``, so in the Messages dialect
 every route and foreign model is listed a second time as ``claude-via-ID``, each ``/`` written
@@ -61,6 +61,16 @@ def anthropic_model(entry: ModelEntry, asked: str) -> bytes:
     return msgspec.json.encode(_anthropic(entry, asked))
 
 
+def gemini_list(entries: Sequence[ModelEntry]) -> bytes:
+    """Render the list in Google's shape, whole on one page."""
+    return msgspec.json.encode({"models": [_gemini(entry) for entry in entries]})
+
+
+def gemini_model(entry: ModelEntry) -> bytes:
+    """Render one model in Google's shape."""
+    return msgspec.json.encode(_gemini(entry))
+
+
 def via(entry: ModelEntry) -> str | None:
     """Return the ``claude-via-`` name of an entry, None where it needs or can have none.
 
@@ -99,6 +109,21 @@ def _anthropic(entry: ModelEntry, name: str) -> dict[str, object]:
         "max_input_tokens": entry.context_window,
         "max_tokens": entry.max_output_tokens,
         "capabilities": None,  # Anthropic's object has another form, with all of its keys
+        "gatewayctl": _extras(entry),
+    }
+
+
+def _gemini(entry: ModelEntry) -> dict[str, object]:
+    limits = {
+        "inputTokenLimit": entry.context_window,
+        "outputTokenLimit": entry.max_output_tokens,
+    }
+    return {
+        "name": f"models/{entry.id}",
+        "version": "",
+        "displayName": entry.display_name or entry.id,
+        **{name: limit for name, limit in limits.items() if limit is not None},
+        "supportedGenerationMethods": ["generateContent", "countTokens"],
         "gatewayctl": _extras(entry),
     }
 

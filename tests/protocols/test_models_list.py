@@ -68,3 +68,15 @@ def test_one_model_is_told_under_the_name_it_was_asked_for() -> None:
     """A client that asks for claude-via-fast gets an object with that id."""
     one = decoded(models_list.anthropic_model(ROUTE, "claude-via-fast"))
     assert (one["id"], one["type"], one["max_tokens"]) == ("claude-via-fast", "model", 100)
+
+
+def test_googles_shape_names_resources_and_tells_limits_where_they_are_known() -> None:
+    """Its clients ask for ``models/ID``, and read the limits of input and output apart."""
+    listed = decoded(models_list.gemini_list([ROUTE, LOCAL]))["models"]
+    assert [entry["name"] for entry in listed] == ["models/fast", "models/local/a/b"]
+    first, second = listed
+    assert (first["inputTokenLimit"], first["outputTokenLimit"]) == (1000, 100)
+    assert "generateContent" in first["supportedGenerationMethods"]
+    assert first["gatewayctl"]["members"] == ["local/a/b", "x/y"]
+    assert not {"inputTokenLimit", "outputTokenLimit"} & set(second)
+    assert first == decoded(models_list.gemini_model(ROUTE))
