@@ -3,10 +3,10 @@
 import msgspec
 
 from gatewayctl.core.model import Capability, WireProtocol
-from gatewayctl.core.shape import RequestShape
+from gatewayctl.core.shape import Demand, RequestShape
 from gatewayctl.protocols import body as request_body
-from gatewayctl.protocols import media, patch
-from gatewayctl.protocols.chat_completions import wire
+from gatewayctl.protocols import media, patch, provenance
+from gatewayctl.protocols.chat_completions import demands, thoughts, wire
 from gatewayctl.protocols.codec import Changes
 from gatewayctl.protocols.patch import Layout
 
@@ -22,7 +22,7 @@ _REASONING = msgspec.json.Decoder(wire.Reasoning)
 def shape(body: bytes) -> RequestShape:
     """Read what routing needs; raise ``RequestInvalid`` with the JSON path at fault."""
     request = request_body.read(_REQUEST, body)
-    needs, remote = _messages_need(request.messages)
+    needs, remote, said = _messages_need(request.messages)
     budget = request.max_completion_tokens
     return RequestShape(
         protocol=WireProtocol.CHAT_COMPLETIONS,
@@ -33,6 +33,7 @@ def shape(body: bytes) -> RequestShape:
         n=request.n or 1,
         needs=frozenset(needs | _fields_need(request)),
         remote=remote,
+        demands=said | demands.of(request),
     )
 
 
@@ -59,27 +60,38 @@ def changed(body: bytes, changes: Changes, layout: Layout) -> bytes:
         edits["stream_options"] = (
             _USAGE if options in _EMPTY else patch.splice(options, {"include_usage": b"true"})
         )
+    if changes.strip_foreign and provenance.MARK in body and "messages" in layout:
+        edits["messages"] = thoughts.without(patch.value(body, layout, "messages"))
     edits |= dict.fromkeys(changes.drop)
     edits |= changes.set
     return patch.splice_members(body, layout, edits)
 
 
-def _messages_need(messages: list[wire.Message]) -> tuple[set[Capability], int]:
+def _messages_need(
+    messages: list[wire.Message],
+) -> tuple[set[Capability], int, frozenset[Demand]]:
+    """Return what messages need of a model, how much they only point to, and what they demand."""
     needs: set[Capability] = set()
     remote = 0
+    demanded: set[Demand | None] = set()
     for message in messages:
         if message.role in {"system", "developer"}:
             needs.add(Capability.SYSTEM_MESSAGES)
+        if message.audio:
+            demanded.add(demands.of_message(message))
         if message.content.__class__ is not list:
             continue
         for part in message.content:
+            if part.type == "text":
+                continue
+            demanded.add(demands.of_part(part))
             need = media.NEEDS.get(part.type)
             if need is not None:
                 needs.add(need)
                 remote += is_remote(part)
     if messages and messages[-1].role == "assistant":
         needs.add(Capability.PREFILL)
-    return needs, remote
+    return needs, remote, frozenset(demand for demand in demanded if demand is not None)
 
 
 def is_remote(part: wire.Part) -> bool:
@@ -104,7 +116,7 @@ def _fields_need(request: wire.Request) -> set[Capability]:
         choice = request.function_call if request.tool_choice is None else request.tool_choice
         if choice not in (None, "auto", "none"):
             needs.add(Capability.TOOL_CHOICE)
-    if request.response_format is not None and request.response_format.type == "json_schema":
+    if request.response_format is not None and request.response_format.has_schema:
         needs.add(Capability.JSON_SCHEMA)
     if request.reasoning_effort not in (None, "none") or _reasons(bytes(request.reasoning)):
         needs.add(Capability.REASONING)

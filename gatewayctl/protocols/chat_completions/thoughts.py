@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from gatewayctl.core.conversation import Seal, Thought
+from gatewayctl.protocols import body as request_body
 from gatewayctl.protocols import patch, provenance
 
 TEXT: Final = "reasoning.text"
@@ -23,7 +24,6 @@ SEALED: Final = "chat_completions.details"
 CALLED: Final = "chat_completions.extra_content"
 """The form of a seal on a call: the JSON that Google's compatible API puts beside it."""
 
-_ANY = msgspec.json.Decoder(Any)
 _TEXTS: Final = ("reasoning_content", "reasoning")
 _DEPTH: Final = 4
 
@@ -102,6 +102,8 @@ def without(messages: bytes) -> bytes:
     stays as it came.
     """
     cuts = []
+    if not messages.startswith(b"["):
+        return messages
     for start, end in patch.elements(messages):
         message = messages[start:end]
         if provenance.MARK in message:
@@ -125,5 +127,5 @@ def _without(message: bytes) -> bytes:
 
 
 def _is_ours(raw: bytes) -> bool:
-    value = _ANY.decode(raw)
+    value = request_body.value(msgspec.Raw(raw))
     return isinstance(value, dict) and tagged(value) is not None

@@ -18,9 +18,10 @@ class Url(msgspec.Struct):
 
 
 class File(msgspec.Struct):
-    """A document: uploaded before (``file_id``) or in the body (``file_data``)."""
+    """A document: uploaded before (``file_id``) or in the body (``file_data``, kept raw)."""
 
     file_id: str | None = None
+    file_data: msgspec.Raw = msgspec.Raw()
     filename: str | None = None
 
 
@@ -35,10 +36,11 @@ class Part(msgspec.Struct):
 
 
 class Message(msgspec.Struct):
-    """One message, as far as routing cares."""
+    """One message, as far as routing cares. ``audio`` names sound that the provider keeps."""
 
     role: str
     content: str | list[Part] | None = None
+    audio: msgspec.Raw = msgspec.Raw()
 
 
 class Tool(msgspec.Struct):
@@ -48,9 +50,15 @@ class Tool(msgspec.Struct):
 
 
 class ResponseFormat(msgspec.Struct):
-    """The form the answer must have."""
+    """The form the answer must have; ``schema`` is where llama.cpp takes one without a name."""
 
     type: str
+    schema: msgspec.Raw = msgspec.Raw()
+
+    @property
+    def has_schema(self) -> bool:
+        """Tell whether the answer must be JSON after a schema."""
+        return self.type == "json_schema" or bytes(self.schema) not in (b"", b"null")
 
 
 class StreamOptions(msgspec.Struct):
@@ -86,6 +94,7 @@ class Request(msgspec.Struct):
     reasoning_effort: str | None = None
     reasoning: msgspec.Raw = msgspec.Raw()
     modalities: list[str] | None = None
+    stop: Any = None
 
 
 class Delta(msgspec.Struct):
