@@ -131,6 +131,7 @@ total = "10m"
 
 [providers.local.flags]
 strip_billing_attribution = true  # drop the line about billing that Claude Code adds
+max_completion_tokens = false     # the name of the output budget in translated chat requests
 
 # --- models -------------------------------------------------------------------------------------
 #

@@ -111,8 +111,14 @@ class _KindFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     counts: tuple[WireProtocol, ...] = ()
 
 
-DEFAULT_FLAGS: Mapping[str, bool] = MappingProxyType({"strip_billing_attribution": True})
-"""Every flag there is, with its value where a kind does not say otherwise."""
+DEFAULT_FLAGS: Mapping[str, bool] = MappingProxyType(
+    {"strip_billing_attribution": True, "max_completion_tokens": False}
+)
+"""Every flag there is, with its value where a kind does not say otherwise.
+
+``max_completion_tokens``: the provider wants the output budget of a chat request under that newer
+name; ``max_tokens``, which all other servers know, is refused by some of its models.
+"""
 
 
 def _read(name: str, text: str) -> Kind:

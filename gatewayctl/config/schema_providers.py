@@ -70,6 +70,7 @@ class FlagsDoc(msgspec.Struct, frozen=True, kw_only=True):
     """Switches of a provider."""
 
     strip_billing_attribution: bool | None = None
+    max_completion_tokens: bool | None = None
 
 
 class ProviderDoc(msgspec.Struct, frozen=True, kw_only=True):

@@ -66,6 +66,12 @@ def test_anthropic_differs_in_header_protocol_and_flag() -> None:
     assert keeping == ["anthropic"]
 
 
+def test_openai_alone_is_sent_the_newer_name_of_the_output_budget() -> None:
+    """Its reasoning models refuse the older one; many compatible servers know no other."""
+    kind = [name for name, it in kinds().items() if it.flags["max_completion_tokens"]]
+    assert kind == ["openai"]
+
+
 def test_every_kind_lists_its_models_by_an_api_that_there_is() -> None:
     """The compatible kinds do too: a user's server is asked like anybody's."""
     assert {kind.listing for kind in kinds().values()} <= LISTINGS.keys()

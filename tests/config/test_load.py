@@ -118,7 +118,7 @@ def test_a_provider_table_changes_only_what_it_says() -> None:
     assert found.provider.protocols == (WireProtocol.MESSAGES,)
     assert found.provider.overflow is Overflow.TRUNCATES
     assert (found.timeouts.idle, found.timeouts.headers, found.timeouts.connect) == (1.5, 120, 5)
-    assert found.flags == {"strip_billing_attribution": False}
+    assert found.flags == {"strip_billing_attribution": False, "max_completion_tokens": False}
     assert found.headers == {"x-team": "a", "x-old": ""}
     assert found.proxy == "http://127.0.0.1:3128"
 
