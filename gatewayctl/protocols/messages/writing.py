@@ -46,6 +46,7 @@ class MessagesWriter:
         self._sequence = Sequence()
         self._call_ids = replies.CallIds(context)
         self._hides = replies.hides_thoughts(context)
+        self._begun = Begun()
         self._started = False
         self._ended = False
         self._index = -1
@@ -58,11 +59,8 @@ class MessagesWriter:
 
     def write(self, events: Iterable[Event]) -> bytes:
         """Return the frames that say this."""
-        given = list(events)
         frames: list[bytes] = []
-        if not self._started and not all(isinstance(event, Metered) for event in given):
-            frames.append(self._start(given))
-        for event in self._sequence.ordered(given):
+        for event in self._sequence.ordered(events):
             if not self._ended and getattr(event, "choice", 0) == 0:
                 frames += self._frames(event)
         return b"".join(frames)
@@ -75,23 +73,22 @@ class MessagesWriter:
         """Return a ping."""
         return PING
 
-    def _start(self, events: list[Event]) -> bytes:
-        """Begin the message, with all that is known by now."""
+    def _start(self) -> bytes:
+        """Begin the message, with all that was told before its first content."""
         self._started = True
-        begun = next((event for event in events if isinstance(event, Begun)), Begun())
-        known = [event for event in events if isinstance(event, Metered)]
-        metered = known[-1] if known else self._metered
         message = {
-            **replies.head(begun.id, begun.model, self._context),
+            **replies.head(self._begun.id, self._begun.model, self._context),
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
             "stop_details": None,
-            "usage": replies.usage(metered.usage, metered.tier),
+            "usage": replies.usage(self._metered.usage, self._metered.tier),
         }
         return _frame("message_start", {"message": message})
 
     def _frames(self, event: Event) -> Iterator[bytes]:  # noqa: C901 - one line an event
+        if not self._started and not isinstance(event, Begun | Metered):
+            yield self._start()
         match event:
             case TextDelta():
                 yield from self._says("text", event.text)
@@ -114,7 +111,7 @@ class MessagesWriter:
             case Ended():
                 yield from self._end()
             case Begun():
-                return
+                self._begun = event
             case _:
                 assert_never(event)
 
