@@ -57,6 +57,11 @@ chaos: .venv/.dev ## send thousands of requests at an upstream that fails at ran
 	@$(PY) scripts/install_agents.py faulty-upstream >/dev/null
 	@GATEWAYCTL_CHAOS_REQUESTS=$(REQUESTS) $(PY) -m pytest tests/e2e/test_chaos.py -s $(ARGS)
 
+.PHONY: conformance
+conformance: .venv/.dev ## score the simulator and the gateway with llm-comply, and write the table
+	@$(PY) scripts/install_agents.py conformance >/dev/null
+	@$(PY) scripts/build_conformance.py
+
 .PHONY: soak
 soak: .venv/.dev ## abort 10,000 streams, kill the daemon 20 times: nothing leaks, nothing is lost
 	@GATEWAYCTL_SOAK=1 $(PY) -m pytest -m soak -s $(ARGS)
@@ -118,7 +123,7 @@ lock: .venv/.dev ## bring the lock files up to pyproject.toml (ARGS=--upgrade fo
 	@$(UV_COMPILE) pyproject.toml --group build -o requirements/runtime.lock $(ARGS)
 	@$(UV_COMPILE) pyproject.toml --extra huggingface --group build --group dev \
 		-c requirements/runtime.lock -o requirements/dev.lock $(ARGS)
-	@for group in faulty-upstream model-server; do \
+	@for group in conformance faulty-upstream model-server; do \
 		$(UV_COMPILE) --group $$group -o requirements/$$group.lock $(ARGS) || exit 1; done
 
 .PHONY: clean

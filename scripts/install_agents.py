@@ -1,9 +1,9 @@
 """Install the genuine agents and upstreams that ``make agents`` drives.
 
 ``python scripts/install_agents.py [NAME …]`` installs what is missing (default: all) and prints
-where each program is, one line each: ``claude``, ``codex``, and ``faulty-upstream`` (llmock)
-and ``model-server``, whose program is the Python that has it. Versions are pinned here and in
-``requirements/model-server.lock`` and ``requirements/faulty-upstream.lock``.
+where each program is, one line each: ``claude``, ``codex``, and ``conformance`` (llm-comply),
+``faulty-upstream`` (llmock) and ``model-server``, whose program is the Python that has it. Versions
+are pinned here and in the lock files of these names in ``requirements/``.
 
 They go to ``$GATEWAYCTL_AGENTS``, else ``gatewayctl-agents`` in the user's cache folder, each in
 one folder named for its version: delete it to install anew. Exit status: 0 all are there, 1 an
@@ -85,6 +85,7 @@ def agents() -> Mapping[str, Agent]:
             lambda folder: _npm(folder, f"@openai/codex@{_CODEX}"),
             "node_modules/@openai/codex-*/vendor/*/bin/codex",
         ),
+        "conformance": _locked("llm-comply", "conformance", ()),
         "faulty-upstream": _locked("llmock", "faulty-upstream", ()),
         "model-server": _locked("llama-cpp-python", "model-server", ("c++", "g++", "clang++")),
     }

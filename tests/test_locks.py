@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ("runtime", "dev")
-EVERY_LOCK = (*LOCKS, "faulty-upstream", "model-server")
+EVERY_LOCK = (*LOCKS, "conformance", "faulty-upstream", "model-server")
 
 
 def _text(lock: str) -> str:
