@@ -30,7 +30,6 @@ _REASONS: Final = {
 _UNKNOWN: Final = "OTHER"
 _MALFORMED: Final = "MALFORMED_FUNCTION_CALL"
 _NOTHING: Final[Fields] = {"text": ""}
-_DAY: Final = 86_400
 
 
 def written(reply: Reply, context: ReplyContext) -> bytes:
@@ -59,17 +58,15 @@ def written(reply: Reply, context: ReplyContext) -> bytes:
                 logprobs=choice.logprobs,
             )
         )
-    head = Head(context, model=reply.model, created=reply.created)
-    return head.frame(candidates, reply.usage)
+    return Head(context, model=reply.model).frame(candidates, reply.usage)
 
 
 class Head:
-    """What stands in every frame of one reply: its id, its model, and when it was made."""
+    """What stands in every frame of one reply: its id and its model."""
 
-    def __init__(self, context: ReplyContext, *, model: str | None, created: int | None) -> None:
+    def __init__(self, context: ReplyContext, *, model: str | None) -> None:
         self._fields: Fields = {
             "modelVersion": model or context.prompt.model,
-            "createTime": timestamp(context.now() if created is None else created),
             "responseId": context.id,
         }
 
@@ -202,20 +199,6 @@ def metadata(usage: Usage) -> Fields:
         if figure is not None
     ]
     return {**found, "promptTokensDetails": details} if details else found
-
-
-def timestamp(seconds: float) -> str:
-    """Return a time since 1970 as RFC 3339 writes it, in UTC: ``2026-01-31T12:00:00Z``."""
-    days, rest = divmod(max(0, int(seconds)), _DAY)
-    # Days are counted from March, so that the odd one stands at a year's end.
-    era, of_era = divmod(days + 719_468, 146_097)
-    year = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
-    of_year = of_era - (365 * year + year // 4 - year // 100)
-    shifted = (5 * of_year + 2) // 153
-    day = of_year - (153 * shifted + 2) // 5 + 1
-    month = shifted + 3 if shifted < 10 else shifted - 9  # noqa: PLR2004 - March is the first
-    year += 400 * era + (month < 3)  # noqa: PLR2004 - the same
-    return f"{year:04}-{month:02}-{day:02}T{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}Z"
 
 
 def _probability(each: TokenProbability) -> Fields:

@@ -52,18 +52,18 @@ class _Candidate:
         self._end_call()
         match event:
             case TextDelta():
-                self._add(self.parts.text(event.text))
+                self.told += self.parts.text(event.text)
                 self.logprobs += event.logprobs
             case RefusalDelta():
-                self._add(self.parts.text(event.text))
+                self.told += self.parts.text(event.text)
             case ThoughtDelta():
-                self._add(self.parts.thought(event.text))
+                self.told += self.parts.thought(event.text)
             case ThoughtEnded():
                 self.parts.thought_over(Thought(seal=event.seal, id=event.id))
             case CallBegun():
                 self._call = event
             case Finished():
-                self._add(self.parts.rest())
+                self.told += self.parts.rest()
                 self.stop = event.stop
             case _:
                 raise AssertionError(event)
@@ -80,16 +80,7 @@ class _Candidate:
         begun, arguments = self._call, "".join(self._arguments)
         self._call, self._arguments = None, []
         call = Call(id=begun.id, name=begun.name, arguments=arguments, seal=begun.seal)
-        self._add(self.parts.call(call))
-
-    def _add(self, parts: list[replies.Fields]) -> None:
-        """Add parts; text goes on in the last one where nothing tells them apart."""
-        for part in parts:
-            last = self.told[-1] if self.told else None
-            if last is not None and _goes_on(last, part):
-                last["text"] += part["text"]
-            else:
-                self.told.append(part)
+        self.told += self.parts.call(call)
 
 
 class GeminiWriter:
@@ -104,8 +95,11 @@ class GeminiWriter:
         self._candidates: dict[int, _Candidate] = {}
 
     def write(self, events: Iterable[Event]) -> bytes:
-        """Return the frames that say this; the last one has the reasons and the usage."""
-        ended = False
+        """Return the frames that say this; the last one has the reasons and the usage.
+
+        A frame for each event, so that it does not matter how many come at once.
+        """
+        frames: list[bytes] = []
         for event in self._ordering.ordered(events):
             match event:
                 case Begun():
@@ -113,10 +107,13 @@ class GeminiWriter:
                 case Metered():
                     self._usage = event.usage
                 case Ended():
-                    ended = True
+                    frames.append(self._last())
+                case Finished():
+                    self._candidate(event.choice).take(event)
                 case _:
                     self._candidate(event.choice).take(event)
-        return self._last() if ended else self._frame()
+                    frames.append(self._frame())
+        return b"".join(frames)
 
     def error(self, error: ApiError) -> bytes:
         """Return an error frame, which needs nothing of what was written."""
@@ -154,17 +151,5 @@ class GeminiWriter:
 
     def _framed(self, candidates: list[replies.Fields], usage: Usage | None = None) -> bytes:
         if self._head is None:
-            self._head = replies.Head(
-                self._context, model=self._begun.model, created=self._begun.created
-            )
+            self._head = replies.Head(self._context, model=self._begun.model)
         return self._head.frame(candidates, usage)
-
-
-def _goes_on(last: replies.Fields, part: replies.Fields) -> bool:
-    """Tell whether a part is more of the text, or of the thought, before it."""
-    return (
-        "text" in last
-        and "text" in part
-        and last.get("thought") == part.get("thought")
-        and "thoughtSignature" not in part
-    )

@@ -61,8 +61,11 @@ class MessagesWriter:
         """Return the frames that say this."""
         frames: list[bytes] = []
         for event in self._sequence.ordered(events):
-            if not self._ended and getattr(event, "choice", 0) == 0:
-                frames += self._frames(event)
+            if self._ended or getattr(event, "choice", 0) != 0:
+                continue
+            if not self._started and not isinstance(event, Begun | Metered):
+                frames.append(self._start())
+            frames += self._frames(event)
         return b"".join(frames)
 
     def error(self, error: ApiError) -> bytes:
@@ -87,8 +90,6 @@ class MessagesWriter:
         return _frame("message_start", {"message": message})
 
     def _frames(self, event: Event) -> Iterator[bytes]:  # noqa: C901 - one line an event
-        if not self._started and not isinstance(event, Begun | Metered):
-            yield self._start()
         match event:
             case TextDelta():
                 yield from self._says("text", event.text)
