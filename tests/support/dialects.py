@@ -1,4 +1,4 @@
-"""The three dialects side by side: paths, and the same simple request in each."""
+"""The dialects side by side: paths, and the same simple request in each."""
 
 from typing import Any, Final
 
@@ -10,6 +10,8 @@ PATHS: Final = {
     "messages": "/v1/messages",
 }
 PROTOCOLS: Final = tuple(PATHS)
+DIALECTS: Final = (*PROTOCOLS, "gemini")
+"""All four: the model of a Gemini request is in its address."""
 
 SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
@@ -22,6 +24,14 @@ SCHEMA: Final[dict[str, Any]] = {
 }
 
 
+def address(protocol: str, model: str, *, stream: bool = False) -> str:
+    """Return the path, with its query, where a model is asked."""
+    if protocol != "gemini":
+        return PATHS[protocol]
+    verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
+    return f"/v1beta/models/{model}:{verb}"
+
+
 def request(protocol: str, model: str, text: str, /, **fields: Any) -> dict[str, Any]:
     """Return a request's body as JSON fields; ``fields`` are added as they are."""
     turns = [{"role": "user", "content": text}]
@@ -30,6 +40,9 @@ def request(protocol: str, model: str, text: str, /, **fields: Any) -> dict[str,
             return {"model": model, "input": text, **fields}
         case "messages":
             return {"model": model, "max_tokens": 200, "messages": turns, **fields}
+        case "gemini":
+            fields.pop("stream", None)
+            return {"contents": [{"role": "user", "parts": [{"text": text}]}], **fields}
         case _:
             return {"model": model, "messages": turns, **fields}
 
@@ -44,6 +57,9 @@ def tool(protocol: str, name: str, schema: dict[str, Any] = SCHEMA) -> dict[str,
     match protocol:
         case "messages":
             return {"name": name, "description": "A tool", "input_schema": schema}
+        case "gemini":
+            one = {"name": name, "description": "A tool", "parametersJsonSchema": schema}
+            return {"functionDeclarations": [one]}
         case "responses":
             return {"type": "function", "name": name, "parameters": schema, "strict": False}
         case _:
@@ -56,7 +72,10 @@ def text_in(line: bytes) -> str:
         return ""
     event = msgspec.json.decode(line[6:])
     delta = event.get("delta")
-    if event.get("choices"):
+    if event.get("candidates"):
+        parts = event["candidates"][0]["content"].get("parts", [])
+        delta = "".join(part.get("text", "") for part in parts if not part.get("thought"))
+    elif event.get("choices"):
         delta = event["choices"][0]["delta"].get("content")
     elif isinstance(delta, dict):
         delta = delta.get("text")

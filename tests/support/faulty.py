@@ -5,7 +5,7 @@ from typing import Final
 
 import aiohttp
 import msgspec
-from support.dialects import PATHS, encoded
+from support.dialects import address, encoded
 
 from gatewayctl.simulator import Simulator
 
@@ -14,7 +14,7 @@ SWITCHES: Final = ("header", "model", "script")
 
 _VARYING: Final = re.compile(
     rb"(?<=chatcmpl-)[0-9a-f]+|(?<=resp_)[0-9a-f]+|(?<=msg_)[0-9a-f]+"
-    rb'|(?<="created":)\d+|(?<="created_at":)\d+|(?<="completed_at":)\d+'
+    rb'|(?<="responseId":")[0-9a-f]+|(?<="created":)\d+|(?<="created_at":)\d+|(?<="completed_at":)\d+'
 )
 
 
@@ -59,9 +59,10 @@ async def call(
     received = b""
     status: int | None = None
     got: dict[str, str] = {}
+    path = address(protocol, model, stream=stream)
     async with aiohttp.ClientSession(simulator.base_url, auto_decompress=False) as http:
         try:
-            async with http.post(PATHS[protocol], data=body, headers=headers) as response:
+            async with http.post(path, data=body, headers=headers) as response:
                 status = response.status
                 got = {name.lower(): value for name, value in response.headers.items()}
                 async for piece in response.content.iter_any():
