@@ -101,5 +101,5 @@ def outcomes(codec: Codec, request: bytes) -> list[object]:
         outcome(lambda: codec.usage_requested(request)),
         outcome(lambda: codec.conversation(request)),
         outcome(lambda: codec.layout(request)),
-        outcome(lambda: msgspec.json.decode(codec.patch(request, changes), type=dict)["model"]),
+        outcome(lambda: msgspec.json.decode(codec.patch(request, changes), type=dict)),
     ]

@@ -1,4 +1,4 @@
-"""Requests for a count: their paths, what is sent to a counter, and which replies are counts."""
+"""Requests for a count: what is sent to a counter, and which replies are counts."""
 
 import json
 
@@ -8,43 +8,8 @@ from gatewayctl.core.errors import ApiError, ErrorKind, RequestInvalid
 from gatewayctl.protocols import patch
 from gatewayctl.protocols.codec import Changes
 from gatewayctl.protocols.gemini import counting as gemini
-from gatewayctl.protocols.gemini.reader import GeminiReader
+from gatewayctl.protocols.gemini.codec import GeminiCodec
 from gatewayctl.protocols.messages import counting as messages
-
-
-@pytest.mark.parametrize(
-    ("path", "model"),
-    [
-        ("/v1beta/models/m:countTokens", "m"),
-        ("/v1/models/m:countTokens/", "m"),
-        ("/v1/v1beta/models/a/b:c:countTokens", "a/b:c"),
-        ("/models/models/a/b:countTokens", "a/b"),
-        ("/v1beta/models/:countTokens", None),
-        ("/v1beta/models/m:generateContent", None),
-        ("/v1beta/models/m", None),
-        ("/elsewhere/v1beta/models/m:countTokens", None),
-    ],
-)
-def test_the_model_stands_in_the_path(path: str, model: str | None) -> None:
-    """Between the collection and the verb, with slashes and colons of its own."""
-    assert gemini.model_in(path) == model
-
-
-@pytest.mark.parametrize(
-    ("path", "theirs"),
-    [
-        ("/v1beta/models", True),
-        ("/v1beta/anything", True),
-        ("/v1/models/m:countTokens", True),
-        ("/v1/models/m:generateContent", True),
-        ("/v1/models/llama3:latest", False),
-        ("/v1/models", False),
-        ("/v1/chat/completions", False),
-    ],
-)
-def test_some_paths_are_geminis_alone(path: str, *, theirs: bool) -> None:
-    """Others' clients share ``/v1/models``, and local models' ids have colons."""
-    assert gemini.is_gemini(path) is theirs
 
 
 def test_google_is_always_given_a_whole_request() -> None:
@@ -89,15 +54,15 @@ def test_googles_errors_say_code_and_status() -> None:
     too_large = ApiError(
         kind=ErrorKind.TOO_LARGE, message="m cannot hold this.", tokens=41_000, limit=32_768
     )
-    wire = GeminiReader().error(too_large)
+    wire = GeminiCodec().error(too_large)
     error = json.loads(wire.body)["error"]
     assert (wire.status, error["code"], error["status"]) == (400, 400, "INVALID_ARGUMENT")
     assert error["message"] == (
         "The input token count (41000) exceeds the maximum number of tokens allowed (32768)."
     )
-    assert GeminiReader().error(too_large, too_large_status=413).status == 413
+    assert GeminiCodec().error(too_large, too_large_status=413).status == 413
     waiting = ApiError(kind=ErrorKind.UNAVAILABLE, message="later", retry_after=2.5)
-    error = json.loads(GeminiReader().error(waiting).body)["error"]
+    error = json.loads(GeminiCodec().error(waiting).body)["error"]
     assert error["details"][0]["gatewayctl"]["kind"] == "unavailable"
     assert error["details"][1] == {
         "@type": "type.googleapis.com/google.rpc.RetryInfo",
@@ -108,7 +73,7 @@ def test_googles_errors_say_code_and_status() -> None:
 @pytest.mark.parametrize("kind", ErrorKind)
 def test_every_error_has_one_of_googles_statuses(kind: ErrorKind) -> None:
     """In capitals, as its SDKs compare them, beside the HTTP status."""
-    wire = GeminiReader().error(ApiError(kind=kind, message="m"))
+    wire = GeminiCodec().error(ApiError(kind=kind, message="m"))
     error = json.loads(wire.body)["error"]
     assert error["code"] == wire.status >= 400
     assert error["status"] == error["status"].upper() != ""

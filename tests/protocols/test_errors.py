@@ -182,6 +182,8 @@ def test_a_keepalive_is_a_whole_frame_without_content(codec: Codec) -> None:
     assert codec.watcher(usage_requested=True).see(event) is Phase.LIFECYCLE
     if codec.protocol is WireProtocol.MESSAGES:
         assert (event.event, event.data) == ("ping", b'{"type":"ping"}')
+    elif codec.protocol is WireProtocol.GEMINI:
+        assert event.raw == b"\n", "after a comment Gemini CLI asks again"
     else:
         assert event.raw == b": keepalive\n\n"
 

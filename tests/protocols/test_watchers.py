@@ -196,7 +196,9 @@ def test_the_events_name_counts_where_the_data_has_no_type(name: str) -> None:
 
 
 @every_codec
-@pytest.mark.parametrize("data", [b"{", b"nope", b"3", b'"x"', b"[]", b'{"type":3,"choices":4}'])
+@pytest.mark.parametrize(
+    "data", [b"{", b"nope", b"3", b'"x"', b"[]", b'{"type":3,"choices":4,"candidates":5}']
+)
 def test_an_event_that_is_not_of_the_protocol_is_a_bad_frame(codec: Codec, data: bytes) -> None:
     """Malformed JSON and wrong types end the reply instead of passing as something."""
     with pytest.raises(BadFrame):

@@ -9,10 +9,6 @@ from typing import Annotated
 import msgspec
 
 from gatewayctl.protocols import patch
-from gatewayctl.protocols.gemini import paths
-from gatewayctl.protocols.gemini.paths import is_gemini
-
-__all__ = ["is_gemini", "model_in", "reply", "request", "tokens"]
 
 _WHOLE = ("generateContentRequest", "generate_content_request")
 
@@ -22,12 +18,6 @@ class _Reply(msgspec.Struct):
 
 
 _REPLY = msgspec.json.Decoder(_Reply)
-
-
-def model_in(path: str) -> str | None:
-    """Return the model that a path asks to count for, None where it asks for something else."""
-    found = paths.called(path)
-    return None if found is None or found.method != paths.COUNT else found.model
 
 
 def request(body: bytes, model: str) -> bytes:

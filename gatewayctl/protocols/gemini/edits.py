@@ -29,7 +29,8 @@ def changed(body: bytes, changes: Changes, layout: Layout) -> bytes:
     ``set`` and ``drop`` come from the config and have the last word. Raises ``RequestInvalid``.
     """
     edits: dict[str, bytes | None] = {}
-    if "model" in layout:
+    told = request_body.value(msgspec.Raw(patch.value(body, layout, "model")))
+    if told is not None and not (isinstance(told, str) and named(told) == named(changes.model)):
         edits["model"] = msgspec.json.encode(RESOURCE + named(changes.model))
     if changes.output_budget is not None:
         edits |= _budget(body, layout, changes.output_budget)
@@ -47,7 +48,7 @@ def _budget(body: bytes, layout: Layout, budget: int) -> dict[str, bytes | None]
     for name in _CONFIGS:
         config = patch.value(body, layout, name)
         if config != b"null":
-            there = _MEMBERS.decode(config)
+            there = request_body.read(_MEMBERS, config, checked=True)
             spelled = [each for each in _BUDGETS if each in there] or _BUDGETS[:1]
             return {name: patch.splice(config, dict.fromkeys(spelled, tokens))}
     name = next((each for each in _CONFIGS if each in layout), _CONFIGS[0])

@@ -8,10 +8,10 @@ import pytest
 
 from gatewayctl.core.errors import RequestInvalid
 from gatewayctl.core.model import Capability, WireProtocol
-from gatewayctl.core.shape import Conversation, RequestShape
-from gatewayctl.protocols.gemini.reader import GeminiReader
+from gatewayctl.core.shape import Conversation, Demand, RequestShape
+from gatewayctl.protocols.gemini.codec import GeminiCodec
 
-READER = GeminiReader()
+READER = GeminiCodec()
 USER = {"role": "user", "parts": [{"text": "hi"}]}
 SCHEMA = {"type": "object", "properties": {"first_name": {"type": "string"}}}
 
@@ -100,6 +100,9 @@ def test_documented_fields_are_read_by_both_names(fields: dict[str, Any]) -> Non
         n=2,
         needs=frozenset(Capability) - {Capability.PARALLEL_TOOLS, Capability.PREFILL},
         remote=2,
+        demands=frozenset(
+            {Demand.ANSWERS, Demand.AUDIO, Demand.DOCUMENT_URL, Demand.STATE},
+        ),
     )
     measured = READER.measure(body)
     assert (measured.messages, measured.tools) == (3, 1)
