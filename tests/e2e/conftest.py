@@ -43,3 +43,12 @@ def model_server() -> Path:
 def faulty_upstream() -> Path:
     """Return the Python that has llmock."""
     return _provided("faulty-upstream")
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the file of a model that is tiny and random."""
+    file = tmp_path_factory.mktemp("model") / "tiny.gguf"
+    script = SCRIPT.parent / "make_tiny_model.py"
+    subprocess.run([sys.executable, script, file], check=True, timeout=60, capture_output=True)
+    return file

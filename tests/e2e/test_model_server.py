@@ -4,11 +4,9 @@ Its model is tiny and random: what it says means nothing, but it is really gener
 tokens of the 40960 that the model's file tells of, and refuses what is too long when it gets it.
 """
 
-import asyncio
 import contextlib
 import os
 import socket
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -17,25 +15,18 @@ from typing import Any
 import msgspec
 import openai
 import pytest
-from support.processes import Daemon, free_port, run, serving, upstream
+from support.model_server import SERVED, ModelServer, started
+from support.processes import Daemon, run, serving
 from support.tap import Tap
 
 pytestmark = pytest.mark.agents
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVED = 4096
 ADVERTISED = 40_960
 HELLO: Any = [{"role": "user", "content": "hello there"}]
 ENDLESS: Any = {str(token): -100 for token in range(261)}
 """Forbids the specials, which end an answer, and the bytes: the server holds back a stream from a
 byte that begins a character to one that ends it, and random ones may never."""
-
-
-class ModelServer(msgspec.Struct, frozen=True, kw_only=True):
-    """The running server: its port, and its process to be killed."""
-
-    port: int
-    process: asyncio.subprocess.Process
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,15 +35,6 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     daemon: Daemon
     server: ModelServer
     client: openai.AsyncOpenAI
-
-
-@pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make the model's file."""
-    file = tmp_path_factory.mktemp("model") / "tiny.gguf"
-    script = ROOT / "scripts" / "make_tiny_model.py"
-    subprocess.run([sys.executable, script, file], check=True, timeout=60, capture_output=True)
-    return file
 
 
 @pytest.fixture
@@ -68,7 +50,7 @@ async def running(
     model_server: Path, tiny_model: Path, dead_port: int, tmp_path: Path
 ) -> AsyncIterator[Running]:
     """Run a gateway whose cascade leads from a dead port to the model server."""
-    async with _model_server(model_server, tiny_model, tmp_path) as server:
+    async with started(model_server, tiny_model, tmp_path) as server:
         config = f"""
 [providers.dead]
 kind = "openai-compatible"
@@ -97,32 +79,6 @@ model = "local/tiny"
             ) as client,
         ):
             yield Running(daemon=daemon, server=server, client=client)
-
-
-@contextlib.asynccontextmanager
-async def _model_server(python: Path, model: Path, folder: Path) -> AsyncIterator[ModelServer]:
-    port = free_port()
-    command: list[str | Path] = [
-        python,
-        "-m",
-        "llama_cpp.server",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
-    command += [
-        "--model",
-        model,
-        "--model_alias",
-        "tiny",
-        "--n_ctx",
-        str(SERVED),
-        "--verbose",
-        "false",
-    ]
-    async with upstream(command, f"http://127.0.0.1:{port}/v1/models", folder) as process:
-        yield ModelServer(port=port, process=process)
 
 
 async def test_the_cascade_falls_back_from_a_dead_port_to_it(running: Running) -> None:
@@ -245,7 +201,7 @@ async def test_a_window_smaller_than_advertised_is_learned_from_one_refusal(
     model_server: Path, tiny_model: Path, tmp_path: Path, kind: str
 ) -> None:
     """What is too long reaches it once; then no more, after a restart neither, and it is shown."""
-    async with _model_server(model_server, tiny_model, tmp_path) as server:
+    async with started(model_server, tiny_model, tmp_path) as server:
         async with watched(kind, server, tmp_path) as setting:
             assert await setting.ask(1000) == (200, 1)
             assert await setting.ask(7000) == (400, 2)  # the server's own refusal

@@ -119,7 +119,7 @@ class _Choice:
                 for event in self._calls.read(call):
                     yield from self._thought_over()
                     yield event
-        if delta.function_call:
+        elif delta.function_call:  # llama-cpp-python tells a call in both forms at once
             for event in self._calls.older(delta.function_call):
                 yield from self._thought_over()
                 yield event
@@ -165,9 +165,10 @@ class _Details:
         if not any(detail.get(name) for detail in found for name in ("signature", "data")):
             return None
         try:
-            return Seal(form=thoughts.SEALED, data=msgspec.json.encode(found).decode())
+            data = msgspec.json.encode(found, order="sorted").decode()
         except RecursionError as error:
             raise BadFrame("the reasoning details are nested too deeply") from error
+        return Seal(form=thoughts.SEALED, data=data)
 
 
 def _join(known: dict[str, Any], more: dict[str, Any]) -> None:
