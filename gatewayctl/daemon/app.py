@@ -24,7 +24,7 @@ from gatewayctl.daemon.pipeline import Pipeline, wants_decision
 from gatewayctl.daemon.planning import Planner
 from gatewayctl.daemon.replies import error_reply, json_reply, new_request_id, own_headers
 from gatewayctl.daemon.status import Status
-from gatewayctl.protocols.catalog import CODECS
+from gatewayctl.protocols.catalog import CODECS, COMPLETIONS, EMBEDDINGS
 from gatewayctl.protocols.codec import Codec, Teller
 from gatewayctl.registry.directory import Directory
 
@@ -35,6 +35,7 @@ Handler = Callable[[web.BaseRequest, Codec, str], Awaitable[web.StreamResponse]]
 _VERSION_PREFIX = re.compile(r"^(?:/v1)+(?=/|$)")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _PORT = re.compile(r":\d+$")
+_UPGRADE_REQUIRED = 426
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -77,6 +78,8 @@ class App:
             "/responses": (CODECS[WireProtocol.RESPONSES], {"POST": self._generate}),
             "/messages": (messages, {"POST": self._generate}),
             "/messages/count_tokens": (messages, {"POST": self._count_tokens}),
+            "/embeddings": (EMBEDDINGS, {"POST": self._generate}),
+            "/completions": (COMPLETIONS, {"POST": self._generate}),
             "/models": (chat, {"GET": self._models}),
             "/api/route-explain": (chat, {"POST": admin.route_explain}),
             "/api/estimate": (chat, {"POST": admin.estimate}),
@@ -131,7 +134,7 @@ class App:
         if found is None and path.startswith("/models/"):
             found = (codec, {"GET": self._model})
         if found is None:
-            known = ", ".join(f"/v1{each}" for each in list(self._surfaces)[:5])
+            known = ", ".join(f"/v1{each}" for each in list(self._surfaces)[:6])
             return self._error(
                 codec,
                 ApiError(
@@ -155,6 +158,8 @@ class App:
                 request_id,
             )
             response.headers["allow"] = allowed
+            if "Upgrade" in request.headers:  # Codex asks for a WebSocket, and then by POST
+                response.set_status(_UPGRADE_REQUIRED)
             return response
         return await handler(request, codec, request_id)
 
@@ -273,7 +278,7 @@ class App:
         self, request: web.BaseRequest, codec: Codec, request_id: str
     ) -> web.StreamResponse:
         _ = request, codec
-        surfaces = [f"/v1{each}" for each in list(self._surfaces)[:5]]
+        surfaces = [f"/v1{each}" for each in list(self._surfaces)[:6]]
         return json_reply(200, {"gatewayctl": surfaces}, own_headers(request_id))
 
 

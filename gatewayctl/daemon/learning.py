@@ -37,7 +37,7 @@ from gatewayctl.core.learning import (
 from gatewayctl.core.observed import sample_of
 from gatewayctl.core.routing.decision import Candidate, Estimate, Method
 from gatewayctl.core.routing.place import ASSUMED
-from gatewayctl.core.shape import Measured
+from gatewayctl.core.shape import Demand, Measured
 from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.load import Load
 from gatewayctl.daemon.planning import Planned, Planner
@@ -174,6 +174,8 @@ class Learner:
         self, asked: Asked, planned: Planned, candidate: Candidate, usage: Usage
     ) -> Truncation | None:
         self._wonder(candidate)
+        if Demand.ENDPOINT in asked.shape.demands:
+            return None  # what is sized there is the largest of its inputs, what is metered all
         tokens = input_tokens(usage)
         if tokens is None or tokens > bound(asked.shape):
             return None  # nothing has more tokens than bytes: such a figure says nothing

@@ -27,6 +27,7 @@ from gatewayctl.core.shape import Measured
 from gatewayctl.daemon.health import Board
 from gatewayctl.daemon.recalling import Recaller
 from gatewayctl.daemon.sessions import Sessions
+from gatewayctl.protocols.catalog import name_of
 from gatewayctl.protocols.codec import Reader
 from gatewayctl.protocols.reading import Reading, read, read_whole
 from gatewayctl.tokenizers.counter import Counter
@@ -122,7 +123,7 @@ class Planner:
         if apart or len(body) >= LARGE:
             try:
                 return await self._counter.read(
-                    reader.protocol, body, counting=counting, secret=self._recaller.key
+                    name_of(reader), body, counting=counting, secret=self._recaller.key
                 )
             except CountUnavailable as error:
                 log.warning("a body of %d bytes is read in the daemon: %s", len(body), error)
@@ -232,7 +233,8 @@ class Planner:
     ) -> Mapping[str, Counted]:
         """Return exact counts by vocabulary, without those that cannot be had."""
         try:
-            return await self._counter.count(question.reader.protocol, question.body, vocabularies)
+            reader = name_of(question.reader)
+            return await self._counter.count(reader, question.body, vocabularies)
         except CountUnavailable as error:
             log.warning("not counted exactly: %s", error)
             return {}

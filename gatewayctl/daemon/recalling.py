@@ -11,6 +11,7 @@ from typing import Protocol
 
 from gatewayctl.core.anchors import Added, Anchor, Anchored
 from gatewayctl.core.errors import CountUnavailable
+from gatewayctl.protocols.catalog import name_of
 from gatewayctl.protocols.codec import Reader
 from gatewayctl.protocols.prefix import (
     Match,
@@ -74,7 +75,7 @@ class Recaller:
         if not apart:
             return measured_after(reader, body, skip)
         try:
-            return await self._counter.measured_after(reader.protocol, body, skip)
+            return await self._counter.measured_after(name_of(reader), body, skip)
         except CountUnavailable as error:
             log.warning("a body of %d bytes is measured in the daemon: %s", len(body), error)
         return await asyncio.to_thread(measured_after, reader, body, skip)

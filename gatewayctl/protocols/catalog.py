@@ -6,6 +6,9 @@ from types import MappingProxyType
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.protocols.chat_completions.codec import ChatCompletionsCodec
 from gatewayctl.protocols.codec import Codec, Reader
+from gatewayctl.protocols.endpoints.completions import Completions
+from gatewayctl.protocols.endpoints.embeddings import Embeddings
+from gatewayctl.protocols.endpoints.endpoint import Endpoint
 from gatewayctl.protocols.gemini.codec import GeminiCodec
 from gatewayctl.protocols.messages.codec import MessagesCodec
 from gatewayctl.protocols.responses.codec import ResponsesCodec
@@ -21,3 +24,21 @@ CODECS: Mapping[WireProtocol, Codec] = MappingProxyType({codec.protocol: codec f
 
 READERS: Mapping[WireProtocol, Reader] = CODECS
 """Whose requests can be read here, by protocol."""
+
+EMBEDDINGS = Embeddings(CODECS[WireProtocol.CHAT_COMPLETIONS])
+COMPLETIONS = Completions(CODECS[WireProtocol.CHAT_COMPLETIONS])
+
+ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
+    {each.name: each for each in (EMBEDDINGS, COMPLETIONS)}
+)
+"""What is passed through beside conversations, by name."""
+
+
+def name_of(reader: Reader) -> str:
+    """Return the name by which ``reader_of`` finds a reader again, in another process too."""
+    return reader.name if isinstance(reader, Endpoint) else reader.protocol.value
+
+
+def reader_of(name: str) -> Reader:
+    """Return the reader of this name."""
+    return ENDPOINTS.get(name) or READERS[WireProtocol(name)]

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from gatewayctl.core.estimate import TOOL_TOKENS, Counted
-from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.shape import Segment
-from gatewayctl.protocols.catalog import READERS
+from gatewayctl.protocols.catalog import reader_of
 from gatewayctl.protocols.measure import compact, strings_in
 from gatewayctl.tokenizers import huggingface, tiktoken
 from gatewayctl.tokenizers.encoder import Encoder
@@ -40,8 +39,10 @@ _DEFINITIONS = ("$defs", "definitions")
 _OPAQUE_BYTES = 4  # bytes of encrypted text per token: no vocabulary can be applied to it
 
 
-def count(protocol: WireProtocol, body: bytes, vocabulary: str) -> Counted:
+def count(reader: str, body: bytes, vocabulary: str) -> Counted:
     """Count a request's tokens with a vocabulary, in this process and without a pause.
+
+    ``reader`` is whose request it is, by the name in ``protocols.catalog``.
 
     ``vocabulary`` is the name of a packaged one or the absolute path of a tokenizer file. Raises
     ``RequestInvalid`` as the protocol's ``shape`` does, and ``CountUnavailable`` when the
@@ -51,7 +52,7 @@ def count(protocol: WireProtocol, body: bytes, vocabulary: str) -> Counted:
         collector = Collector(huggingface.encoder(vocabulary))
     else:
         collector = Collector(tiktoken.encoder(vocabulary), _FUNCTION[vocabulary])
-    READERS[protocol].walk(body, collector)
+    reader_of(reader).walk(body, collector)
     return collector.done()
 
 

@@ -126,14 +126,14 @@ class Counter:
         return None if process is None or process.returncode is not None else process.pid
 
     async def count(
-        self, protocol: WireProtocol, body: bytes, vocabularies: Iterable[str]
+        self, reader: str, body: bytes, vocabularies: Iterable[str]
     ) -> Mapping[str, Counted]:
         """Return the count of a body with each vocabulary that can be used.
 
         Raises ``RequestInvalid`` as ``shape`` does, and ``CountUnavailable`` when there is none.
         """
         names = tuple(sorted(set(vocabularies)))
-        job = CountJob(protocol=protocol, vocabularies=names, size=len(body), key=_key(body))
+        job = CountJob(reader=reader, vocabularies=names, size=len(body), key=_key(body))
         match await self._submit(job, body):
             case Counts(counts=counts, problem=problem):
                 if problem is not None and not counts:
@@ -144,7 +144,7 @@ class Counter:
 
     async def read(
         self,
-        protocol: WireProtocol,
+        reader: str,
         body: bytes,
         *,
         counting: bool = False,
@@ -156,7 +156,7 @@ class Counter:
         ``RequestInvalid`` as ``shape`` does, and ``CountUnavailable``.
         """
         job = ReadJob(
-            protocol=protocol, counting=counting, size=len(body), key=_key(body), secret=secret
+            reader=reader, counting=counting, size=len(body), key=_key(body), secret=secret
         )
         match await self._submit(job, body):
             case Read(reading=reading):
@@ -164,12 +164,12 @@ class Counter:
             case answer:
                 raise _unexpected(answer)
 
-    async def measured_after(self, protocol: WireProtocol, body: bytes, skip: int | None) -> Added:
+    async def measured_after(self, reader: str, body: bytes, skip: int | None) -> Added:
         """Return the measure of the messages after the first ``skip``, None: of the last turn.
 
         Raises ``RequestInvalid`` as ``shape`` does, and ``CountUnavailable``.
         """
-        job = AfterJob(protocol=protocol, skip=skip, size=len(body), key=_key(body))
+        job = AfterJob(reader=reader, skip=skip, size=len(body), key=_key(body))
         match await self._submit(job, body):
             case Measures(added=added):
                 return added

@@ -18,9 +18,12 @@ LENGTH = 4
 
 
 class CountJob(msgspec.Struct, frozen=True, kw_only=True, tag="count"):
-    """Count a request with each vocabulary. ``size`` None: the body is the one kept by ``key``."""
+    """Count a request with each vocabulary. ``size`` None: the body is the one kept by ``key``.
 
-    protocol: WireProtocol
+    ``reader`` is whose request it is, by the name in ``protocols.catalog``.
+    """
+
+    reader: str
     vocabularies: tuple[str, ...]
     size: int | None
     key: int | None = None
@@ -32,7 +35,7 @@ class ReadJob(msgspec.Struct, frozen=True, kw_only=True, tag="read"):
     ``secret`` keys the digests of its prefixes, None leaves them out.
     """
 
-    protocol: WireProtocol
+    reader: str
     counting: bool
     size: int
     key: int | None = None
@@ -42,7 +45,7 @@ class ReadJob(msgspec.Struct, frozen=True, kw_only=True, tag="read"):
 class AfterJob(msgspec.Struct, frozen=True, kw_only=True, tag="after"):
     """Measure the messages after the first ``skip``, None: the last turn. ``size`` as above."""
 
-    protocol: WireProtocol
+    reader: str
     skip: int | None
     size: int | None
     key: int | None = None

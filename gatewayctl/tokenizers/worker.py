@@ -15,7 +15,7 @@ from typing import BinaryIO, assert_never
 
 from gatewayctl.core.errors import CountUnavailable, RequestInvalid
 from gatewayctl.core.estimate import Counted
-from gatewayctl.protocols.catalog import CODECS, READERS
+from gatewayctl.protocols.catalog import CODECS, reader_of
 from gatewayctl.protocols.prefix import measured_after
 from gatewayctl.protocols.reading import read_whole
 from gatewayctl.protocols.translation import outgoing
@@ -122,10 +122,10 @@ def _done(job: Job, body: bytes) -> Answer:
         case CountJob():
             return _count(job, body)
         case ReadJob():
-            reader = READERS[job.protocol]
+            reader = reader_of(job.reader)
             return Read(reading=read_whole(reader, body, counting=job.counting, key=job.secret))
         case AfterJob():
-            return Measures(added=measured_after(READERS[job.protocol], body, job.skip))
+            return Measures(added=measured_after(reader_of(job.reader), body, job.skip))
         case TranslateJob():
             client, upstream = CODECS[job.protocol], CODECS[job.upstream]
             return Rewritten(outgoing=outgoing(client, upstream, body, job.target))
@@ -138,7 +138,7 @@ def _count(job: CountJob, body: bytes) -> Counts:
     problem = None
     for vocabulary in job.vocabularies:
         try:
-            counts[vocabulary] = count(job.protocol, body, vocabulary)
+            counts[vocabulary] = count(job.reader, body, vocabulary)
         except CountUnavailable as error:
             problem = str(error)
     return Counts(counts=counts, problem=problem)

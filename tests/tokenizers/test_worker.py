@@ -39,12 +39,12 @@ BODY = json.dumps({"model": "m", "messages": [{"role": "user", "content": "How m
 
 def counting(key: int | None = None, *, size: int | None = len(BODY)) -> CountJob:
     """Return a job that counts ``BODY``, or the body that is kept by ``key``."""
-    return CountJob(protocol=CHAT, vocabularies=("cl100k_base",), size=size, key=key)
+    return CountJob(reader=CHAT, vocabularies=("cl100k_base",), size=size, key=key)
 
 
 def reading(key: int | None = None, *, size: int = len(BODY)) -> ReadJob:
     """Return a job that reads a body."""
-    return ReadJob(protocol=CHAT, counting=False, size=size, key=key)
+    return ReadJob(reader=CHAT, counting=False, size=size, key=key)
 
 
 def replies(data: bytes) -> Iterator[Reply]:
@@ -113,7 +113,7 @@ def test_an_invalid_request_is_told_with_its_place() -> None:
 
 def test_one_bad_vocabulary_spares_the_others() -> None:
     """A vocabulary that cannot be used is reported, and the others count."""
-    job = CountJob(protocol=CHAT, vocabularies=("cl100k_base", "none"), size=len(BODY))
+    job = CountJob(reader=CHAT, vocabularies=("cl100k_base", "none"), size=len(BODY))
     (answer,) = answers((job, BODY))
     assert isinstance(answer, Counts)
     assert list(answer.counts) == ["cl100k_base"]
@@ -122,7 +122,7 @@ def test_one_bad_vocabulary_spares_the_others() -> None:
 
 def test_what_nobody_foresaw_fails_one_job_alone() -> None:
     """An error inside a job is answered by its type, without any word of the request."""
-    job = CountJob(protocol=WireProtocol.CHAT_COMPLETIONS, vocabularies=("cl100k_base",), size=2)
+    job = CountJob(reader=WireProtocol.CHAT_COMPLETIONS, vocabularies=("cl100k_base",), size=2)
     failing = Worker(io.BytesIO(frames.frame(job) + b"{}"), output := io.BytesIO())
     failing._keep = None  # type: ignore[assignment, method-assign]
     failing.run()
@@ -177,8 +177,8 @@ def test_a_body_is_measured_after_a_prefix_and_read_with_its_digests() -> None:
     """The same as in this process; the secret alone asks for digests, a kept body is used again."""
     turns = [{"role": "user", "content": "How many?"}, {"role": "user", "content": "Three."}]
     body = json.dumps({"model": "m", "messages": turns}).encode()
-    read = ReadJob(protocol=CHAT, counting=False, size=len(body), key=7, secret=b"s" * 32)
-    after = AfterJob(protocol=CHAT, skip=1, size=None, key=7)
+    read = ReadJob(reader=CHAT, counting=False, size=len(body), key=7, secret=b"s" * 32)
+    after = AfterJob(reader=CHAT, skip=1, size=None, key=7)
     reader = READERS[CHAT]
     assert answers((read, body), (after, b"")) == [
         Read(reading=read_whole(reader, body, key=b"s" * 32)),
@@ -186,4 +186,4 @@ def test_a_body_is_measured_after_a_prefix_and_read_with_its_digests() -> None:
     ]
     assert read_whole(reader, body, key=b"s" * 32).prefixes == prefixes(reader, body, b"s" * 32)
     assert read_whole(reader, body).prefixes is None
-    assert answers((AfterJob(protocol=CHAT, skip=1, size=None, key=8), b"")) == [Gone()]
+    assert answers((AfterJob(reader=CHAT, skip=1, size=None, key=8), b"")) == [Gone()]

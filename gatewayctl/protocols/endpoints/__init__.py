@@ -1,0 +1,1 @@
+"""Endpoints of OpenAI's API that are passed through and never translated; one file each."""
