@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from aiohttp import web
 
 from gatewayctl.core.errors import ApiError
+from gatewayctl.core.model import WireProtocol
 from gatewayctl.protocols.codec import Codec
+from gatewayctl.protocols.gemini import array, paths
 from gatewayctl.protocols.translation import Passage
 
 SILENCE = 15.0
@@ -20,6 +22,9 @@ SILENCE = 15.0
 
 CLIENT_STALL = 600.0
 """Seconds after which a client that does not read its stream is given up on."""
+
+MOST_AT_ONCE = 128 * 1024 * 1024
+"""Bytes of frames that are written at once: an answer that is released only whole, and more."""
 
 _STREAM = (("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-store"))
 
@@ -57,6 +62,7 @@ class Outlet:
         self._request = request
         self._codec = codec
         self._headers = headers
+        self._form = _form(request, codec)
         self._silence = silence
         # Stainless makes OpenAI's SDKs, whose accumulators check that a response keeps its id.
         checks = "x-stainless-lang" in request.headers
@@ -77,6 +83,8 @@ class Outlet:
         if self.response is None:
             response = web.StreamResponse(status=status)
             response.headers.extend((*upstream, *own.items()))
+            if self._form is not None:
+                response.content_type = array.TYPE
             self.response = response
             await response.prepare(self._request)
         return self.response
@@ -89,7 +97,7 @@ class Outlet:
         self._writing = True
         try:
             async with asyncio.timeout(CLIENT_STALL):
-                await self.response.write(data)
+                await self.response.write(data if self._form is None else self._form.write(data))
         finally:
             self._writing = False
             self._last = self._loop.time()
@@ -116,8 +124,9 @@ class Outlet:
             if self._request.transport is not None:
                 self._request.transport.close()  # what was written still goes out
         elif self.response is not None:
+            last = b"" if self._form is None else self._form.end()
             async with asyncio.timeout(CLIENT_STALL):
-                await self.response.write_eof()
+                await self.response.write_eof(last)
 
     def cut(self) -> None:
         """Break the connection off without the final chunk, so that nothing looks complete."""
@@ -166,5 +175,14 @@ class Outlet:
         """Send the headers before it is known who answers."""
         response = web.StreamResponse(status=200)
         response.headers.extend((*_STREAM, *self._headers().items()))
+        if self._form is not None:
+            response.content_type = array.TYPE
         self.response = response
         await response.prepare(self._request)
+
+
+def _form(request: web.BaseRequest, codec: Codec) -> array.ArrayForm | None:
+    """Return what turns frames into a JSON array, None for a client that wants events."""
+    wants = codec.protocol is WireProtocol.GEMINI
+    wants = wants and paths.wants_array(request.rel_url.raw_query_string)
+    return array.ArrayForm(MOST_AT_ONCE) if wants else None
