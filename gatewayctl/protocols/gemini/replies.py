@@ -37,22 +37,21 @@ def written(reply: Reply, context: ReplyContext) -> bytes:
     candidates = []
     for index, choice in enumerate(reply.choices):
         parts = Parts(context)
-        content: list[Fields] = []
         for part in choice.parts:
             match part:
                 case Text(text=text) | Refusal(text=text):
-                    content += parts.text(text)
+                    parts.text(text)
                 case Thought():
-                    content += parts.thought(part.text)
+                    parts.thought(part.text)
                     parts.thought_over(part)
                 case Call():
-                    content += parts.call(part)
+                    parts.call(part)
                 case _:
                     assert_never(part)
-        content += parts.rest()
+        parts.rest()
         candidates.append(
             candidate(
-                content,
+                parts.taken(),
                 index,
                 reason=reason(choice.stop, malformed=parts.malformed),
                 logprobs=choice.logprobs,
@@ -77,10 +76,10 @@ class Head:
 
 
 class Parts:
-    """Makes the parts of one candidate, in order.
+    """Gathers the parts of one candidate, in order; ``taken`` is what was not told before.
 
-    A client may leave the thoughts out of what it sends back; so they stand, text and all, in the
-    signature of the part that follows them as well.
+    A client may leave the thoughts out of what it sends back; so those before a call stand, text
+    and all, in its signature. Before text they stand in the signature of a thought.
     """
 
     def __init__(self, context: ReplyContext) -> None:
@@ -89,14 +88,21 @@ class Parts:
         self._visible = thinking is None or thinking.visible is not False
         self._thoughts: list[Thought] = []
         self._open: list[str] = []
+        self._told: list[Fields] = []
         self.malformed = False
 
-    def thought(self, text: str) -> list[Fields]:
-        """Return more of a thought; nothing where the client wants none."""
+    def taken(self) -> list[Fields]:
+        """Return what is to be told, once."""
+        told, self._told = self._told, []
+        return told
+
+    def thought(self, text: str) -> None:
+        """Take more of a thought; it is not told where the client wants none."""
         if not text:
-            return []
+            return
         self._open.append(text)
-        return [{"text": text, "thought": True}] if self._visible else []
+        if self._visible:
+            self._tell({"text": text, "thought": True})
 
     def thought_over(self, thought: Thought) -> None:
         """End a thought, of which ``thought`` says all but the text."""
@@ -105,36 +111,47 @@ class Parts:
         if text or thought.seal is not None:
             self._thoughts.append(msgspec.structs.replace(thought, text=text))
 
-    def text(self, text: str) -> list[Fields]:
-        """Return more text."""
-        return [self._signed({"text": text})] if text else []
+    def text(self, text: str) -> None:
+        """Take more text."""
+        if text:
+            self.rest()
+            self._tell({"text": text})
 
-    def call(self, call: Call) -> list[Fields]:
-        """Return a call; none whose arguments are no object, which nobody could carry out."""
+    def call(self, call: Call) -> None:
+        """Take a call; none whose arguments are no object, which nobody could carry out."""
         try:
             _OBJECT.decode(call.arguments or "{}")
         except (msgspec.DecodeError, RecursionError):
             self.malformed = True
-            return []
+            return
         written: Fields = {"id": call.id} if call.id else {}
         arguments = msgspec.Raw((call.arguments or "{}").encode())
-        written |= {"name": call.name, "args": arguments}
+        part: Fields = {"functionCall": {**written, "name": call.name, "args": arguments}}
         if call.seal is not None:
             self.thought_over(Thought())
             self._thoughts.append(Thought(seal=call.seal))
-        return [self._signed({"functionCall": written})]
+        self._tell({**part, **self._signature()})
 
-    def rest(self) -> list[Fields]:
-        """Return an empty part with the thoughts that nothing follows, if there are any."""
-        self.thought_over(Thought())
-        return [self._signed(dict(_NOTHING))] if self._thoughts else []
+    def rest(self) -> None:
+        """Take the end of what was thought, which no call follows."""
+        signature = self._signature()
+        if signature:
+            self._tell({"text": "", "thought": True, **signature})
 
-    def _signed(self, part: Fields) -> Fields:
+    def _signature(self) -> Fields:
+        """Return the signature that holds the thoughts of which nothing was told yet, if any."""
         self.thought_over(Thought())
-        if self._thoughts:
-            part["thoughtSignature"] = signatures.carried(self._thoughts, self._origin)
-            self._thoughts = []
-        return part
+        thoughts, self._thoughts = self._thoughts, []
+        return {"thoughtSignature": signatures.carried(thoughts, self._origin)} if thoughts else {}
+
+    def _tell(self, part: Fields) -> None:
+        """Add a part; text or a thought goes on in the last one, until that is signed."""
+        last = self._told[-1] if self._told else {}
+        same = "text" in last and "text" in part and last.get("thought") == part.get("thought")
+        if same and "thoughtSignature" not in last:
+            self._told[-1] = {**last, **part, "text": last["text"] + part["text"]}
+        else:
+            self._told.append(part)
 
 
 def candidate(

@@ -4,7 +4,8 @@ A call stands whole in one frame, so its arguments are gathered; all else is tol
 replies, and what a frame is made of, are the business of ``replies``.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from typing import assert_never
 
 from gatewayctl.core.conversation import Call, Thought
 from gatewayctl.core.errors import ApiError
@@ -33,18 +34,20 @@ KEEPALIVE = b"\n"
 """A blank line: after a comment Gemini CLI would ask again."""
 
 
+_Said = TextDelta | RefusalDelta | ThoughtDelta | ThoughtEnded | CallBegun | CallDelta | Finished
+
+
 class _Candidate:
     """One candidate: what is to be told of it in the next frame, and a call that is gathered."""
 
     def __init__(self, context: ReplyContext) -> None:
         self.parts = replies.Parts(context)
         self.stop: Stop | None = None
-        self.told: list[replies.Fields] = []
-        self.logprobs: list[TokenProbability] = []
+        self._logprobs: list[TokenProbability] = []
         self._call: CallBegun | None = None
         self._arguments: list[str] = []
 
-    def take(self, event: Event) -> None:
+    def take(self, event: _Said) -> None:
         """Take an event of this candidate's."""
         if isinstance(event, CallDelta):
             self._arguments.append(event.arguments)
@@ -52,35 +55,36 @@ class _Candidate:
         self._end_call()
         match event:
             case TextDelta():
-                self.told += self.parts.text(event.text)
-                self.logprobs += event.logprobs
+                self.parts.text(event.text)
+                self._logprobs += event.logprobs
             case RefusalDelta():
-                self.told += self.parts.text(event.text)
+                self.parts.text(event.text)
             case ThoughtDelta():
-                self.told += self.parts.thought(event.text)
+                self.parts.thought(event.text)
             case ThoughtEnded():
                 self.parts.thought_over(Thought(seal=event.seal, id=event.id))
             case CallBegun():
                 self._call = event
             case Finished():
-                self.told += self.parts.rest()
+                self.parts.rest()
                 self.stop = event.stop
             case _:
-                raise AssertionError(event)
+                assert_never(event)
 
-    def taken(self) -> tuple[Sequence[replies.Fields], Sequence[TokenProbability]]:
-        """Return what is to be told, once."""
-        told, logprobs = self.told, self.logprobs
-        self.told, self.logprobs = [], []
-        return told, logprobs
+    def taken(self) -> tuple[list[replies.Fields], list[TokenProbability]]:
+        """Return what is to be told, once; probabilities wait for the text that they are of."""
+        parts = self.parts.taken()
+        if not parts:
+            return [], []
+        logprobs, self._logprobs = self._logprobs, []
+        return parts, logprobs
 
     def _end_call(self) -> None:
         if self._call is None:
             return
         begun, arguments = self._call, "".join(self._arguments)
         self._call, self._arguments = None, []
-        call = Call(id=begun.id, name=begun.name, arguments=arguments, seal=begun.seal)
-        self.told += self.parts.call(call)
+        self.parts.call(Call(id=begun.id, name=begun.name, arguments=arguments, seal=begun.seal))
 
 
 class GeminiWriter:
