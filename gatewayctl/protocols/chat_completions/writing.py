@@ -31,6 +31,7 @@ from gatewayctl.protocols.codec import ReplyContext
 KEEPALIVE = b": keepalive\n\n"
 """A comment, which clients of this protocol pass over."""
 
+_KIND = "chat.completion.chunk"
 _DONE = b"data: [DONE]\n\n"
 _ENCODE = msgspec.json.Encoder().encode
 _MOST_THOUGHT = 16 * 1024 * 1024  # characters of a thought that are kept for its detail
@@ -60,6 +61,8 @@ class ChatCompletionsWriter:
     def __init__(self, context: ReplyContext) -> None:
         self._context = context
         self._common: dict[str, Any] | None = None
+        self._known: bytes | None = None  # what chunks begin with, as long as it is the same
+        self._tail = b'],"usage":null}\n\n' if context.prompt.include_usage else b"]}\n\n"
         self._choices: dict[int, _Choice] = {}
         self._metered = Metered(usage=Usage())
         self._frames: list[bytes] = []
@@ -96,6 +99,7 @@ class ChatCompletionsWriter:
             case Begun():
                 self._begin(event)
             case Metered():
+                self._known = self._known if event.tier == self._metered.tier else None
                 self._metered = event
             case Finished():
                 self._finish(event)
@@ -106,7 +110,7 @@ class ChatCompletionsWriter:
 
     def _begin(self, begun: Begun) -> None:
         if self._common is None:
-            self._common = replies.common(begun, self._context, "chat.completion.chunk")
+            self._common = replies.common(begun, self._context, _KIND)
             self._choice(0)
 
     def _choice(self, index: int) -> _Choice:
@@ -145,19 +149,16 @@ class ChatCompletionsWriter:
             "logprobs": logprobs,
             "finish_reason": finish_reason,
         }
-        self._write([choice])
+        self._frames.append(b"%b%b%b" % (self._head(), _ENCODE(choice), self._tail))
 
-    def _write(self, choices: list[dict[str, Any]], usage: dict[str, Any] | None = None) -> None:
-        if self._common is None:
-            self._common = replies.common(Begun(), self._context, "chat.completion.chunk")
-        chunk = {
-            **self._common,
-            "service_tier": replies.tier(self._metered.tier),
-            "choices": choices,
-        }
-        if self._context.prompt.include_usage:
-            chunk["usage"] = usage
-        self._frames.append(b"data: " + _ENCODE(chunk) + b"\n\n")
+    def _head(self) -> bytes:
+        """Return what every chunk begins with, up to its choices."""
+        if self._known is None:
+            common = self._common or replies.common(Begun(), self._context, _KIND)
+            self._common = common
+            fields = {**common, "service_tier": replies.tier(self._metered.tier)}
+            self._known = b"data: " + _ENCODE(fields)[:-1] + b',"choices":['
+        return self._known
 
     def _thought(self, event: ThoughtDelta) -> None:
         choice = self._choice(event.choice)
@@ -229,5 +230,6 @@ class ChatCompletionsWriter:
             if not choice.finished:
                 self._finish(Finished(stop=Stop.END, choice=choice.index))
         if self._context.prompt.include_usage:
-            self._write([], replies.usage(self._metered.usage))
+            usage = _ENCODE(replies.usage(self._metered.usage))
+            self._frames.append(b'%b],"usage":%b}\n\n' % (self._head(), usage))
         self._frames.append(_DONE)
