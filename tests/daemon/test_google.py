@@ -1,0 +1,165 @@
+"""The surfaces of Gemini's clients, whose paths say what is asked of which model."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from support.gateway import Gateway, demo, gateway
+from support.upstream import FakeUpstream, Fin, Pause, Step, chunked, sized
+
+TURNS: Any = {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}
+STREAM = "streamGenerateContent"
+
+
+def frame(text: str, **more: str) -> bytes:
+    """Return a frame that says some text."""
+    content = {"role": "model", "parts": [{"text": text}]}
+    said = {"candidates": [{"content": content, "index": 0, **more}], "modelVersion": "m"}
+    return b"data: " + json.dumps(said).encode() + b"\r\n\r\n"
+
+
+WHOLE = [frame("Hi"), frame(" there", finishReason="STOP")]
+
+
+@asynccontextmanager
+async def native(*replies: list[Step]) -> AsyncIterator[tuple[Gateway, FakeUpstream]]:
+    """Run a gateway in front of an upstream that speaks Gemini."""
+    async with FakeUpstream(list(replies)) as upstream:
+        config = f"""
+[providers.g]
+kind = "gemini"
+base_url = "{upstream.base_url}"
+api_key = "sk-of-the-gateway"
+"""
+        async with gateway(config, silence=0.15) as it:
+            yield it, upstream
+
+
+async def test_a_stream_is_forwarded_byte_for_byte_and_the_model_stands_in_the_path() -> None:
+    """The key is the gateway's, in a header, and the client's is in no URL."""
+    async with native(chunked(WHOLE)) as (it, upstream):
+        url = f"{it.url}/v1beta/models/g/gemini-x:{STREAM}?alt=sse&key=sk-of-the-client"
+        async with it.client.post(url, json=TURNS) as answer:
+            assert answer.status == 200
+            assert await answer.read() == b"".join(WHOLE)
+        (sent,) = upstream.requests
+    assert sent.target == f"/v1beta/models/gemini-x:{STREAM}?alt=sse"
+    assert sent.header("x-goog-api-key") == b"sk-of-the-gateway"
+    assert json.loads(sent.body) == TURNS
+
+
+@pytest.mark.parametrize("path", ["/v1/models/{}:{}", "/v1/v1beta/models/{}:{}"])
+@pytest.mark.parametrize("model", ["g/gemini-x", "g%2Fgemini-x", "models/g/gemini-x"])
+async def test_paths_come_in_many_forms(path: str, model: str) -> None:
+    """With either version, doubled, and with an escaped slash."""
+    async with native(sized(WHOLE[1][6:-4])) as (it, upstream):
+        url = it.url + path.format(model, "generateContent")
+        async with it.client.post(url, json=TURNS) as answer:
+            assert answer.status == 200
+        assert upstream.requests[0].target == "/v1beta/models/gemini-x:generateContent"
+
+
+async def test_without_events_a_stream_is_one_array() -> None:
+    """As Google's servers write it: each frame an element."""
+    async with (
+        native(chunked(WHOLE)) as (it, _),
+        it.client.post(f"{it.url}/v1beta/models/g/x:{STREAM}", json=TURNS) as answer,
+    ):
+        assert answer.content_type == "application/json"
+        elements = await answer.json()
+    assert [json.dumps(each) for each in elements] == [
+        json.dumps(json.loads(each[6:])) for each in WHOLE
+    ]
+
+
+@pytest.mark.parametrize("query", ["", "?alt=sse"])
+async def test_a_broken_stream_ends_in_an_error_and_its_connection_is_broken_off(
+    query: str,
+) -> None:
+    """A client that took a proper end for a whole answer would not ask again."""
+    broken = [*chunked(WHOLE[:1])[:-1], Fin()]
+    told = bytearray()
+    async with (
+        native(broken) as (it, _),
+        it.client.post(f"{it.url}/v1beta/models/g/x:{STREAM}{query}", json=TURNS) as answer,
+    ):
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await _collected(answer, told)
+    last = told.rsplit(b"\ndata: " if query else b",\n", 1)[-1]
+    assert json.loads(last)["error"]["status"] == "INTERNAL"
+
+
+async def _collected(answer: aiohttp.ClientResponse, told: bytearray) -> None:
+    async for piece in answer.content.iter_any():
+        told += piece
+
+
+async def test_silence_is_filled_with_blank_lines() -> None:
+    """After a comment Gemini CLI would ask again, and repeat text."""
+    slow = [*chunked(WHOLE[:1])[:-1], Pause(seconds=0.5), *chunked(WHOLE[1:])[1:]]
+    async with (
+        native(slow) as (it, _),
+        it.client.post(f"{it.url}/v1beta/models/g/x:{STREAM}?alt=sse", json=TURNS) as answer,
+    ):
+        told = await answer.read()
+    between = told.removeprefix(WHOLE[0]).removesuffix(WHOLE[1])
+    assert between.strip() == b""
+    assert len(between) >= 2
+
+
+async def test_the_list_of_models_is_told_apart_by_headers() -> None:
+    """Three vendors' clients ask at one address."""
+    shapes: list[tuple[dict[str, str], str]] = [
+        ({"x-goog-api-key": "k"}, "models"),
+        ({"anthropic-version": "2023-06-01"}, "has_more"),
+        ({}, "object"),
+    ]
+    async with demo() as (it, _):
+        for headers, mark in shapes:
+            async with it.client.get(f"{it.url}/v1/models", headers=headers) as answer:
+                assert mark in await answer.json()
+        async with it.client.get(f"{it.url}/v1beta/models/demo/large") as answer:
+            assert (await answer.json())["name"] == "models/demo/large"
+
+
+async def test_a_decision_can_be_had_in_place_of_an_answer() -> None:
+    """The model of the path is what is decided on, and what a translation leaves out is named."""
+    body = {**TURNS, "generationConfig": {"topK": 5}, "safetySettings": [{"category": "x"}]}
+    async with (
+        demo() as (it, _),
+        it.client.post(
+            f"{it.url}/v1beta/models/demo-cascade:{STREAM}",
+            json=body,
+            headers={"x-gatewayctl-dry-run": "1"},
+        ) as answer,
+    ):
+        decision = await answer.json()
+    assert decision["requested"] == "demo-cascade"
+    assert decision["shape"]["stream"] is True
+    assert "top_k" in decision["attempts"][0]["dropped"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/v1beta/models/demo/small:predict", 404),
+        ("POST", "/v1beta/models/demo/small", 405),
+        ("GET", f"/v1beta/models/demo/small:{STREAM}", 405),
+        ("POST", "/v1beta/models/nobody:generateContent", 404),
+        ("GET", "/v1beta/models/nobody", 404),
+        ("GET", "/v1beta/corpora", 404),
+    ],
+)
+async def test_whatever_is_not_served_is_said_as_google_says_it(
+    method: str, path: str, status: int
+) -> None:
+    """With the code in the body as in the status line."""
+    async with (
+        demo() as (it, _),
+        it.client.request(method, it.url + path, json=TURNS) as answer,
+    ):
+        assert answer.status == status
+        assert (await answer.json())["error"]["code"] == status
