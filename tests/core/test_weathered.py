@@ -93,8 +93,8 @@ def test_a_refusal_has_the_form_of_the_others() -> None:
     assert found.error is not None
     other = nothing_left(found, skipping, lambda _: False)
     assert found.error.details == other.details
-    assert rendered(found)["chosen"] is None
-    assert msgspec.json.encode(rendered(found))
+    assert rendered(found, {})["chosen"] is None
+    assert msgspec.json.encode(rendered(found, {}))
 
 
 def test_cooling_is_the_last_reason() -> None:
