@@ -139,6 +139,7 @@ def test_an_error_in_a_success_is_classified(each: tuple[Shapes, Replied]) -> No
         (WireProtocol.CHAT_COMPLETIONS, Vendor.OPENAI),
         (WireProtocol.RESPONSES, Vendor.OPENAI),
         (WireProtocol.MESSAGES, Vendor.ANTHROPIC),
+        (WireProtocol.GEMINI, Vendor.GOOGLE),
     ],
 )
 def test_every_overflow_of_the_simulator_is_one(
