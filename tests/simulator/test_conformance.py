@@ -1,19 +1,31 @@
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 from support import strict
-from support.dialects import PATHS, PROTOCOLS, SCHEMA, encoded, tool
+from support.dialects import DIALECTS, SCHEMA, address, encoded, tool
 
 FORCED: dict[str, Any] = {
     "chat_completions": {"type": "function", "function": {"name": "get_weather"}},
     "responses": {"type": "function", "name": "get_weather"},
     "messages": {"type": "tool", "name": "get_weather"},
+    "gemini": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["get_weather"]}},
 }
-LIMIT = {
-    "chat_completions": "max_tokens",
-    "responses": "max_output_tokens",
-    "messages": "max_tokens",
+LIMIT: dict[str, Any] = {
+    "chat_completions": {"max_tokens": 5},
+    "responses": {"max_output_tokens": 5},
+    "messages": {"max_tokens": 5},
+    "gemini": {"generationConfig": {"maxOutputTokens": 5}},
+}
+THINKING: dict[str, Any] = {
+    "chat_completions": {"reasoning_effort": "low"},
+    "responses": {
+        "reasoning": {"effort": "low", "summary": "auto"},
+        "include": ["reasoning.encrypted_content"],
+    },
+    "messages": {"thinking": {"type": "adaptive"}},
+    "gemini": {"generationConfig": {"thinkingConfig": {"includeThoughts": True}}},
 }
 FORMS: dict[str, Any] = {
     "chat_completions": {
@@ -21,12 +33,27 @@ FORMS: dict[str, Any] = {
     },
     "responses": {"text": {"format": {"type": "json_schema", "name": "x", "schema": SCHEMA}}},
     "messages": {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}},
+    "gemini": {
+        "generationConfig": {
+            "responseMimeType": "application/json",
+            "responseJsonSchema": SCHEMA,
+        }
+    },
 }
-VARIANTS = ("text", "tool", "cut", "form")
+LIST = msgspec.json.Decoder(list[msgspec.Raw])
+VARIANTS = ("text", "tool", "cut", "form", "thought", "calls", "said", "hidden")
 
 
-async def _post(http: aiohttp.ClientSession, protocol: str, body: bytes) -> bytes:
-    async with http.post(PATHS[protocol], data=body) as response:
+async def _post(
+    http: aiohttp.ClientSession,
+    protocol: str,
+    body: bytes,
+    *,
+    variant: str = "text",
+    stream: bool = False,
+) -> bytes:
+    path = address(protocol, _model(variant), stream=stream)
+    async with http.post(path, data=body) as response:
         assert response.status == 200
         return await response.read()
 
@@ -36,28 +63,43 @@ def _body(protocol: str, variant: str, *, stream: bool) -> bytes:
     match variant:
         case "tool":
             fields["tools"] = [tool(protocol, "get_weather")]
-            fields["tool_choice"] = FORCED[protocol]
+            choice = "toolConfig" if protocol == "gemini" else "tool_choice"
+            fields[choice] = FORCED[protocol]
         case "cut":
-            fields[LIMIT[protocol]] = 5
+            fields |= LIMIT[protocol]
         case "form":
             fields |= FORMS[protocol]
-    return encoded(protocol, "small", "Hello, ¿qué tal? 你好", **fields)
+        case "thought":
+            fields |= THINKING[protocol]
+        case "calls" | "said":
+            fields["tools"] = [tool(protocol, "get_weather")]
+    return encoded(protocol, _model(variant), "Hello, ¿qué tal? 你好", **fields)
+
+
+def _model(variant: str) -> str:
+    wished = {"calls": "!calls=3", "said": "!thinks!words=4!calls", "hidden": "!thinks!hidden"}
+    return "small" + wished.get(variant, "")
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", DIALECTS)
 async def test_a_reply_validates(http: aiohttp.ClientSession, protocol: str, variant: str) -> None:
     """A reply that is not streamed satisfies the vendor's type in every field."""
     body = _body(protocol, variant, stream=False)
-    assert strict.reply(protocol, await _post(http, protocol, body)).model == "small"
+    told = await _post(http, protocol, body, variant=variant)
+    parsed = strict.reply(protocol, told)
+    strict.complete(protocol, told)
+    assert (parsed.model_version if protocol == "gemini" else parsed.model) == "small"
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", DIALECTS)
 async def test_a_stream_validates(http: aiohttp.ClientSession, protocol: str, variant: str) -> None:
     """Every event satisfies the vendor's type, in the protocol's order, to the terminal frame."""
     body = _body(protocol, variant, stream=True)
-    assert strict.events(protocol, await _post(http, protocol, body))
+    told = await _post(http, protocol, body, variant=variant, stream=True)
+    assert strict.events(protocol, told)
+    strict.complete_events(protocol, told)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -74,9 +116,14 @@ async def test_chat_streams_say_what_the_whole_reply_says(
     deltas = [chunk.choices[0].delta for chunk in chunks]
     message = whole.choices[0].message
     assert "".join(delta.content or "" for delta in deltas) == (message.content or "")
-    calls = [delta.tool_calls[0].function for delta in deltas if delta.tool_calls]
-    arguments = "".join(call.arguments for call in calls)
-    assert arguments == (message.tool_calls[0].function.arguments if message.tool_calls else "")
+    thoughts = [delta.model_extra.get("reasoning_content", "") for delta in deltas]
+    assert "".join(thoughts) == message.model_extra.get("reasoning_content", "")
+    pieces = [delta.tool_calls[0] for delta in deltas if delta.tool_calls]
+    calls: dict[int, str] = {}
+    for piece in pieces:
+        calls[piece.index] = calls.get(piece.index, "") + piece.function.arguments
+    whole_calls = message.tool_calls or ()
+    assert list(calls.values()) == [call.function.arguments for call in whole_calls]
     assert chunks[-1].choices[0].finish_reason == whole.choices[0].finish_reason
 
 
@@ -94,6 +141,38 @@ async def test_messages_streams_say_what_the_whole_reply_says(
     assert parsed[0].message.usage.input_tokens > 0
     assert parsed[-2].usage.output_tokens == whole.usage.output_tokens
     assert parsed[-2].delta.stop_reason == whole.stop_reason
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("listed", [False, True])
+async def test_gemini_streams_say_what_the_whole_reply_says(
+    http: aiohttp.ClientSession, variant: str, listed: bool
+) -> None:
+    """Events, or the elements of an array, add up to the reply that is not streamed."""
+    body = _body("gemini", variant, stream=False)
+    whole = await _post(http, "gemini", body, variant=variant)
+    path = address("gemini", _model(variant), stream=True)
+    path = path.removesuffix("?alt=sse") if listed else path
+    async with http.post(path, data=body) as response:
+        told = await response.read()
+        assert response.content_type == ("application/json" if listed else "text/event-stream")
+    if listed:
+        parsed = [strict.event("gemini", bytes(one)) for one in LIST.decode(told)]
+    else:
+        parsed = strict.events("gemini", told)
+    assert _said(parsed) == _said([strict.reply("gemini", whole)])
+
+
+def _said(parsed: list[Any]) -> tuple[object, ...]:
+    """Return thoughts, text and calls of some replies in a row, and what the last counts."""
+    parts = [part for one in parsed for part in one.candidates[0].content.parts]
+    called = [part.function_call for part in parts if part.text is None]
+    calls = [(call.name, call.args) for call in called]
+    thoughts = "".join(part.text or "" for part in parts if part.thought)
+    text = "".join(part.text or "" for part in parts if not part.thought)
+    seals = [part.thought_signature for part in parts if part.thought_signature]
+    usage = parsed[-1].usage_metadata
+    return thoughts, text, calls, seals, usage, parsed[-1].candidates[0].finish_reason
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 from support import strict
-from support.dialects import PROTOCOLS
+from support.dialects import DIALECTS
 from support.faulty import SWITCHES, Told, call
 
 from gatewayctl.simulator import Simulator
@@ -36,7 +36,7 @@ async def seen(
 
 @pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", DIALECTS)
 async def test_a_fault_is_the_same_by_every_switch(
     simulator: Simulator, protocol: str, stream: bool, name: str
 ) -> None:
@@ -63,7 +63,7 @@ async def test_a_fault_is_the_same_by_every_switch(
 
 
 @pytest.mark.parametrize("switch", SWITCHES)
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", DIALECTS)
 async def test_a_fault_may_hold_for_the_first_calls_only(
     simulator: Simulator, protocol: str, switch: str
 ) -> None:

@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 from support import strict
-from support.dialects import PROTOCOLS
+from support.dialects import DIALECTS
 from support.faulty import call
 
 from gatewayctl import simulator as simulators
@@ -24,16 +24,38 @@ OPENAI_CODES = {
     "404": "model_not_found",
     "429": "rate_limit_exceeded",
 }
+GOOGLE_STATUSES = {
+    "400": "INVALID_ARGUMENT",
+    "401": "UNAUTHENTICATED",
+    "403": "PERMISSION_DENIED",
+    "404": "NOT_FOUND",
+    "429": "RESOURCE_EXHAUSTED",
+    "500": "INTERNAL",
+    "502": "UNAVAILABLE",
+    "503": "UNAVAILABLE",
+    "529": "UNAVAILABLE",
+}
 SPECIAL = {
-    "expired-key": (401, "token_expired", 401, "authentication_error"),
-    "quota": (429, "insufficient_quota", 400, "invalid_request_error"),
-    "content-filter": (400, "content_filter", 400, "invalid_request_error"),
+    "expired-key": {
+        "openai": (401, "token_expired"),
+        "anthropic": (401, "authentication_error"),
+        "google": (400, "INVALID_ARGUMENT"),
+    },
+    "quota": {
+        "openai": (429, "insufficient_quota"),
+        "anthropic": (400, "invalid_request_error"),
+        "google": (429, "RESOURCE_EXHAUSTED"),
+    },
+    "content-filter": {
+        "openai": (400, "content_filter"),
+        "anthropic": (400, "invalid_request_error"),
+    },
 }
 
 
 @pytest.mark.parametrize("fault", ANTHROPIC_TYPES)
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", DIALECTS)
 async def test_error_statuses_come_in_the_dialect(
     simulator: Simulator, protocol: str, stream: bool, fault: str
 ) -> None:
@@ -43,6 +65,8 @@ async def test_error_statuses_come_in_the_dialect(
     decoded = msgspec.json.decode(told.body)
     if protocol == "messages":
         assert (decoded["type"], decoded["error"]["type"]) == ("error", ANTHROPIC_TYPES[fault])
+    elif protocol == "gemini":
+        assert decoded["error"]["status"] == GOOGLE_STATUSES[fault]
     else:
         assert decoded["error"]["code"] == OPENAI_CODES.get(fault)
         assert decoded["error"]["message"]
@@ -50,18 +74,40 @@ async def test_error_statuses_come_in_the_dialect(
 
 @pytest.mark.parametrize("fault", SPECIAL)
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", DIALECTS)
 async def test_accounts_and_filters_refuse_as_their_vendor_does(
     simulator: Simulator, protocol: str, stream: bool, fault: str
 ) -> None:
     """Expired keys, spent quotas and filters have each vendor's own status and code."""
     told = await call(simulator, protocol, fault, stream=stream)
-    openai_status, code, anthropic_status, kind = SPECIAL[fault]
+    vendor, field = {"messages": ("anthropic", "type"), "gemini": ("google", "status")}.get(
+        protocol, ("openai", "code")
+    )
+    if vendor not in SPECIAL[fault]:
+        assert told.status == 200
+        return
     error = msgspec.json.decode(told.body)["error"]
-    if protocol == "messages":
-        assert (told.status, error["type"]) == (anthropic_status, kind)
-    else:
-        assert (told.status, error["code"]) == (openai_status, code)
+    assert (told.status, error[field]) == SPECIAL[fault][vendor]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_google_answers_a_filtered_prompt_with_nothing(
+    simulator: Simulator, stream: bool
+) -> None:
+    """A 200 whose only reply has a reason and no candidate."""
+    told = await call(simulator, "gemini", "content-filter", stream=stream)
+    body = told.body.removeprefix(b"data: ") if stream else told.body
+    parsed = strict.reply("gemini", body.strip())
+    assert parsed.prompt_feedback.block_reason == "SAFETY"
+    assert parsed.candidates is None
+
+
+async def test_google_says_in_the_body_when_to_come_back(simulator: Simulator) -> None:
+    """``RetryInfo``, and no header."""
+    told = await call(simulator, "gemini", "429=7")
+    (detail,) = msgspec.json.decode(told.body)["error"]["details"]
+    assert detail == {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "7s"}
+    assert "retry-after" not in told.headers
 
 
 @pytest.mark.parametrize("status", ["429", "500", "503", "529"])
@@ -80,7 +126,7 @@ async def test_a_refusal_may_say_that_a_retry_is_vain(simulator: Simulator) -> N
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", DIALECTS)
 async def test_a_filter_stops_an_answer_half_way(
     simulator: Simulator, protocol: str, stream: bool
 ) -> None:
@@ -90,6 +136,7 @@ async def test_a_filter_stops_an_answer_half_way(
         "chat_completions": b'"finish_reason":"content_filter"',
         "messages": b'"stop_reason":"refusal"',
         "responses": b'"incomplete_details":{"reason":"content_filter"}',
+        "gemini": b'"finishReason":"SAFETY"',
     }[protocol]
     assert reason in told.body
     assert (strict.events if stream else strict.reply)(protocol, told.body)
@@ -97,7 +144,7 @@ async def test_a_filter_stops_an_answer_half_way(
     assert len(told.body) < len(whole.body)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", DIALECTS)
 async def test_flapping_goes_up_and_down_for_a_minute(protocol: str) -> None:
     """Down in the first half of each period, up in the second, up for good after a minute."""
     times = [0.0, 4.9, 5.0, 9.9, 10.0, 54.0, 55.0, FLAPPING, FLAPPING + 1]
