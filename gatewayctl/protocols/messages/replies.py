@@ -20,6 +20,9 @@ _TIERS: Final = {"standard": "standard", "default": "standard"} | {
 }
 _ID: Final = "msg_"
 
+REDACTED: Final = "redacted_thinking"
+"""The type of a block that only proves a thought."""
+
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -29,7 +32,7 @@ def write(reply: Reply, context: ReplyContext) -> bytes:
     called = any(isinstance(part, Call) for part in choice.parts)
     body = {
         **head(reply.id, reply.model, context),
-        "content": list(_blocks(choice, context)),
+        "content": _ended_well(list(_blocks(choice, context))),
         **ending(choice.stop, choice.sequence, called=called),
         "usage": usage(reply.usage, reply.tier),
     }
@@ -78,33 +81,29 @@ def stop_reason(stop: Stop | None, *, called: bool) -> str:
 
 
 def usage(told: Usage, tier: str | None) -> dict[str, Any]:
-    """Return a usage object as a whole message has it."""
+    """Return a usage object: input that is no text is input as well.
+
+    A stream's last one is the same as a whole reply's, so that both say as much.
+    """
     short, long = told.input_cache_write_5m, told.input_cache_write_1h
-    known = short is not None or long is not None
-    return {
-        **usage_so_far(told),
-        "cache_creation": {
+    writes = None
+    if short is not None or long is not None:
+        writes = {
             "ephemeral_5m_input_tokens": short or 0,
             "ephemeral_1h_input_tokens": long or 0,
         }
-        if known
-        else None,
-        "service_tier": _TIERS.get(tier or ""),
-        "speed": "fast" if tier == "fast" else None,
-        "inference_geo": None,
-    }
-
-
-def usage_so_far(told: Usage) -> dict[str, Any]:
-    """Return a usage object as a stream's end has it; input that is no text is input as well."""
     thinking = told.reasoning_output
     return {
         "input_tokens": _sum(told.input, told.image, told.audio) or 0,
-        "cache_creation_input_tokens": _sum(told.input_cache_write_5m, told.input_cache_write_1h),
+        "cache_creation_input_tokens": _sum(short, long),
         "cache_read_input_tokens": told.input_cache_read,
+        "cache_creation": writes,
         "output_tokens": told.output or 0,
         "output_tokens_details": None if thinking is None else {"thinking_tokens": thinking},
         "server_tool_use": None,
+        "service_tier": _TIERS.get(tier or ""),
+        "speed": "fast" if tier == "fast" else None,
+        "inference_geo": None,
     }
 
 
@@ -128,7 +127,7 @@ def signature(text: str, seal: Seal | None, context: ReplyContext) -> str:
 
 def redacted(seal: Seal, context: ReplyContext) -> dict[str, Any]:
     """Return a block for a thought of which only the proof is known."""
-    return {"type": "redacted_thinking", "data": provenance.tag(seal, context.origin)}
+    return {"type": REDACTED, "data": provenance.tag(seal, context.origin)}
 
 
 class CallIds:
@@ -166,6 +165,17 @@ def _blocks(choice: Choice, context: ReplyContext) -> Iterator[dict[str, Any]]:
                 yield {"type": "tool_use", "id": call_id, "name": part.name, "input": given}
             case _:
                 assert_never(part)
+
+
+def _ended_well(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return blocks without proofs behind the last text, as Gemini gives them.
+
+    Clients take the last block for the answer: Claude Code would show none.
+    """
+    if any(block["type"] == "text" for block in blocks):
+        while blocks[-1]["type"] == REDACTED:
+            blocks.pop()
+    return blocks
 
 
 def _thought(part: Thought, context: ReplyContext) -> Iterator[dict[str, Any]]:

@@ -52,6 +52,8 @@ class MessagesWriter:
         self._index = -1
         self._open = ""  # the kind of part that the open block tells, empty where none is open
         self._thought: list[str] = []  # of a thought that is not shown
+        self._proofs: list[Seal] = []  # of hidden thoughts, until something follows them
+        self._said = False
         self._called = False
         self._stop: Stop | None = None
         self._stop_sequence: str | None = None
@@ -138,8 +140,8 @@ class MessagesWriter:
         if self._open == "thinking":
             yield from self._close(seal)
         elif seal is not None:
-            yield from self._begin("redacted", replies.redacted(seal, self._context))
             yield from self._close()
+            self._proofs.append(seal)
 
     def _calls(self, event: CallBegun) -> Iterator[bytes]:
         if event.seal is not None:  # it is of the call, not of a thought that is under way
@@ -151,6 +153,17 @@ class MessagesWriter:
         yield from self._begin("call", block)
 
     def _begin(self, kind: str, block: dict[str, Any]) -> Iterator[bytes]:
+        yield from self._prove()
+        self._said |= block["type"] == "text"
+        yield from self._open_block(kind, block)
+
+    def _prove(self) -> Iterator[bytes]:
+        """Tell the hidden thoughts that came last: something follows, or there is nothing else."""
+        proofs, self._proofs = self._proofs, []
+        for seal in proofs:
+            yield from self._open_block("redacted", replies.redacted(seal, self._context))
+
+    def _open_block(self, kind: str, block: dict[str, Any]) -> Iterator[bytes]:
         yield from self._close()
         self._index += 1
         self._open = kind
@@ -168,10 +181,12 @@ class MessagesWriter:
         yield _frame("content_block_stop", {"index": self._index})
 
     def _end(self) -> Iterator[bytes]:
+        if not self._said:  # else the text is what clients have to find last
+            yield from self._prove()
         yield from self._close()
         self._ended = True
         ending = replies.ending(self._stop, self._stop_sequence, called=self._called)
-        usage = replies.usage_so_far(self._metered.usage)
+        usage = replies.usage(self._metered.usage, self._metered.tier)
         yield _frame("message_delta", {"delta": {"container": None, **ending}, "usage": usage})
         yield _STOP
 
