@@ -76,7 +76,7 @@ def _read(each: Item, path: str, turns: _Turns, losses: Losses) -> None:
     kind, role = each.get("type"), each.get("role")
     if kind is None and role is None:
         raise request_body.invalid(path, "an item needs a type or a role.")
-    if kind in {None, "message"}:
+    if kind is None or kind == "message":
         speaker = _ROLES.get(role) if isinstance(role, str) else None
         if speaker is None:
             expected = ", ".join(_ROLES)

@@ -28,8 +28,12 @@ _STOPS: Final = {"max_output_tokens": Stop.BUDGET, "content_filter": Stop.FILTER
 AHEAD: Final = 64
 """Events that are held back of an item before whose turn others seem to be missing."""
 
-HELD: Final = 100_000
+HELD: Final = 10_000
 """Events that are held back of items that come beside one that is not over."""
+
+
+_LATEST: Final = 2**40
+_MOST: Final = 1_000_000  # no item has a number as high as this
 
 
 class _Slot(msgspec.Struct):
@@ -54,6 +58,7 @@ class ResponsesReader:
         self._latest = 0
         self._next = 0
         self._held = 0
+        self._waiting: set[int] = set()  # items with events that are held
         self._in_order = True
         self._begun = False
         self._calls = 0
@@ -87,12 +92,12 @@ class ResponsesReader:
         if self._begun:
             return
         self._begun = True
-        name, model, created = told.get("id"), told.get("model"), told.get("created_at")
+        name, model = told.get("id"), told.get("model")
         self._found.append(
             Begun(
                 id=name if isinstance(name, str) and name else None,
                 model=model if isinstance(model, str) and model else None,
-                created=int(created) if type(created) in {int, float} and created else None,
+                created=_seconds(told.get("created_at")),
             )
         )
 
@@ -109,6 +114,7 @@ class ResponsesReader:
             current = self._current
         if self._in_order and index != current and (current is not None or index > self._next):
             slot.held.append(read)
+            self._waiting.add(index)
             self._held += 1
             if self._held > (AHEAD if current is None else HELD):
                 self._release()
@@ -124,7 +130,7 @@ class ResponsesReader:
         name = read.item_id if isinstance(read.item_id, str) else item.get("id")
         name = name if isinstance(name, str) and name else None
         index = read.output_index
-        if type(index) is not int or not 0 <= index < HELD:
+        if type(index) is not int or not 0 <= index < _MOST:
             index = None if name is None else self._names.get(name)
             begins = read.type == f"{_ITEM}added" or not self._slots
             if index is None and begins:
@@ -153,30 +159,28 @@ class ResponsesReader:
         """Go on with the items that waited for one, as far as it is their turn."""
         self._current = None
         self._next = max(self._next, index + 1)
-        while (waiting := self._waiting()) is not None and waiting <= self._next:
+        while self._waiting and (waiting := min(self._waiting)) <= self._next:
             self._current = waiting
-            slot = self._slots[waiting]
-            held, slot.held = slot.held, []
-            self._held -= len(held)
-            for read in held:
-                self._tell(slot, read)
-            if not slot.over:
+            self._tell_held(waiting)
+            if not self._slots[waiting].over:
                 return
             self._current = None
             self._next = max(self._next, waiting + 1)
 
-    def _waiting(self) -> int | None:
-        return min((index for index, slot in self._slots.items() if slot.held), default=None)
+    def _tell_held(self, index: int) -> None:
+        slot = self._slots[index]
+        held, slot.held = slot.held, []
+        self._waiting.discard(index)
+        self._held -= len(held)
+        for read in held:
+            self._tell(slot, read)
 
     def _release(self) -> None:
         """Tell everything that was held, in order, and hold nothing from now on."""
         self._in_order = False
         self._current = None
-        for index in sorted(self._slots):
-            slot = self._slots[index]
-            held, slot.held = slot.held, []
-            for read in held:
-                self._tell(slot, read)
+        for index in sorted(self._waiting):
+            self._tell_held(index)
 
     def _ends(self, told: dict[str, Any], name: str) -> None:
         self._begins(told)
@@ -213,3 +217,10 @@ class ResponsesReader:
             return Stop.CALLS
         refused = self._last is not None and self._last.refused
         return Stop.REFUSAL if refused else Stop.END
+
+
+def _seconds(created: Any) -> int | None:
+    """Return a time in seconds of 1970, None for what is none."""
+    if isinstance(created, bool) or not isinstance(created, int | float):
+        return None
+    return int(created) if 0 < created < _LATEST else None

@@ -38,6 +38,7 @@ _PIECES: Final = {
 """What each pair of events (``.delta``, ``.done``) adds to: the item's kind, the part's, and the
 field of the second that holds all of it."""
 
+_LARGE: Final = 1e9  # no logarithm of a probability
 _PARTS: Final = {"content_part.done", "reasoning_summary_part.done"}
 _ITEMS: Final = {"output_item.added", "output_item.done"}
 
@@ -255,7 +256,9 @@ def _probabilities(value: Any, *, top: bool = True) -> list[TokenProbability]:
     found = []
     for each in value if isinstance(value, list) else ():
         match each:
-            case {"token": str() as token, "logprob": int() | float() as logprob}:
+            case {"token": str() as token, "logprob": int() | float() as logprob} if (
+                -_LARGE < logprob < _LARGE
+            ):
                 others = _probabilities(each.get("top_logprobs"), top=False) if top else ()
                 found.append(
                     TokenProbability(token=token, logprob=float(logprob), top=tuple(others))

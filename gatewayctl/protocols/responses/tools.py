@@ -109,7 +109,7 @@ def demands(
 
 def _allowed(given: Any, functions: Collection[str]) -> ToolChoice:
     mode, tools = given.get("mode", "auto"), given.get("tools")
-    if mode not in {"auto", "required"}:
+    if not isinstance(mode, str) or mode not in {"auto", "required"}:
         raise request_body.invalid(f"{_CHOICE}.mode", "auto or required is expected.")
     if not isinstance(tools, list):
         raise request_body.invalid(f"{_CHOICE}.tools", "a list of tools is expected.")

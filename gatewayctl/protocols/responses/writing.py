@@ -59,6 +59,7 @@ class ResponsesWriter:
         self._open: _Open | None = None
         self._output: list[dict[str, Any]] = []
         self._calls = 0
+        self._spare: list[TokenProbability] = []  # of tokens that came before their text
         self._metered = Metered(usage=snapshot.UNKNOWN)
         self._stop: Stop | None = None
         self._refused = False
@@ -91,7 +92,7 @@ class ResponsesWriter:
             yield from self._begin(event if isinstance(event, Begun) else Begun())
         match event:
             case Begun():
-                return
+                self._renamed(event.model)
             case TextDelta() | RefusalDelta() | ThoughtDelta():
                 yield from self._said(event)
             case ThoughtEnded():
@@ -121,10 +122,16 @@ class ResponsesWriter:
             yield self._frame("response.created", response=begun)
         yield self._frame("response.in_progress", response=begun)
 
+    def _renamed(self, model: str | None) -> None:
+        """Take the upstream's name of the model, where a sign of life went out before it."""
+        if self._named is not None and model is not None:
+            self._named = msgspec.structs.replace(self._named, model=model)
+
     def _said(self, event: TextDelta | RefusalDelta | ThoughtDelta) -> Iterator[bytes]:
         kind = type(event)
         if self._open is None or self._open.kind is not kind:
             if not event.text:
+                self._spare += event.logprobs if isinstance(event, TextDelta) else ()
                 return
             yield from self._close(output.COMPLETED)
             yield from self._begin_item(kind)
@@ -132,8 +139,9 @@ class ResponsesWriter:
         current.texts.append(event.text)
         match event:
             case TextDelta():
-                current.logprobs += event.logprobs
-                told = output.probabilities(event.logprobs)
+                logprobs, self._spare = [*self._spare, *event.logprobs], []
+                current.logprobs += logprobs
+                told = output.probabilities(logprobs)
                 yield self._in_part("output_text.delta", delta=event.text, logprobs=told)
             case RefusalDelta():
                 yield self._in_part("refusal.delta", delta=event.text)
