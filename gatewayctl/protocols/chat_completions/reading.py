@@ -59,6 +59,7 @@ class _Choice:
         self._index = index
         self._calls = Calls(index)
         self._details = _Details()
+        self._plain = False
         self._refused = False
         self._finish: str | None = None
         self._sequence: str | None = None
@@ -93,7 +94,8 @@ class _Choice:
         if delta.reasoning_details:
             self._details.add(delta.reasoning_details)
         text = thoughts.text_of(delta.reasoning_content) or thoughts.text_of(delta.reasoning)
-        if not text and delta.reasoning_details:
+        self._plain = self._plain or bool(text)
+        if not self._plain and delta.reasoning_details:  # else they say the same once more
             text = _told(delta.reasoning_details)
         if text:
             yield ThoughtDelta(text=text, choice=self._index)
