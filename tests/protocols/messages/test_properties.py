@@ -214,7 +214,10 @@ def _compact(reply: Reply) -> Reply:
 
 
 def _said(reply: Reply) -> tuple[object, ...]:
-    """Return what a reply says: text, thoughts with their proofs, calls with their arguments."""
+    """Return what a reply says: text, thoughts with their proofs, calls with their arguments.
+
+    Proofs behind the last text are no part of it.
+    """
     found: list[object] = []
     for choice in reply.choices:
         for part in choice.parts:
@@ -227,6 +230,11 @@ def _said(reply: Reply) -> tuple[object, ...]:
                     found[-1] += part.text
                 case _:
                     found.append(part.text)
+    if any(isinstance(each, str) and each for each in found):
+        while (
+            isinstance(found[-1], tuple) and found[-1][0] == "" and isinstance(found[-1][1], tuple)
+        ):
+            found.pop()
     return tuple(found)
 
 

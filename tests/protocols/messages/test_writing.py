@@ -285,6 +285,22 @@ def test_thoughts_are_not_shown_to_a_client_that_wants_them_left_out() -> None:
     ]
 
 
+def test_proofs_behind_the_last_text_are_left_out() -> None:
+    """Gemini's last part may only prove a thought; Claude Code would show that as the answer."""
+    text, proof = TextDelta(text="Hello"), ThoughtEnded(seal=SEAL)
+    for events, kinds in (
+        ((text, proof, proof), ["text"]),
+        ((proof, text, proof), ["redacted_thinking", "text"]),
+        ((proof, proof), ["redacted_thinking", "redacted_thinking"]),
+        (
+            (text, proof, CallBegun(call=0, id="a", name="f")),
+            ["text", "redacted_thinking", "tool_use"],
+        ),
+    ):
+        assert [block["type"] for block in gathered(streamed(*events))] == kinds
+        assert [block["type"] for block in replied(*events)["content"]] == kinds
+
+
 def test_ids_of_calls_are_unlike_and_fit() -> None:
     """Also where an upstream gives none, the same ones twice, or in letters that are refused."""
     events = tuple(
