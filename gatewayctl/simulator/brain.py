@@ -109,8 +109,8 @@ def answer(
 ) -> Answer:
     """Return the answer to ``ask`` in at most ``limit`` tokens.
 
-    ``command`` asks for a call that runs it, where a shell is offered, and an empty one for no
-    call at all.
+    ``command`` asks for a call that runs it, where a shell is offered, or for as many as are wished
+    for, and an empty one for no call at all.
     """
     thoughts = _thoughts(ask, wishes)[:limit]
     room = limit - len(thoughts)
@@ -194,7 +194,7 @@ def _calls(ask: Ask, wishes: Wishes, command: str | None) -> tuple[Call, ...]:
         return ()
     if command is not None:
         shell = _shell(ask.tools) if command else None
-        return () if shell is None else (_call(shell, command),)
+        return () if shell is None else _several(shell, command, wishes.calls or 1, ask)
     wished = wishes.calls if wishes.calls is not None and not ask.results else None
     if wishes.words is not None and wished is None:
         return ()
@@ -202,8 +202,13 @@ def _calls(ask: Ask, wishes: Wishes, command: str | None) -> tuple[Call, ...]:
     tool = _forced(ask) if must else _wanted(ask)
     if tool is None or wished == 0:
         return ()
-    count = wished or 1 if ask.parallel else 1
-    return tuple(_call(tool, f"{COMMAND} {index}" if index else COMMAND) for index in range(count))
+    return _several(tool, COMMAND, wished or 1, ask)
+
+
+def _several(tool: OfferedTool, command: str, count: int, ask: Ask) -> tuple[Call, ...]:
+    """Return so many calls, as far as they are allowed; each but the first says which it is."""
+    numbers = range(count if ask.parallel else 1)
+    return tuple(_call(tool, f"{command} {index}" if index else command) for index in numbers)
 
 
 def _call(tool: OfferedTool, command: str) -> Call:

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from support.dialects import SCHEMA
 
-from gatewayctl.simulator.brain import Stop, answer
+from gatewayctl.simulator.brain import Stop, Wishes, answer
 from gatewayctl.simulator.request import Ask, Choice, OfferedTool
 
 STRING = {"type": "string"}
@@ -54,6 +54,8 @@ def test_a_chosen_command_is_called_for_whatever_was_said(tool: OfferedTool) -> 
     (call,) = answer(request, 10, limit=1000, command="seq 3").calls
     assert call.name == tool.name
     assert call.arguments.get("command", call.arguments.get("cmd")) in ("seq 3", ["seq", "3"])
+    several = answer(request, 10, limit=1000, command="seq 3", wishes=Wishes(calls=2)).calls
+    assert len({call.json for call in several}) == 2
     assert answer(ask("hello", READ), 10, limit=1000, command="seq 3").calls == ()
     assert answer(ask("run", tool), 10, limit=1000, command="").calls == ()
 
