@@ -80,7 +80,7 @@ _gatewayctl() {
         'estimate/'*) _gatewayctl_files "$current" ;;
         'route-explain/-'*) _gatewayctl_words '--protocol --max-output --seed --session --live --url --config --json -h --help' "$current" ;;
         'route-explain/'*) _gatewayctl_files "$current" ;;
-        'env/-'*) _gatewayctl_words '-m --model --small-model --shell --url --config -q --quiet --json -h --help' "$current" ;;
+        'env/-'*) _gatewayctl_words '-m --model --small-model --shell --url --config --file -q --quiet --json -h --help' "$current" ;;
         'env/'*) _gatewayctl_words 'claude codex gemini openai' "$current" ;;
         'log/-'*) _gatewayctl_words '-f --follow --failed -n --limit --since --json -h --help' "$current" ;;
         'status/-'*) _gatewayctl_words '--url --config --json -h --help' "$current" ;;

@@ -51,6 +51,7 @@ complete -c gatewayctl -n '__gatewayctl_at env' -l small-model -x -d 'Another on
 complete -c gatewayctl -n '__gatewayctl_at env' -l shell -x -a 'sh bash zsh fish powershell cmd' -d 'The shell, instead of the one that is detected'
 complete -c gatewayctl -n '__gatewayctl_at env' -l url -x -d 'The gateway\'s URL, instead of the config\'s'
 complete -c gatewayctl -n '__gatewayctl_at env' -l config -r -F -d 'The config file, instead of the usual one'
+complete -c gatewayctl -n '__gatewayctl_at env' -l file -d 'Print the tool\'s own config file: gemini\'s settings.json'
 complete -c gatewayctl -n '__gatewayctl_at env' -s q -l quiet -d 'Give no hints'
 complete -c gatewayctl -n '__gatewayctl_at env' -l json -d 'Print JSON'
 complete -c gatewayctl -n '__gatewayctl_at env' -s h -l help -d 'Show this message and exit'

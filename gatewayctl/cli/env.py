@@ -38,6 +38,10 @@ UrlOption = Annotated[
     str | None,
     typer.Option("--url", metavar="URL", help="The gateway's URL, instead of the config's."),
 ]
+FileOption = Annotated[
+    bool,
+    typer.Option("--file", help="Print the tool's own config file: gemini's settings.json."),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Give no hints.")]
 
 
@@ -55,6 +59,7 @@ def env(
     shell: ShellOption = None,
     url: UrlOption = None,
     config: ConfigOption = None,
+    file: FileOption = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -62,6 +67,7 @@ def env(
 
     For a shell to evaluate: eval "$(gatewayctl env claude)". For codex it is a config file:
     gatewayctl env codex > ~/.codex/gatewayctl.config.toml, then codex --profile gatewayctl.
+    gemini wants both: its variables, and in ~/.gemini/settings.json what --file prints.
     Hints go to standard error. No key of a provider is ever printed.
 
     Exit status: 0 printed, 1 an unknown model or no such config, 2 the config cannot be opened.
@@ -73,6 +79,8 @@ def env(
 
     if small_model is not None and tool is not Tool.CLAUDE:
         raise typer.BadParameter("--small-model is for claude")
+    if file and tool not in {Tool.CODEX, Tool.GEMINI}:
+        raise typer.BadParameter("--file is for codex and gemini")
     settings = offline.load_settings(config, os.environ, forgiving=True)
     world = offline.directory(settings, os.environ, offline.knowledge())
     chosen = Choice(model, "as asked") if model is not None else choose(tool, world)
@@ -90,7 +98,10 @@ def env(
         _print_json(tool, ground, chosen, made)
         return
     used = shell or detected(os.environ, sys.platform)
-    _print_lines(tool, made, used)
+    if made.file is not None and (file or tool is Tool.CODEX):
+        typer.echo(made.file.text, nl=False)
+    else:
+        _print_lines(made, used)
     if not quiet:
         _tell(tool, ground, chosen, made, used)
 
@@ -169,14 +180,11 @@ def _print_json(tool: Tool, ground: "Ground", chosen: Choice, made: "Setup") -> 
     )
 
 
-def _print_lines(tool: Tool, made: "Setup", shell: Shell) -> None:
-    """Print nothing but what is to be evaluated, or the file where a tool is set up by one."""
+def _print_lines(made: "Setup", shell: Shell) -> None:
+    """Print nothing but what is to be evaluated."""
     from gatewayctl.cli import render
     from gatewayctl.cli.shells import Unquotable, assignment
 
-    if tool is Tool.CODEX and made.file is not None:
-        typer.echo(made.file.text, nl=False)
-        return
     try:
         lines = [assignment(shell, name, value) for name, value in made.variables.items()]
     except Unquotable as error:
@@ -207,7 +215,8 @@ def _tell(tool: Tool, ground: "Ground", chosen: Choice, made: "Setup", shell: Sh
         if name.endswith("_API_KEY") and os.environ.get(name):
             render.tell(f"this replaces {name}: start gatewayctl serve in another shell")
     if made.file is not None and tool is not Tool.CODEX:
-        render.tell(f"{made.file.path} should have {' '.join(made.file.text.split())}")
+        held = " ".join(made.file.text.split())
+        render.tell(f"{made.file.path} has to hold this (--file prints it): {held}")
     if sys.stdout.isatty():
         render.tell(f"to apply it: {_applied(tool, made, recipe(shell, f'gatewayctl env {tool}'))}")
 
