@@ -1,9 +1,10 @@
 """Install the genuine agents and upstreams that ``make agents`` drives.
 
 ``python scripts/install_agents.py [NAME …]`` installs what is missing (default: all) and prints
-where each program is, one line each: ``claude``, ``codex``, and ``conformance`` (llm-comply),
-``faulty-upstream`` (llmock) and ``model-server``, whose program is the Python that has it. Versions
-are pinned here and in the lock files of these names in ``requirements/``.
+where each program is, one line each: ``claude``, ``codex``, ``gemini`` (a script for node), and
+``conformance`` (llm-comply), ``faulty-upstream`` (llmock) and ``model-server``, whose program is
+the Python that has it. Versions are pinned here and in the lock files of these names in
+``requirements/``.
 
 They go to ``$GATEWAYCTL_AGENTS``, else ``gatewayctl-agents`` in the user's cache folder, each in
 one folder named for its version: delete it to install anew. Exit status: 0 all are there, 1 an
@@ -29,6 +30,7 @@ MISSING: Final = 3
 
 _CLAUDE_CODE: Final = "2.1.197"
 _CODEX: Final = "0.169.0"
+_GEMINI_CLI: Final = "0.61.0"
 _NPM_SECONDS: Final = 240
 _PIP_SECONDS: Final = (
     600  # two thirds of it are a reserve: compiling takes two minutes on two cores
@@ -86,6 +88,12 @@ def agents() -> Mapping[str, Agent]:
             "node_modules/@openai/codex-*/vendor/*/bin/codex",
         ),
         "conformance": _locked("llm-comply", "conformance", ()),
+        "gemini": Agent(
+            f"gemini-cli-{_GEMINI_CLI}",
+            ("npm",),
+            lambda folder: _npm(folder, f"@google/gemini-cli@{_GEMINI_CLI}"),
+            "node_modules/@google/gemini-cli/bundle/gemini.js",
+        ),
         "faulty-upstream": _locked("llmock", "faulty-upstream", ()),
         "model-server": _locked("llama-cpp-python", "model-server", ("c++", "g++", "clang++")),
     }

@@ -34,6 +34,12 @@ def codex() -> Path:
 
 
 @pytest.fixture(scope="session")
+def gemini() -> Path:
+    """Return the script of Gemini CLI, which node runs."""
+    return _provided("gemini")
+
+
+@pytest.fixture(scope="session")
 def model_server() -> Path:
     """Return the Python that has llama-cpp-python's server."""
     return _provided("model-server")
