@@ -41,6 +41,7 @@ class Calls:
     """Reads the call deltas of one choice, in order."""
 
     MOST = 4096
+    MOST_HELD = 16 * 1024 * 1024  # characters of arguments whose call has no name yet
 
     def __init__(self, choice: int) -> None:
         self._choice = choice
@@ -48,6 +49,7 @@ class Calls:
         self._by_index: dict[int, _Open] = {}
         self._by_id: dict[str, _Open] = {}
         self._unnamed: dict[int, tuple[str, list[str]]] = {}
+        self._held = 0
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -125,8 +127,9 @@ class Calls:
         )
 
     def _hold(self, index: int, given: str, arguments: str) -> None:
-        if len(self._unnamed) >= self.MOST:
-            raise BadFrame("more tool calls than any answer has")
+        self._held += len(arguments)
+        if len(self._unnamed) >= self.MOST or self._held > self.MOST_HELD:
+            raise BadFrame("more of tool calls without a name than any answer has")
         known, pieces = self._unnamed.setdefault(index, (given, []))
         self._unnamed[index] = (known or given, pieces)
         if arguments:
