@@ -207,7 +207,7 @@ def test_an_explanation_of_a_refusal_is_a_refusal() -> None:
     assert fold(events).choices[0].parts == reply.choices[0].parts == (Refusal(text="Not this."),)
 
 
-def test_litellm_25321_arguments_that_are_told_at_once_are_not_lost() -> None:
+def test_arguments_that_are_told_at_once_are_not_lost_litellm_25321() -> None:
     """Some servers tell a call's arguments at its start, and no deltas."""
     call = opened(0, "tool_use", id="t", name="f", input={"city": "Oslo"})
     assert parts(call, closed(0)) == [Call(id="t", name="f", arguments='{"city":"Oslo"}')]
@@ -215,7 +215,7 @@ def test_litellm_25321_arguments_that_are_told_at_once_are_not_lost() -> None:
     assert parts(*said) == [Call(id="t", name="f", arguments='{"city":"Rome"}')]
 
 
-def test_litellm_32357_thinking_never_becomes_text() -> None:
+def test_thinking_never_becomes_text_litellm_32357() -> None:
     """Neither where its block was said to be of text, nor where it never began."""
     found = parts(
         opened(0, "text", text=""),

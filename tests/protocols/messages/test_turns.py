@@ -200,7 +200,7 @@ def test_ids_of_other_servers_are_spelled_alike_everywhere() -> None:
     assert "." not in call_id
 
 
-def test_litellm_25321_arguments_of_a_call_are_never_dropped() -> None:
+def test_arguments_of_a_call_are_never_dropped_litellm_25321() -> None:
     """Arguments go out as the model wrote them, and those that are no object as text."""
     messages = (
         own(

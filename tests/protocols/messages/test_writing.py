@@ -232,7 +232,7 @@ def test_an_answer_with_calls_ends_in_them() -> None:
     assert replied(call, Finished(stop=Stop.BUDGET))["stop_reason"] == "max_tokens"
 
 
-def test_litellm_32357_thinking_is_never_in_a_block_of_text() -> None:
+def test_thinking_is_never_in_a_block_of_text_litellm_32357() -> None:
     """However text and thoughts take turns, each is told in a block of its own."""
     events = (
         TextDelta(text="a"),
@@ -255,7 +255,7 @@ def test_litellm_32357_thinking_is_never_in_a_block_of_text() -> None:
     assert gathered(streamed(*events)) == replied(*events)["content"]
 
 
-def test_litellm_25321_arguments_are_told_whole_however_they_come() -> None:
+def test_arguments_are_told_whole_however_they_come_litellm_25321() -> None:
     """Side by side, in pieces, or in a form that is no object: nothing of them is lost."""
     events = (
         CallBegun(call=0, id="a", name="f"),
