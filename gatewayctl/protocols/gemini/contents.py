@@ -105,6 +105,7 @@ class Writer:
                         plain = self._plain((part,))
                         found += plain
                         signed.said(plain)
+            found += signed.end()
         signed.place()
         stand_in = signatures.unsigned(self._model)
         if stand_in is not None and signed.calls:
@@ -121,9 +122,10 @@ class Writer:
             signed.wait(number, seal.data)
             return []
         match seal.form:
-            case signatures.TEXT if signed.sign_text(seal.data):
+            case signatures.TEXT:
+                signed.sign_text(seal.data)
                 return []
-            case signatures.TEXT | signatures.EMPTY:
+            case signatures.EMPTY:
                 return [{"text": "", "thoughtSignature": seal.data}]
             case signatures.THOUGHT:
                 return [
@@ -200,26 +202,34 @@ class _Signed:
         self._first = 0
         self._text: Content | None = None
         self._waiting: list[tuple[int, int, str]] = []
-        self._texts: list[str] = []
+        self._early: list[str] = []
 
     def begin(self) -> None:
         """Begin a message: its calls are counted from here."""
         self._first = len(self.calls)
+        self._text = None
+
+    def end(self) -> list[Content]:
+        """End a message; return a part for each signature whose text is not there."""
+        early, self._early = self._early, []
+        return [{"text": "", "thoughtSignature": signature} for signature in early]
 
     def call(self, written: Content) -> None:
         """Take note of a call."""
         self.calls.append(written)
 
     def said(self, written: list[Content]) -> None:
-        """Take note of text, which the next signature of a text is of."""
+        """Take note of text: a signature that came before it is its own, the next one else."""
         self._text = written[-1] if written and "text" in written[-1] else None
+        if self._text is not None and self._early:
+            self._text["thoughtSignature"] = self._early.pop(0)
 
-    def sign_text(self, signature: str) -> bool:
-        """Sign the text said last, if there is one without a signature."""
+    def sign_text(self, signature: str) -> None:
+        """Sign the text said last, else the next: some clients tell all thoughts first."""
         if self._text is None or "thoughtSignature" in self._text:
-            return False
-        self._text["thoughtSignature"] = signature
-        return True
+            self._early.append(signature)
+        else:
+            self._text["thoughtSignature"] = signature
 
     def wait(self, number: int, signature: str) -> None:
         """Keep a call's signature until the calls are known: the one of its number, or the next."""

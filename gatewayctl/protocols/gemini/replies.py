@@ -189,7 +189,7 @@ def reason(stop: Stop | None, *, malformed: bool) -> str:
 def metadata(usage: Usage) -> Fields:
     """Return the usage: the prompt's tokens include cached ones, thoughts stand beside the rest.
 
-    What is not known is left out.
+    What is not known is null, or left out where few know it.
     """
     text = _sum(
         usage.input,
@@ -201,14 +201,15 @@ def metadata(usage: Usage) -> Fields:
     said = usage.output
     if said is not None and usage.reasoning_output is not None:
         said = max(0, said - usage.reasoning_output)
-    figures = {
+    found: Fields = {
         "promptTokenCount": prompt,
-        "cachedContentTokenCount": usage.input_cache_read,
         "candidatesTokenCount": said,
-        "thoughtsTokenCount": usage.reasoning_output,
         "totalTokenCount": _sum(prompt, usage.output),
     }
-    found: Fields = {name: figure for name, figure in figures.items() if figure is not None}
+    if usage.input_cache_read is not None:
+        found["cachedContentTokenCount"] = usage.input_cache_read
+    if usage.reasoning_output is not None:
+        found["thoughtsTokenCount"] = usage.reasoning_output
     media = (("TEXT", text), ("IMAGE", usage.image), ("AUDIO", usage.audio))
     details = [
         {"modality": modality, "tokenCount": figure}
