@@ -157,8 +157,10 @@ def _thought(each: Item, path: str) -> Thought:
     text = seals.joined(each.get("summary")) or seals.joined(each.get("content"))
     if not encrypted:
         return Thought(text=text, id=name)
-    seal = provenance.sealed(seals.ENCRYPTED, encrypted)
-    if seal.form == "text" and seal.data:  # its text was not to be shown, so the tag has it
+    seal = provenance.tagged(encrypted) or seals.seal(name, encrypted, plain=False)
+    if (
+        seal is not None and seal.form == "text" and seal.data
+    ):  # its text was not to be shown, so the tag has it
         return Thought(text=text or seal.data, seal=Seal(form="text", data="", origin=seal.origin))
     return Thought(text=text, seal=seal, id=name)
 

@@ -61,10 +61,10 @@ def read(content: Any, path: str, losses: Losses) -> tuple[Shown | Refusal, ...]
 
 
 def shown(content: Any, path: str, losses: Losses) -> tuple[Shown, ...]:
-    """Read the content of a tool's result, in which a refusal is only text."""
+    """Read the content of a tool's result, which may be none; a refusal in it is only text."""
     return tuple(
         Text(text=part.text) if isinstance(part, Refusal) else part
-        for part in read(content, path, losses)
+        for part in read(content or None, path, losses)
     )
 
 

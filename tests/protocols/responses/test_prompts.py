@@ -170,7 +170,7 @@ def test_reasoning_is_read_in_each_of_its_forms() -> None:
         {"type": "reasoning", "summary": [], "encrypted_content": provenance.tag(None, "p/m")},
     )
     assert turn.parts == (
-        Thought(seal=Seal(form="responses.encrypted", data="gAAAA")),
+        Thought(seal=Seal(form="responses.encrypted", data=":gAAAA")),
         Thought(text="t"),
         Thought(seal=Seal(form="text", data="", origin="p/m")),
     )
