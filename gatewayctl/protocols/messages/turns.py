@@ -196,6 +196,8 @@ class _Writing:
         if call.result is None:
             self._losses.add(Loss.CALL_WITHOUT_RESULT)
             return
+        if part.seal is not None:  # this protocol has none on its calls
+            self._losses.add(Loss.REASONING_OF_ANOTHER)
         given = replies.arguments(part.arguments)
         block = {"type": "tool_use", "id": call.id, "name": part.name, "input": given}
         yield marked(block, part.cache)
