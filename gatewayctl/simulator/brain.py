@@ -19,6 +19,7 @@ from gatewayctl.simulator.schema import instance
 COMMAND: Final = "echo gatewayctl-demo"
 
 _EXCERPT: Final = 160
+_DECLINED: Final = "I cannot help with that."
 _VERBS: Final = frozenset({"run", "execute", "call", "use", "invoke", "tool", "tools"})
 _SHELL: Final = re.compile(r"bash|shell|exec|terminal|command|run", re.IGNORECASE)
 _COMMAND_FIELDS: Final = ("command", "cmd", "script")
@@ -33,18 +34,21 @@ class Stop(StrEnum):
     TOOL = "tool"
     SEQUENCE = "sequence"
     FILTERED = "filtered"
+    DECLINED = "declined"
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """A tool call; ``arguments`` satisfy the tool's schema."""
+    """A tool call; ``arguments`` satisfy the tool's schema, unless they are ``broken`` off."""
 
     name: str
     arguments: Mapping[str, Any]
+    broken: bool = False
 
     @property
     def json(self) -> str:
         """The arguments as the wire carries them."""
-        return msgspec.json.encode(self.arguments).decode()
+        whole = msgspec.json.encode(self.arguments).decode()
+        return whole[:-1] if self.broken else whole
 
 
 class Wishes(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,8 +57,10 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     ``words`` is a text of so many words instead of a sentence; ``filtered`` has a filter stop it
     half way; ``calls`` wants so many calls at once, where tools are offered and none was used yet;
     ``thoughts`` are so many words of thought, whatever the request says of it; ``hidden`` keeps
-    thoughts secret; ``nameless`` calls have no ids where the protocol can do without; ``strict``
-    refuses whatever the provider would.
+    thoughts secret; ``declined`` has the model say that it does not answer; ``cached`` is how much
+    of the input is told to come from a cache; ``nameless`` calls have no ids where the protocol can
+    do without, ``mixed`` ones are told side by side where it can, ``broken`` ones have arguments
+    that do not end; ``strict`` refuses whatever the provider would.
     """
 
     words: int | None = None
@@ -62,7 +68,11 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     calls: int | None = None
     thoughts: int | None = None
     hidden: bool = False
+    declined: bool = False
+    cached: int = 0
     nameless: bool = False
+    mixed: bool = False
+    broken: bool = False
     strict: bool = False
 
 
@@ -73,8 +83,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """One answer, in this order: ``thoughts``, ``pieces`` of text, ``calls``.
 
     Thoughts and text are in pieces that are tokens. ``told`` says whether the thoughts may be read.
-    ``output_tokens`` is what one choice costs, its ``thought_tokens`` included; ``stop_sequence``
-    is the sequence that ended it. ``nameless`` calls have no ids.
+    ``output_tokens`` is what one choice costs, its ``thought_tokens`` included; ``cached`` are
+    those of the input that came from a cache; ``stop_sequence`` is the sequence that ended it.
+    ``nameless`` calls have no ids, ``mixed`` ones are told side by side.
     """
 
     pieces: tuple[str, ...]
@@ -85,8 +96,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     input_tokens: int
     output_tokens: int
     thought_tokens: int = 0
+    cached: int = 0
     stop_sequence: str | None = None
     nameless: bool = False
+    mixed: bool = False
 
     @property
     def text(self) -> str:
@@ -114,7 +127,8 @@ def answer(
     """
     thoughts = _thoughts(ask, wishes)[:limit]
     room = limit - len(thoughts)
-    calls = () if wishes.filtered else _calls(ask, wishes, command)
+    silent = wishes.filtered or wishes.declined
+    calls = () if silent else _calls(ask, wishes, command)
     cost = sum(tokenizer.count(call.name) + tokenizer.count(call.json) for call in calls)
     if cost > room:
         calls, cost = (), 0
@@ -134,7 +148,9 @@ def answer(
         output_tokens=len(thoughts) + len(pieces) + cost,
         thought_tokens=len(thoughts),
         stop_sequence=sequence,
+        cached=min(wishes.cached, input_tokens),
         nameless=wishes.nameless,
+        mixed=wishes.mixed,
     )
 
 
@@ -154,8 +170,12 @@ def _said(
     words = wishes.words
     text = _text(ask, input_tokens) if words is None else " ".join(["word"] * words)
     text, sequence = _stopped(text, ask.stop)
+    if wishes.declined:
+        text, sequence = _DECLINED, None
     pieces = tokenizer.split(text)
     stop = Stop.END if sequence is None else Stop.SEQUENCE
+    if wishes.declined:
+        stop = Stop.DECLINED
     if wishes.filtered:
         pieces, stop, sequence = pieces[: len(pieces) // 2], Stop.FILTERED, None
     if len(pieces) > limit:
@@ -194,7 +214,7 @@ def _calls(ask: Ask, wishes: Wishes, command: str | None) -> tuple[Call, ...]:
         return ()
     if command is not None:
         shell = _shell(ask.tools) if command else None
-        return () if shell is None else _several(shell, command, wishes.calls or 1, ask)
+        return () if shell is None else _several(shell, command, wishes.calls or 1, ask, wishes)
     wished = wishes.calls if wishes.calls is not None and not ask.results else None
     if wishes.words is not None and wished is None:
         return ()
@@ -202,17 +222,22 @@ def _calls(ask: Ask, wishes: Wishes, command: str | None) -> tuple[Call, ...]:
     tool = _forced(ask) if must else _wanted(ask)
     if tool is None or wished == 0:
         return ()
-    return _several(tool, COMMAND, wished or 1, ask)
+    return _several(tool, COMMAND, wished or 1, ask, wishes)
 
 
-def _several(tool: OfferedTool, command: str, count: int, ask: Ask) -> tuple[Call, ...]:
+def _several(
+    tool: OfferedTool, command: str, count: int, ask: Ask, wishes: Wishes
+) -> tuple[Call, ...]:
     """Return so many calls, as far as they are allowed; each but the first says which it is."""
     numbers = range(count if ask.parallel else 1)
-    return tuple(_call(tool, f"{command} {index}" if index else command) for index in numbers)
-
-
-def _call(tool: OfferedTool, command: str) -> Call:
-    return Call(name=tool.name, arguments=_arguments(tool, command))
+    return tuple(
+        Call(
+            name=tool.name,
+            arguments=_arguments(tool, f"{command} {index}" if index else command),
+            broken=wishes.broken,
+        )
+        for index in numbers
+    )
 
 
 def _forced(ask: Ask) -> OfferedTool | None:

@@ -1,6 +1,7 @@
 """How the simulator writes chat completions: whole, or as chunks. Thoughts are plain text there."""
 
 from collections.abc import Iterator
+from itertools import chain, zip_longest
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +17,7 @@ _FINISH: Final = {
     Stop.TOOL: "tool_calls",
     Stop.SEQUENCE: "stop",
     Stop.FILTERED: "content_filter",
+    Stop.DECLINED: "stop",
 }
 _FINGERPRINT: Final = "fp_simulated"
 
@@ -23,11 +25,12 @@ _FINGERPRINT: Final = "fp_simulated"
 def whole(made: Made) -> bytes:
     """Write a ``chat.completion``."""
     answer = made.answer
-    silent = answer.calls and not answer.pieces
+    declined = answer.stop is Stop.DECLINED
+    silent = declined or (answer.calls and not answer.pieces)
     message: dict[str, object] = {
         "role": "assistant",
         "content": None if silent else answer.text,
-        "refusal": None,
+        "refusal": answer.text if declined else None,
         "annotations": [],
     }
     if answer.told and answer.thoughts:
@@ -79,20 +82,30 @@ def stream(made: Made) -> Iterator[Frame]:
 def _deltas(made: Made) -> Iterator[tuple[dict[str, Any], bool]]:
     """Yield each delta of one choice, and whether it carries content."""
     answer = made.answer
-    silent = answer.calls and not answer.pieces
+    declined = answer.stop is Stop.DECLINED
+    silent = declined or (answer.calls and not answer.pieces)
     yield {"role": "assistant", "content": None if silent else "", "refusal": None}, False
     if answer.told:
         for piece in answer.thoughts:
             yield {"reasoning_content": piece}, True
     for piece in answer.pieces:
-        yield {"content": piece}, True
-    for index, call in enumerate(answer.calls):
-        opening = {"index": index, **_tool_call(made, call, index)}
-        opening["function"] = {"name": call.name, "arguments": ""}
-        yield {"tool_calls": [opening]}, True
-        for fragment in fragments(call.json):
-            more = {"index": index, "function": {"arguments": fragment}}
-            yield {"tool_calls": [more]}, True
+        yield {"refusal" if declined else "content": piece}, True
+    told = [_call_deltas(made, call, index) for index, call in enumerate(answer.calls)]
+    if answer.mixed:
+        side_by_side = (delta for row in zip_longest(*told) for delta in row if delta is not None)
+        yield from side_by_side
+    else:
+        yield from chain.from_iterable(told)
+
+
+def _call_deltas(made: Made, call: Call, index: int) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Yield what opens a call, and its arguments bit by bit."""
+    opening = {"index": index, **_tool_call(made, call, index)}
+    opening["function"] = {"name": call.name, "arguments": ""}
+    yield {"tool_calls": [opening]}, True
+    for fragment in fragments(call.json):
+        more = {"index": index, "function": {"arguments": fragment}}
+        yield {"tool_calls": [more]}, True
 
 
 def _tool_call(made: Made, call: Call, index: int) -> dict[str, Any]:
@@ -128,7 +141,7 @@ def _usage(answer: Answer, n: int) -> dict[str, object]:
         "prompt_tokens": answer.input_tokens,
         "completion_tokens": output,
         "total_tokens": answer.input_tokens + output,
-        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "prompt_tokens_details": {"cached_tokens": answer.cached, "audio_tokens": 0},
         "completion_tokens_details": {
             "reasoning_tokens": answer.thought_tokens * n,
             "audio_tokens": 0,

@@ -55,6 +55,20 @@ WISHES: Final[dict[str, Kind]] = {
         argument="words",
     ),
     "hidden": Kind(change=_unchanged, meaning="what is thought is sealed and not told"),
+    "declines": Kind(change=_unchanged, meaning="the model says that it does not answer"),
+    "cached": Kind(
+        change=_unchanged,
+        meaning="so many tokens of the input, 100 unless told, are told to come from a cache",
+        argument="tokens",
+    ),
+    "mixed": Kind(
+        change=_unchanged,
+        meaning="several calls are told side by side where the protocol is chat completions",
+    ),
+    "broken-arguments": Kind(
+        change=_unchanged,
+        meaning="the arguments of calls do not end, where the protocol writes them as text",
+    ),
     "no-ids": Kind(change=_unchanged, meaning="calls have no ids where the protocol is gemini"),
     "strict": Kind(
         change=_unchanged,
@@ -131,6 +145,10 @@ def wishes(faults: InForce) -> Wishes:
         calls=number("calls", 2),
         thoughts=number("thinks", 20),
         hidden="hidden" in wanted,
+        declined="declines" in wanted,
+        cached=number("cached", 100) or 0,
+        mixed="mixed" in wanted,
+        broken="broken-arguments" in wanted,
         nameless="no-ids" in wanted,
         strict="strict" in wanted,
     )

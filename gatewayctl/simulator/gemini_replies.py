@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from gatewayctl.protocols import sse
+from gatewayctl.simulator import probabilities
 from gatewayctl.simulator.brain import Stop
 from gatewayctl.simulator.wire import Frame, Made
 
@@ -18,19 +19,23 @@ _FINISH: Final = {
     Stop.TOOL: "STOP",
     Stop.SEQUENCE: "STOP",
     Stop.FILTERED: "SAFETY",
+    Stop.DECLINED: "PROHIBITED_CONTENT",
 }
 
 
 def whole(made: Made) -> bytes:
     """Write a ``GenerateContentResponse``."""
     answer = made.answer
+    if answer.stop is Stop.DECLINED:
+        declined = [_declined(made, index) for index in range(made.ask.n)]
+        return msgspec.json.encode(_response(made, declined, answer.output_tokens * made.ask.n))
     parts = _thoughts(made, answer.thought)
     if answer.pieces or not (parts or answer.calls):
         parts.append({"text": answer.text})
     parts += _calls(made)
     if (seal := _closing_seal(made)) is not None:
         parts[-1]["thoughtSignature"] = seal
-    finish = {"finishReason": _FINISH[answer.stop]}
+    finish = {"finishReason": _FINISH[answer.stop], **_logprobs(made, answer.pieces)}
     candidates = [_candidate(index, parts) | finish for index in range(made.ask.n)]
     return msgspec.json.encode(_response(made, candidates, answer.output_tokens * made.ask.n))
 
@@ -59,9 +64,15 @@ def _responses(made: Made) -> Iterator[tuple[dict[str, Any], bool, bool]]:
     answer = made.answer
     tokens = 0
     for index in range(made.ask.n):
-        for parts, cost in _steps(made):
-            tokens += cost
-            yield _response(made, [_candidate(index, parts)], tokens), True, False
+        if answer.stop is Stop.DECLINED:
+            tokens = answer.output_tokens * (index + 1)
+            yield _response(made, [_declined(made, index)], tokens), False, True
+            continue
+        for parts, words in _steps(made):
+            tokens += max(len(words), 1)
+            chances = {} if parts[0].get("thought") else _logprobs(made, words)
+            candidate = _candidate(index, parts) | chances
+            yield _response(made, [candidate], tokens), True, False
         closing: dict[str, Any] = {"text": ""}
         if (seal := _closing_seal(made)) is not None:
             closing["thoughtSignature"] = seal
@@ -71,19 +82,25 @@ def _responses(made: Made) -> Iterator[tuple[dict[str, Any], bool, bool]]:
         yield _response(made, [candidate], tokens), False, True
 
 
-def _steps(made: Made) -> Iterator[tuple[list[dict[str, Any]], int]]:
-    """Yield what each response brings, and roughly what it costs."""
+def _steps(made: Made) -> Iterator[tuple[list[dict[str, Any]], tuple[str, ...]]]:
+    """Yield what each response brings, and the tokens of its text."""
     answer = made.answer
     if answer.told and answer.thoughts:
         middle = len(answer.thoughts) // 2
         for half in (answer.thoughts[:middle], answer.thoughts[middle:]):
             if half:
-                yield _thoughts(made, "".join(half)), len(half)
+                yield _thoughts(made, "".join(half)), half
     for piece in answer.pieces:
-        yield [{"text": piece}], 1
+        yield [{"text": piece}], (piece,)
     calls = _calls(made)
     if calls:
-        yield calls, 1
+        yield calls, ()
+
+
+def _declined(made: Made, index: int) -> dict[str, Any]:
+    """Return a candidate without content, which says in a message of its own why."""
+    reason = _FINISH[made.answer.stop]
+    return {"finishReason": reason, "finishMessage": made.answer.text, "index": index}
 
 
 def _thoughts(made: Made, text: str) -> list[dict[str, Any]]:
@@ -106,6 +123,26 @@ def _calls(made: Made) -> list[dict[str, Any]]:
 def _closing_seal(made: Made) -> str | None:
     """Return the proof of the thoughts where no call has it."""
     return made.seal(MAKER) if made.answer.thoughts and not made.answer.calls else None
+
+
+def _logprobs(made: Made, pieces: tuple[str, ...]) -> dict[str, Any]:
+    """Return the probabilities of some tokens, where they were asked for."""
+    count = made.ask.logprobs
+    if count is None or not pieces:
+        return {}
+    told = [_likely(probabilities.chosen(piece)) for piece in pieces]
+    found: dict[str, Any] = {"chosenCandidates": told}
+    if count:
+        found["topCandidates"] = [
+            {"candidates": [_likely(it) for it in probabilities.alternatives(piece, count)]}
+            for piece in pieces
+        ]
+    mean = sum(one["logProbability"] for one in told) / len(told)
+    return {"avgLogprobs": mean, "logprobsResult": found}
+
+
+def _likely(likely: probabilities.Likely) -> dict[str, Any]:
+    return {"token": likely.token, "tokenId": len(likely.token), "logProbability": likely.logprob}
 
 
 def _candidate(index: int, parts: list[dict[str, Any]]) -> dict[str, Any]:
@@ -131,6 +168,9 @@ def _usage(made: Made, tokens: int) -> dict[str, Any]:
         "totalTokenCount": answer.input_tokens + tokens,
         "promptTokensDetails": [{"modality": "TEXT", "tokenCount": answer.input_tokens}],
     }
+    if answer.cached:
+        usage["cachedContentTokenCount"] = answer.cached
+        usage["cacheTokensDetails"] = [{"modality": "TEXT", "tokenCount": answer.cached}]
     if thoughts:
         usage["thoughtsTokenCount"] = thoughts
     return usage

@@ -19,6 +19,7 @@ _STOP: Final = {
     Stop.TOOL: "tool_use",
     Stop.SEQUENCE: "stop_sequence",
     Stop.FILTERED: "refusal",
+    Stop.DECLINED: "refusal",
 }
 Delta = tuple[dict[str, Any], bool]
 
@@ -39,6 +40,7 @@ def whole(made: Made) -> bytes:
     message = _message(made, blocks, tokens, thoughts=thoughts)
     message["stop_reason"] = _STOP[answer.stop]
     message["stop_sequence"] = answer.stop_sequence
+    message["stop_details"] = _details(made)
     return msgspec.json.encode(message)
 
 
@@ -57,19 +59,26 @@ def stream(made: Made) -> Iterator[Frame]:
     stop = {
         "stop_reason": _STOP[answer.stop],
         "stop_sequence": answer.stop_sequence,
-        "stop_details": None,
+        "stop_details": _details(made),
         "container": None,
     }
     usage = {
-        "input_tokens": answer.input_tokens,
+        "input_tokens": answer.input_tokens - answer.cached,
         "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": 0,
+        "cache_read_input_tokens": answer.cached,
         "output_tokens": answer.output_tokens,
         "output_tokens_details": {"thinking_tokens": answer.thought_tokens},
         "server_tool_use": None,
     }
     yield _event("message_delta", {"delta": stop, "usage": usage})
     yield _event("message_stop", {}, terminal=True)
+
+
+def _details(made: Made) -> dict[str, object] | None:
+    """Return why a model does not answer, None where it does."""
+    if made.answer.stop is not Stop.DECLINED:
+        return None
+    return {"type": "refusal", "category": None, "explanation": made.answer.text}
 
 
 def _blocks(made: Made) -> Iterator[_Block]:
@@ -128,9 +137,9 @@ def _message(
         "stop_sequence": None,
         "stop_details": None,
         "usage": {
-            "input_tokens": made.answer.input_tokens,
+            "input_tokens": made.answer.input_tokens - made.answer.cached,
             "cache_creation_input_tokens": 0,
-            "cache_read_input_tokens": 0,
+            "cache_read_input_tokens": made.answer.cached,
             "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
             "inference_geo": None,
             "output_tokens": output_tokens,

@@ -84,6 +84,13 @@ def _spoken(
     """Write the events of a text."""
     place = {**place, "content_index": 0}
     part = item["content"][0]
+    if part["type"] == "refusal":
+        yield event("response.content_part.added", **place, part={**part, "refusal": ""})
+        for piece in made.answer.pieces:
+            yield event("response.refusal.delta", content=True, **place, delta=piece)
+        yield event("response.refusal.done", **place, refusal=part["refusal"])
+        yield event("response.content_part.done", **place, part=part)
+        return
     empty = {**part, "text": "", "logprobs": []}
     yield event("response.content_part.added", **place, part=empty)
     for piece in made.answer.pieces:
@@ -106,7 +113,7 @@ def _finished(made: Made) -> dict[str, Any]:
         "output": list(_items(made, status)),
         "usage": {
             "input_tokens": answer.input_tokens,
-            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+            "input_tokens_details": {"cached_tokens": answer.cached, "cache_write_tokens": 0},
             "output_tokens": answer.output_tokens,
             "output_tokens_details": {"reasoning_tokens": answer.thought_tokens},
             "total_tokens": answer.input_tokens + answer.output_tokens,
@@ -120,21 +127,24 @@ def _items(made: Made, status: str) -> Iterator[dict[str, Any]]:
     if answer.thoughts:
         yield _reasoning(made)
     if answer.pieces or not (answer.thoughts or answer.calls):
-        part = {
-            "type": "output_text",
-            "text": answer.text,
-            "annotations": [],
-            "logprobs": _logprobs(made, answer.pieces),
-        }
         yield {
             "type": "message",
             "id": made.name("msg"),
             "status": status,
             "role": "assistant",
-            "content": [part],
+            "content": [_part(made)],
         }
     for index, call in enumerate(answer.calls):
         yield _function_call(made, call, index, status)
+
+
+def _part(made: Made) -> dict[str, Any]:
+    """Return the text of an answer, or the words in which the model declines."""
+    answer = made.answer
+    if answer.stop is Stop.DECLINED:
+        return {"type": "refusal", "refusal": answer.text}
+    logprobs = _logprobs(made, answer.pieces)
+    return {"type": "output_text", "text": answer.text, "annotations": [], "logprobs": logprobs}
 
 
 def _reasoning(made: Made) -> dict[str, Any]:

@@ -40,8 +40,17 @@ FORMS: dict[str, Any] = {
         }
     },
 }
+PROBABILITIES: dict[str, Any] = {
+    "chat_completions": {"logprobs": True, "top_logprobs": 2},
+    "responses": {"include": ["message.output_text.logprobs"], "top_logprobs": 2},
+    "messages": {},
+    "gemini": {"generationConfig": {"responseLogprobs": True, "logprobs": 2}},
+}
 LIST = msgspec.json.Decoder(list[msgspec.Raw])
-VARIANTS = ("text", "tool", "cut", "form", "thought", "calls", "said", "hidden")
+VARIANTS = (
+    "text", "tool", "cut", "form", "thought", "calls", "said", "hidden", "declined", "mixed",
+    "sure",
+)  # fmt: skip
 
 
 async def _post(
@@ -71,13 +80,21 @@ def _body(protocol: str, variant: str, *, stream: bool) -> bytes:
             fields |= FORMS[protocol]
         case "thought":
             fields |= THINKING[protocol]
-        case "calls" | "said":
+        case "sure":
+            fields |= PROBABILITIES[protocol]
+        case "calls" | "said" | "mixed":
             fields["tools"] = [tool(protocol, "get_weather")]
     return encoded(protocol, _model(variant), "Hello, ¿qué tal? 你好", **fields)
 
 
 def _model(variant: str) -> str:
-    wished = {"calls": "!calls=3", "said": "!thinks!words=4!calls", "hidden": "!thinks!hidden"}
+    wished = {
+        "calls": "!calls=3",
+        "said": "!thinks!words=4!calls",
+        "hidden": "!thinks!hidden",
+        "declined": "!declines!cached=5",
+        "mixed": "!calls=2!mixed",
+    }
     return "small" + wished.get(variant, "")
 
 
@@ -88,7 +105,8 @@ async def test_a_reply_validates(http: aiohttp.ClientSession, protocol: str, var
     body = _body(protocol, variant, stream=False)
     told = await _post(http, protocol, body, variant=variant)
     parsed = strict.reply(protocol, told)
-    strict.complete(protocol, told)
+    if (protocol, variant) != ("gemini", "declined"):  # which has no content
+        strict.complete(protocol, told)
     assert (parsed.model_version if protocol == "gemini" else parsed.model) == "small"
 
 
@@ -165,7 +183,8 @@ async def test_gemini_streams_say_what_the_whole_reply_says(
 
 def _said(parsed: list[Any]) -> tuple[object, ...]:
     """Return thoughts, text and calls of some replies in a row, and what the last counts."""
-    parts = [part for one in parsed for part in one.candidates[0].content.parts]
+    contents = [one.candidates[0].content for one in parsed]
+    parts = [part for content in contents if content for part in content.parts]
     called = [part.function_call for part in parts if part.text is None]
     calls = [(call.name, call.args) for call in called]
     thoughts = "".join(part.text or "" for part in parts if part.thought)
@@ -233,3 +252,39 @@ async def test_lists_its_models(http: aiohttp.ClientSession, anthropic: bool) ->
         assert await response.json() == listed["data"][0]
     async with http.get("/v1/models/none", headers=headers) as response:
         assert response.status == 404
+
+
+async def test_calls_can_be_told_side_by_side(http: aiohttp.ClientSession) -> None:
+    """``mixed`` streams a piece of each call in turn, as some chat servers do."""
+    protocol = "chat_completions"
+    body = _body(protocol, "mixed", stream=True)
+    chunks = strict.events(protocol, await _post(http, protocol, body))
+    deltas = [chunk.choices[0].delta for chunk in chunks]
+    order = [delta.tool_calls[0].index for delta in deltas if delta.tool_calls]
+    assert order[:4] == [0, 1, 0, 1]
+
+
+CACHED = {
+    "chat_completions": (b'"cached_tokens":5', b'"prompt_tokens":'),
+    "responses": (b'"cached_tokens":5', b'"input_tokens":'),
+    "messages": (b'"cache_read_input_tokens":5', b'"input_tokens":'),
+    "gemini": (b'"cachedContentTokenCount":5', b'"promptTokenCount":'),
+}
+
+
+@pytest.mark.parametrize("protocol", DIALECTS)
+async def test_what_is_cached_counts_as_each_vendor_counts_it(
+    http: aiohttp.ClientSession, protocol: str
+) -> None:
+    """Anthropic's input is what was not cached; that of the others is all."""
+
+    async def counted(model: str) -> tuple[bytes, int]:
+        body = encoded(protocol, model, "hello there, all of you")
+        async with http.post(address(protocol, model), data=body) as response:
+            told = await response.read()
+        return told, int(told.partition(CACHED[protocol][1])[2].partition(b",")[0])
+
+    told, tokens = await counted("small!cached=5")
+    _, usual = await counted("small!tag=0")
+    assert CACHED[protocol][0] in told
+    assert usual - tokens == (5 if protocol == "messages" else 0)
