@@ -57,8 +57,15 @@ def read(message: dict[str, Any], calls: frozenset[str]) -> Found:
             found.append(Thought(text=text, seal=seal, id=told))
     if not any(thought.text for thought in found):
         text = plain(message)
-        found = [*([Thought(text=text)] if text else []), *found]
+        proofs = [*(thought.seal for thought in found), *seals.values()]
+        found = [*([Thought(text=text, seal=_plain_seal(proofs))] if text else []), *found]
     return Found(thoughts=tuple(found), seals=seals)
+
+
+def _plain_seal(proofs: list[Seal | None]) -> Seal | None:
+    """Return whose the plain text of a message is: whoever's the proofs beside it are."""
+    origin = next((seal.origin for seal in proofs if seal is not None), "")
+    return Seal(form="text", data="", origin=origin) if origin else None
 
 
 def tagged(detail: dict[str, Any]) -> Seal | None:

@@ -218,7 +218,7 @@ def test_tags_say_whose_thoughts_come_back() -> None:
 
 
 def test_a_tag_under_the_id_of_a_call_is_that_calls() -> None:
-    """Some models prove the thought behind a call on the call itself."""
+    """Some models prove the thought behind a call on the call itself; the text is theirs too."""
     seal = Seal(form="gemini.call.0", data="sig", origin="g/gemini")
     detail = {"type": "reasoning.encrypted", "data": provenance.tag(seal, "g/gemini"), "id": "c1"}
     found = parts(
@@ -228,7 +228,7 @@ def test_a_tag_under_the_id_of_a_call_is_that_calls() -> None:
         tool_calls=[CALL, CALL | {"id": "c2"}],
     )
     assert found == (
-        Thought(text="hm"),
+        Thought(text="hm", seal=Seal(form="text", data="", origin="g/gemini")),
         Call(id="c1", name="f", arguments='{"a":1}', seal=seal),
         Call(id="c2", name="f", arguments='{"a":1}'),
     )
