@@ -76,7 +76,7 @@ def check(body: Body, rules: Rules, thinking: Thinking) -> None:
     for index, message in objects(messages):
         _check_message(index, message, rules)
     _check_calls(messages)
-    if rules.strict and thinking is not Thinking.NONE:
+    if rules.strict and thinking is Thinking.TOLD and not rules.hidden:
         _check_thoughts(messages)
 
 

@@ -14,10 +14,14 @@ from gatewayctl.simulator.seals import Seal, opened
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """By what a request is judged: the ``secret`` of seals, and whether to be very strict."""
+    """By what a request is judged: the ``secret`` of seals, and whether to be very strict.
+
+    ``hidden``: the model does not tell its thoughts, so that they cannot come back as text.
+    """
 
     secret: str = ""
     strict: bool = False
+    hidden: bool = False
 
     def seal(self, maker: str, data: object) -> Seal | None:
         """Return what a seal says, None where it is not one that this simulator made."""

@@ -182,7 +182,8 @@ class Simulator:
         active = faults.in_force(named, received.model, self._tally, now)
         wishes = faults.wishes(active)
         if self.local is None:
-            wire.check(body, Rules(secret=self._secret, strict=wishes.strict))
+            rules = Rules(secret=self._secret, strict=wishes.strict, hidden=wishes.hidden)
+            wire.check(body, rules)
         weighed = await self._weighed(wire, ask, model, received)
         answer = brain.answer(
             ask,
