@@ -135,9 +135,10 @@ def read(body: bytes) -> Prompt:
 
 def _unknown(fields: dict[str, Any], told: Losses) -> None:
     for name, value in fields.items():
-        if name in _KNOWN or value in (None, False, {}, []):
-            continue
-        told.add(losses.tool(_HOSTED[name]) if name in _HOSTED else name)
+        if name in _HOSTED and value is not None:  # an object without anything in it will do
+            told.add(losses.tool(_HOSTED[name]))
+        elif name not in _KNOWN and value not in (None, False, {}, []):
+            told.add(name)
 
 
 def _tier(tier: str | None) -> str | None:

@@ -101,6 +101,7 @@ def test_what_no_other_protocol_knows_is_recorded_by_name() -> None:
     assert found.dropped == (
         "logit_bias",
         "prediction",
+        "tools[web_search]",
         "prompt_cache_key",
         "min_p",
         "guided_json",
