@@ -25,7 +25,7 @@ from gatewayctl.core.events import (
     ThoughtDelta,
     ThoughtEnded,
 )
-from gatewayctl.protocols import frame, metering
+from gatewayctl.protocols import frame, metering, tool_names
 from gatewayctl.protocols.messages import response, wire
 from gatewayctl.protocols.messages.blocks import REDACTED, SIGNATURE
 from gatewayctl.protocols.messages.stream import read_event
@@ -87,7 +87,8 @@ class _Parts:
                 self._unproven = False
                 block.call, block.given = self.calls, given.input
                 self.calls += 1
-                yield CallBegun(call=block.call, id=_text(given.id), name=_text(given.name))
+                name = tool_names.original(_text(given.name))
+                yield CallBegun(call=block.call, id=_text(given.id), name=name)
 
     def add(self, index: int, delta: wire.Delta) -> Iterator[Event]:
         """Take a delta: what it is says itself, whatever its block was said to be."""

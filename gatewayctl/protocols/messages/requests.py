@@ -11,6 +11,7 @@ import msgspec
 from gatewayctl.core.conversation import Format, Mode, Prompt, Sampling, Tool, ToolChoice
 from gatewayctl.core.shape import Demand
 from gatewayctl.protocols import body as request_body
+from gatewayctl.protocols import tool_names
 from gatewayctl.protocols.codec import Target, Written
 from gatewayctl.protocols.losses import Loss, Losses, refused
 from gatewayctl.protocols.messages import effort, turns
@@ -103,7 +104,7 @@ def _tool(tool: Tool, known: Traits, losses: Losses) -> Block:
         schema = request_body.read(_OBJECT, tool.parameters, checked=True)
     if "type" not in schema:  # it has to be said, and nothing else can be meant
         schema = {"type": "object", **schema}
-    block: Block = {"name": tool.name}
+    block: Block = {"name": tool_names.fitting(tool.name)}
     if tool.description is not None:
         block["description"] = tool.description
     block["input_schema"] = schema
@@ -126,7 +127,7 @@ def _tool_choice(prompt: Prompt) -> Block | None:
         choice = ToolChoice(mode=Mode.AUTO)
     block: Block = {"type": _MODES[choice.mode]}
     if choice.names:
-        block = {"type": "tool", "name": choice.names[0]}
+        block = {"type": "tool", "name": tool_names.fitting(choice.names[0])}
     if prompt.parallel is False and choice.mode is not Mode.NONE:
         block["disable_parallel_tool_use"] = True
     return block

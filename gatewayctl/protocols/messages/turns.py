@@ -22,7 +22,7 @@ from gatewayctl.core.conversation import (
     Thought,
 )
 from gatewayctl.core.model import WireProtocol
-from gatewayctl.protocols import provenance
+from gatewayctl.protocols import provenance, tool_names
 from gatewayctl.protocols.losses import Loss, Losses
 from gatewayctl.protocols.messages import ids, replies
 from gatewayctl.protocols.messages.blocks import REDACTED
@@ -199,7 +199,8 @@ class _Writing:
         if part.seal is not None:  # this protocol has none on its calls
             self._losses.add(Loss.REASONING_OF_ANOTHER)
         given = replies.arguments(part.arguments)
-        block = {"type": "tool_use", "id": call.id, "name": part.name, "input": given}
+        name = tool_names.fitting(part.name)
+        block = {"type": "tool_use", "id": call.id, "name": name, "input": given}
         yield marked(block, part.cache)
 
     def _result(self, call: _Answered, result: Result) -> Block:

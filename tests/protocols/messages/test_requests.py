@@ -7,6 +7,7 @@ import pytest
 
 from gatewayctl.core.conversation import (
     Audio,
+    Call,
     Format,
     Image,
     Inline,
@@ -14,6 +15,7 @@ from gatewayctl.core.conversation import (
     Message,
     Mode,
     Prompt,
+    Result,
     Role,
     Sampling,
     Text,
@@ -23,6 +25,7 @@ from gatewayctl.core.conversation import (
     Uploaded,
 )
 from gatewayctl.core.errors import RequestInvalid
+from gatewayctl.core.events import CallBegun
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.protocols.codec import Changes, Target
 from gatewayctl.protocols.messages.codec import MessagesCodec
@@ -159,6 +162,26 @@ def test_the_choice_of_a_tool(choice: Any, parallel: Any, found: Any) -> None:
     """Whether tools are called, and whether several at once, is one field here."""
     body, _ = written(tools=(TOOL,), tool_choice=choice, parallel=parallel)
     assert body.get("tool_choice") == found
+
+
+def test_names_of_tools_are_spelled_in_letters_that_anthropic_takes() -> None:
+    """The same in the definition, the choice and the history; a call comes back as it was."""
+    name = "github.search"
+    history = (
+        Message(role=Role.ASSISTANT, parts=(Call(id="c", name=name),)),
+        Message(role=Role.USER, parts=(Result(id="c"),)),
+    )
+    choice = ToolChoice(mode=Mode.REQUIRED, names=(name,))
+    body, _ = written(HELLO, *history, tools=(Tool(name=name),), tool_choice=choice)
+    found = {
+        body["tools"][0]["name"],
+        body["tool_choice"]["name"],
+        body["messages"][1]["content"][0]["name"],
+    }
+    assert found == {"github_u002E_search"}
+    block = {"type": "tool_use", "id": "t", "name": "github_u002E_search", "input": {}}
+    reply = msgspec.json.encode({"type": "message", "content": [block]})
+    assert any(isinstance(it, CallBegun) and it.name == name for it in CODEC.read_events(reply))
 
 
 def test_a_choice_without_tools_is_not_said() -> None:
