@@ -35,6 +35,8 @@ def chat_completions(chunks: list[ChatCompletionChunk]) -> None:
             if choice.index not in open_choices:
                 assert choice.delta.role == "assistant"
                 open_choices[choice.index] = True
+            else:
+                assert choice.delta.role is None, "a role told twice"
             assert open_choices[choice.index], "a delta after the finish reason"
             open_choices[choice.index] = choice.finish_reason is None
             known = calls.setdefault(choice.index, [])
@@ -47,7 +49,7 @@ def chat_completions(chunks: list[ChatCompletionChunk]) -> None:
                     known.append(call.id)
                 else:
                     assert call.index < len(known), "a call out of order"
-                    assert call.id in (None, known[call.index]), "a call changes its id"
+                    assert call.id is None, "a call told twice"
             assert len(set(known)) == len(known), "two calls of one id"
     assert open_choices, "no choice at all"
     assert not any(open_choices.values()), "a choice never finished"
@@ -76,6 +78,8 @@ def messages(parsed: list[Any]) -> None:
                 pieces.append(event.delta.type)
             case "content_block_stop":
                 assert event.index == opened
+                signed = blocks[-1].type != "thinking" or "signature_delta" in pieces
+                assert signed, "a thought without a signature"
                 opened = None
             case other:
                 raise AssertionError(f"{other} in the middle of the stream")
@@ -173,7 +177,8 @@ class _Items:
                 assert item.arguments == "".join(self._texts)
                 assert (item.call_id, item.name) == (self.item.call_id, self.item.name)
             case "reasoning":
-                assert [*item.summary, *(item.content or ())] == self._parts
+                said = [*item.summary, *(item.content or ())]
+                assert [_said(part) for part in said] == [_said(part) for part in self._parts]
             case _:
                 assert item.content == self._parts
         assert len(msgspec.json.encode(item.id)) > 2, "an empty id"
@@ -184,6 +189,11 @@ class _Items:
 def _index(event: Any) -> int:
     found = getattr(event, "content_index", None)
     return int(event.summary_index if found is None else found)
+
+
+def _said(part: Any) -> tuple[str, str]:
+    """Return what a part is and says: the same thing has several classes."""
+    return part.type, _text(part)
 
 
 def _text(part: Any) -> str:
