@@ -104,6 +104,7 @@ def read(body: bytes) -> Prompt:
     tools = _tools(fields, told)
     _unknown(fields.all, told)
     options = fields["stream_options"]
+    older = bool(fields["functions"]) and not fields["tools"]
     budget = optional(fields["max_completion_tokens"], Tokens, "$.max_completion_tokens")
     if budget is None:
         budget = optional(fields["max_tokens"], Tokens, "$.max_tokens")
@@ -115,8 +116,8 @@ def read(body: bytes) -> Prompt:
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
         tools=tools,
         tool_choice=_choice(fields, tools),
-        legacy_functions=bool(fields["functions"]) and not fields["tools"],
-        parallel=fields.flag("parallel_tool_calls"),
+        legacy_functions=older,
+        parallel=False if older else fields.flag("parallel_tool_calls"),  # it can be told but one
         format=_format(fields["response_format"]),
         thinking=_thinking(fields),
         verbosity=fields.text("verbosity"),

@@ -5,7 +5,8 @@ errors and phases of a stream that is not translated are ``stream``'s business; 
 in ``calls``.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -64,13 +65,25 @@ class _Choice:
         self._finish: str | None = None
         self._sequence: str | None = None
 
-    def read(self, choice: wire.Choice) -> Iterator[Event]:
-        """Yield what a delta or a message says: thoughts, words, calls, in this order."""
+    def read(self, choice: wire.Choice) -> Iterable[Event]:
+        """Return what a delta or a message says: thoughts, words, calls, in this order."""
+        self._note(choice)
         delta = choice.delta if choice.delta is not None else choice.message
-        if delta is not None:
-            yield from self._thoughts(delta)
-            yield from self._words(delta, choice.logprobs)
-            yield from self._called(delta)
+        if delta is None:
+            return ()
+        content = delta.content
+        if not self._details and content.__class__ is str and response.says_no_more(delta):
+            # Nearly every delta: no more than a piece of text, which may be empty.
+            logprobs = _probabilities(choice.logprobs)
+            return (
+                (TextDelta(text=content, choice=self._index, logprobs=logprobs),) if content else ()
+            )
+        return chain(
+            self._thoughts(delta), self._words(delta, choice.logprobs), self._called(delta)
+        )
+
+    def _note(self, choice: wire.Choice) -> None:
+        """Take note of why the choice ends, if it says so by now."""
         if isinstance(choice.finish_reason, str) and choice.finish_reason:
             self._finish = choice.finish_reason.lower()
         for told in (choice.stop_reason, choice.matched_stop):
@@ -249,6 +262,7 @@ class ChatCompletionsReader:
         self._choices: dict[int, _Choice] = {}
         self._counts: metering.Counts = {}
         self._metered = Metered(usage=metering.inclusive({}))
+        self._tier: Any = None  # as the last chunk told it
 
     def read(self, event: SseEvent) -> Sequence[Event]:
         """Return what an event says; raise ``BadFrame`` when it is no chunk."""
@@ -256,23 +270,28 @@ class ChatCompletionsReader:
             return ()
         if event.data == b"[DONE]" or event.data.strip() == b"[DONE]":
             return self.finished()
-        return list(self.take(frame.read(_CHUNK, event.data, "a chat completion chunk")))
+        return self.take(frame.read(_CHUNK, event.data, "a chat completion chunk"))
 
-    def take(self, reply: wire.Reply) -> Iterator[Event]:
-        """Yield what a chunk or a whole reply says."""
+    def take(self, reply: wire.Reply) -> list[Event]:
+        """Return what a chunk or a whole reply says."""
+        found: list[Event] = []
         if not self._begun:
             self._begun = True
-            yield _begun(reply)
+            found.append(_begun(reply))
         for choice in reply.choices or ():
-            yield from self._choice(choice.index).read(choice)
+            found.extend(self._choice(choice.index).read(choice))
         counts = response.counted(reply)
-        tier = metering.tier(reply.service_tier, self._metered.tier)
-        if counts or tier != self._metered.tier:
+        if counts or reply.service_tier != self._tier:
+            self._tier = reply.service_tier
             self._counts = metering.newer(self._counts, counts)
-            metered = Metered(usage=metering.inclusive(self._counts), tier=tier)
+            metered = Metered(
+                usage=metering.inclusive(self._counts),
+                tier=metering.tier(reply.service_tier, self._metered.tier),
+            )
             if metered != self._metered:
                 self._metered = metered
-                yield metered
+                found.append(metered)
+        return found
 
     def finished(self) -> Sequence[Event]:
         """Return the end of every choice and of the answer."""

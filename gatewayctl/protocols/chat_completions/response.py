@@ -98,7 +98,7 @@ def length(delta: wire.Delta | None) -> int:
     """Return the characters of text, reasoning, refusal and tool arguments."""
     if delta is None:
         return 0
-    if isinstance(delta.content, str) and _says_no_more(delta):
+    if isinstance(delta.content, str) and says_no_more(delta):
         return len(delta.content)
     # Some servers tell the reasoning twice, by its old name and by its new one.
     reasoning = map(metering.characters, (delta.reasoning_content, delta.reasoning))
@@ -107,9 +107,10 @@ def length(delta: wire.Delta | None) -> int:
     return texts + max(reasoning) + sum(map(_arguments, calls))
 
 
-def _says_no_more(delta: wire.Delta) -> bool:
+def says_no_more(delta: wire.Delta) -> bool:
     """Tell whether a delta has nothing but its content, as nearly all have."""
-    reasons = delta.reasoning_content or delta.reasoning or delta.refusal
+    reasons = delta.reasoning_content or delta.reasoning or delta.reasoning_details
+    reasons = reasons or delta.refusal
     return not (reasons or delta.tool_calls or delta.function_call)
 
 

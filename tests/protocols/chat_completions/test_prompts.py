@@ -169,6 +169,7 @@ def test_functions_are_tools_of_a_client_that_knows_calls_in_the_older_form() ->
     assert found.tools == (Tool(name="f"),)
     assert found.tool_choice == ToolChoice(mode=Mode.REQUIRED, names=("f",))
     assert found.legacy_functions
+    assert found.parallel is False, "such a reply has a place for one call"
 
 
 @pytest.mark.parametrize(
