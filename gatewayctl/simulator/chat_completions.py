@@ -6,8 +6,6 @@ What is written is ``chat_replies``' business, what OpenAI would not take ``chat
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
-
 from gatewayctl.protocols import sse
 from gatewayctl.simulator import chat_replies, chat_rules, problems
 from gatewayctl.simulator.catalogue import SimModel
@@ -67,16 +65,6 @@ def read(body: Body) -> Ask:
 def check(body: Body, rules: Rules) -> None:
     """Refuse, by raising ``Refused``, what OpenAI would not take."""
     chat_rules.check(body, rules, _thinking(body))
-
-
-def read_countable(body: Body) -> Ask:
-    """Understand a request whose tokens are only to be counted: nobody asks for that here."""
-    return read(body)
-
-
-def counted(tokens: int) -> bytes:
-    """Write the reply to a request for a count."""
-    return msgspec.json.encode({"input_tokens": tokens})
 
 
 def _latest(messages: list[Mapping[str, Any]]) -> tuple[str, tuple[str, ...]]:

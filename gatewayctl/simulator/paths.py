@@ -8,14 +8,13 @@ import msgspec
 
 from gatewayctl.simulator import chat_completions, gemini, messages, responses
 from gatewayctl.simulator.request import Ask
-from gatewayctl.simulator.wire import Wire
+from gatewayctl.simulator.wire import Counting, Wire
 
 _COUNT_TOKENS: Final = "/v1/messages/count_tokens"
 _WIRES: Final[dict[str, Wire]] = {
     "/v1/chat/completions": chat_completions,
     "/v1/responses": responses,
     "/v1/messages": messages,
-    _COUNT_TOKENS: messages,
 }
 _GEMINI: Final = re.compile(
     "/v1(?:beta|alpha)?/models/(?P<model>.+):(?P<verb>generateContent|streamGenerateContent|countTokens)"
@@ -24,13 +23,14 @@ _GOOGLES: Final = re.compile("/v1(beta|alpha)(/|$)|/v1/models/.+:")
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """What an address asks for: an answer in a protocol, or a count of its tokens.
+    """What an address asks for: an answer in a protocol, or a count of a request's tokens.
 
-    ``model`` is None where the body names it; ``stream`` and ``listed`` count only then.
+    ``counting`` is the protocol again where it is a count. ``model`` is None where the body names
+    it; ``stream`` and ``listed`` count only where it does not.
     """
 
     wire: Wire
-    counts: bool = False
+    counting: Counting | None = None
     model: str | None = None
     stream: bool = False
     listed: bool = False
@@ -49,14 +49,16 @@ def place(method: str, path: str, query: Mapping[str, str]) -> Place | None:
     if method != "POST":
         return None
     if path in _WIRES:
-        return Place(wire=_WIRES[path], counts=path == _COUNT_TOKENS)
+        return Place(wire=_WIRES[path])
+    if path == _COUNT_TOKENS:
+        return Place(wire=messages, counting=messages)
     found = _GEMINI.fullmatch(path)
     if found is None:
         return None
     verb = found["verb"]
     return Place(
         wire=gemini,
-        counts=verb == "countTokens",
+        counting=gemini if verb == "countTokens" else None,
         model=found["model"],
         stream=verb == "streamGenerateContent",
         listed=query.get("alt") != "sse",

@@ -75,16 +75,6 @@ def _items(body: Body) -> list[Mapping[str, Any]]:
     return body.objects("input", required=True)
 
 
-def read_countable(body: Body) -> Ask:
-    """Understand a request whose tokens are only to be counted: nobody asks for that here."""
-    return read(body)
-
-
-def counted(tokens: int) -> bytes:
-    """Write the reply to a request for a count."""
-    return msgspec.json.encode({"input_tokens": tokens})
-
-
 def _latest(items: list[Mapping[str, Any]]) -> tuple[str, tuple[str, ...]]:
     """Return the user's last text and the tool results since the assistant's last turn."""
     prompt: str | None = None

@@ -28,7 +28,7 @@ from gatewayctl.simulator.rules import Rules
 from gatewayctl.simulator.servers import KINDS, Local
 from gatewayctl.simulator.tally import Tally
 from gatewayctl.simulator.weighing import Weighed, weigh, weigh_local
-from gatewayctl.simulator.wire import Frame, Made, Wire
+from gatewayctl.simulator.wire import Counting, Frame, Made, Wire
 
 _BODY_LIMIT: Final = 256 * 1024 * 1024
 _GRACE: Final = 0.05
@@ -142,8 +142,8 @@ class Simulator:
             result = plays.refusal(paths.dialect(request.path), problem)
             return await perform(request, result, received)
         try:
-            if place.counts:
-                result = await self._count_tokens(place, received)
+            if place.counting is not None:
+                result = await self._count_tokens(place, place.counting, received)
             else:
                 result = await self._answer(place, received)
         except Refused as refused:
@@ -214,11 +214,11 @@ class Simulator:
             return weigh_local(wire, ask, self.local, tokens)
         return weigh(wire, ask, model, tokens)
 
-    async def _count_tokens(self, place: Place, received: Received) -> Play:
-        ask = place.of(place.wire.read_countable(_decoded(received)))
-        self._model(place.wire, ask.model.partition("!")[0])
+    async def _count_tokens(self, place: Place, wire: Counting, received: Received) -> Play:
+        ask = place.of(wire.read_countable(_decoded(received)))
+        self._model(wire, ask.model.partition("!")[0])
         received.tokens = await self._meter.input(ask)
-        return plays.body(place.wire.counted(received.tokens))
+        return plays.body(wire.counted(received.tokens))
 
     def _model(self, wire: Wire, name: str) -> SimModel:
         model = self._models.get(name)

@@ -67,16 +67,8 @@ class Wire(Protocol):
         """Understand a request; raise ``Refused`` when it is malformed."""
         ...
 
-    def read_countable(self, body: Body) -> Ask:
-        """Understand a request whose tokens are only to be counted."""
-        ...
-
     def check(self, body: Body, rules: Rules) -> None:
         """Refuse, by raising ``Refused``, what its provider would not take of a request."""
-        ...
-
-    def counted(self, tokens: int) -> bytes:
-        """Write the reply to such a request."""
         ...
 
     def whole(self, made: Made) -> bytes:
@@ -109,4 +101,16 @@ class Wire(Protocol):
 
     def failed_frame(self, made: Made, problem: Problem) -> Frame:
         """Write the frame that ends a stream as failed, or an error where there is none such."""
+        ...
+
+
+class Counting(Wire, Protocol):
+    """A protocol in which tokens can be counted without an answer."""
+
+    def read_countable(self, body: Body) -> Ask:
+        """Understand a request whose tokens are only to be counted."""
+        ...
+
+    def counted(self, tokens: int) -> bytes:
+        """Write the reply to such a request."""
         ...

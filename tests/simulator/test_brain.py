@@ -1,10 +1,11 @@
 from typing import Any
 
+import msgspec
 import pytest
 from support.dialects import SCHEMA
 
 from gatewayctl.simulator.brain import Stop, Wishes, answer
-from gatewayctl.simulator.request import Ask, Choice, OfferedTool
+from gatewayctl.simulator.request import Ask, Choice, OfferedTool, Thinking
 
 STRING = {"type": "string"}
 READ = OfferedTool(name="Read", schema={"properties": {"path": STRING}, "required": ["path"]})
@@ -102,3 +103,69 @@ def test_the_limit_is_kept_to_the_token(limit: int) -> None:
 def test_the_same_request_gets_the_same_answer() -> None:
     """Nothing but the request goes into an answer."""
     assert answer(ask("hello"), 10, limit=50) == answer(ask("hello"), 10, limit=50)
+
+
+def test_as_many_calls_as_are_wished_for() -> None:
+    """Where tools are offered and none was used yet; one at a time where that is asked."""
+    wishes = Wishes(calls=3)
+    commands = [
+        call.arguments["command"]
+        for call in answer(ask("hello", BASH), 10, limit=100, wishes=wishes).calls
+    ]
+    assert commands == [
+        "echo gatewayctl-demo",
+        "echo gatewayctl-demo 1",
+        "echo gatewayctl-demo 2",
+    ]
+    alone = msgspec.structs.replace(ask("hello", BASH), parallel=False)
+    assert len(answer(alone, 10, limit=100, wishes=wishes).calls) == 1
+    used = ask("hello", BASH, results=("done",))
+    assert answer(used, 10, limit=100, wishes=wishes).calls == ()
+    assert answer(ask("hello"), 10, limit=100, wishes=wishes).calls == ()
+
+
+def test_a_text_stands_before_calls_where_both_are_wished_for() -> None:
+    """And both are paid for."""
+    wished = Wishes(calls=1, words=4)
+    answered = answer(ask("hello", BASH), 10, limit=100, wishes=wished)
+    assert (answered.text, len(answered.calls)) == ("word word word word", 1)
+    alone = answer(ask("hello", BASH), 10, limit=100, wishes=Wishes(calls=1))
+    assert answered.output_tokens == alone.output_tokens + 4
+
+
+def test_arguments_are_broken_off_on_demand() -> None:
+    """What a call brings is then no JSON."""
+    wishes = Wishes(calls=1, broken=True)
+    (call,) = answer(ask("hello", BASH), 10, limit=100, wishes=wishes).calls
+    with pytest.raises(msgspec.DecodeError):
+        msgspec.json.decode(call.json)
+
+
+@pytest.mark.parametrize(
+    ("thinking", "wishes", "told"),
+    [
+        (Thinking.NONE, Wishes(), None),
+        (Thinking.TOLD, Wishes(), True),
+        (Thinking.HIDDEN, Wishes(), False),
+        (Thinking.TOLD, Wishes(hidden=True), False),
+        (Thinking.NONE, Wishes(thoughts=5), True),
+    ],
+)
+def test_a_model_thinks_where_request_or_caller_want_it(
+    thinking: Thinking, wishes: Wishes, told: bool | None
+) -> None:
+    """Thoughts come first, cost output, and are told or kept."""
+    request = msgspec.structs.replace(ask("hello"), thinking=thinking)
+    answered = answer(request, 10, limit=200, wishes=wishes)
+    assert bool(answered.thoughts) is (told is not None)
+    assert answered.thought_tokens == len(answered.thoughts)
+    assert answered.output_tokens == len(answered.thoughts) + len(answered.pieces)
+    assert told in (None, answered.told)
+    if wishes.thoughts:
+        assert answered.thought_tokens == wishes.thoughts
+
+
+def test_thoughts_alone_may_use_up_the_limit() -> None:
+    """Then nothing is said."""
+    cut = answer(ask("hello"), 10, limit=3, wishes=Wishes(thoughts=5))
+    assert (len(cut.thoughts), cut.text, cut.stop) == (3, "", Stop.LENGTH)
