@@ -23,6 +23,8 @@ _ID: Final = "msg_"
 REDACTED: Final = "redacted_thinking"
 """The type of a block that only proves a thought."""
 
+NO_ARGUMENTS: Final = msgspec.Raw(b"{}")
+
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -130,6 +132,12 @@ def redacted(seal: Seal, context: ReplyContext) -> dict[str, Any]:
     return {"type": REDACTED, "data": provenance.tag(seal, context.origin)}
 
 
+def tool_use(call_id: str, name: str, given: msgspec.Raw) -> dict[str, Any]:
+    """Return a block for a call by the model itself, which is the only kind there is here."""
+    block = {"type": "tool_use", "id": call_id, "name": name, "input": given}
+    return {**block, "caller": {"type": "direct"}}
+
+
 class CallIds:
     """Names the calls of one reply: each by its own id where it has one, and none like another."""
 
@@ -162,7 +170,7 @@ def _blocks(choice: Choice, context: ReplyContext) -> Iterator[dict[str, Any]]:
                     yield redacted(part.seal, context)
                 call_id = call_ids.next(part.id)
                 given = arguments(part.arguments)
-                yield {"type": "tool_use", "id": call_id, "name": part.name, "input": given}
+                yield tool_use(call_id, part.name, given)
             case _:
                 assert_never(part)
 
@@ -195,7 +203,7 @@ def arguments(text: str) -> msgspec.Raw:
     """
     given = text.strip()
     if given in {"", "null"}:
-        return msgspec.Raw(b"{}")
+        return NO_ARGUMENTS
     try:
         _OBJECT.decode(given)
     except (msgspec.DecodeError, RecursionError):

@@ -149,7 +149,7 @@ class MessagesWriter:
             yield from self._thought_ended(event.seal)
         self._called = True
         call_id = self._call_ids.next(event.id)
-        block = {"type": "tool_use", "id": call_id, "name": event.name, "input": {}}
+        block = replies.tool_use(call_id, event.name, replies.NO_ARGUMENTS)
         yield from self._begin("call", block)
 
     def _begin(self, kind: str, block: dict[str, Any]) -> Iterator[bytes]:
