@@ -21,7 +21,7 @@ def _run(*names: str, cache: Path, path: str = "") -> subprocess.CompletedProces
     )
 
 
-@pytest.mark.parametrize("name", ["claude", "codex", "model-server"])
+@pytest.mark.parametrize("name", ["claude", "codex", "gemini", "model-server"])
 def test_a_machine_that_lacks_what_an_agent_needs_is_told_so(name: str, tmp_path: Path) -> None:
     """Without npm or a compiler nothing is tried, and status 3 lets the tests skip."""
     done = _run(name, cache=tmp_path)
