@@ -5,6 +5,7 @@ Results of tools are messages of their own here, right behind the calls; what th
 text follows in the user's next message, since a ``tool`` message has no place for it.
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, Final, assert_never
@@ -33,6 +34,7 @@ from gatewayctl.protocols.chat_completions import thoughts
 from gatewayctl.protocols.losses import Loss, Losses, refused
 
 _BETWEEN: Final = "\n\n"
+_LONGEST_ID: Final = 40  # characters of a call's id that OpenAI takes
 _FORMATS: Final = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav"}
 _JSON = msgspec.json.Decoder(Any)
 
@@ -93,7 +95,15 @@ def _result(result: Result, losses: Losses) -> dict[str, Any]:
     ):
         losses.add(Loss.CACHE)
     texts = (part.text for part in result.content if isinstance(part, Text))
-    return {"role": "tool", "tool_call_id": result.id, "content": _BETWEEN.join(texts)}
+    name = _fitting(result.id)
+    return {"role": "tool", "tool_call_id": name, "content": _BETWEEN.join(texts)}
+
+
+def _fitting(call_id: str) -> str:
+    """Return an id of a call that OpenAI takes: this one, or always the same for a longer one."""
+    if len(call_id) <= _LONGEST_ID:
+        return call_id
+    return f"call_{hashlib.sha256(call_id.encode()).hexdigest()[:32]}"
 
 
 def _said(turn: Message, losses: Losses) -> list[Said]:
@@ -280,7 +290,7 @@ class _Answer:
         beside = {} if extra is None else {"extra_content": extra}
         self._calls.append(
             {
-                "id": call.id,
+                "id": _fitting(call.id),
                 "type": "function",
                 "function": {"name": call.name, "arguments": call.arguments},
                 **beside,

@@ -138,6 +138,21 @@ def test_results_stand_right_behind_the_calls() -> None:
     )
 
 
+def test_ids_that_are_too_long_are_told_by_something_shorter() -> None:
+    """OpenAI takes forty characters; the call and its result keep the same id."""
+    found, _ = written(
+        model(
+            Call(id="c" * 41, name="f"), Call(id="c" * 40, name="f"), Call(id="c" * 42, name="f")
+        ),
+        user(Result(id="c" * 41), Result(id="c" * 40)),
+    )
+    first, second, third = (call["id"] for call in found[0]["tool_calls"])
+    assert [message["tool_call_id"] for message in found[1:]] == [first, second]
+    assert second == "c" * 40
+    assert len({first, second, third}) == 3
+    assert max(len(first), len(third)) <= 40
+
+
 def test_pictures_of_results_alone_are_a_message_of_the_user() -> None:
     """They come behind all results of the turn, however these are cut into turns."""
     found, _ = written(
