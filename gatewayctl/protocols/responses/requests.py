@@ -83,23 +83,22 @@ def _budget(prompt: Prompt, target: Target, losses: Losses) -> int | None:
 def _reasoning(prompt: Prompt, losses: Losses) -> dict[str, str]:
     """Write how much is to be thought.
 
-    A Messages request that switches thinking off only says what is the default there, and a model
-    that does not reason, or always does, refuses to be told.
+    Where thinking is switched off by any other word than OpenAI's own, nothing is said of it: most
+    models refuse that word, those that do not reason and those that always do.
     """
     thinking = prompt.thinking
     if thinking is None:
         return {}
-    messages = prompt.protocol is WireProtocol.MESSAGES
-    if messages and thinking.off and thinking.effort is None:
-        losses.add(Loss.REASONING_EFFORT)
+    if thinking.off and thinking.effort is None:
+        losses.add(Loss.REASONING)
         return {}
     found = {}
     effort = effort_of(thinking)
     if effort is not None:
         found["effort"] = effort
-    if thinking.budget is not None and effort != OFF:
-        losses.add(Loss.REASONING_BUDGET)
-    visible = messages if thinking.visible is None else thinking.visible
+    visible = thinking.visible
+    if visible is None:  # a Messages client is shown thoughts unless it says otherwise
+        visible = prompt.protocol is WireProtocol.MESSAGES
     if visible and effort != OFF:
         found["summary"] = thinking.detail if thinking.detail in _SUMMARIES else "auto"
     return found

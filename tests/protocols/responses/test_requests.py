@@ -305,9 +305,9 @@ def test_choices_of_tools_are_written(choice: ToolChoice, written: object) -> No
             Thinking(budget=5000, detail="detailed", visible=True),
             {"effort": "medium", "summary": "detailed"},
             True,
-            (Loss.REASONING_BUDGET,),
+            (),
         ),
-        (Thinking(off=True), None, False, (Loss.REASONING_EFFORT,)),
+        (Thinking(off=True), None, False, (Loss.REASONING,)),
         (Thinking(off=True, effort="none"), {"effort": "none"}, False, ()),
     ],
 )
