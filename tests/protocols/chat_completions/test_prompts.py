@@ -52,8 +52,6 @@ def test_the_fields_of_a_request() -> None:
         metadata={"a": "b"},
         store=True,
         parallel_tool_calls=False,
-        modalities=["text"],
-        logit_bias={},
     )
     assert msgspec.structs.replace(found, messages=()) == Prompt(
         protocol=WireProtocol.CHAT_COMPLETIONS,
@@ -86,6 +84,7 @@ def test_null_is_nothing_at_all() -> None:
     """SDKs write null for what was not set."""
     names = ("stop", "n", "tools", "tool_choice", "reasoning", "response_format", "max_tokens")
     assert prompt(**dict.fromkeys(names)) == prompt()
+    assert prompt(modalities=["text"], logit_bias={}, web_search_options=None) == prompt()
 
 
 def test_what_no_other_protocol_knows_is_recorded_by_name() -> None:
