@@ -44,6 +44,7 @@ class Loss(StrEnum):
     REASONING_SUMMARY = "reasoning summary"
     REASONING_OF_ANOTHER = "reasoning of another model"
     ROLE_OF_LATER_SYSTEM = "role of a later system message"
+    ROLE_OF_FIRST_ASSISTANT = "role of a first message of the assistant"
     NAME_OF_SPEAKER = "name of a speaker"
     CACHE = "cache_control"
     IS_ERROR = "is_error"

@@ -7,6 +7,7 @@ in ``requests``.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 from typing import Any, Final
 
 import msgspec
@@ -95,7 +96,10 @@ def _instruction(part: Part, losses: Losses) -> Iterator[Block]:
 
 
 def _turns(messages: Iterable[Message], losses: Losses) -> list[_Turn]:
-    """Return who speaks in turn; whoever is not the assistant speaks as the user."""
+    """Return who speaks in turn; whoever is not the assistant speaks as the user.
+
+    So does an assistant that speaks first, since Anthropic wants the user to.
+    """
     found: list[_Turn] = []
     for message in messages:
         if message.role in _INSTRUCTIONS:
@@ -107,7 +111,15 @@ def _turns(messages: Iterable[Message], losses: Losses) -> list[_Turn]:
             found[-1].parts += message.parts
         else:
             found.append(_Turn(own=own, parts=list(message.parts)))
+    found = [turn for turn in found if not all(map(_is_blank, turn.parts))]
+    for turn in takewhile(lambda turn: turn.own, found):
+        turn.own = False
+        losses.add(Loss.ROLE_OF_FIRST_ASSISTANT)
     return found
+
+
+def _is_blank(part: Part) -> bool:
+    return isinstance(part, Text) and not part.text.strip()
 
 
 _Place = tuple[int, int]  # of a part: its turn, and where in it, since ids may be used again
@@ -160,8 +172,10 @@ class _Writing:
                     self._losses.add(Loss.RESULT_WITHOUT_CALL)
                     for inner in part.content:
                         yield from shown(inner, self._losses)
-            case Call() | Thought():
-                return
+            case Call():
+                self._losses.add(Loss.CALL_WITHOUT_RESULT)
+            case Thought():
+                self._losses.add(Loss.REASONING_OF_ANOTHER)
             case Refusal():
                 yield from text_block(Text(text=part.text))
             case _:

@@ -59,15 +59,21 @@ def result(call_id: str, *parts: Text | Image | Document) -> Result:
 
 
 def body(*messages: Message, model: str = "m", **fields: Any) -> tuple[Any, tuple[str, ...]]:
-    """Return the body that is written, and what was dropped."""
+    """Return the body that is written, and what was dropped.
+
+    Where the assistant would speak first, a question is put before it that is not in the body.
+    """
+    asked = (user("?"),) if messages[0].role is Role.ASSISTANT else ()
     prompt = Prompt(
         protocol=WireProtocol.RESPONSES,
         model="asked",
-        messages=messages,
+        messages=(*asked, *messages),
         **{"output_budget": 9000} | fields,
     )
     written = CODEC.write_prompt(prompt, Target(origin=ORIGIN, changes=Changes(model=model)))
-    return msgspec.json.decode(written.body), written.dropped
+    found = msgspec.json.decode(written.body)
+    del found["messages"][: len(asked)]
+    return found, written.dropped
 
 
 def turns(*messages: Message) -> list[tuple[str, list[Any]]]:
@@ -127,6 +133,17 @@ def test_later_instructions_are_said_in_their_place() -> None:
         ("user", [("result", "c1"), "be quick"]),
     ]
     assert dropped(*messages) == ("role of a later system message",)
+
+
+def test_the_user_speaks_first() -> None:
+    """What an assistant says before is told as the user's words, and recorded."""
+    messages = (user(" "), own("Four.", call("c1")), user(result("c1"), "Again."), own("Four."))
+    assert turns(*messages) == [("user", ["Four.", "of c1", "Again."]), ("assistant", ["Four."])]
+    assert dropped(*messages) == (
+        "role of a first message of the assistant",
+        "call without a result",
+        "result without a call",
+    )
 
 
 def test_a_prompt_of_instructions_alone_asks_them() -> None:
