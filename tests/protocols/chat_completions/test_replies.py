@@ -17,6 +17,15 @@ from gatewayctl.protocols.codec import ReplyContext
 CODEC = ChatCompletionsCodec()
 ORIGIN = "a/claude"
 SEAL = Seal(form="messages.signature", data="sig")
+USAGE = Usage(
+    input=5,
+    input_cache_read=3,
+    input_cache_write_5m=2,
+    input_cache_write_1h=1,
+    image=4,
+    output=7,
+    reasoning_output=6,
+)
 
 
 def context(**asked: Any) -> ReplyContext:
@@ -41,21 +50,12 @@ def choice(*parts: Any, stop: Stop | None = Stop.END, **asked: Any) -> dict[str,
 
 def test_every_field_that_openai_sends_is_there() -> None:
     """Null where nothing is known, and the details of the usage always."""
-    usage = Usage(
-        input=5,
-        input_cache_read=3,
-        input_cache_write_5m=2,
-        input_cache_write_1h=1,
-        image=4,
-        output=7,
-        reasoning_output=6,
-    )
     reply = Reply(
         id="msg_1",
         model="claude",
         created=99,
         choices=(Choice(parts=(Text(text="a"),), stop=Stop.END),),
-        usage=usage,
+        usage=USAGE,
         tier="priority",
     )
     assert written(reply) == {
