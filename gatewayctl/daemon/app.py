@@ -73,21 +73,22 @@ class App:
         messages = CODECS[WireProtocol.MESSAGES]
         self._chat = chat
         self._messages = messages
-        self._surfaces: Mapping[str, tuple[Codec, Mapping[str, Handler]]] = {
+        # None: the dialect is that of whoever asks.
+        self._surfaces: Mapping[str, tuple[Codec | None, Mapping[str, Handler]]] = {
             "/chat/completions": (chat, {"POST": self._generate}),
             "/responses": (CODECS[WireProtocol.RESPONSES], {"POST": self._generate}),
             "/messages": (messages, {"POST": self._generate}),
             "/messages/count_tokens": (messages, {"POST": self._count_tokens}),
             "/embeddings": (EMBEDDINGS, {"POST": self._generate}),
             "/completions": (COMPLETIONS, {"POST": self._generate}),
-            "/models": (chat, {"GET": self._models}),
-            "/api/route-explain": (chat, {"POST": admin.route_explain}),
-            "/api/estimate": (chat, {"POST": admin.estimate}),
-            "/api/models": (chat, {"GET": admin.models}),
-            "/api/status": (chat, {"GET": self._status}),
-            "/healthz": (chat, {"GET": self._healthz}),
-            "/readyz": (chat, {"GET": self._readyz}),
-            "/": (chat, {"GET": self._root}),
+            "/models": (None, {"GET": self._models}),
+            "/api/route-explain": (None, {"POST": admin.route_explain}),
+            "/api/estimate": (None, {"POST": admin.estimate}),
+            "/api/models": (None, {"GET": admin.models}),
+            "/api/status": (None, {"GET": self._status}),
+            "/healthz": (None, {"GET": self._healthz}),
+            "/readyz": (None, {"GET": self._readyz}),
+            "/": (None, {"GET": self._root}),
         }
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -167,9 +168,9 @@ class App:
         """Return the codec whose errors this client understands."""
         if is_ours(request):
             return GEMINI
-        found = self._surfaces.get(_path(request))
-        if found is not None and found[0] is not self._chat:
-            return found[0]
+        codec, _ = self._surfaces.get(_path(request), (None, None))
+        if codec is not None:
+            return codec
         return self._messages if "anthropic-version" in request.headers else self._chat
 
     def _denied(self, request: web.BaseRequest) -> ApiError | None:

@@ -242,3 +242,16 @@ async def test_a_page_under_a_foreign_name_is_kept_out(running: Demo) -> None:
         async with gateway.client.get(f"{gateway.url}/healthz", headers={"host": host}) as answer:
             assert answer.status == 200
     assert simulator.journal.connections == 0
+
+
+async def test_a_path_of_one_dialect_is_in_no_other_whatever_headers_say() -> None:
+    """A header that names another vendor's version changes nothing about what the body is."""
+    async with (
+        demo() as (it, _),
+        it.client.post(
+            f"{it.url}/v1/chat/completions",
+            data=encoded("chat_completions", "demo/small", "Hi"),
+            headers={"anthropic-version": "2023-06-01"},
+        ) as answer,
+    ):
+        assert (await answer.json())["object"] == "chat.completion"
