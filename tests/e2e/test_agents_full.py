@@ -16,11 +16,11 @@ import msgspec
 import pytest
 from support.agents import Setting, forwarding
 from support.processes import Finished, run
+from support.steps import Steps
 from support.upstream import RawRequest
 
 from gatewayctl.simulator import SimModel
 from gatewayctl.simulator.journal import Received
-from gatewayctl.simulator.request import Ask
 
 pytestmark = pytest.mark.agents
 
@@ -30,29 +30,6 @@ MESSAGES: Final = "/v1/messages"
 RESPONSES: Final = "/v1/responses"
 TOLERANCE: Final = 0.02
 """How far the gateway's figure may be from the metered one, late in a conversation."""
-
-
-class Steps:
-    """Chooses the commands of a tool loop: ``count`` of them, each of which prints ``lines``.
-
-    ``summaries`` counts the requests for a summary, which get a text.
-    """
-
-    def __init__(self, count: int, lines: int) -> None:
-        self.count = count
-        self.lines = lines
-        self.taken = 0
-        self.summaries = 0
-
-    def __call__(self, ask: Ask) -> str | None:
-        """Return the next command, None when a text is wanted and when all steps are taken."""
-        if not ask.tools or "text only" in ask.prompt.lower():
-            self.summaries += 1
-            return None
-        if self.taken == self.count:
-            return None
-        self.taken += 1
-        return f"seq -f 'line %g of step {self.taken} has words' 1 {self.lines}"
 
 
 class Counted(msgspec.Struct, frozen=True, kw_only=True):
