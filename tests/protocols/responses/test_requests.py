@@ -9,11 +9,9 @@ import pytest
 from gatewayctl.core.conversation import (
     Audio,
     Call,
-    Document,
     Format,
     Image,
     Inline,
-    Linked,
     Message,
     Mode,
     Part,
@@ -175,27 +173,6 @@ def test_ids_that_openai_refuses_are_replaced_alike_everywhere() -> None:
         assert call["call_id"] == result["call_id"]
         assert 5 < len(call["call_id"]) <= 64
         assert call["call_id"].replace("_", "").isalnum()
-
-
-def test_images_and_documents_are_written_by_their_source() -> None:
-    """In the body, at an address, or as text."""
-    [message] = items(
-        user(
-            Image(source=Linked(url="https://example.org/x.png"), detail="low"),
-            Document(source=Inline(media_type="application/pdf", data="BB==")),
-            Document(source=Inline(media_type="text/csv", data="CC=="), name="x.csv"),
-            Document(source=Linked(url="https://example.org/x.pdf")),
-            Document(text="words"),
-        )
-    )
-    pdf, csv = "data:application/pdf;base64,BB==", "data:text/csv;base64,CC=="
-    assert message["content"] == [
-        {"type": "input_image", "image_url": "https://example.org/x.png", "detail": "low"},
-        {"type": "input_file", "filename": "document.pdf", "file_data": pdf},
-        {"type": "input_file", "filename": "x.csv", "file_data": csv},
-        {"type": "input_file", "file_url": "https://example.org/x.pdf"},
-        {"type": "input_text", "text": "words"},
-    ]
 
 
 def test_a_models_own_thoughts_go_back_as_it_gave_them() -> None:
@@ -371,6 +348,18 @@ def test_whatever_has_no_place_is_named() -> None:
         Loss.TIER,
         Loss.USER,
     )
+
+
+def test_cache_markers_are_named_wherever_they_stand() -> None:
+    """This protocol's servers find out by themselves what to keep."""
+    marked = Text(text="a", cache="5m")
+    for message in (
+        user(marked),
+        user(Result(id="c", content=(marked,))),
+        assistant(Call(id="c", name="f", cache="1h")),
+    ):
+        assert write(message)[1] == (Loss.CACHE,)
+    assert write(tools=(Tool(name="f", cache="5m"),))[1] == (Loss.CACHE,)
 
 
 @pytest.mark.parametrize(

@@ -213,6 +213,18 @@ def test_probabilities_stand_with_their_text() -> None:
     assert message["content"][0]["logprobs"] == [expected]
 
 
+def test_probabilities_of_several_texts_stay_with_their_own() -> None:
+    """A whole reply holds them in one list."""
+    tokens = [TokenProbability(token=text, logprob=-1.0) for text in ("ab", "cd")]
+    first, _, second = output(
+        TextDelta(text="ab", logprobs=(tokens[0],)),
+        CallBegun(call=0, id="c", name="f"),
+        TextDelta(text="cd", logprobs=(tokens[1],)),
+    )
+    assert [each["token"] for each in first["content"][0]["logprobs"]] == ["ab"]
+    assert [each["token"] for each in second["content"][0]["logprobs"]] == ["cd"]
+
+
 @pytest.mark.parametrize(
     ("stop", "status", "reason"),
     [
