@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 V = TypeVar("V")
@@ -14,9 +15,12 @@ def camel(name: str) -> str:
     return _WORD.sub(lambda found: found.group(1).upper(), name)
 
 
+_known = cache(camel)
+
+
 def either(fields: Mapping[str, V], name: str) -> V | None:
-    """Return a field's value; ``name`` is the one with underscores."""
-    found = fields.get(camel(name))
+    """Return a field's value; ``name`` is the one with underscores, one of those that are read."""
+    found = fields.get(_known(name))
     return fields.get(name) if found is None else found
 
 

@@ -39,6 +39,7 @@ _READ: Final = frozenset(
     {"model", "contents", "systemInstruction", "tools", "toolConfig", "generationConfig"}
     | {"labels", "cachedContent", "serviceTier", "store"}
 )
+_SETTINGS: Final = frozenset(it.encode_name for it in msgspec.structs.fields(wire.Settings))
 _TIERS: Final = {"standard": "default", "flex": "flex", "priority": "priority"}
 _FUNCTION: Final = frozenset({"name", "description", "parameters", "parametersJsonSchema"})
 _NOTHING: Final[tuple[object, ...]] = (None, False, "", [], {})
@@ -113,9 +114,12 @@ def _settings(given: Any, losses: Losses) -> wire.Settings:
     config = request_body.convert(fields, wire.Settings, path)
     for demand in response_demands(config) & {Demand.MODALITY, Demand.FORM}:
         raise refused(demand, path)
-    known = {field.encode_name for field in msgspec.structs.fields(wire.Settings)}
     for name, value in fields.items():
-        if name not in known and value not in _NOTHING and not str(value).endswith("_UNSPECIFIED"):
+        if (
+            name not in _SETTINGS
+            and value not in _NOTHING
+            and not str(value).endswith("_UNSPECIFIED")
+        ):
             losses.add(f"generationConfig.{name}")
     return config
 

@@ -214,7 +214,7 @@ def metadata(usage: Usage) -> Fields:
     details = [
         {"modality": modality, "tokenCount": figure}
         for modality, figure in media
-        if figure is not None
+        if figure or (figure is not None and modality == "TEXT")
     ]
     return {**found, "promptTokensDetails": details} if details else found
 

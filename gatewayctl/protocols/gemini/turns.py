@@ -106,8 +106,10 @@ class Turns:
                 yield each
 
     def _part(self, part: dict[str, Any], path: str) -> list[Part]:
-        signature = either(part, "thought_signature")
         text = part.get("text")
+        if len(part) == 1 and text and isinstance(text, str):  # as most are
+            return [Text(text=text)]
+        signature = either(part, "thought_signature")
         if not isinstance(text, str | None):
             raise invalid(f"{path}.text", "a text is expected.")
         if part.get("thought") is True:
