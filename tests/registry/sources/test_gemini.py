@@ -29,7 +29,8 @@ def test_it_is_asked_beside_the_compatible_api_and_says_input_and_output() -> No
             capabilities={Capability.REASONING: True},
         )
     }
-    assert drive("gemini", {FIRST: {"models": [pro]}}, base=BASE.removesuffix("/openai")).models
+    for base in (BASE.removesuffix("/openai"), BASE.removesuffix("/v1beta/openai")):
+        assert drive("gemini", {FIRST: {"models": [pro]}}, base=base).models
 
 
 def test_what_generates_no_content_is_left_out_by_that_name() -> None:
