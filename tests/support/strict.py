@@ -47,7 +47,7 @@ _MESSAGES_USAGE: Final = (
 )
 _REQUIRED: Final = {
     "chat_completions": {
-        "": "id object created model choices usage service_tier system_fingerprint",
+        "": "id object created model choices usage",
         "choices": "index message logprobs finish_reason",
         "choices.message": "role content refusal",
         "usage": _CHAT_USAGE,

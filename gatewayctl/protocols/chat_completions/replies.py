@@ -35,7 +35,7 @@ def whole(reply: Reply, context: ReplyContext) -> bytes:
     return msgspec.json.encode(
         {
             **common(begun, context, "chat.completion"),
-            "service_tier": tier(reply.tier),
+            **tier(reply.tier),
             "choices": [
                 _choice(index, choice, context) for index, choice in enumerate(reply.choices)
             ],
@@ -52,13 +52,16 @@ def common(begun: Begun, context: ReplyContext, kind: str) -> Fields:
         "object": kind,
         "created": int(context.now()) if begun.created is None else begun.created,
         "model": begun.model or context.prompt.model,
-        "system_fingerprint": None,
     }
 
 
-def tier(told: str | None) -> str | None:
-    """Return a service tier in OpenAI's words, None for one that it does not have."""
-    return None if told is None else _TIERS.get(told)
+def tier(told: str | None) -> Fields:
+    """Return a service tier in OpenAI's words, nothing for one that it does not have.
+
+    Nor is null said there, or a fingerprint that nobody made: strict clients take neither.
+    """
+    known = None if told is None else _TIERS.get(told)
+    return {} if known is None else {"service_tier": known}
 
 
 def usage(metered: Usage) -> Fields | None:

@@ -156,7 +156,7 @@ class ChatCompletionsWriter:
         if self._known is None:
             common = self._common or replies.common(Begun(), self._context, _KIND)
             self._common = common
-            fields = {**common, "service_tier": replies.tier(self._metered.tier)}
+            fields = {**common, **replies.tier(self._metered.tier)}
             self._known = b"data: " + _ENCODE(fields)[:-1] + b',"choices":['
         return self._known
 
