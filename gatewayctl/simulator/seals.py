@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 _SIZE: Final = 16
+_USUAL: Final = str.maketrans("-_", "+/")
 _BODY: Final = msgspec.json.Decoder(tuple[str, str, str])
 
 
@@ -35,11 +36,14 @@ def sealed(secret: str, maker: str, model: str, text: str) -> str:
 
 
 def opened(secret: str, maker: str, data: object) -> Seal | None:
-    """Return what a seal of this maker says, None where it is another's or no seal at all."""
+    """Return what a seal of this maker says, None where it is another's or no seal at all.
+
+    It may come in the letters for URLs, as Google's own SDK writes bytes.
+    """
     if not isinstance(data, str):
         return None
     try:
-        raw = b64decode(data, validate=True)
+        raw = b64decode(data.translate(_USUAL), validate=True)
         code, body = raw[:_SIZE], raw[_SIZE:]
         if not hmac.compare_digest(code, _code(secret, body)):
             return None

@@ -27,3 +27,13 @@ def test_another_secret_or_protocol_is_foreign() -> None:
     """Two providers do not know each other's seals, nor two protocols of one."""
     assert opened("other", "messages", SEAL) is None
     assert opened("", "responses", SEAL) is None
+
+
+def test_a_seal_may_come_in_the_letters_for_urls() -> None:
+    """Google's own SDK decodes what it is given, and writes it so."""
+    found = next(
+        seal for at in range(200) if {"+", "/"} <= set(seal := sealed("", "gemini", "m", str(at)))
+    )
+    assert opened("", "gemini", found.replace("+", "-").replace("/", "_")) == opened(
+        "", "gemini", found
+    )
