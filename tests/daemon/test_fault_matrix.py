@@ -1,12 +1,13 @@
 """Every fault of an upstream × streamed or not × client protocol × kind of route."""
 
 import asyncio
+import os
 from collections.abc import Sequence
 
 import pytest
 from support import judging, leaks, matrix, strict
 from support.asking import asking, cascade
-from support.dialects import PROTOCOLS
+from support.dialects import DIALECTS, PROTOCOLS
 from support.faultlist import ROWS
 from support.gateway import gateway
 from support.waiting import until
@@ -17,27 +18,48 @@ from gatewayctl.simulator.faults import FAULTS
 from gatewayctl.simulator.journal import Ending
 from gatewayctl.simulator.refusals import FLAPPING
 
+SOAK = bool(os.environ.get("GATEWAYCTL_SOAK"))
 NOT_IN_THE_MATRIX = {"words", "tag"}
 WELL = "up/large!words=6"
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.soak
+@pytest.mark.parametrize("protocol", DIALECTS)
 async def test_every_fault_is_rescued_or_told_as_the_policy_says(protocol: str) -> None:
-    """Attempts, order and waits, what the client is told, the ledger, the next request, no leak."""
-    await hold(matrix.cells(protocol))
+    """Attempts, order and waits, what the client is told, the ledger, the next request, no leak.
+
+    Every other cell where the upstreams speak the client's protocol, fewer of them where they speak
+    another; with soak, all.
+    """
+    cells = matrix.cells(protocol, protocol, every=1 if SOAK else 2)
+    for upstream in others(protocol):
+        cells += matrix.cells(protocol, upstream, every=1 if SOAK else 9)
+    await hold(cells)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", DIALECTS)
 async def test_faults_in_any_order_are_held_to_the_policy_too(protocol: str) -> None:
     """Routes of up to four candidates that fail in different ways, drawn by chance."""
-    await hold(matrix.drawn(protocol, count=150, seed=4))
+    await hold(drawn(protocol, seed=4))
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", DIALECTS)
 async def test_faults_after_early_headers_are_held_to_it_as_well(protocol: str) -> None:
     """The headers went out and nothing with them: the same attempts, and errors in the stream."""
-    cells = matrix.drawn(protocol, count=150, seed=15)
-    await hold([cell for cell in cells if cell.stream], silence=0.05)
+    await hold([cell for cell in drawn(protocol, seed=15) if cell.stream], silence=0.05)
+
+
+def drawn(protocol: str, seed: int) -> list[matrix.Cell]:
+    """Return drawn cells of a client, most of them on upstreams of its own protocol."""
+    cells = matrix.drawn(protocol, protocol, count=150 if SOAK else 100, seed=seed)
+    for upstream in others(protocol):
+        cells += matrix.drawn(protocol, upstream, count=150 if SOAK else 30, seed=seed)
+    return cells
+
+
+def others(protocol: str) -> list[str]:
+    """Return the protocols that are translated to and from this one."""
+    return [other for other in DIALECTS if other != protocol]
 
 
 async def hold(cells: Sequence[matrix.Cell], silence: float = SILENCE) -> None:
@@ -134,19 +156,22 @@ async def test_a_route_falls_back_on_what_it_says(protocol: str) -> None:
 
 
 @pytest.mark.parametrize("fault", ["cut-tokens=2", "no-terminal", "malformed-tokens=2", "reset"])
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", DIALECTS)
 async def test_a_buffered_stream_falls_back_even_after_its_content(
     protocol: str, fault: str
 ) -> None:
     """With ``on_break = "buffer"`` nothing is released before the answer is whole."""
+    following = DIALECTS[DIALECTS.index(protocol) - 1]
+    for upstream in (protocol, following):
+        first, well = f"up-{upstream}/small!words=6!{fault}", f"up-{upstream}/large!words=6"
+        route = cascade("whole", first, well, on_break='"buffer"')
 
-    def config(url: str) -> str:
-        first = f"up/small!words=6!{fault}"
-        return matrix.providers(url) + cascade("whole", first, WELL, on_break='"buffer"')
+        def config(url: str, route: str = route) -> str:
+            return matrix.providers(url) + route
 
-    async with asking(config) as it:
-        told = await it.ask("whole", protocol, stream=True)
-        assert (told.status, told.model) == (200, WELL)
+        async with asking(config) as it:
+            told = await it.ask("whole", protocol, stream=True)
+        assert (told.status, told.model) == (200, well)
         assert strict.events(protocol, told.body)
 
 

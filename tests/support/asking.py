@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 
 import aiohttp
 import msgspec
-from support.dialects import PATHS, encoded
+from support.dialects import address, encoded
 from support.gateway import Gateway, gateway
 
 from gatewayctl import simulator as simulators
@@ -47,7 +47,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Told:
         """Ask a model or a route; return all of the answer."""
         body = encoded(protocol, model, "Hello", stream=stream)
-        url = self.gateway.url + PATHS[protocol]
+        url = self.gateway.url + address(protocol, model, stream=stream)
         limit = aiohttp.ClientTimeout(total=60)
         async with self.gateway.client.post(
             url, data=body, headers=headers, timeout=limit

@@ -33,7 +33,7 @@ def judged(found: Sequence[Cell], told: Sequence[Answered], simulator: Simulator
         mine = [call for place in cell.places for call in calls[_upstream(place.model)]]
         try:
             _judge(cell, answered, sorted(mine, key=lambda call: call.at))
-        except (AssertionError, ValueError) as error:
+        except (AssertionError, LookupError, ValueError) as error:
             said = " ".join(str(error).split())[:300]
             wrong.append(f"{cell.title}: {said or 'does not hold'}")
     return wrong
@@ -106,7 +106,7 @@ def _judge(cell: Cell, answered: Answered, calls: Sequence[Received]) -> None:
     assert answered.status == 200, f"status {answered.status}: {answered.body[:200]!r}"
     assert answered.headers["x-gatewayctl-model"] == last.model
     if last.end is Ends.BROKEN:
-        verdicts.broken(cell.protocol, answered.body)
+        verdicts.broken(cell.protocol, answered.body, torn=answered.torn)
     else:
         (strict.events if cell.stream else strict.reply)(cell.protocol, answered.body)
 
@@ -117,7 +117,7 @@ def _judge_late(cell: Cell, answered: Answered, expected: Sequence[Tried]) -> No
         case Ends.WHOLE:
             verdicts.answered_late(cell.protocol, answered.body)
         case Ends.BROKEN:
-            verdicts.broken(cell.protocol, answered.body)
+            verdicts.broken(cell.protocol, answered.body, torn=answered.torn)
         case Fails():
             error = verdicts.refused_late(cell.protocol, answered.body)
             failures = [tried.end for tried in expected if isinstance(tried.end, Fails)]
@@ -140,6 +140,7 @@ def _judge_refusal(cell: Cell, answered: Answered, expected: Sequence[Tried]) ->
     own: dict[str, Any] | None = error.get("gatewayctl")
     if own is None:
         assert len({tried.model for tried in expected}) == 1, "one upstream's words for many"
+        assert cell.protocol == cell.upstream, "another protocol's words"
         assert first.kind not in ("auth", "forbidden"), "the gateway's own key is refused"
         assert answered.status == first.status, f"status {answered.status}"
     else:
@@ -153,5 +154,13 @@ def _judge_refusal(cell: Cell, answered: Answered, expected: Sequence[Tried]) ->
     if known:
         # What the first was told to wait may be over by the time that the last has failed.
         least = min(known) if len({tried.model for tried in expected}) == 1 else 0.0
-        seconds = float(answered.headers["retry-after"])
+        seconds = _seconds(answered, error)
         assert least <= seconds <= min(known) + 1, f"retry-after: {seconds}"
+
+
+def _seconds(answered: Answered, error: Mapping[str, Any]) -> float:
+    """Return how long the client is told to wait; Google says so in the body alone."""
+    if "retry-after" in answered.headers:
+        return float(answered.headers["retry-after"])
+    told = [detail["retryDelay"] for detail in error["details"] if "retryDelay" in detail]
+    return float(told[0].removesuffix("s"))

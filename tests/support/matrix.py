@@ -11,7 +11,7 @@ from typing import Final
 
 import aiohttp
 import msgspec
-from support.dialects import PATHS, encoded
+from support.dialects import DIALECTS, address, encoded
 from support.faultlist import ROWS, Row
 from support.gateway import Gateway
 from support.policy import Ends, Fails, Place
@@ -28,6 +28,9 @@ PATIENCE: Final = 2.5
 SMALL, LARGE = 32_768, 262_144
 _SIZES: Final = {SMALL: "small", LARGE: "large"}
 
+_APART: Final = 10_000
+"""How far apart the numbers of cells are whose upstreams speak different protocols."""
+
 _ASKED_FOR: Final = "words=6"
 _PROVIDERS: Final = (
     ("up", "25s", "25s", "25s"),
@@ -39,17 +42,21 @@ _PROVIDER: Final = """
 kind = "openai-compatible"
 base_url = "{url}/v1"
 auth = "none"
-protocols = ["chat_completions", "responses", "messages"]
+protocols = {protocols}
 timeouts = {{ connect = "20s", first_token = "{first}", idle = "{idle}", total = "{total}" }}
 """
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """One cell: ``name`` is what the client asks for, ``places`` are what stands behind it."""
+    """One cell: ``name`` is what the client asks for, ``places`` are what stands behind it.
+
+    ``protocol`` is the client's, ``upstream`` that of all places.
+    """
 
     number: int
     fault: str
     protocol: str
+    upstream: str
     stream: bool
     route: str
     places: tuple[Place, ...]
@@ -63,7 +70,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     def title(self) -> str:
         """What a failure is reported under."""
         how = "stream" if self.stream else "whole"
-        return f"{self.fault} {how} {self.protocol} {self.route}"
+        return f"{self.fault} {how} {self.protocol} on {self.upstream} {self.route}"
 
     def body(self) -> bytes:
         """Return the request."""
@@ -101,30 +108,38 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
-    """What the client was told, and with which status the next request was answered."""
+    """What the client was told, and with which status the next request was answered.
+
+    ``torn``: the connection was broken off before the body's end.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    torn: bool
     next_status: int
 
 
-def cells(protocol: str) -> list[Cell]:
-    """Return the cells of a protocol: its faults behind every route, streamed and not.
+def cells(protocol: str, upstream: str, *, every: int = 1) -> list[Cell]:
+    """Return the cells of a pair: its faults behind every route, streamed and not.
 
-    Those that take long come first, so that others run in the meantime.
+    ``every``: only one in so many of them, all faults and routes among them. Those that take long
+    come first, so that others run in the meantime.
     """
     rows = sorted(ROWS, key=_longest, reverse=True)
     found = (
         (row, stream, route)
         for row in rows
-        if protocol in row.protocols
+        if upstream in row.protocols
         for stream in (False, True)
         for route in ROUTES
     )
+    first = _APART * DIALECTS.index(upstream)
+    a_row = 2 * len(ROUTES)
     return [
-        _cell(number, row, protocol, stream, route)
+        _cell(first + number, row, protocol, upstream, stream=stream, route=route)
         for number, (row, stream, route) in enumerate(found)
+        if (number + number // a_row) % every == 0
     ]
 
 
@@ -135,13 +150,19 @@ def _longest(row: Row) -> float:
     return row.stream.wait or 0.0 if isinstance(row.stream, Fails) else 0.0
 
 
-def drawn(protocol: str, count: int, seed: int) -> list[Cell]:
+def drawn(protocol: str, upstream: str, count: int, seed: int) -> list[Cell]:
     """Return cells whose routes have up to four candidates, each with a fault drawn by chance.
 
     Ceilings are drawn too, and one candidate in five is well; what takes long is left out.
     """
     chance = random.Random(seed)  # noqa: S311 - a test has to fail twice in the same way
-    rows = [row for row in ROWS if protocol in row.protocols and _longest(row) <= 1.0]
+    rows = [
+        row
+        for row in ROWS
+        if upstream in row.protocols
+        if _longest(row) <= 1.0
+        if row.gemini != (Ends.WHOLE, Ends.WHOLE)  # an answer without a word, unlike the others
+    ]
 
     def cell(number: int) -> Cell:
         stream = chance.random() < 0.5
@@ -150,37 +171,40 @@ def drawn(protocol: str, count: int, seed: int) -> list[Cell]:
         for index in range(1, chance.randint(2, 4) + 1):
             ceiling = chance.choice((SMALL, LARGE))
             if chance.random() < 0.2:
-                places.append(_well(number, index, ceiling))
+                places.append(_well(upstream, number, index, ceiling))
                 faults.append("well")
             else:
                 row = chance.choice(rows)
-                places.append(_faulty(row, protocol, number, index, ceiling, stream=stream))
+                places.append(_faulty(row, upstream, number, index, ceiling, stream=stream))
                 faults.append(f"{row.fault} {ceiling}")
         return Cell(
             number=number,
             fault=", ".join(faults),
             protocol=protocol,
+            upstream=upstream,
             stream=stream,
             route=route,
             places=tuple(places),
         )
 
-    return [cell(number) for number in range(count)]
+    first = _APART * DIALECTS.index(upstream)
+    return [cell(first + number) for number in range(count)]
 
 
-def _cell(number: int, row: Row, protocol: str, stream: bool, route: str) -> Cell:
-    first = _faulty(row, protocol, number, 1, SMALL, stream=stream)
+def _cell(number: int, row: Row, protocol: str, upstream: str, *, stream: bool, route: str) -> Cell:
+    first = _faulty(row, upstream, number, 1, SMALL, stream=stream)
     match route:
         case "direct":
             places: tuple[Place, ...] = (first,)
         case "exhausted":
-            places = (first, _faulty(row, protocol, number, 2, LARGE, stream=stream))
+            places = (first, _faulty(row, upstream, number, 2, LARGE, stream=stream))
         case _:
-            places = (first, _well(number, 2, LARGE))
+            places = (first, _well(upstream, number, 2, LARGE))
     return Cell(
         number=number,
         fault=row.fault,
         protocol=protocol,
+        upstream=upstream,
         stream=stream,
         route=route,
         places=places,
@@ -188,18 +212,18 @@ def _cell(number: int, row: Row, protocol: str, stream: bool, route: str) -> Cel
 
 
 def _faulty(
-    row: Row, protocol: str, number: int, index: int, ceiling: int, *, stream: bool
+    row: Row, upstream: str, number: int, index: int, ceiling: int, *, stream: bool
 ) -> Place:
     return Place(
-        model=_model(f"{row.provider}/{_SIZES[ceiling]}", row.fault, number, index),
+        model=_model(f"{row.provider}-{upstream}/{_SIZES[ceiling]}", row.fault, number, index),
         ceiling=ceiling,
-        end=row.end(protocol, stream=stream),
+        end=row.end(upstream, stream=stream),
         once=row.once,
     )
 
 
-def _well(number: int, index: int, ceiling: int) -> Place:
-    model = _model(f"up/{_SIZES[ceiling]}", "", number, index)
+def _well(upstream: str, number: int, index: int, ceiling: int) -> Place:
+    model = _model(f"up-{upstream}/{_SIZES[ceiling]}", "", number, index)
     return Place(model=model, ceiling=ceiling, end=Ends.WHOLE)
 
 
@@ -209,10 +233,16 @@ def _model(base: str, fault: str, number: int, index: int) -> str:
 
 
 def providers(url: str) -> str:
-    """Return the providers of the matrix, all of them at a simulator."""
+    """Return the providers of the matrix, all of them at a simulator.
+
+    Each is there once with all protocols, and once with each of them alone (``up-messages``).
+    """
     return "".join(
-        _PROVIDER.format(name=name, url=url, first=first, idle=idle, total=total)
+        _PROVIDER.format(
+            name=name + suffix, url=url, first=first, idle=idle, total=total, protocols=list(spoken)
+        )
         for name, first, idle, total in _PROVIDERS
+        for suffix, spoken in (("", DIALECTS), *((f"-{each}", (each,)) for each in DIALECTS))
     )
 
 
@@ -228,18 +258,26 @@ async def run(gateway: Gateway, found: Sequence[Cell], *, at_once: int = 100) ->
 
     async def one(cell: Cell) -> Answered:
         async with gate, asyncio.timeout(DEADLINE):
-            status, headers, body = await _post(gateway, cell.protocol, cell.body())
-            after = encoded(cell.protocol, f"up/small!words=2!tag={cell.number * 10}", "Hello")
-            next_status, _, _ = await _post(gateway, cell.protocol, after)
-            return Answered(status=status, headers=headers, body=body, next_status=next_status)
+            told = await _post(gateway, cell, cell.name, cell.body(), stream=cell.stream)
+            after = f"up-{cell.upstream}/small!words=2!tag={cell.number * 10}"
+            body = encoded(cell.protocol, after, "Hello")
+            next_told = await _post(gateway, cell, after, body, stream=False)
+            return msgspec.structs.replace(told, next_status=next_told.status)
 
     return await asyncio.gather(*(one(cell) for cell in found))
 
 
-async def _post(
-    gateway: Gateway, protocol: str, body: bytes
-) -> tuple[int, Mapping[str, str], bytes]:
+async def _post(gateway: Gateway, cell: Cell, model: str, body: bytes, *, stream: bool) -> Answered:
     limit = aiohttp.ClientTimeout(total=None)
-    url = gateway.url + PATHS[protocol]
+    url = gateway.url + address(cell.protocol, model, stream=stream)
+    received = b""
+    torn = False
     async with gateway.client.post(url, data=body, timeout=limit) as answer:
-        return answer.status, answer.headers, await answer.read()
+        try:
+            async for piece in answer.content.iter_any():
+                received += piece
+        except aiohttp.ClientPayloadError:
+            torn = True
+        return Answered(
+            status=answer.status, headers=answer.headers, body=received, torn=torn, next_status=0
+        )

@@ -102,7 +102,8 @@ def gemini(parsed: list[GenerateContentResponse]) -> None:
             for call in (part.function_call for part in parts if part.function_call):
                 assert call.name, "a call without a name"
                 ids += [call.id] if call.id else []
-    assert open_candidates, "no candidate at all"
+    blocked = [frame.prompt_feedback for frame in parsed if frame.prompt_feedback]
+    assert open_candidates or blocked, "no candidate at all"
     assert not any(open_candidates.values()), "a candidate never finished"
     assert len(set(ids)) == len(ids), "two calls of one id"
 

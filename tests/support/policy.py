@@ -87,7 +87,7 @@ def told_status(kind: str, protocol: str) -> int:
     match name, protocol:
         case "unavailable", "messages":
             return 529
-        case "too_large", "responses":
+        case "too_large", "responses" | "gemini":
             return 400
         case _:
             return status

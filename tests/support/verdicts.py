@@ -27,11 +27,16 @@ _COMPLETE: Final = {
     "chat_completions": re.compile(rb"^data: \[DONE\]", re.MULTILINE),
     "messages": re.compile(rb"^event: message_stop", re.MULTILINE),
     "responses": re.compile(rb"^event: response\.(completed|incomplete)", re.MULTILINE),
+    "gemini": re.compile(rb'^data: .*"finishReason":"', re.MULTILINE),
 }
+_OWN: Final = "type.gatewayctl/Error"
 
 
 def refused(protocol: str, status: int, body: bytes) -> dict[str, Any]:
-    """Return the error object of a refusal in the protocol's own form."""
+    """Return the error object of a refusal in the protocol's own form.
+
+    What the gateway says besides is under ``gatewayctl``, wherever it stands.
+    """
     decoded = msgspec.json.decode(body)
     assert isinstance(decoded, dict), f"no object: {body[:200]!r}"
     error = decoded.get("error")
@@ -42,6 +47,10 @@ def refused(protocol: str, status: int, body: bytes) -> dict[str, Any]:
     if protocol == "messages":
         assert decoded.get("type") == "error", f"no error: {body[:200]!r}"
         assert error.get("type") in _ANTHROPIC[status], f"{status} as {error.get('type')}"
+    elif protocol == "gemini":
+        assert error.get("code") == status, f"{status} as {error.get('code')}"
+        assert isinstance(error.get("status"), str), f"no status: {body[:200]!r}"
+        return _with_own(error)
     else:
         assert isinstance(error.get("type"), str | None), f"the type: {body[:200]!r}"
         # vLLM, llama.cpp and others give the status as the code, and OpenAI's clients take it.
@@ -49,8 +58,19 @@ def refused(protocol: str, status: int, body: bytes) -> dict[str, Any]:
     return error
 
 
-def broken(protocol: str, body: bytes) -> None:
-    """Check a stream that broke off after its first content: whole events, then a typed error."""
+def _with_own(error: dict[str, Any]) -> dict[str, Any]:
+    """Return one of Google's errors with what the gateway says among its details."""
+    details = error.get("details", [])
+    own = [each["gatewayctl"] for each in details if each.get("@type") == _OWN]
+    return {**error, "gatewayctl": own[0]} if own else error
+
+
+def broken(protocol: str, body: bytes, *, torn: bool = False) -> None:
+    """Check a stream that broke off after its first content: whole events, then a typed error.
+
+    ``torn``: the connection was broken off, as it has to be for Gemini's clients alone.
+    """
+    assert torn is (protocol == "gemini"), f"the connection was torn: {torn}"
     assert not _COMPLETE[protocol].search(body), "a broken stream looks complete"
     assert body.endswith(b"\n\n"), "the stream ends inside an event"
     *before, last = (block for block in body.split(b"\n\n") if block)
@@ -61,7 +81,7 @@ def broken(protocol: str, body: bytes) -> None:
             strict.event(protocol, data)
     error = msgspec.json.decode(_data(last))
     match protocol:
-        case "chat_completions":
+        case "chat_completions" | "gemini":
             assert error["error"]["message"]
         case "messages":
             assert (error["type"], bool(error["error"]["message"])) == ("error", True)
@@ -92,7 +112,7 @@ def refused_late(protocol: str, body: bytes) -> dict[str, Any]:
     told = msgspec.json.decode(last)
     error: dict[str, Any] = (told["response"] if protocol == "responses" else told)["error"]
     assert error["message"], "an error without words"
-    return error
+    return _with_own(error) if protocol == "gemini" else error
 
 
 def _data(block: bytes) -> bytes:
@@ -106,5 +126,7 @@ def _has_content(protocol: str, data: bytes) -> bool:
             return bool(re.search(rb'"content":"[^"]', data))
         case "messages":
             return b'"text_delta"' in data
+        case "gemini":
+            return bool(re.search(rb'"text":"[^"]', data))
         case _:
             return b'"response.output_text.delta"' in data
