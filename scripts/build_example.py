@@ -39,6 +39,7 @@ TEXT = Template("""\
 #
 # Copy what you need to ~/.config/gatewayctl/config.toml (gatewayctl config path says where it is
 # read from), and check it with: gatewayctl config validate
+# What a tool needs to use the gateway then: gatewayctl env claude|codex|gemini|openai
 #
 # Sizes are integers, or strings with K (1024) or M (1024 * 1024): "256K" is 262144.
 # Durations are strings: "500ms", "5s", "10m", "1h".
@@ -116,7 +117,7 @@ clients = ["claude-cli/*"]     # user agents that may use it; empty: all
 kind = "openai-compatible"     # or anthropic-compatible, or a built-in kind
 base_url = "http://127.0.0.1:8001/v1"  # what stands before /chat/completions, /responses, /messages
 api_key = { env = "LOCAL_KEY" }        # or { file = "PATH" }, { command = ["PROGRAM", "ARGUMENT"] }
-protocols = ["chat_completions"]       # chat_completions | responses | messages
+protocols = ["chat_completions"]       # also: responses, messages, gemini
 overflow = "error"             # error | truncates (cuts what does not fit, and says nothing)
 headers = { x-team = "a" }     # added to each request; "" removes one
 proxy = ""                     # a URL; "" means HTTPS_PROXY and NO_PROXY
@@ -255,7 +256,7 @@ target = "gemini/gemini-2.5-flash"
 min_input_tokens = 100_000     # as estimated, on the safe side, for the target
 max_input_tokens = 900_000
 stream = true
-protocol = "chat_completions"  # chat_completions | responses | messages
+protocol = "chat_completions"  # also: responses, messages, gemini
 header = { x-team = "research-*" }
 tools = false
 # images = true
