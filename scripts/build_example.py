@@ -116,8 +116,9 @@ clients = ["claude-cli/*"]     # user agents that may use it; empty: all
 [providers.local]              # a server of your own: its models are local/MODEL
 kind = "openai-compatible"     # or anthropic-compatible, or a built-in kind
 base_url = "http://127.0.0.1:8001/v1"  # what stands before /chat/completions, /responses, /messages
+                               # and /models (gemini; without a version it gets /v1beta there)
 api_key = { env = "LOCAL_KEY" }        # or { file = "PATH" }, { command = ["PROGRAM", "ARGUMENT"] }
-protocols = ["chat_completions"]       # also: responses, messages, gemini
+protocols = ["chat_completions"]       # chat_completions | responses | messages | gemini
 overflow = "error"             # error | truncates (cuts what does not fit, and says nothing)
 headers = { x-team = "a" }     # added to each request; "" removes one
 proxy = ""                     # a URL; "" means HTTPS_PROXY and NO_PROXY
@@ -256,7 +257,7 @@ target = "gemini/gemini-2.5-flash"
 min_input_tokens = 100_000     # as estimated, on the safe side, for the target
 max_input_tokens = 900_000
 stream = true
-protocol = "chat_completions"  # also: responses, messages, gemini
+protocol = "chat_completions"  # chat_completions | responses | messages | gemini
 header = { x-team = "research-*" }
 tools = false
 # images = true
