@@ -154,6 +154,23 @@ async def test_codex_makes_a_round_trip_of_its_shell(
         assert_translated(running, protocol, 3)
 
 
+async def test_codex_goes_on_by_post_where_it_asks_for_a_websocket(
+    codex: Path, tmp_path: Path
+) -> None:
+    """Told that there may be one it asks for it, and is sent on its way with 426."""
+    async with translating("responses", tmp_path) as running:
+        profile = await running.printed("codex")
+        folder = running.setting.home / ".codex"
+        folder.mkdir()
+        (folder / "config.toml").write_text(CODEX_SETTINGS, encoding="utf-8")
+        (folder / "gatewayctl.config.toml").write_text(profile + "supports_websockets = true\n")
+        events = await ask_codex(codex, running, "hello")
+        sent = await running.setting.tap.requests()
+        assert_translated(running, "responses", 1)
+    assert any(b"upgrade: websocket" in each.head.lower() for each in sent)
+    assert "simulated model" in str(events[-2])
+
+
 # --- Gemini CLI --------------------------------------------------------------------------------
 
 
