@@ -79,7 +79,8 @@ class Parts:
     """Gathers the parts of one candidate, in order; ``taken`` is what was not told before.
 
     A client may leave the thoughts out of what it sends back; so those before a call stand, text
-    and all, in its signature. Before text they stand in the signature of a thought.
+    and all, in its signature. Before text they stand in the signature of a thought, and once more
+    in that of the call that follows the text, if one does.
     """
 
     def __init__(self, context: ReplyContext) -> None:
@@ -87,6 +88,7 @@ class Parts:
         self._origin = context.origin
         self._visible = thinking is None or thinking.visible is not False
         self._thoughts: list[Thought] = []
+        self._earlier: list[Thought] = []
         self._open: list[str] = []
         self._told: list[Fields] = []
         self.malformed = False
@@ -130,19 +132,22 @@ class Parts:
         if call.seal is not None:
             self.thought_over(Thought())
             self._thoughts.append(Thought(seal=call.seal))
-        self._tell({**part, **self._signature()})
+        self.thought_over(Thought())
+        if self._thoughts or self._earlier:
+            part["thoughtSignature"] = signatures.carried(
+                self._thoughts, self._origin, self._earlier
+            )
+            self._thoughts, self._earlier = [], []
+        self._tell(part)
 
     def rest(self) -> None:
         """Take the end of what was thought, which no call follows."""
-        signature = self._signature()
-        if signature:
-            self._tell({"text": "", "thought": True, **signature})
-
-    def _signature(self) -> Fields:
-        """Return the signature that holds the thoughts of which nothing was told yet, if any."""
         self.thought_over(Thought())
-        thoughts, self._thoughts = self._thoughts, []
-        return {"thoughtSignature": signatures.carried(thoughts, self._origin)} if thoughts else {}
+        if self._thoughts:
+            signature = signatures.carried(self._thoughts, self._origin)
+            self._tell({"text": "", "thought": True, "thoughtSignature": signature})
+            self._earlier += self._thoughts
+            self._thoughts = []
 
     def _tell(self, part: Fields) -> None:
         """Add a part; text or a thought goes on in the last one, until that is signed."""

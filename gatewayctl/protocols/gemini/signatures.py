@@ -32,8 +32,8 @@ _CARRIED: Final = "thoughts"
 _STAND_IN: Final = "skip_thought_signature_validator"
 _NO_PROOF: Final = frozenset({_STAND_IN, "context_engineering_is_the_way_to_go"})
 _DEMANDING: Final = re.compile(r"(?:^|/)gemini-(?:[3-9]|[1-9][0-9])(?![0-9])")
-_Row = tuple[str, str | None, str, str, str | None]
-_ROWS = msgspec.json.Decoder(list[_Row])
+_Row = tuple[str, str, str, str, str | None]
+_ROWS = msgspec.json.Decoder(tuple[list[_Row], list[_Row]])
 
 
 def unsigned(model: str) -> str | None:
@@ -45,34 +45,44 @@ def unsigned(model: str) -> str | None:
     return _STAND_IN if _DEMANDING.search(model) else None
 
 
-def carried(thoughts: Sequence[Thought], origin: str) -> str:
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """Thoughts in a signature: those right before its part, and ``earlier`` ones of the turn.
+
+    These stand before a text, and so in a signature of their own that a client may leave out.
+    """
+
+    thoughts: tuple[Thought, ...] = ()
+    earlier: tuple[Thought, ...] = ()
+
+
+def carried(thoughts: Sequence[Thought], origin: str, earlier: Sequence[Thought] = ()) -> str:
     """Return the signature that holds thoughts of the model ``origin``."""
-    rows: list[_Row] = [
-        (each.text, each.seal.form, each.seal.data, each.seal.origin, each.id)
-        if each.seal is not None
-        else (each.text, None, "", "", each.id)
-        for each in thoughts
-    ]
-    data = msgspec.json.encode(rows).decode()
-    return provenance.tag(Seal(form=_CARRIED, data=data), origin)
+    rows = ([*map(_row, thoughts)], [*map(_row, earlier)])
+    return provenance.tag(Seal(form=_CARRIED, data=msgspec.json.encode(rows).decode()), origin)
 
 
-def thoughts_in(seal: Seal) -> list[Thought] | None:
+def held_in(seal: Seal) -> Held | None:
     """Return the thoughts that a signature of ours holds, None for one that holds none."""
     if seal.form != _CARRIED or not seal.origin:
         return None
     try:
-        rows = _ROWS.decode(seal.data)
+        thoughts, earlier = _ROWS.decode(seal.data)
     except (msgspec.DecodeError, RecursionError):
-        return []
-    return [
-        Thought(
-            text=text,
-            id=name,
-            seal=Seal(form=form or "text", data=data, origin=origin or seal.origin),
-        )
-        for text, form, data, origin, name in rows
-    ]
+        return Held()
+    return Held(
+        thoughts=tuple(_thought(row, seal.origin) for row in thoughts),
+        earlier=tuple(_thought(row, seal.origin) for row in earlier),
+    )
+
+
+def _row(thought: Thought) -> _Row:
+    seal = thought.seal or Seal(form="text", data="")
+    return thought.text, seal.form, seal.data, seal.origin, thought.id
+
+
+def _thought(row: _Row, source: str) -> Thought:
+    text, form, data, origin, name = row
+    return Thought(text=text, id=name, seal=Seal(form=form, data=data, origin=origin or source))
 
 
 def proof(data: object, form: str) -> Seal | None:

@@ -6,6 +6,8 @@ All that stands beside the turns is read in ``prompts``.
 from collections.abc import Iterator
 from typing import Any, Final
 
+import msgspec
+
 from gatewayctl.core.conversation import (
     Audio,
     Call,
@@ -93,22 +95,26 @@ class Turns:
     def _parts(self, parts: Any, path: str) -> Iterator[Part]:
         """Yield parts; thoughts that stand in a later part's signature are not told twice."""
         found: list[Part] = []
-        carried = False
+        last_call = 0
         for index, part in enumerate(as_list(parts)):
             at = f"{path}[{index}]" if isinstance(parts, list) else path
             if not isinstance(part, dict):
                 raise invalid(at, "an object is expected.")
-            for each in self._part(part, at):
-                carried = carried or _is_foreign(each)
-                found.append(each)
+            read = self._part(part, at)
+            told = found[last_call:]
+            found[last_call:last_call] = (each for each in read.earlier if each not in told)
+            found += read.parts
+            if read.parts and isinstance(read.parts[-1], Call):
+                last_call = len(found)
+        foreign = any(map(_is_foreign, found))
         for each in found:
-            if not (carried and isinstance(each, Thought) and each.seal is None):
+            if not (foreign and isinstance(each, Thought) and each.seal is None):
                 yield each
 
-    def _part(self, part: dict[str, Any], path: str) -> list[Part]:
+    def _part(self, part: dict[str, Any], path: str) -> "_Read":
         text = part.get("text")
         if len(part) == 1 and text and isinstance(text, str):  # as most are
-            return [Text(text=text)]
+            return _Read(parts=[Text(text=text)])
         signature = either(part, "thought_signature")
         if not isinstance(text, str | None):
             raise invalid(f"{path}.text", "a text is expected.")
@@ -117,13 +123,14 @@ class Turns:
         if (called := either(part, "function_call")) is not None:
             return self._call(called, signature, f"{path}.functionCall")
         if (response := either(part, "function_response")) is not None:
-            return [self._result(response, f"{path}.functionResponse")]
+            return _Read(parts=[self._result(response, f"{path}.functionResponse")])
         shown: list[Part] = [*self._shown(part, path)]
         form = signatures.TEXT if text else signatures.EMPTY
-        proven = _thoughts("", signatures.proof(signature, form))
+        proven = _thoughts("", signatures.proof(signature, form)).parts
         if text is not None and not shown:
             shown = [Text(text=text)] if text else []
-        return [*proven, *shown] if any(map(_is_foreign, proven)) else [*shown, *proven]
+        ahead = any(map(_is_foreign, proven))
+        return _Read(parts=[*proven, *shown] if ahead else [*shown, *proven])
 
     def _shown(self, part: dict[str, Any], path: str) -> Iterator[Image | Document | Audio]:
         """Yield what a part holds that is no text; what is not known is recorded by its name."""
@@ -136,7 +143,7 @@ class Turns:
                 continue
             self._losses.add(item("parts", name))
 
-    def _call(self, called: Any, signature: Any, path: str) -> list[Part]:
+    def _call(self, called: Any, signature: Any, path: str) -> "_Read":
         if not isinstance(called, dict):
             raise invalid(path, "an object is expected.")
         name, arguments = called.get("name"), called.get("args")
@@ -150,11 +157,11 @@ class Turns:
             self._open.append((given, name))
         self._known.add(given)
         seal = signatures.proof(signature, f"{signatures.CALL}.0")
-        proven = _thoughts("", seal)
         call = Call(id=given, name=name, arguments=compact(arguments or {}))
         if seal is not None and signatures.number_of(seal) is not None:
-            return [Call(id=call.id, name=name, arguments=call.arguments, seal=seal)]
-        return [*proven, call]
+            return _Read(parts=[msgspec.structs.replace(call, seal=seal)])
+        proven = _thoughts("", seal)
+        return _Read(parts=[*proven.parts, call], earlier=proven.earlier)
 
     def _result(self, response: Any, path: str) -> Result:
         if not isinstance(response, dict):
@@ -209,11 +216,18 @@ def _is_foreign(part: Part) -> bool:
     return seal is not None and not seal.form.startswith("gemini.")
 
 
-def _thoughts(text: str, seal: Seal | None) -> list[Part]:
+class _Read(msgspec.Struct, frozen=True, kw_only=True):
+    """What one part of the body holds, and thoughts that belong before what was said earlier."""
+
+    parts: list[Part]
+    earlier: tuple[Thought, ...] = ()
+
+
+def _thoughts(text: str, seal: Seal | None) -> _Read:
     """Return what a thought or a signature stands for; a part without either for nothing."""
-    if seal is not None and (held := signatures.thoughts_in(seal)) is not None:
-        return [*held]
-    return [Thought(text=text, seal=seal)] if text or seal is not None else []
+    if seal is not None and (held := signatures.held_in(seal)) is not None:
+        return _Read(parts=[*held.thoughts], earlier=held.earlier)
+    return _Read(parts=[Thought(text=text, seal=seal)] if text or seal is not None else [])
 
 
 def _id(holder: dict[str, Any], path: str) -> str:

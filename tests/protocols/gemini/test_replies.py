@@ -221,6 +221,30 @@ def test_thoughts_stand_in_the_signature_of_the_call_that_follows() -> None:
     assert text == {"text": "a"}
 
 
+def test_thoughts_before_a_text_are_kept_by_the_call_behind_it() -> None:
+    """Gemini CLI leaves out whatever is a thought, and most models say a word before they call."""
+    events: list[Event] = [
+        ThoughtDelta(text="hm"),
+        ThoughtEnded(seal=SEAL),
+        TextDelta(text="Let me see."),
+        CallBegun(call=0, id="c", name="f"),
+        CallBegun(call=1, id="d", name="f"),
+        Finished(stop=Stop.CALLS),
+        Ended(),
+    ]
+    every = [part for part in told(written(events)) if part.get("text") != "" or "thought" in part]
+    kept = [part for part in every if "thought" not in part]
+    for parts in (every, kept):
+        turn = {"role": "model", "parts": parts}
+        prompt = CODEC.read_prompt(json.dumps({"contents": [turn]}).encode())
+        assert prompt.messages[0].parts == (
+            Thought(text="hm", seal=msgspec.structs.replace(SEAL, origin="up/m")),
+            Text(text="Let me see."),
+            Call(id="c", name="f"),
+            Call(id="d", name="f"),
+        )
+
+
 def test_a_client_that_wants_no_thoughts_is_told_their_proof_alone() -> None:
     """It comes back, and costs no reader anything."""
     events: list[Event] = [
