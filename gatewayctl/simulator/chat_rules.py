@@ -186,7 +186,7 @@ def _check_calls(messages: object) -> None:
     called: set[str] = set()
     for index, message in objects(messages):
         if message["role"] == "tool":
-            found = message.get("tool_call_id")
+            found = str(message.get("tool_call_id"))
             if found not in called:
                 raise refused(
                     "Invalid parameter: messages with role 'tool' must be a response to a "

@@ -220,7 +220,8 @@ def _check_signed(contents: list[Any]) -> None:
             return
         call = next((part for part in parts if field(part, "functionCall") is not None), None)
         if call is not None and field(call, "thoughtSignature") is None:
-            name = field(call, "functionCall").get("name")
+            called = field(call, "functionCall")
+            name = called.get("name") if isinstance(called, dict) else ""
             raise refused(
                 "Function call is missing a thought_signature in functionCall parts. This is "
                 "required for tools to work correctly, and missing thought_signature may lead to "

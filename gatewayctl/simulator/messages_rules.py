@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from gatewayctl.simulator.messages_replies import MAKER
-from gatewayctl.simulator.request import Body
+from gatewayctl.simulator.request import Body, strings
 from gatewayctl.simulator.rules import Rules, beyond, objects, refused, unknown
 
 _FIELDS: Final = frozenset(
@@ -75,8 +75,8 @@ def _check_fields(fields: Mapping[str, Any], rules: Rules) -> None:
     for name in ("temperature", "top_p"):
         if beyond(fields, name, 0, 1):
             raise refused(f"{name}: Input should be between 0 and 1")
-    for _, sequence in enumerate(fields.get("stop_sequences") or ()):
-        if not str(sequence).strip():
+    for sequence in strings(fields.get("stop_sequences")):
+        if not sequence.strip():
             raise refused("stop_sequences: each stop sequence must contain non-whitespace")
     marks = sum(_marks(fields.get(name)) for name in ("system", "tools", "messages"))
     if marks > _MOST_MARKS:

@@ -176,11 +176,12 @@ def texts_of(content: object) -> list[str]:
     return [text for text in parts if isinstance(text, str)]
 
 
-def strings(values: str | Iterable[object] | None) -> tuple[str, ...]:
-    """Return stop sequences, given as one string or as a list of them."""
+def strings(values: object) -> tuple[str, ...]:
+    """Return stop sequences or names, given as one string or as a list of them."""
     if isinstance(values, str):
         return (values,)
-    return tuple(value for value in values or () if isinstance(value, str))
+    listed = values if isinstance(values, list) else ()
+    return tuple(value for value in listed if isinstance(value, str))
 
 
 class Gathered(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from gatewayctl.protocols import sse
 from gatewayctl.simulator import problems, responses_replies, responses_rules
 from gatewayctl.simulator.catalogue import SimModel
 from gatewayctl.simulator.problems import Problem, Refused, Vendor, invalid
-from gatewayctl.simulator.request import Ask, Body, Choice, OfferedTool, Thinking, texts_of
+from gatewayctl.simulator.request import Ask, Body, Choice, OfferedTool, Thinking, strings, texts_of
 from gatewayctl.simulator.wire import Frame, Made
 
 VENDOR: Final = Vendor.OPENAI
@@ -41,7 +41,7 @@ def read(body: Body) -> Ask:
     items = _items(body)
     prompt, results = _latest(items)
     choice, forced = _choice(body.fields.get("tool_choice"))
-    form = body.object("text").get("format") or {}
+    form = Body(body.object("text")).object("format")
     tools = body.objects("tools")
     return Ask(
         model=body.text("model"),
@@ -107,7 +107,7 @@ def _thinking(body: Body) -> Thinking:
 
 
 def _logprobs(body: Body) -> int | None:
-    wanted = "message.output_text.logprobs" in (body.fields.get("include") or ())
+    wanted = "message.output_text.logprobs" in strings(body.fields.get("include"))
     top = body.natural("top_logprobs")
     return top or 0 if wanted or top else None
 

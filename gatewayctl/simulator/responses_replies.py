@@ -9,6 +9,7 @@ import msgspec
 from gatewayctl.protocols import sse
 from gatewayctl.simulator import probabilities
 from gatewayctl.simulator.brain import Call, Stop
+from gatewayctl.simulator.request import strings
 from gatewayctl.simulator.wire import Frame, Made, fragments
 
 MAKER: Final = "responses"
@@ -152,7 +153,7 @@ def _reasoning(made: Made) -> dict[str, Any]:
     answer = made.answer
     summary = [{"type": "summary_text", "text": answer.thought}] if answer.told else []
     item: dict[str, Any] = {"type": "reasoning", "id": made.name("rs"), "summary": summary}
-    if ENCRYPTED in (made.ask.echo.get("include") or ()):
+    if ENCRYPTED in strings(made.ask.echo.get("include")):
         item["encrypted_content"] = made.seal(MAKER)
     return item
 

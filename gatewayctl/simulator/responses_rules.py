@@ -97,7 +97,7 @@ def _check_fields(fields: Mapping[str, Any], rules: Rules) -> None:
 
 def _check_item(index: int, item: Mapping[str, Any], rules: Rules) -> None:
     place = f"input[{index}]"
-    kind = item.get("type", "message")
+    kind = str(item.get("type", "message"))
     prefix = _PREFIXES.get(kind)
     name = item.get("id")
     if prefix is not None and isinstance(name, str) and not name.startswith(prefix):

@@ -148,6 +148,8 @@ class Simulator:
                 result = await self._answer(place, received)
         except Refused as refused:
             result = plays.refusal(place.wire, refused.problem)
+        except RecursionError:
+            result = plays.refusal(place.wire, invalid("The body is nested too deeply.").problem)
         return await perform(request, result, received)
 
     def _own(self, received: Received, path: str) -> web.Response | None:

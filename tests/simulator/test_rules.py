@@ -248,6 +248,36 @@ async def test_unknown_fields_are_refused_on_demand(
     assert (status, words in told.decode()) == (400, True)
 
 
+def _nested(name: str, depth: int) -> list[Any]:
+    """Return a block in a block in a block."""
+    block: dict[str, Any] = {"type": "x"}
+    for _ in range(depth):
+        block = {"type": "x", name: [block]}
+    return [block]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "fields"),
+    [
+        ("chat_completions", {"stop": 5}),
+        ("chat_completions", {"messages": [USER, {"role": "tool", "tool_call_id": []}]}),
+        ("responses", {"include": 5, "text": {"format": []}}),
+        ("responses", {"input": [{"type": [], "id": 3}]}),
+        ("messages", {"stop_sequences": 5}),
+        ("messages", _turns(*_nested("content", 450))),
+        ("gemini", {"generationConfig": {"stopSequences": 5, "thinkingConfig": 7}}),
+        ("gemini", _contents({"functionCall": 2.5})),
+        ("gemini", _declared(anyOf=_nested("anyOf", 450))),
+    ],
+)
+async def test_what_is_of_another_type_is_understood_or_refused(
+    http: aiohttp.ClientSession, protocol: str, fields: dict[str, Any]
+) -> None:
+    """Nothing breaks on it."""
+    status, _ = await _ask(http, protocol, "small!strict", fields)
+    assert status in (200, 400)
+
+
 async def _thought(http: aiohttp.ClientSession, protocol: str) -> dict[str, Any]:
     """Have the model call a tool with thoughts; return the request that goes on from there."""
     asked = THOUGHTFUL[protocol] | {"tools": [tool(protocol, "f")]}
