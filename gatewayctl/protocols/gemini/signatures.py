@@ -31,7 +31,9 @@ THOUGHT: Final = "gemini.thought"
 _CARRIED: Final = "thoughts"
 _STAND_IN: Final = "skip_thought_signature_validator"
 _NO_PROOF: Final = frozenset({_STAND_IN, "context_engineering_is_the_way_to_go"})
-_DEMANDING: Final = re.compile(r"(?:^|/)gemini-(?:[3-9]|[1-9][0-9])(?![0-9])")
+_DEMANDING: Final = re.compile(
+    r"(?:^|/)gemini-(?:(?:[3-9]|[1-9][0-9])(?![0-9])|(?:pro|flash|flash-lite)-latest)"
+)
 _Row = tuple[str, str, str, str, str | None]
 _ROWS = msgspec.json.Decoder(tuple[list[_Row], list[_Row]])
 

@@ -207,6 +207,7 @@ def test_thoughts_of_other_models_stay_behind() -> None:
     [
         ("gemini-3-pro-preview", True),
         ("models/gemini-3.5-flash", True),
+        ("gemini-flash-latest", True),
         ("gemini-2.5-pro", False),
         ("small", False),
     ],
