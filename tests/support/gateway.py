@@ -4,7 +4,7 @@ import contextlib
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -92,13 +92,19 @@ async def demo(
         await simulator.close()
 
 
-def upstream_config(base_url: str, *, auth: str = "none", more: str = "") -> str:
-    """Return a config with one provider ``up`` of all three protocols and its model ``up/m``."""
+def upstream_config(
+    base_url: str,
+    *,
+    auth: str = "none",
+    more: str = "",
+    protocols: Sequence[str] = ("chat_completions", "responses", "messages"),
+) -> str:
+    """Return a config with one provider ``up`` of these protocols and its model ``up/m``."""
     return f"""
 [providers.up]
 kind = "openai-compatible"
 base_url = "{base_url}/v1"
 auth = "{auth}"
-protocols = ["chat_completions", "responses", "messages"]
+protocols = {list(protocols)}
 {more}
 """

@@ -124,7 +124,8 @@ def complete_events(protocol: str, stream: bytes) -> None:
 def frames(protocol: str, stream: bytes) -> list[tuple[str, bytes]]:
     """Return a whole stream's frames as name and data, without pings and ``[DONE]``."""
     assert stream.endswith(b"\n\n"), "the stream ends inside an event"
-    found = [_frame(block) for block in stream.split(b"\n\n") if block.strip()]
+    blocks = [block.strip(b"\n") for block in stream.split(b"\n\n")]
+    found = [_frame(block) for block in blocks if block and not block.startswith(b":")]
     if protocol == "chat_completions":
         assert found.pop() == ("", b"[DONE]"), "no [DONE] at the end"
     assert protocol != "gemini" or not any(line.startswith(b":") for line in stream.split(b"\n")), (

@@ -32,6 +32,11 @@ _COMPLETE: Final = {
 _OWN: Final = "type.gatewayctl/Error"
 
 
+def looks_complete(protocol: str, body: bytes) -> bool:
+    """Tell whether a client takes a stream for complete."""
+    return _COMPLETE[protocol].search(body) is not None
+
+
 def refused(protocol: str, status: int, body: bytes) -> dict[str, Any]:
     """Return the error object of a refusal in the protocol's own form.
 
@@ -71,7 +76,7 @@ def broken(protocol: str, body: bytes, *, torn: bool = False) -> None:
     ``torn``: the connection was broken off, as it has to be for Gemini's clients alone.
     """
     assert torn is (protocol == "gemini"), f"the connection was torn: {torn}"
-    assert not _COMPLETE[protocol].search(body), "a broken stream looks complete"
+    assert not looks_complete(protocol, body), "a broken stream looks complete"
     assert body.endswith(b"\n\n"), "the stream ends inside an event"
     *before, last = (block for block in body.split(b"\n\n") if block)
     events = [_data(block) for block in before]
@@ -94,7 +99,7 @@ def broken(protocol: str, body: bytes, *, torn: bool = False) -> None:
 
 def answered_late(protocol: str, body: bytes) -> None:
     """Check a whole stream whose headers went out early: signs of life may stand in it."""
-    assert _COMPLETE[protocol].search(body), "the stream is not complete"
+    assert looks_complete(protocol, body), "the stream is not complete"
     assert body.endswith(b"\n\n"), "the stream ends inside an event"
     events = [data for block in body.split(b"\n\n") if (data := _data(block))]
     assert any(_has_content(protocol, data) for data in events), "nothing is said"
@@ -105,7 +110,7 @@ def answered_late(protocol: str, body: bytes) -> None:
 
 def refused_late(protocol: str, body: bytes) -> dict[str, Any]:
     """Return the error object that ends a stream of which no more than its headers went out."""
-    assert not _COMPLETE[protocol].search(body), "a refused stream looks complete"
+    assert not looks_complete(protocol, body), "a refused stream looks complete"
     assert body.endswith(b"\n\n"), "the stream ends inside an event"
     *before, last = (data for block in body.split(b"\n\n") if (data := _data(block)))
     assert not any(_has_content(protocol, data) for data in before), "content before a refusal"
@@ -123,10 +128,10 @@ def _data(block: bytes) -> bytes:
 def _has_content(protocol: str, data: bytes) -> bool:
     match protocol:
         case "chat_completions":
-            return bool(re.search(rb'"content":"[^"]', data))
+            return bool(re.search(rb'content":"[^"]', data))  # or reasoning_content
         case "messages":
-            return b'"text_delta"' in data
+            return b'"text_delta"' in data or b'"thinking_delta"' in data
         case "gemini":
             return bool(re.search(rb'"text":"[^"]', data))
         case _:
-            return b'"response.output_text.delta"' in data
+            return bool(re.search(rb'"response\.(output|reasoning_summary)_text\.delta"', data))
