@@ -50,7 +50,7 @@ test: .venv/.dev ## run the test suite
 .PHONY: agents
 agents: .venv/.dev ## run the tests that drive genuine agents and a model server (needs a network)
 	@$(PY) scripts/install_agents.py >/dev/null || [ $$? -eq 3 ]  # 3: the tests say what is missing
-	@$(PY) -m pytest tests/e2e -m agents $(ARGS)
+	@$(PY) -m pytest tests/e2e -n 2 --dist=loadgroup -m agents $(ARGS)
 
 .PHONY: chaos
 chaos: .venv/.dev ## send thousands of requests at an upstream that fails at random, and print the rates
