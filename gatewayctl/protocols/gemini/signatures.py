@@ -31,9 +31,7 @@ THOUGHT: Final = "gemini.thought"
 _CARRIED: Final = "thoughts"
 _STAND_IN: Final = "skip_thought_signature_validator"
 _NO_PROOF: Final = frozenset({_STAND_IN, "context_engineering_is_the_way_to_go"})
-_DEMANDING: Final = re.compile(
-    r"(?:^|/)gemini-(?:(?:[3-9]|[1-9][0-9])(?![0-9])|(?:pro|flash|flash-lite)-latest)"
-)
+_OLDER: Final = re.compile(r"(?:^|/)(?:gemini-[12](?![0-9])|gemini-pro$|gemma)")
 _Row = tuple[str, str, str, str, str | None]
 _ROWS = msgspec.json.Decoder(tuple[list[_Row], list[_Row]])
 
@@ -41,10 +39,10 @@ _ROWS = msgspec.json.Decoder(tuple[list[_Row], list[_Row]])
 def unsigned(model: str) -> str | None:
     """Return what stands for the signature that a call of another model's does not have.
 
-    Google's documented word for it; from Gemini 3 on a call without any signature is refused.
-    None for models that want none.
+    Google's documented word for it: from Gemini 3 on a call without any signature is refused. None
+    for models that are known, by their names, to want none.
     """
-    return _STAND_IN if _DEMANDING.search(model) else None
+    return None if _OLDER.search(model) else _STAND_IN
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):

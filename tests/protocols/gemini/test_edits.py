@@ -76,7 +76,7 @@ def test_what_the_config_sets_has_the_last_word_over_the_budget() -> None:
     assert CODEC.patch(body, changes) == b'{"generationConfig":{}}'
 
 
-def stripped(parts: Any, model: str = "m") -> Any:
+def stripped(parts: Any, model: str = "gemini-2.5-pro") -> Any:
     """Return what is left of a turn's parts."""
     turns = [{"parts": [{"text": "hi"}]}, {"role": "model", "parts": parts}]
     body = json.dumps({"contents": turns}).encode()
