@@ -6,7 +6,14 @@ from typing import Final
 
 import msgspec
 
-from gatewayctl.simulator import chat_completions, gemini, messages, responses
+from gatewayctl.simulator import (
+    chat_completions,
+    completions,
+    embeddings,
+    gemini,
+    messages,
+    responses,
+)
 from gatewayctl.simulator.request import Ask
 from gatewayctl.simulator.wire import Counting, Wire
 
@@ -15,6 +22,8 @@ _WIRES: Final[dict[str, Wire]] = {
     "/v1/chat/completions": chat_completions,
     "/v1/responses": responses,
     "/v1/messages": messages,
+    "/v1/completions": completions,
+    "/v1/embeddings": embeddings,
 }
 _GEMINI: Final = re.compile(
     "/v1(?:beta|alpha)?/models/(?P<model>.+):(?P<verb>generateContent|streamGenerateContent|countTokens)"

@@ -178,6 +178,19 @@ def test_google_genai(served: Daemon, protocol: str, version: str) -> None:
         assert "Sunny" in (last.text or "")
 
 
+def test_openai_embeddings_and_completions_pass_through(served: Daemon) -> None:
+    """Where the provider speaks their API; nobody translates them for another."""
+    hello: Any = {"model": "chat_completions/large", "prompt": "Hello!", "max_tokens": 100}
+    with openai.OpenAI(base_url=f"{served.url}/v1", api_key="sk-test", max_retries=0) as client:
+        vectors = client.embeddings.create(model="chat_completions/large", input=["a", "b", "a"])
+        assert vectors.data[0].embedding == vectors.data[2].embedding
+        whole = client.completions.create(**hello).choices[0].text
+        stream = client.completions.create(**hello, stream=True)
+        assert "".join(chunk.choices[0].text for chunk in stream) == whole
+        with pytest.raises(openai.BadRequestError, match="this endpoint"):
+            client.embeddings.create(model="messages/large", input="a")
+
+
 def test_refusals_are_the_sdks_own_errors_whatever_the_upstream_speaks(
     served: Daemon,
 ) -> None:
