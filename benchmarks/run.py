@@ -15,10 +15,13 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import chunks
 import lag
 import load
 import plans
 from servers import HERE, pin, server
+
+from gatewayctl.core.model import WireProtocol
 
 ROUNDS = 5
 SECONDS = 2.0
@@ -123,6 +126,16 @@ def loads(upstream: int, folder: Path) -> Iterator[tuple[str, str, str, str]]:
             )
 
 
+def chunk_rows() -> Iterator[str]:
+    """Yield the table of what a chunk of a stream costs in each pair of protocols."""
+    clients = " | ".join(f"to {client}" for client in WireProtocol)
+    yield f"| CPU of one chunk, µs | {clients} |"
+    yield "| --- |" + " --- |" * len(WireProtocol)
+    for upstream, costs in chunks.costs():
+        figures = " | ".join(f"{cost:.1f}" for cost in costs.values())
+        yield f"| from {upstream} | {figures} |"
+
+
 def main() -> None:
     """Print the tables."""
     pin(0, 1)
@@ -141,6 +154,7 @@ def main() -> None:
             ("a look-up", LOOKING_UP.format(known=1)),
         ):
             print(f"| {title} | {median(partial(printed, code))} |", flush=True)
+        print("\n".join(("", *chunk_rows())), flush=True)
         prompt = Path(folder) / "prompt.json"
         prompt.write_bytes(load.body("openai/gpt-4o", 8_000))
         print("\n| command | ms |\n| --- | --- |")
