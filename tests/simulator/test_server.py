@@ -78,7 +78,7 @@ async def test_encoded_bodies_and_unknown_paths_are_refused(http: aiohttp.Client
     headers = {"content-encoding": "gzip"}
     async with http.post("/v1/responses", data=body, headers=headers) as response:
         assert response.status == 415
-    async with http.post("/v1/embeddings", data=b"{}") as response:
+    async with http.post("/v1/images/generations", data=b"{}") as response:
         assert response.status == 404
 
 
