@@ -125,6 +125,7 @@ _TIERS: Final = ("OPUS", "SONNET", "HAIKU", "FABLE")
 
 def _claude(ground: Ground) -> Setup:
     variables = {"ANTHROPIC_BASE_URL": ground.url, **_key(ground, "ANTHROPIC_AUTH_TOKEN")}
+    variables["CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY"] = "1"  # for its /model
     hints = list(
         _key_hints(ground, "ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or claude's own login")
     )
