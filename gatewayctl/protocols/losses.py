@@ -43,6 +43,7 @@ class Loss(StrEnum):
     REASONING_BUDGET = "reasoning budget"
     REASONING_SUMMARY = "reasoning summary"
     REASONING_OF_ANOTHER = "reasoning of another model"
+    REASONING_ALONE = "reasoning that nothing follows"
     ROLE_OF_LATER_SYSTEM = "role of a later system message"
     ROLE_OF_FIRST_ASSISTANT = "role of a first message of the assistant"
     NAME_OF_SPEAKER = "name of a speaker"
@@ -72,7 +73,14 @@ def item(field: str, kind: str) -> str:
 
 
 _WEIGHTY = frozenset(
-    {Loss.REASONING_OF_ANOTHER, Loss.IMAGE, Loss.DOCUMENT, Loss.AUDIO, Loss.IMAGE_OF_ASSISTANT}
+    {
+        Loss.REASONING_OF_ANOTHER,
+        Loss.REASONING_ALONE,
+        Loss.IMAGE,
+        Loss.DOCUMENT,
+        Loss.AUDIO,
+        Loss.IMAGE_OF_ASSISTANT,
+    }
     | {Loss.REFUSAL, Loss.CALL_WITHOUT_RESULT, "unknown fields"}
 )
 

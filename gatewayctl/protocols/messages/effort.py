@@ -31,8 +31,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 class Situation(msgspec.Struct, frozen=True, kw_only=True):
     """What else of a request bears on it.
 
-    ``forced``: a tool must be called; ``bare``: a tool's result was just told, of a call that no
-    thought of this model stands before.
+    ``forced``: a tool must be called; ``bare``: what the model goes on from, a tool's result or
+    words of its own, has no thought of this model before it.
     """
 
     output_budget: int
@@ -87,8 +87,9 @@ def _by_budget(
         losses.add(Loss.REASONING_EFFORT)
     usual = thinking.budget_of(Thinking(effort=_USUAL))
     fitting = thinking.fitting(budget or usual or 0, at.output_budget)
-    if fitting is None:
+    if fitting is None or (wanted.budget is not None and fitting < wanted.budget):
         losses.add(Loss.REASONING_BUDGET)
+    if fitting is None:
         return Asked()
     hidden = {"display": _display(visible=False)} if wanted.visible is False else {}
     return Asked(thinking={"type": "enabled", "budget_tokens": fitting, **hidden})

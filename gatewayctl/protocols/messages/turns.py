@@ -77,6 +77,7 @@ def written(messages: Sequence[Message], origin: str, losses: Losses) -> Turns:
     ]
     writing = _Writing(origin, losses)
     found = _merged(writing.blocks(_turns(messages[leading:], losses)))
+    found = _merged(_without_loose_thoughts(found, losses))
     if found and found[-1][0]:
         _without_loose_end(found)
     return Turns(
@@ -246,15 +247,22 @@ def _merged(turns: Iterable[tuple[bool, list[Block]]]) -> list[tuple[bool, list[
     return found
 
 
+def _without_loose_thoughts(
+    turns: Iterable[tuple[bool, list[Block]]], losses: Losses
+) -> Iterator[tuple[bool, list[Block]]]:
+    """Yield the turns without thoughts at their ends, which Anthropic refuses wherever they are."""
+    for own, blocks in turns:
+        while own and blocks and blocks[-1]["type"] in _THOUGHTS:
+            blocks.pop()
+            losses.add(Loss.REASONING_ALONE)
+        yield own, blocks
+
+
 def _without_loose_end(turns: list[tuple[bool, list[Block]]]) -> None:
-    """Take white space and thoughts off the end of what the assistant is to go on from."""
-    blocks = turns[-1][1]
-    while blocks and blocks[-1]["type"] in _THOUGHTS:
-        blocks.pop()
-    if blocks and blocks[-1]["type"] == "text":
-        blocks[-1]["text"] = blocks[-1]["text"].rstrip()
-    if not blocks:
-        turns.pop()
+    """Take white space off the end of what the assistant is to go on from."""
+    last = turns[-1][1][-1]
+    if last["type"] == "text":
+        last["text"] = last["text"].rstrip()
 
 
 def _is_bare(turns: list[tuple[bool, list[Block]]]) -> bool:
@@ -262,4 +270,6 @@ def _is_bare(turns: list[tuple[bool, list[Block]]]) -> bool:
         case [*_, (True, before), (False, last)]:
             told = last[0]["type"] == "tool_result"
             return bool(told and before[0]["type"] not in _THOUGHTS)
+        case [*_, (True, last)]:
+            return last[0]["type"] not in _THOUGHTS
     return False

@@ -27,6 +27,7 @@ from gatewayctl.protocols.losses import Loss, Losses
 from gatewayctl.protocols.responses import parts, seals
 
 _FITS: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_REASONING: Final = "reasoning"
 _SYSTEM: Final = frozenset({Role.SYSTEM, Role.DEVELOPER})
 
 
@@ -51,9 +52,21 @@ class Items:
 
     def __init__(self, origin: str, losses: Losses) -> None:
         self.found: list[dict[str, Any]] = []
-        self.reasons = False  # a thought of the model's own is among them
         self._origin = origin
         self._losses = losses
+
+    def written(self) -> list[dict[str, Any]]:
+        """Return the items without reasoning that nothing of the model's follows: it is refused."""
+        kept: list[dict[str, Any]] = []
+        follows = False
+        for item in reversed(self.found):
+            if item["type"] != _REASONING:
+                follows = item["type"] == "function_call" or item.get("role") == "assistant"
+            elif not follows:
+                self._losses.add(Loss.REASONING_ALONE)
+                continue
+            kept.append(item)
+        return kept[::-1]
 
     def add(self, message: Message) -> None:
         """Add the items that say a message; raise ``RequestInvalid`` for what none can say."""
@@ -143,7 +156,6 @@ class Items:
         if seal is None or not provenance.returns(seal, WireProtocol.RESPONSES, self._origin):
             self._losses.add(Loss.REASONING_OF_ANOTHER)
             return None
-        self.reasons = True
         return seals.item(seal, thought.text, f"rs_{len(self.found)}")
 
 

@@ -4,6 +4,7 @@ Nothing is to be kept there, so that reasoning comes and goes encrypted. Message
 ``items``.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -40,13 +41,14 @@ def write(prompt: Prompt, target: Target) -> Written:
     told, messages = instructions(prompt.messages, losses)
     for message in messages:
         items.add(message)
+    given = items.written()
     fields: dict[str, Any] = {
         "model": target.changes.model,
         "instructions": told or None,
-        "input": items.found,
+        "input": given,
         "stream": prompt.stream,
         "store": bool(prompt.store),
-        "include": _include(prompt, items) or None,
+        "include": _include(prompt, given) or None,
         "max_output_tokens": _budget(prompt, target, losses),
         "reasoning": _reasoning(prompt, losses) or None,
         "text": _text(prompt, losses) or None,
@@ -60,11 +62,11 @@ def write(prompt: Prompt, target: Target) -> Written:
     return Written(body=patch.splice(body, edits) if edits else body, dropped=losses.found())
 
 
-def _include(prompt: Prompt, items: Items) -> list[str]:
+def _include(prompt: Prompt, given: Sequence[Mapping[str, Any]]) -> list[str]:
     """Ask for encrypted reasoning where there may be any; other models refuse to be asked."""
     found = []
     thinks = prompt.thinking is not None and effort_of(prompt.thinking) != OFF
-    if thinks or items.reasons:
+    if thinks or any(item["type"] == "reasoning" for item in given):
         found.append("reasoning.encrypted_content")
     if prompt.logprobs is not None:
         found.append("message.output_text.logprobs")

@@ -94,6 +94,8 @@ def conversations(draw: st.DrawFn) -> tuple[Message, ...]:
             failed = draw(st.booleans())
             results.append(Result(id=f"call:{calls}", content=content, failed=failed))
             calls += 1
+        if isinstance(own[-1], Thought):  # something always follows
+            own.append(draw(st.builds(Text, text=WORDS)))
         found.append(Message(role=Role.ASSISTANT, parts=tuple(own)))
     return (*found, Message(role=Role.USER, parts=(*results, Text(text="go on"))))
 

@@ -335,6 +335,29 @@ def test_what_the_assistant_is_to_go_on_from_ends_well() -> None:
     ]
 
 
+def test_no_turn_ends_with_a_thought() -> None:
+    """Anthropic refuses it anywhere, also where the call behind the thought is left out."""
+    thought = Thought(text="hm", seal=OWN)
+    alone = (user("hi"), own(thought), user("go on"))
+    assert turns(*alone) == [("user", ["hi", "go on"])]
+    assert dropped(*alone) == ("reasoning that nothing follows",)
+    unanswered = (user("hi"), own("So", thought, call("a")), user("stop"))
+    assert turns(*unanswered)[1] == ("assistant", ["So"])
+    assert dropped(*unanswered) == ("call without a result", "reasoning that nothing follows")
+
+
+def test_an_answer_without_thoughts_is_gone_on_from_without_thinking() -> None:
+    """Older models that are to think refuse to go on from words that no thought stands before."""
+    thinking = Thinking(budget=2000)
+    messages = (user("hi"), own("So"))
+    older, lost = body(*messages, model="claude-sonnet-4-5", thinking=thinking)
+    assert "thinking" not in older
+    assert lost == ("reasoning",)
+    newer, lost = body(*messages, model="claude-opus-4-6", thinking=thinking)
+    assert newer["thinking"]["type"] == "adaptive"
+    assert lost == ()
+
+
 def test_what_an_assistant_cannot_show_is_recorded() -> None:
     """Its refusal is kept as its words, its images are not taken here."""
     picture = Image(source=Linked(url="u"))

@@ -207,6 +207,18 @@ def test_a_models_own_thoughts_go_back_as_it_gave_them() -> None:
     assert dropped == ()
 
 
+def test_reasoning_that_nothing_follows_is_left_out() -> None:
+    """OpenAI refuses it without the message or the call that it was for."""
+    seal = Seal(form="responses.encrypted", data="rs_1:x", origin=ORIGIN)
+    body, dropped = write(HELLO, assistant(Thought(seal=seal)), user(Text(text="go on")))
+    assert [item["role"] for item in body["input"]] == ["user", "user"]
+    assert dropped == (Loss.REASONING_ALONE,)
+    assert "include" not in body
+    body, dropped = write(HELLO, assistant(Thought(seal=seal), Call(id="c", name="f")))
+    assert [item["type"] for item in body["input"]] == ["message", "reasoning", "function_call"]
+    assert dropped == ()
+
+
 @pytest.mark.parametrize(
     "seal",
     [

@@ -72,9 +72,14 @@ def turn(role: Role, *parts: Any) -> st.SearchStrategy[Message]:
     return st.builds(Message, role=st.just(role), parts=drawn)
 
 
+def followed(message: Message) -> bool:
+    """Tell whether something follows every thought of a turn."""
+    return not isinstance(message.parts[-1], Thought)
+
+
 EXCHANGE = st.tuples(
     turn(Role.USER, TEXT, IMAGE, DOCUMENT),
-    turn(Role.ASSISTANT, TEXT, st.builds(Refusal, text=WORDS), THOUGHT, CALL),
+    turn(Role.ASSISTANT, TEXT, st.builds(Refusal, text=WORDS), THOUGHT, CALL).filter(followed),
     turn(Role.USER, RESULT),
 )
 PROMPTS = st.builds(
