@@ -77,10 +77,7 @@ def env(
     from gatewayctl.cli import live, offline, setups
     from gatewayctl.cli.shells import detected
 
-    if small_model is not None and tool is not Tool.CLAUDE:
-        raise typer.BadParameter("--small-model is for claude")
-    if file and tool not in {Tool.CODEX, Tool.GEMINI}:
-        raise typer.BadParameter("--file is for codex and gemini")
+    _check(tool, small_model, file=file)
     settings = offline.load_settings(config, os.environ, forgiving=True)
     world = offline.directory(settings, os.environ, offline.knowledge())
     chosen = Choice(model, "as asked") if model is not None else choose(tool, world)
@@ -104,6 +101,14 @@ def env(
         _print_lines(made, used)
     if not quiet:
         _tell(tool, ground, chosen, made, used)
+
+
+def _check(tool: Tool, small_model: str | None, *, file: bool) -> None:
+    """Refuse options that a tool has no use for."""
+    if small_model is not None and tool is not Tool.CLAUDE:
+        raise typer.BadParameter("--small-model is for claude")
+    if file and tool not in {Tool.CODEX, Tool.GEMINI}:
+        raise typer.BadParameter("--file is for codex and gemini")
 
 
 def choose(tool: Tool, world: "World") -> Choice:
