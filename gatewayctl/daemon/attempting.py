@@ -332,10 +332,10 @@ class Run:
 
 
 def _about(asked: Asked, sent: Sent) -> dict[str, str]:
-    """Return the headers that tell of a translation, none where there was none."""
-    if sent.context is None:
-        return {}
-    told = {TRANSLATED: f"{asked.codec.protocol} to {sent.codec.protocol}"}
+    """Return the headers that tell of a translation, and of what was left out."""
+    told = {}
+    if sent.context is not None:
+        told[TRANSLATED] = f"{asked.codec.protocol} to {sent.codec.protocol}"
     if sent.dropped:
         told[DROPPED] = header(", ".join(sent.dropped)[:_LONGEST_DROPPED])
     return told

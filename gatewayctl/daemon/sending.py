@@ -27,6 +27,8 @@ from gatewayctl.protocols import translation
 from gatewayctl.protocols.catalog import CODECS
 from gatewayctl.protocols.codec import Changes, Codec, ReplyContext, Target
 from gatewayctl.protocols.dropping import target
+from gatewayctl.protocols.losses import Loss
+from gatewayctl.protocols.provenance import MARK
 from gatewayctl.tokenizers.counter import Counter
 from gatewayctl.upstream.credentials import serves
 
@@ -44,8 +46,8 @@ _MANY_FROM = 16 * 1024  # bytes; fewer cannot hold so many of those that cost
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
     """A body as it goes out, in the protocol of ``codec``.
 
-    ``dropped`` is what a translation left out; ``context`` is what the reply is written with, None
-    where nothing is translated.
+    ``dropped`` is what was left out, for the most part by a translation; ``context`` is what the
+    reply is written with, None where nothing is translated.
     """
 
     codec: Codec
@@ -82,7 +84,8 @@ class Sending:
             marked = await offloaded(len(body), self._owners.marked, candidate.provider, body)
             layout = asked.reading.layout if marked is body else None
             patched = await offloaded(len(body), codec.patch, marked, changes, layout)
-            return Sent(codec=codec, body=patched)
+            dropped = (Loss.REASONING_OF_ANOTHER,) if MARK in marked else ()
+            return Sent(codec=codec, body=patched, dropped=dropped)
         upstream = CODECS[candidate.protocol]
         to = target(candidate, changes, settings.flags)
         to = msgspec.structs.replace(to, stream=asked.shape.stream)

@@ -22,11 +22,13 @@ class _Block(msgspec.Struct):
 
 
 class _Message(msgspec.Struct):
+    role: Any = None
     content: msgspec.Raw = msgspec.Raw()
 
 
 _BLOCKS = msgspec.json.Decoder(list[_Block])
 _MESSAGE = msgspec.json.Decoder(_Message)
+_MESSAGES = msgspec.json.Decoder(list[_Message])
 
 
 def without_foreign(messages: bytes) -> bytes:
@@ -44,6 +46,25 @@ def without_foreign(messages: bytes) -> bytes:
         places = zip(spans, kept, strict=True)
         return patch.cut(messages, [(start, end, left) for (start, end), left in places])
     return b"[" + b",".join(kept) + b"]"
+
+
+def is_bare(messages: bytes) -> bool:
+    """Tell whether a tool's result comes last, and its call began with no thought."""
+    turns = request_body.read(_MESSAGES, messages, checked=True)
+    if not turns or turns[-1].role != "user" or "tool_result" not in _kinds(turns[-1]):
+        return False
+    called = next((turn for turn in reversed(turns) if turn.role == "assistant"), None)
+    return called is not None and not set(_kinds(called)[:1]) & _PLACES.keys()
+
+
+def _kinds(message: _Message) -> list[Any]:
+    content = bytes(message.content)
+    if not content.startswith(b"["):
+        return []
+    return [
+        block.type if isinstance(block.type, str) else None
+        for block in request_body.read(_BLOCKS, content, checked=True)
+    ]
 
 
 def _without_blocks(message: bytes) -> bytes | None:

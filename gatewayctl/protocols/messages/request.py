@@ -9,10 +9,11 @@ from gatewayctl.protocols import media, patch, provenance
 from gatewayctl.protocols.codec import Changes
 from gatewayctl.protocols.messages import wire
 from gatewayctl.protocols.messages.billing import without_billing
-from gatewayctl.protocols.messages.foreign import without_foreign
+from gatewayctl.protocols.messages.foreign import is_bare, without_foreign
 from gatewayctl.protocols.patch import Layout
 
 _REQUEST = msgspec.json.Decoder(wire.Request)
+_THINKING = msgspec.json.Decoder(wire.Thinking | None)
 _NESTED = msgspec.json.Decoder(list[wire.Nested])
 _BLOCK_NEEDS = {**media.NEEDS, "container_upload": Capability.DOCUMENTS}
 _FORCED = frozenset({"any", "tool"})
@@ -53,10 +54,26 @@ def changed(body: bytes, changes: Changes, layout: Layout) -> bytes:
     if changes.strip_billing and (system := layout.get("system")) is not None:
         edits["system"] = without_billing(body[system.start : system.end])
     if changes.strip_foreign and provenance.MARK in body and (turns := layout.get("messages")):
-        edits["messages"] = without_foreign(body[turns.start : turns.end])
+        edits |= _own_thoughts(body, turns, layout)
     edits |= dict.fromkeys(changes.drop)
     edits |= changes.set
     return patch.splice_members(body, layout, edits)
+
+
+def _own_thoughts(body: bytes, turns: patch.Member, layout: Layout) -> dict[str, bytes | None]:
+    """Return the edits that leave only the thoughts of this model in the history.
+
+    With a budget for thinking, a model goes on from a tool's result only where its call began with
+    a thought: where that was another's, it does not think until the next turn.
+    """
+    came = body[turns.start : turns.end]
+    left = without_foreign(came)
+    edits: dict[str, bytes | None] = {"messages": left}
+    if left != came and is_bare(left):
+        asked = request_body.read(_THINKING, patch.value(body, layout, "thinking"), checked=True)
+        if asked is not None and asked.type == "enabled":
+            edits["thinking"] = b'{"type":"disabled"}'
+    return edits
 
 
 class _Found:

@@ -68,3 +68,19 @@ def test_nothing_is_taken_out_unasked() -> None:
     """Only where the change is asked for."""
     said = {"role": "assistant", "content": [THINKING]}
     assert turns(stripped(said, strip=False)) == [said]
+
+
+def test_no_thinking_is_asked_for_where_a_call_has_lost_its_first_thought() -> None:
+    """A budget for thinking and a call without a thought before it are refused together."""
+    result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1"}]}
+    turns = [USER, {"role": "assistant", "content": [THINKING, CALL]}, result]
+
+    def sent(thinking: dict[str, object], messages: list[Any]) -> Any:
+        body = {"model": "m", "max_tokens": 4096, "thinking": thinking, "messages": messages}
+        changes = Changes(model="m", strip_foreign=True)
+        return msgspec.json.decode(CODEC.patch(msgspec.json.encode(body), changes))
+
+    enabled = {"type": "enabled", "budget_tokens": 1024}
+    assert sent(enabled, turns)["thinking"] == {"type": "disabled"}
+    assert sent({"type": "adaptive"}, turns)["thinking"] == {"type": "adaptive"}
+    assert sent(enabled, [*turns, USER])["thinking"] == enabled
