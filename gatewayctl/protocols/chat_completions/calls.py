@@ -11,6 +11,7 @@ import msgspec
 
 from gatewayctl.core.conversation import Seal
 from gatewayctl.core.events import CallBegun, CallDelta
+from gatewayctl.protocols import tool_names
 from gatewayctl.protocols.chat_completions import thoughts
 from gatewayctl.protocols.sequence import Arguments
 from gatewayctl.protocols.sse import BadFrame
@@ -122,9 +123,8 @@ class Calls:
         return call
 
     def _begun(self, call: _Open, seal: Seal | None) -> CallBegun:
-        return CallBegun(
-            call=call.number, id=call.given, name=call.name, seal=seal, choice=self._choice
-        )
+        name = tool_names.original(call.name)
+        return CallBegun(call=call.number, id=call.given, name=name, seal=seal, choice=self._choice)
 
     def _hold(self, index: int, given: str, arguments: str) -> None:
         self._held += len(arguments)

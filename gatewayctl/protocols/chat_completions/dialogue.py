@@ -29,7 +29,7 @@ from gatewayctl.core.conversation import (
 )
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.shape import Demand
-from gatewayctl.protocols import data_urls, provenance
+from gatewayctl.protocols import data_urls, provenance, tool_names
 from gatewayctl.protocols.chat_completions import thoughts
 from gatewayctl.protocols.losses import Loss, Losses, refused
 
@@ -292,7 +292,10 @@ class _Answer:
             {
                 "id": _fitting(call.id),
                 "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments},
+                "function": {
+                    "name": tool_names.fitting(call.name),
+                    "arguments": call.arguments,
+                },
                 **beside,
             }
         )

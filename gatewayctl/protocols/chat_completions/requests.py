@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from gatewayctl.core.conversation import Format, Mode, Prompt, Thinking, Tool, ToolChoice
+from gatewayctl.protocols import tool_names
 from gatewayctl.protocols.chat_completions import dialogue
 from gatewayctl.protocols.codec import Target, Written
 from gatewayctl.protocols.losses import Loss, Losses
@@ -81,7 +82,7 @@ def _tools(prompt: Prompt, losses: Losses) -> dict[str, Any]:
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
-    function: dict[str, Any] = {"name": tool.name}
+    function: dict[str, Any] = {"name": tool_names.fitting(tool.name)}
     if tool.description is not None:
         function["description"] = tool.description
     if tool.parameters is not None:
@@ -94,7 +95,8 @@ def _tool(tool: Tool) -> dict[str, Any]:
 def _choice(choice: ToolChoice) -> str | dict[str, Any]:
     if not choice.names or choice.mode is Mode.NONE:
         return choice.mode.value
-    tools = [{"type": "function", "function": {"name": name}} for name in choice.names]
+    names = map(tool_names.fitting, choice.names)
+    tools = [{"type": "function", "function": {"name": name}} for name in names]
     if choice.mode is Mode.REQUIRED and len(tools) == 1:
         return tools[0]
     allowed = {"mode": choice.mode.value, "tools": tools}

@@ -22,7 +22,7 @@ from gatewayctl.core.conversation import (
     Thought,
 )
 from gatewayctl.core.model import WireProtocol
-from gatewayctl.protocols import provenance
+from gatewayctl.protocols import provenance, tool_names
 from gatewayctl.protocols.losses import Loss, Losses
 from gatewayctl.protocols.responses import parts, seals
 
@@ -125,7 +125,7 @@ class Items:
                 return {
                     "type": "function_call",
                     "call_id": fitting(part.id),
-                    "name": part.name,
+                    "name": tool_names.fitting(part.name),
                     "arguments": part.arguments,
                     "status": "completed",
                 }

@@ -17,6 +17,7 @@ from gatewayctl.core.events import (
     ThoughtEnded,
     TokenProbability,
 )
+from gatewayctl.protocols import tool_names
 from gatewayctl.protocols.responses import seals
 from gatewayctl.protocols.sse import BadFrame
 
@@ -228,7 +229,7 @@ class Telling:
 
     def _begin_call(self, call_id: str, name: str, found: list[Event], calls: int) -> None:
         self.call = calls
-        found.append(CallBegun(call=calls, id=call_id, name=name))
+        found.append(CallBegun(call=calls, id=call_id, name=tool_names.original(name)))
         waiting, self._waiting = "".join(self._waiting), []
         if waiting:
             found.append(CallDelta(call=calls, arguments=waiting))

@@ -12,6 +12,7 @@ import msgspec
 from gatewayctl.core.conversation import Mode, Tool, ToolChoice
 from gatewayctl.core.shape import Demand
 from gatewayctl.protocols import body as request_body
+from gatewayctl.protocols import tool_names
 from gatewayctl.protocols.losses import Losses, refused, tool
 
 _CHOICE = "$.tool_choice"
@@ -148,7 +149,7 @@ def written(tools: Iterable[Tool]) -> list[dict[str, Any]]:
     return [
         {
             "type": "function",
-            "name": each.name,
+            "name": tool_names.fitting(each.name),
             "description": each.description,
             "parameters": msgspec.Raw(each.parameters or _NO_PARAMETERS),
             "strict": each.strict is True,
@@ -159,7 +160,7 @@ def written(tools: Iterable[Tool]) -> list[dict[str, Any]]:
 
 def chosen(found: ToolChoice) -> str | dict[str, Any]:
     """Write a choice among tools."""
-    names = [{"type": "function", "name": name} for name in found.names]
+    names = [{"type": "function", "name": tool_names.fitting(name)} for name in found.names]
     if not names or found.mode is Mode.NONE:
         return found.mode.value
     if found.mode is Mode.REQUIRED and len(names) == 1:
