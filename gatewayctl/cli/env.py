@@ -76,6 +76,7 @@ def env(
 
     from gatewayctl.cli import live, offline, setups
     from gatewayctl.cli.shells import detected
+    from gatewayctl.core.routing.names import resolve
 
     _check(tool, small_model, file=file)
     settings = offline.load_settings(config, os.environ, forgiving=True)
@@ -87,6 +88,7 @@ def env(
         small=small_model,
         room=_room(tool, chosen.model, world),
         keyed=bool(settings.server.keys),
+        known=resolve(setups.ASKS_FOR[tool], world, setups.SPEAKS[tool]) is not None,
     )
     if small_model is not None:
         _room(tool, small_model, world)

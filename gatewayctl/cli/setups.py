@@ -53,7 +53,8 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
 
     ``url`` is the gateway's, without a path. ``model`` None leaves the tool's own names, ``small``
     is for its minor tasks; ``room`` is what is known behind ``model``. ``keyed``: the gateway asks
-    for a key of its own, which only its client knows.
+    for a key of its own, which only its client knows. ``known``: the names of models that the tool
+    has of its own mean something to the gateway.
     """
 
     url: str
@@ -61,6 +62,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     small: str | None = None
     room: Room = Room()
     keyed: bool = False
+    known: bool = False
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,9 +231,10 @@ def _gemini(ground: Ground) -> Setup:
             f"Gemini CLI takes every window for {_GEMINI_WINDOW:,} tokens: compressionThreshold "
             f"in ~/.gemini/settings.json has it compact at half of {most:,}"
         )
-    if ground.model is not None and not ground.model.startswith("gemini-"):
+    if not ground.known:
         hints.append(
-            'its minor tasks ask for gemini-… names: an alias "gemini-*" in the config answers them'
+            "it asks gemini-… models by itself for summaries, without which it cannot compact, and "
+            'for minor tasks: an alias "gemini-*" in the config answers them'
         )
     text = msgspec.json.format(msgspec.json.encode(settings)).decode() + "\n"
     file = File(path="~/.gemini/settings.json", text=text)

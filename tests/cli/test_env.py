@@ -141,6 +141,9 @@ def test_gemini_cli_gets_its_variables_and_the_settings_it_needs(config: Path) -
     assert settings["security"]["auth"]["selectedType"] == "gemini-api-key"
     assert settings["model"]["compressionThreshold"] * 1_048_576 <= 200_000
     assert "compressionThreshold" in env(config, "gemini").err
+    assert 'an alias "gemini-*"' in env(config, "gemini").err
+    config.write_text(CONFIG + ROUTES + '[aliases]\n"gemini-*" = "coding"')
+    assert 'an alias "gemini-*"' not in env(config, "gemini").err
     assert env(config, "gemini", "--file").out == document["file"]["text"]
     assert env(config, "codex", "--file").out == env(config, "codex").out
     assert env(config, "claude", "--file").status == 2

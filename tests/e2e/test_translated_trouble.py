@@ -67,15 +67,15 @@ async def codex_run(codex: Path, running: Translating, prompt: str) -> Finished:
     return await running.plain([codex, "exec", *options, prompt])
 
 
-async def gemini_run(gemini: Path, running: Translating, prompt: str) -> Finished:
+async def gemini_run(gemini: Path, running: Translating, prompt: str, *more: str) -> Finished:
     """Run Gemini CLI with one prompt, whatever comes of it."""
     folder = running.setting.home / ".gemini"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     settings = msgspec.json.decode(await running.printed("gemini", "--file"))
     settings["general"] = {"maxAttempts": ATTEMPTS - 1}
     (folder / "settings.json").write_bytes(msgspec.json.encode(settings))
     options = ["--yolo", "--skip-trust", "--output-format", "json"]
-    return await running.run("gemini", ["node", gemini, "-p", prompt, *options])
+    return await running.run("gemini", ["node", gemini, *more, "-p", prompt, *options])
 
 
 STARTS: Final = {"claude": claude_run, "codex": codex_run, "gemini": gemini_run}
@@ -119,7 +119,7 @@ async def test_claude_code_that_was_told_the_window_is_never_refused(
     claude: Path, tmp_path: Path, protocol: str
 ) -> None:
     """With what ``gatewayctl env`` prints it compacts before the window is full."""
-    wide = SimModel(id="wide-1", window=100_000, max_output=8_000)
+    wide = SimModel(id="wide-1", window=80_000, max_output=8_000)
     async with translating(protocol, tmp_path, wide, tokenizer=VOCABULARY, strict=False) as running:
         steps = Steps(10, 870)
         running.setting.simulator.command = steps
@@ -177,3 +177,25 @@ async def test_an_agent_gives_up_a_rate_limit_of_a_foreign_upstream_floway_166(
     assert done.status != 0
     assert "rate limit" in said or "429" in said
     assert 2 <= len(arrived) <= 2 * ATTEMPTS**2  # Codex repeats each of its streams
+
+
+async def test_gemini_cli_compacts_between_turns_at_its_share_of_the_window(
+    gemini: Path, tmp_path: Path
+) -> None:
+    """With the settings that ``gatewayctl env`` prints it does so at half of the true window."""
+    async with translating(
+        "messages", tmp_path, SMALL, tokenizer=VOCABULARY, strict=False
+    ) as running:
+        steps = Steps(4, 620)
+        running.setting.simulator.command = steps
+        done = await gemini_run(gemini, running, "take the steps")
+        assert done.status == 0, done.stdout[-3000:] + done.stderr
+        steps.count = 5
+        again = await gemini_run(gemini, running, "take one more", "--resume", "latest")
+        assert again.status == 0, again.stdout[-3000:] + again.stderr
+        sizes = [each.tokens or 0 for each in running.arrived]
+        assert [each.status for each in running.arrived] == [200] * len(sizes)
+        targets = {each.target for each in await running.setting.tap.requests()}
+    assert (steps.taken, steps.summaries) == (5, 2)  # a summary, and a second look at it
+    assert max(sizes) > SMALL.window / 2 > sizes[-1]
+    assert any("coding:" not in target for target in targets)  # it asks a model of its own for it
