@@ -76,22 +76,21 @@ def env(
 
     from gatewayctl.cli import live, offline, setups
     from gatewayctl.cli.shells import detected
-    from gatewayctl.core.routing.names import resolve
 
     _check(tool, small_model, file=file)
     settings = offline.load_settings(config, os.environ, forgiving=True)
     world = offline.directory(settings, os.environ, offline.knowledge())
     chosen = Choice(model, "as asked") if model is not None else choose(tool, world)
+    if small_model is not None:
+        _room(tool, small_model, world)
     ground = setups.Ground(
         url=live.address(settings.server) if url is None else _url(url),
         model=chosen.model,
         small=small_model,
         room=_room(tool, chosen.model, world),
         keyed=bool(settings.server.keys),
-        known=resolve(setups.ASKS_FOR[tool], world, setups.SPEAKS[tool]) is not None,
+        known=_knows(tool, world),
     )
-    if small_model is not None:
-        _room(tool, small_model, world)
     made = setups.setup(tool, ground)
     if as_json:
         _print_json(tool, ground, chosen, made)
@@ -119,8 +118,8 @@ def choose(tool: Tool, world: "World") -> Choice:
     What an alias makes of the tool's own names, else the first route, else the tool's own names if
     a provider knows them, else the first model of the config.
     """
-    from gatewayctl.cli.setups import ASKS_FOR, SPEAKS
-    from gatewayctl.core.routing.names import alias, resolve
+    from gatewayctl.cli.setups import ASKS_FOR
+    from gatewayctl.core.routing.names import alias
 
     own = ASKS_FOR[tool]
     aliased = alias(own, world.graph)
@@ -129,11 +128,19 @@ def choose(tool: Tool, world: "World") -> Choice:
         return Choice(aliased.target, f"the alias {said} leads there")
     for route in world.graph.routes:
         return Choice(route, "the first route of the config")
-    if resolve(own, world, SPEAKS[tool]) is not None:
+    if _knows(tool, world):
         return Choice(None, f"{tool.value}'s own names of models are known here")
     for name in world.declared():
         return Choice(name, "the first model of the config")
     return Choice(None, "the config names no model or route; --model chooses any other")
+
+
+def _knows(tool: Tool, world: "World") -> bool:
+    """Tell whether the names of models that a tool has of its own mean anything."""
+    from gatewayctl.cli.setups import ASKS_FOR, SPEAKS
+    from gatewayctl.core.routing.names import resolve
+
+    return resolve(ASKS_FOR[tool], world, SPEAKS[tool]) is not None
 
 
 def _room(tool: Tool, model: str | None, world: "World") -> "Room":
