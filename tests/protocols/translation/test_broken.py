@@ -1,5 +1,7 @@
 """The stream contract in every pair of protocols: cut anywhere, a stream never looks complete."""
 
+from collections.abc import Iterator
+
 import pytest
 from support import strict, translating, verdicts
 from support.translating import PROTOCOLS, Answered
@@ -8,7 +10,7 @@ from gatewayctl.core.errors import ApiError, ErrorKind
 from gatewayctl.core.events import Phase
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.protocols.catalog import CODECS
-from gatewayctl.protocols.sse import SseEvent, SseParser
+from gatewayctl.protocols.sse import BadFrame, SseEvent, SseParser
 from gatewayctl.protocols.translation import Passage, Translated, Verbatim
 
 CASES = [
@@ -89,3 +91,38 @@ def test_signs_of_life_harm_no_stream(
     if upstream is client is WireProtocol.RESPONSES:
         return  # its own events are numbered by the upstream, which nothing may change
     strict.events(client, received.replace(b"\r\n", b"\n"))
+
+
+@every_upstream
+@every_client
+@every_case
+def test_events_that_are_missing_or_told_twice_or_out_of_order_break_nothing(
+    case: Answered, client: WireProtocol, upstream: WireProtocol
+) -> None:
+    """Each in turn: the stream is bad, or whole events reach the client; never another error.
+
+    And only an upstream's own end makes it complete.
+    """
+    frames = translating.frames(case.streams[upstream])
+    for wrong in _mixed_up(frames):
+        way = passage(upstream, client)
+        received, phase = b"", Phase.LIFECYCLE
+        try:
+            for frame in wrong:
+                phase = way.watcher.see(frame)
+                way.take(frame)
+                received += way.release()
+                if phase is Phase.TERMINAL:
+                    break
+        except BadFrame:
+            continue
+        assert not received or received.endswith((b"\n\n", b"\r\n\r\n"))
+        assert verdicts.looks_complete(client, received) is (phase is Phase.TERMINAL)
+
+
+def _mixed_up(frames: list[SseEvent]) -> Iterator[list[SseEvent]]:
+    for place in range(len(frames)):
+        before, at, after = frames[:place], frames[place], frames[place + 1 :]
+        yield [*before, *after]
+        yield [*before, at, at, *after]
+        yield [*before, *after[:1], at, *after[1:]]
