@@ -113,17 +113,11 @@ def is_kept(case: Answered, upstream: WireProtocol, client: WireProtocol) -> boo
     """Tell whether a client of another protocol can hold all the thoughts of a reply.
 
     Gemini proves its text behind it: Claude Code would take that for the answer, and is not told.
-    Its thoughts have no proof of their own, without which a chat client's are nobody's.
     """
-    if upstream is not WireProtocol.GEMINI:
-        return True
-    match client:
-        case WireProtocol.MESSAGES:
-            return b'"functionCall"' in case.wholes[upstream]
-        case WireProtocol.CHAT_COMPLETIONS:
-            return b'"thought"' not in case.wholes[upstream]
-        case _:
-            return True
+    proven_behind = (
+        upstream is WireProtocol.GEMINI and b'"functionCall"' not in case.wholes[upstream]
+    )
+    return not (proven_behind and client is WireProtocol.MESSAGES)
 
 
 @every_client
