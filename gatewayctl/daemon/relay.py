@@ -97,7 +97,7 @@ class Stream:
         failure = None
         outlet.passage = self.passage
         try:
-            await outlet.write(self.passage.release(opened=outlet.opened))
+            await outlet.write(self._released(opened=outlet.opened))
             if self.ended is None:
                 await self._follow(outlet, tell)
         except UpstreamFailed as error:
@@ -134,7 +134,7 @@ class Stream:
                     return True
             return False
         finally:
-            if out := self.passage.release() + last:
+            if out := self._released() + last:
                 await outlet.write(out)
 
     async def _events(self) -> AsyncIterator[list[SseEvent]]:
@@ -160,6 +160,13 @@ class Stream:
         except BadFrame as error:
             raise _bad(str(error)) from error
         return phase
+
+    def _released(self, *, opened: bool = False) -> bytes:
+        """Return what can be sent of all that was taken; some of it can turn out bad only now."""
+        try:
+            return self.passage.release(opened=opened)
+        except BadFrame as error:
+            raise _bad(str(error)) from error
 
     async def drain(self) -> None:
         """Read the end of a body whose stream is whole, so that its connection can serve again."""

@@ -227,7 +227,10 @@ class EventWriter(Protocol):
     """Writes one stream to a client. What it has written stands: it never takes anything back."""
 
     def write(self, events: Iterable[Event]) -> bytes:
-        """Return the frames that say this; ``Ended`` writes the terminal one."""
+        """Return the frames that say this; ``Ended`` writes the terminal one.
+
+        Raises ``BadFrame`` for what cannot be put in order (``sequence``).
+        """
         ...
 
     def error(self, error: ApiError) -> bytes:

@@ -38,7 +38,7 @@ class Passage(Protocol):
         ...
 
     def release(self, *, opened: bool = False) -> bytes:
-        """Return the frames that say everything taken since the last time.
+        """Return the frames that say everything taken since the last time; raise ``BadFrame``.
 
         ``opened``: the client was sent the codec's ``opening`` before anything of this stream.
         """

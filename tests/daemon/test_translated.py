@@ -165,3 +165,33 @@ async def test_what_is_left_out_is_told_in_a_header(protocol: str, upstream: str
             assert answer.status == 200
             assert answer.headers["x-gatewayctl-dropped"] == "frobnicate"
         assert b"frobnicate" not in source.requests[0].body
+
+
+@pytest.mark.parametrize("protocol", ["messages", "responses", "gemini"])
+async def test_calls_that_never_end_and_more_beside_them_end_in_an_error(protocol: str) -> None:
+    """What waits for an unfinished call is bounded, and a call is never told in part as whole."""
+
+    def delta(call: int, arguments: str) -> bytes:
+        told = {"index": call, "function": {"name": "look", "arguments": arguments}}
+        if len(arguments) <= 1:
+            told |= {"id": f"call_{call}", "type": "function"}
+        choice = {"index": 0, "delta": {"tool_calls": [told]}, "finish_reason": None}
+        chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+        return b"data: %b\n\n" % msgspec.json.encode({**chunk, "choices": [choice]})
+
+    endless = [delta(0, "{"), delta(1, "{"), *[delta(1, " " * (1 << 20))] * 17]
+    async with (
+        FakeUpstream([chunked(endless)]) as source,
+        gateway(upstream_config(source.base_url, protocols=["chat_completions"])) as it,
+    ):
+        body = encoded(protocol, "up/m", "Hi", stream=True)
+        async with it.client.post(it.url + address(protocol, "up/m", stream=True), data=body) as a:
+            told = b""
+            try:
+                async for piece in a.content.iter_any():
+                    told += piece
+            except aiohttp.ClientPayloadError:
+                assert protocol == "gemini"
+    assert len(told) < 1 << 20
+    assert b"beside an unfinished tool call" in told
+    assert not verdicts.looks_complete(protocol, told)
