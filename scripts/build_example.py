@@ -134,6 +134,9 @@ total = "10m"
 [providers.local.flags]
 strip_billing_attribution = true  # drop the line about billing that Claude Code adds
 max_completion_tokens = false     # the name of the output budget in translated chat requests
+reasoning_content = true          # the name of thoughts in them; false: reasoning
+reasoning_required = false        # calls of tools are refused without the thought before them
+mistral_rules = false             # fields that Mistral's API does not know are refused
 
 # --- models -------------------------------------------------------------------------------------
 #

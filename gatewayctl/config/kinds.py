@@ -112,7 +112,13 @@ class _KindFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 DEFAULT_FLAGS: Mapping[str, bool] = MappingProxyType(
-    {"strip_billing_attribution": True, "max_completion_tokens": False}
+    {
+        "strip_billing_attribution": True,
+        "max_completion_tokens": False,
+        "reasoning_content": True,
+        "reasoning_required": False,
+        "mistral_rules": False,
+    }
 )
 """Every flag there is, with its value where a kind does not say otherwise.
 

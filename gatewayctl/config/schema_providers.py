@@ -71,6 +71,9 @@ class FlagsDoc(msgspec.Struct, frozen=True, kw_only=True):
 
     strip_billing_attribution: bool | None = None
     max_completion_tokens: bool | None = None
+    reasoning_content: bool | None = None
+    reasoning_required: bool | None = None
+    mistral_rules: bool | None = None
 
 
 class ProviderDoc(msgspec.Struct, frozen=True, kw_only=True):

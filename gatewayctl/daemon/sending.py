@@ -126,7 +126,7 @@ def _changes(
     return Changes(
         model=candidate.upstream_model,
         output_budget=candidate.send_budget,
-        include_usage=asked.shape.stream,
+        include_usage=asked.shape.stream and not settings.flags.get("mistral_rules", False),
         set={key: bytes(raw) for key, raw in override.set.items()},
         drop=override.drop,
         strip_billing=settings.flags.get("strip_billing_attribution", True),

@@ -43,6 +43,7 @@ class Loss(StrEnum):
     REASONING_BUDGET = "reasoning budget"
     REASONING_SUMMARY = "reasoning summary"
     REASONING_OF_ANOTHER = "reasoning of another model"
+    REASONING_IN_HISTORY = "reasoning in the history"
     REASONING_ALONE = "reasoning that nothing follows"
     ROLE_OF_LATER_SYSTEM = "role of a later system message"
     ROLE_OF_FIRST_ASSISTANT = "role of a first message of the assistant"
@@ -75,6 +76,7 @@ def item(field: str, kind: str) -> str:
 _WEIGHTY = frozenset(
     {
         Loss.REASONING_OF_ANOTHER,
+        Loss.REASONING_IN_HISTORY,
         Loss.REASONING_ALONE,
         Loss.IMAGE,
         Loss.DOCUMENT,

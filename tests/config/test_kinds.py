@@ -72,6 +72,16 @@ def test_openai_alone_is_sent_the_newer_name_of_the_output_budget() -> None:
     assert kind == ["openai"]
 
 
+def test_what_chat_servers_want_otherwise_than_openai_is_known() -> None:
+    """Each of them refuses a conversation that goes on as one with OpenAI would."""
+    said = {
+        flag: {name for name, it in kinds().items() if it.flags[flag]} for flag in DEFAULT_FLAGS
+    }
+    assert said["mistral_rules"] == {"mistral"}
+    assert said["reasoning_required"] == {"deepseek", "moonshot"}
+    assert kinds().keys() - said["reasoning_content"] == {"groq", "cerebras"}
+
+
 def test_every_kind_lists_its_models_by_an_api_that_there_is() -> None:
     """The compatible kinds do too: a user's server is asked like anybody's."""
     assert {kind.listing for kind in kinds().values()} <= LISTINGS.keys()

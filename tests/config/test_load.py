@@ -7,6 +7,7 @@ import pytest
 from support.catalog import SmallCatalog
 
 from gatewayctl.config.catalog import EmptyCatalog
+from gatewayctl.config.kinds import DEFAULT_FLAGS
 from gatewayctl.config.load import default_settings, find_config, load, load_text, usual_path
 from gatewayctl.config.problems import Severity
 from gatewayctl.config.settings import (
@@ -118,7 +119,7 @@ def test_a_provider_table_changes_only_what_it_says() -> None:
     assert found.provider.protocols == (WireProtocol.MESSAGES,)
     assert found.provider.overflow is Overflow.TRUNCATES
     assert (found.timeouts.idle, found.timeouts.headers, found.timeouts.connect) == (1.5, 120, 5)
-    assert found.flags == {"strip_billing_attribution": False, "max_completion_tokens": False}
+    assert found.flags == {**DEFAULT_FLAGS, "strip_billing_attribution": False}
     assert found.headers == {"x-team": "a", "x-old": ""}
     assert found.proxy == "http://127.0.0.1:3128"
 

@@ -216,6 +216,24 @@ async def test_events_reach_the_client_as_they_come() -> None:
         await until(lambda: upstream.requests[0].abandoned)
 
 
+@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize("protocol", ["chat_completions", "messages"])
+async def test_usage_is_asked_for_unless_that_is_refused(protocol: str, *, refused: bool) -> None:
+    """Mistral refuses a stream that is to tell its usage, which it tells unasked."""
+    more = f"flags = {{ mistral_rules = {str(refused).lower()} }}"
+    async with (
+        FakeUpstream([chunked([await golden("chat_completions")])]) as upstream,
+        gateway(
+            upstream_config(upstream.base_url, more=more, protocols=["chat_completions"])
+        ) as it,
+    ):
+        body = encoded(protocol, "up/m", "Hi", stream=True)
+        async with it.client.post(it.url + PATHS[protocol], data=body) as answer:
+            assert answer.status == 200
+            await answer.read()
+    assert (b"stream_options" in upstream.requests[0].body) is not refused
+
+
 async def test_a_whole_stream_ends_for_the_client_before_its_upstream_lets_go() -> None:
     """A server that keeps its reply open after the terminal frame delays nobody but itself."""
     whole = await golden("chat_completions")

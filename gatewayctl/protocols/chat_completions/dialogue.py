@@ -6,6 +6,7 @@ text follows in the user's next message, since a ``tool`` message has no place f
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, Final, assert_never
@@ -35,6 +36,9 @@ from gatewayctl.protocols.losses import Loss, Losses, refused
 
 _BETWEEN: Final = "\n\n"
 _LONGEST_ID: Final = 40  # characters of a call's id that OpenAI takes
+_SHORT: Final = 9
+_SHORT_ID: Final = re.compile("[a-zA-Z0-9]{9}")
+_NO_REASONING: Final = " "  # Moonshot takes an empty text for none
 _FORMATS: Final = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav"}
 _JSON = msgspec.json.Decoder(Any)
 
@@ -42,7 +46,32 @@ Medium = Image | Document | Audio
 Said = Text | Medium
 
 
-def written(turns: Sequence[Message], origin: str, losses: Losses) -> list[dict[str, Any]]:
+class Form(msgspec.Struct, frozen=True, kw_only=True):
+    """What servers want otherwise than others.
+
+    ``reasoning`` is the field in which a model's own thoughts go back, None where it has none;
+    ``reasoning_required``: the model's messages are refused without it. ``short_ids``: ids of calls
+    are nine letters and digits.
+    """
+
+    reasoning: str | None = "reasoning_content"
+    reasoning_required: bool = False
+    short_ids: bool = False
+
+    def id(self, call_id: str) -> str:
+        """Return a call's id as it is taken: this one, or always the same for it."""
+        fits = len(call_id) <= _LONGEST_ID
+        if self.short_ids:
+            fits = _SHORT_ID.fullmatch(call_id) is not None
+        if fits:
+            return call_id
+        digest = hashlib.sha256(call_id.encode(errors="surrogatepass")).hexdigest()
+        return digest[:_SHORT] if self.short_ids else f"call_{digest[:32]}"
+
+
+def written(
+    turns: Sequence[Message], origin: str, form: Form, losses: Losses
+) -> list[dict[str, Any]]:
     """Return the messages for the model ``origin``; ``losses`` is told what they cannot hold.
 
     Raises ``RequestInvalid`` for what cannot be said and may not be dropped.
@@ -53,9 +82,9 @@ def written(turns: Sequence[Message], origin: str, losses: Losses) -> list[dict[
             case Role.SYSTEM | Role.DEVELOPER:
                 found += (_system(turn, losses) for turn in group)
             case Role.USER:
-                found += _users(tuple(group), losses)
+                found += _users(tuple(group), form, losses)
             case Role.ASSISTANT:
-                found += _assistants(group, origin, losses)
+                found += _assistants(group, _Answer(origin, form, losses))
             case _:
                 assert_never(role)
     return found
@@ -70,13 +99,13 @@ def _system(turn: Message, losses: Losses) -> dict[str, Any]:
     return _named(turn, {"role": "system", "content": _BETWEEN.join(texts)})
 
 
-def _users(turns: tuple[Message, ...], losses: Losses) -> Iterable[dict[str, Any]]:
+def _users(turns: tuple[Message, ...], form: Form, losses: Losses) -> Iterable[dict[str, Any]]:
     """Yield the user's messages: first every result of theirs, then what the user says."""
     media: list[Medium] = []
     for turn in turns:
         for part in turn.parts:
             if isinstance(part, Result):
-                yield _result(part, losses)
+                yield _result(part, form, losses)
                 media += (it for it in part.content if not isinstance(it, Text))
     for turn in turns:
         said = _said(turn, losses)
@@ -87,7 +116,7 @@ def _users(turns: tuple[Message, ...], losses: Losses) -> Iterable[dict[str, Any
         yield {"role": "user", "content": _content(media, losses)}
 
 
-def _result(result: Result, losses: Losses) -> dict[str, Any]:
+def _result(result: Result, form: Form, losses: Losses) -> dict[str, Any]:
     if result.failed:
         losses.add(Loss.IS_ERROR)
     if result.cache is not None or any(
@@ -95,15 +124,7 @@ def _result(result: Result, losses: Losses) -> dict[str, Any]:
     ):
         losses.add(Loss.CACHE)
     texts = (part.text for part in result.content if isinstance(part, Text))
-    name = _fitting(result.id)
-    return {"role": "tool", "tool_call_id": name, "content": _BETWEEN.join(texts)}
-
-
-def _fitting(call_id: str) -> str:
-    """Return an id of a call that OpenAI takes: this one, or always the same for a longer one."""
-    if len(call_id) <= _LONGEST_ID:
-        return call_id
-    return f"call_{hashlib.sha256(call_id.encode()).hexdigest()[:32]}"
+    return {"role": "tool", "tool_call_id": form.id(result.id), "content": _BETWEEN.join(texts)}
 
 
 def _said(turn: Message, losses: Losses) -> list[Said]:
@@ -193,12 +214,11 @@ def _word(part: Medium) -> Loss:
     assert_never(part)
 
 
-def _assistants(turns: Iterable[Message], origin: str, losses: Losses) -> list[dict[str, Any]]:
+def _assistants(turns: Iterable[Message], answer: "_Answer") -> list[dict[str, Any]]:
     """Return the model's messages: one for all that it said before the user's next turn.
 
     Every call must stand in the message before the results.
     """
-    answer = _Answer(origin, losses)
     for turn in turns:
         answer.take(turn)
     return answer.messages()
@@ -207,8 +227,9 @@ def _assistants(turns: Iterable[Message], origin: str, losses: Losses) -> list[d
 class _Answer:
     """The model's turns in the making, as messages."""
 
-    def __init__(self, origin: str, losses: Losses) -> None:
+    def __init__(self, origin: str, form: Form, losses: Losses) -> None:
         self._origin = origin
+        self._form = form
         self._losses = losses
         self._texts: list[str] = []  # one for each turn
         self._refusals: list[str] = []
@@ -249,8 +270,8 @@ class _Answer:
         message["content"] = text or (None if self._calls else "")
         if self._refusals:
             message["refusal"] = _BETWEEN.join(self._refusals)
-        if self._reasoning:
-            message["reasoning_content"] = _BETWEEN.join(self._reasoning)
+        if self._form.reasoning is not None and self._reasoning:
+            message[self._form.reasoning] = _BETWEEN.join(self._reasoning)
         if self._details:
             message[thoughts.FIELD] = self._details
         if self._calls:
@@ -258,6 +279,8 @@ class _Answer:
         if self._name is not None:
             message["name"] = self._name
         says = text or len(message) > 2 + (self._name is not None)
+        if self._form.reasoning is not None and self._form.reasoning_required:
+            message.setdefault(self._form.reasoning, _NO_REASONING)
         return [message] if says else []
 
     def _marked(self, cache: str | None) -> None:
@@ -275,6 +298,8 @@ class _Answer:
             self._details += value if isinstance(value, list) else []
         elif seal.form == thoughts.CALLED:
             self._extra = _decoded(seal.data)
+        elif thought.text and self._form.reasoning is None:
+            self._losses.add(Loss.REASONING_IN_HISTORY)
         elif thought.text:
             self._reasoning.append(thought.text)
 
@@ -290,7 +315,7 @@ class _Answer:
         beside = {} if extra is None else {"extra_content": extra}
         self._calls.append(
             {
-                "id": _fitting(call.id),
+                "id": self._form.id(call.id),
                 "type": "function",
                 "function": {
                     "name": tool_names.fitting(call.name),

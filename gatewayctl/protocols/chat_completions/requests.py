@@ -9,14 +9,18 @@ from typing import Any, Final
 import msgspec
 
 from gatewayctl.core.conversation import Format, Mode, Prompt, Thinking, Tool, ToolChoice
-from gatewayctl.protocols import tool_names
+from gatewayctl.protocols import openai_models, tool_names
 from gatewayctl.protocols.chat_completions import dialogue
 from gatewayctl.protocols.codec import Target, Written
 from gatewayctl.protocols.losses import Loss, Losses
-from gatewayctl.protocols.thinking import effort_of
 
 NEWER_BUDGET: Final = "max_completion_tokens"
 """The newer name of the output budget, and the provider flag that says it is the only one known."""
+
+REASONING_CONTENT: Final = "reasoning_content"
+REASONING_REQUIRED: Final = "reasoning_required"
+MISTRAL_RULES: Final = "mistral_rules"
+"""Other flags of a provider; what they say stands with their defaults in ``config.kinds``."""
 
 _OLDER_BUDGET: Final = "max_tokens"
 _LONGEST_USER: Final = 64
@@ -30,13 +34,24 @@ def write(prompt: Prompt, target: Target) -> Written:
     """
     losses = Losses()
     changes = target.changes
+    known = openai_models.traits(changes.model)
+    effort = openai_models.effort(prompt.thinking, known, losses)
+    prompt = openai_models.sampled(prompt, known, effort, losses)
+    as_mistral = target.flags.get(MISTRAL_RULES, False)
+    if as_mistral:
+        prompt = _without_openais_fields(prompt, losses)
+    form = dialogue.Form(
+        reasoning=None if as_mistral else _reasoning_field(target),
+        reasoning_required=target.flags.get(REASONING_REQUIRED, False),
+        short_ids=as_mistral,
+    )
     fields: dict[str, Any] = {
         "model": changes.model,
-        "messages": dialogue.written(prompt.messages, target.origin, losses),
+        "messages": dialogue.written(prompt.messages, target.origin, form, losses),
         **_streamed(prompt, include_usage=changes.include_usage),
         **_budget(prompt, target),
         **_tools(prompt, losses),
-        **_thinking(prompt.thinking, losses),
+        **_thinking(prompt.thinking, effort, losses),
         **_sampling(prompt, losses),
         **_account(prompt, losses),
     }
@@ -48,6 +63,38 @@ def write(prompt: Prompt, target: Target) -> Written:
         fields.pop(field, None)
     fields |= {field: msgspec.Raw(value) for field, value in changes.set.items()}
     return Written(body=msgspec.json.encode(fields), dropped=losses.found())
+
+
+def _reasoning_field(target: Target) -> str:
+    return "reasoning_content" if target.flags.get(REASONING_CONTENT, True) else "reasoning"
+
+
+def _without_openais_fields(prompt: Prompt, losses: Losses) -> Prompt:
+    """Return a prompt without what Mistral's API has no field for, or another one."""
+    lost = {
+        Loss.SEED: prompt.sampling.seed is not None,
+        Loss.LOGPROBS: prompt.logprobs is not None,
+        Loss.VERBOSITY: prompt.verbosity is not None,
+        Loss.USER: prompt.user is not None,
+        Loss.METADATA: bool(prompt.metadata),
+        Loss.STORE: bool(prompt.store),
+        Loss.TIER: prompt.tier is not None,
+        Loss.SPEED: prompt.fast,
+        Loss.NAME_OF_SPEAKER: any(message.name is not None for message in prompt.messages),
+    }
+    losses.add(*(word for word, is_lost in lost.items() if is_lost))
+    return msgspec.structs.replace(
+        prompt,
+        messages=tuple(msgspec.structs.replace(it, name=None) for it in prompt.messages),
+        sampling=msgspec.structs.replace(prompt.sampling, seed=None),
+        logprobs=None,
+        verbosity=None,
+        user=None,
+        metadata={},
+        store=None,
+        tier=None,
+        fast=False,
+    )
 
 
 def _streamed(prompt: Prompt, *, include_usage: bool) -> dict[str, Any]:
@@ -115,20 +162,10 @@ def _format(wanted: Format) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": schema}
 
 
-def _thinking(thinking: Thinking | None, losses: Losses) -> dict[str, str]:
-    """Return the effort in a word.
-
-    A model that is told not to think by any other word than OpenAI's own is told nothing: models
-    without thoughts refuse the field, and for the others it is no matter of meaning.
-    """
-    if thinking is None:
-        return {}
-    if thinking.detail is not None:
+def _thinking(thinking: Thinking | None, effort: str | None, losses: Losses) -> dict[str, str]:
+    """Return the effort in a word."""
+    if thinking is not None and thinking.detail is not None:
         losses.add(Loss.REASONING_SUMMARY)
-    if thinking.off and thinking.effort is None:
-        losses.add(Loss.REASONING)
-        return {}
-    effort = effort_of(thinking)
     return {} if effort is None else {"reasoning_effort": effort}
 
 

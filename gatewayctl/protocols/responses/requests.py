@@ -12,7 +12,7 @@ import msgspec
 from gatewayctl.core.conversation import Format, Prompt
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.shape import Demand
-from gatewayctl.protocols import patch
+from gatewayctl.protocols import openai_models, patch
 from gatewayctl.protocols.codec import Target, Written
 from gatewayctl.protocols.losses import Loss, Losses, refused
 from gatewayctl.protocols.responses import tools
@@ -37,6 +37,9 @@ def write(prompt: Prompt, target: Target) -> Written:
     if prompt.stop:
         raise refused(Demand.STOP, "$")
     losses = Losses()
+    known = openai_models.traits(target.changes.model)
+    effort = openai_models.effort(prompt.thinking, known, losses)
+    prompt = openai_models.sampled(prompt, known, effort, losses)
     items = Items(target.origin, losses)
     told, messages = instructions(prompt.messages, losses)
     for message in messages:
@@ -48,9 +51,9 @@ def write(prompt: Prompt, target: Target) -> Written:
         "input": given,
         "stream": prompt.stream,
         "store": bool(prompt.store),
-        "include": _include(prompt, given) or None,
+        "include": _include(prompt, given, known) or None,
         "max_output_tokens": _budget(prompt, target, losses),
-        "reasoning": _reasoning(prompt, losses) or None,
+        "reasoning": _reasoning(prompt, effort) or None,
         "text": _text(prompt, losses) or None,
         **_tools(prompt, losses),
         **_sampling(prompt, losses),
@@ -62,11 +65,13 @@ def write(prompt: Prompt, target: Target) -> Written:
     return Written(body=patch.splice(body, edits) if edits else body, dropped=losses.found())
 
 
-def _include(prompt: Prompt, given: Sequence[Mapping[str, Any]]) -> list[str]:
+def _include(
+    prompt: Prompt, given: Sequence[Mapping[str, Any]], known: openai_models.Traits | None
+) -> list[str]:
     """Ask for encrypted reasoning where there may be any; other models refuse to be asked."""
     found = []
     thinks = prompt.thinking is not None and effort_of(prompt.thinking) != OFF
-    if thinks or any(item["type"] == "reasoning" for item in given):
+    if known is not None or thinks or any(item["type"] == "reasoning" for item in given):
         found.append("reasoning.encrypted_content")
     if prompt.logprobs is not None:
         found.append("message.output_text.logprobs")
@@ -82,26 +87,16 @@ def _budget(prompt: Prompt, target: Target, losses: Losses) -> int | None:
     return budget
 
 
-def _reasoning(prompt: Prompt, losses: Losses) -> dict[str, str]:
-    """Write how much is to be thought.
-
-    Where thinking is switched off by any other word than OpenAI's own, nothing is said of it: most
-    models refuse that word, those that do not reason and those that always do.
-    """
+def _reasoning(prompt: Prompt, effort: str | None) -> dict[str, str]:
+    """Write how much is to be thought, and whether that is shown."""
     thinking = prompt.thinking
     if thinking is None:
         return {}
-    if thinking.off and thinking.effort is None:
-        losses.add(Loss.REASONING)
-        return {}
-    found = {}
-    effort = effort_of(thinking)
-    if effort is not None:
-        found["effort"] = effort
+    found = {} if effort is None else {"effort": effort}
     visible = thinking.visible
     if visible is None:  # a Messages client is shown thoughts unless it says otherwise
         visible = prompt.protocol is WireProtocol.MESSAGES
-    if visible and effort != OFF:
+    if visible and effort_of(thinking) != OFF:
         found["summary"] = thinking.detail if thinking.detail in _SUMMARIES else "auto"
     return found
 

@@ -51,10 +51,11 @@ def model(*parts: Part) -> Message:
     return turn(Role.ASSISTANT, *parts)
 
 
-def written(*turns: Message) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+def written(*turns: Message, **flags: bool) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
     """Return the messages that turns are written as, and what was dropped."""
     prompt = Prompt(protocol=WireProtocol.MESSAGES, model="alias", messages=turns)
-    found = CODEC.write_prompt(prompt, Target(origin=ORIGIN, changes=Changes(model="m")))
+    target = Target(origin=ORIGIN, changes=Changes(model="m"), flags=flags)
+    found = CODEC.write_prompt(prompt, target)
     return msgspec.json.decode(found.body)["messages"], found.dropped
 
 
@@ -278,3 +279,42 @@ def test_what_cannot_be_sent_here_is_refused(part: Part) -> None:
     """What a model is shown may not be left out."""
     with pytest.raises(RequestInvalid):
         written(user(part))
+
+
+OWN = Thought(text="why", seal=Seal(form="text", data="", origin=ORIGIN))
+OTHERS = Thought(text="why", seal=Seal(form="text", data="", origin="up/other"))
+
+
+def test_a_thought_goes_back_under_the_name_that_its_server_takes() -> None:
+    """Groq and Cerebras refuse any other, Mistral every one."""
+    assert written(model(OWN, CALL))[0][0]["reasoning_content"] == "why"
+    (told,), dropped = written(model(OWN, CALL), reasoning_content=False)
+    assert (told["reasoning"], dropped) == ("why", ())
+    assert "reasoning_content" not in told
+    (told,), dropped = written(model(OWN, CALL), mistral_rules=True)
+    assert told.keys() == {"role", "content", "tool_calls"}
+    assert dropped == ("reasoning in the history",)
+
+
+def test_calls_without_a_thought_are_told_where_one_is_required() -> None:
+    """DeepSeek and Moonshot refuse them, though another model's thought cannot be theirs."""
+    messages, dropped = written(
+        model(OTHERS, CALL), user(Result(id="c1")), model(OWN, CALL), reasoning_required=True
+    )
+    assert [it.get("reasoning_content") for it in messages] == [" ", None, "why"]
+    assert dropped == ("reasoning of another model",)
+
+
+def test_ids_of_calls_are_nine_letters_and_digits_where_they_must_be() -> None:
+    """Mistral refuses others; the same id is the same one everywhere, and a good one stays."""
+    call = Call(id="toolu_01-long", name="f")
+    messages, _ = written(
+        model(call, Call(id="abcDEF123", name="f")),
+        user(Result(id=call.id), Result(id="abcDEF123")),
+        mistral_rules=True,
+    )
+    first, second = (it["id"] for it in messages[0]["tool_calls"])
+    assert first.isalnum()
+    assert len(first) == 9
+    assert second == "abcDEF123"
+    assert [it["tool_call_id"] for it in messages[1:]] == [first, second]

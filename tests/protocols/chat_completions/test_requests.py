@@ -103,9 +103,9 @@ def test_what_only_some_servers_know_is_dropped_and_recorded() -> None:
     )
     assert list(body) == ["tools"]
     assert dropped == (
+        "reasoning",
         "cache_control",
         "reasoning summary",
-        "reasoning",
         "top_k",
         "user",
         "metadata",
@@ -205,3 +205,20 @@ def test_what_the_config_sets_and_drops_has_the_last_word() -> None:
     )
     body, _ = written(verbosity="low", sampling=Sampling(temperature=1.0), changes=changes)
     assert body == {"temperature": 0.2, "x": [1]}
+
+
+def test_what_mistrals_api_does_not_know_is_left_out() -> None:
+    """It refuses every field that it does not list, and tells usage unasked."""
+    body, dropped = written(
+        flags={"mistral_rules": True},
+        verbosity="low",
+        sampling=Sampling(temperature=0.5, seed=3),
+        logprobs=2,
+        tier="flex",
+        user="u",
+        parallel=False,
+        tools=TOOLS[:1],
+        output_budget=9,
+    )
+    assert body.keys() == {"tools", "parallel_tool_calls", "temperature", "max_tokens"}
+    assert dropped == ("seed", "logprobs", "verbosity", "user", "service_tier")
