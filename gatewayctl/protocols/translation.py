@@ -4,14 +4,23 @@ The one place where two codecs meet. Which protocol a request goes out in is ``c
 business, what is lost on the way each codec's; when something is sent, the daemon's.
 """
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
 
 import msgspec
 
 from gatewayctl.core.conversation import Prompt
 from gatewayctl.core.errors import ApiError
-from gatewayctl.core.events import Event, fold
+from gatewayctl.core.events import (
+    CallBegun,
+    CallDelta,
+    Event,
+    RefusalDelta,
+    TextDelta,
+    ThoughtDelta,
+    ThoughtEnded,
+    fold,
+)
 from gatewayctl.protocols.codec import (
     Codec,
     EventReader,
@@ -22,7 +31,14 @@ from gatewayctl.protocols.codec import (
     Translator,
 )
 from gatewayctl.protocols.messages import billing
-from gatewayctl.protocols.sse import SseEvent
+from gatewayctl.protocols.remembering import Keep, Listener, restored
+from gatewayctl.protocols.sse import BadFrame, SseEvent
+
+MOST_TOLD: Final = 64 * 1024 * 1024
+"""Characters of a translated stream: some dialects tell again at the end what was told in pieces,
+so that all of it is held."""
+
+_ITEM: Final = 256
 
 
 class Passage(Protocol):
@@ -93,21 +109,35 @@ class Verbatim:
 
 
 class Translated:
-    """A stream that is written anew in the client's protocol. See ``Passage``."""
+    """A stream that is written anew in the client's protocol. See ``Passage``.
+
+    ``keep`` takes what is thought before calls, None where nothing is to be kept of it.
+    """
 
     def __init__(
-        self, client: Translator, upstream: Codec, watcher: StreamWatcher, context: ReplyContext
+        self,
+        client: Translator,
+        upstream: Codec,
+        watcher: StreamWatcher,
+        context: ReplyContext,
+        keep: Keep | None = None,
     ) -> None:
         self.watcher = watcher
         self._client = client
         self._context = context
         self._reader: EventReader = upstream.event_reader()
+        self._heard = _hearing(context, keep)
         self._writer: EventWriter | None = None
         self._taken: list[Event] = []
+        self._told = 0
 
     def take(self, event: SseEvent) -> None:
         """Take what an event says."""
-        self._taken.extend(self._reader.read(event))
+        events = self._reader.read(event)
+        self._told += sum(map(_size, events))
+        if self._told > MOST_TOLD:
+            raise BadFrame(f"a translated stream says {MOST_TOLD} characters at most")
+        self._taken.extend(self._heard(events))
 
     def release(self, *, opened: bool = False) -> bytes:
         """Return the client's frames."""
@@ -133,6 +163,19 @@ class Translated:
         return self._writer
 
 
+def _size(event: Event) -> int:
+    """Return how much of an event may be held to the end, roughly."""
+    match event:
+        case TextDelta() | ThoughtDelta() | RefusalDelta():
+            return len(event.text)
+        case CallDelta():
+            return len(event.arguments)
+        case CallBegun() | ThoughtEnded():
+            return _ITEM + len(event.seal.data if event.seal else "")
+        case _:
+            return 0
+
+
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     """A translated request, what it had to leave out, and the prompt without its messages."""
 
@@ -148,6 +191,7 @@ def outgoing(client: Translator, upstream: Translator, body: bytes, target: Targ
         prompt = msgspec.structs.replace(prompt, stream=target.stream)
     if target.changes.strip_billing:
         prompt = billing.without(prompt)
+    prompt = restored(prompt, target.remembered, target.origin)
     written = upstream.write_prompt(prompt, target)
     return Outgoing(
         body=written.body,
@@ -156,6 +200,23 @@ def outgoing(client: Translator, upstream: Translator, body: bytes, target: Targ
     )
 
 
-def whole(client: Translator, upstream: Translator, body: bytes, context: ReplyContext) -> bytes:
-    """Return a whole reply in the client's protocol; raise ``BadFrame`` when it is none."""
-    return client.write_reply(fold(upstream.read_events(body)), context)
+def whole(
+    client: Translator,
+    upstream: Translator,
+    body: bytes,
+    context: ReplyContext,
+    keep: Keep | None = None,
+) -> bytes:
+    """Return a whole reply in the client's protocol; raise ``BadFrame`` when it is none.
+
+    ``keep`` as for ``Translated``.
+    """
+    events = _hearing(context, keep)(upstream.read_events(body))
+    return client.write_reply(fold(events), context)
+
+
+def _hearing(
+    context: ReplyContext, keep: Keep | None
+) -> Callable[[Iterable[Event]], Iterable[Event]]:
+    """Return what events pass through on their way to the client."""
+    return iter if keep is None else Listener(context.origin, context.id, keep).heard

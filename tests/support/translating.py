@@ -208,7 +208,7 @@ def read_stream(protocol: WireProtocol, body: bytes) -> Reply:
 
 def frames(body: bytes) -> list[SseEvent]:
     """Return a stream's frames."""
-    return SseParser(_LIMIT).feed(body)
+    return SseParser(len(body) + 1).feed(body)
 
 
 def events(protocol: WireProtocol, found: Iterable[SseEvent]) -> list[Event]:

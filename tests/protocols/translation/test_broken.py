@@ -126,3 +126,18 @@ def _mixed_up(frames: list[SseEvent]) -> Iterator[list[SseEvent]]:
         yield [*before, *after]
         yield [*before, at, at, *after]
         yield [*before, *after[:1], at, *after[1:]]
+
+
+@pytest.mark.parametrize("client", [WireProtocol.RESPONSES, WireProtocol.GEMINI])
+def test_a_stream_without_end_is_bad_before_it_fills_the_memory(client: WireProtocol) -> None:
+    """What a dialect tells once more at the end is held, and so there is a limit to it."""
+    way = passage(WireProtocol.CHAT_COMPLETIONS, client)
+    piece = {"index": 0, "delta": {"content": "x" * (8 << 20)}, "finish_reason": None}
+    chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    body = translating.streamed("chat_completions", [{**chunk, "choices": [piece]}])
+    frame, _ = translating.frames(body)
+    for _ in range(8):
+        way.take(frame)
+        way.release()
+    with pytest.raises(BadFrame, match="67108864 characters at most"):
+        way.take(frame)
