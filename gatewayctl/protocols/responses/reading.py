@@ -70,7 +70,7 @@ class ResponsesReader:
         if not event.data or event.data == b"[DONE]":
             return ()
         read = frame.read(_EVENT, event.data, "a Responses event")
-        if not isinstance(read.type, str):
+        if not isinstance(read.type, str) or not read.type:
             read.type = event.event
         self._found = []
         if read.type in _TERMINAL:
@@ -212,7 +212,7 @@ class ResponsesReader:
         if name.endswith(".incomplete"):
             details = told.get("incomplete_details")
             reason = details.get("reason") if isinstance(details, dict) else None
-            return _STOPS.get(str(reason), Stop.OTHER)
+            return _STOPS.get(str(reason), Stop.BUDGET)  # cut short, whyever: never an end
         if self._calls:
             return Stop.CALLS
         refused = self._last is not None and self._last.refused

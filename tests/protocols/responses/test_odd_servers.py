@@ -25,6 +25,9 @@ from gatewayctl.core.events import (
     Begun,
     CallBegun,
     CallDelta,
+    Ended,
+    Finished,
+    Stop,
     TextDelta,
     ThoughtEnded,
 )
@@ -242,6 +245,22 @@ EVENTS = st.fixed_dictionaries(
         | ANY,
     },
 )
+
+
+def test_a_type_that_is_empty_is_the_name_of_the_event() -> None:
+    """As the watcher takes it: else a stream would end without anything being told of its end."""
+    reader = CODEC.event_reader()
+    told = b'{"type": "", "response": {"status": "completed", "output": []}}'
+    events = reader.read(SseEvent(raw=b"", event="response.completed", data=told))
+    assert events[-1] == Ended()
+
+
+@pytest.mark.parametrize("details", [None, {}, {"reason": "cosmic_rays"}])
+def test_an_answer_that_is_incomplete_for_no_known_reason_was_cut_short(details: Data) -> None:
+    """Other protocols would else tell it as an end, and the answer as whole."""
+    response = {"status": "incomplete", "incomplete_details": details, "output": [message("Hel")]}
+    events = read([{"type": "response.incomplete", "response": response}])
+    assert Finished(stop=Stop.BUDGET) in events
 
 
 @settings(max_examples=80)

@@ -106,8 +106,8 @@ def test_everything_of_a_reply_is_read() -> None:
             {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}},
             Stop.FILTER,
         ),
-        ({"status": "incomplete", "incomplete_details": {"reason": "steered"}}, Stop.OTHER),
-        ({"status": "incomplete"}, Stop.OTHER),
+        ({"status": "incomplete", "incomplete_details": {"reason": "steered"}}, Stop.BUDGET),
+        ({"status": "incomplete"}, Stop.BUDGET),
     ],
 )
 def test_why_an_answer_ended_is_read(fields: Data, stop: Stop) -> None:
