@@ -91,6 +91,16 @@ class Thought(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     id: str | None = None
 
 
+class Remembered(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model thought before a call, each with its seal, and the seal on the call itself.
+
+    It is kept for clients that do not send it back.
+    """
+
+    thoughts: tuple[Thought, ...] = ()
+    seal: Seal | None = None
+
+
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A model's words for why it does not answer."""
 

@@ -30,6 +30,7 @@ from gatewayctl.daemon.recalling import Recaller
 from gatewayctl.daemon.refreshing import headers_by
 from gatewayctl.daemon.sending import Sending
 from gatewayctl.daemon.sessions import Sessions
+from gatewayctl.daemon.thoughts import Thoughts
 from gatewayctl.daemon.trying import Tries
 from gatewayctl.daemon.upkeep import Upkeep
 from gatewayctl.daemon.waking import Waker
@@ -157,14 +158,14 @@ def _wired(
     recaller = Recaller(knowledge, opened.counter)
     planner = Planner(world, opened.counter, sessions, board, recaller, chance=chance.seed)
     load = Load()
-    owners = Owners()
+    sending = Sending(opened.counter, Owners(), Thoughts(), wall)
     upkeep = Upkeep(settings, live, cache, headers_by(credentials, os.environ), wall, board.busy)
     learner = Learner(knowledge, planner, wall, load, upkeep.soon)
     opened.background.start(learner.run(), "learning from replies")
     parts = Parts(
         settings=settings,
         planner=planner,
-        tries=Tries(settings, upstream, credentials, Sending(opened.counter, owners, wall), owners),
+        tries=Tries(settings, upstream, credentials, sending),
         board=board,
         ledger=opened.ledger,
         learner=learner,

@@ -7,6 +7,7 @@ one by the codecs. Here a body becomes the one that goes out.
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -18,17 +19,19 @@ from gatewayctl.core.errors import (
     RequestInvalid,
     UpstreamFailed,
 )
-from gatewayctl.core.model import Auth
+from gatewayctl.core.model import Auth, WireProtocol
 from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.offload import offloaded
 from gatewayctl.daemon.owners import Owners
+from gatewayctl.daemon.thoughts import Thoughts
 from gatewayctl.protocols import translation
 from gatewayctl.protocols.catalog import CODECS
 from gatewayctl.protocols.codec import Changes, Codec, ReplyContext, Target
 from gatewayctl.protocols.dropping import target
 from gatewayctl.protocols.losses import Loss
 from gatewayctl.protocols.provenance import MARK
+from gatewayctl.protocols.remembering import Keep
 from gatewayctl.tokenizers.counter import Counter
 from gatewayctl.upstream.credentials import serves
 
@@ -47,21 +50,27 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     """A body as it goes out, in the protocol of ``codec``.
 
     ``dropped`` is what was left out, for the most part by a translation; ``context`` is what the
-    reply is written with, None where nothing is translated.
+    reply is written with, None where nothing is translated. ``saw`` is told the bytes of the reply
+    as they come, ``keep`` what is thought before its calls.
     """
 
     codec: Codec
     body: bytes
     dropped: tuple[str, ...] = ()
     context: ReplyContext | None = None
+    saw: Callable[[bytes], None] | None = None
+    keep: Keep | None = None
 
 
 class Sending:
     """Makes the bodies that go out; ``wall`` is the time in seconds since 1970."""
 
-    def __init__(self, counter: Counter, owners: Owners, wall: Callable[[], float]) -> None:
+    def __init__(
+        self, counter: Counter, owners: Owners, thoughts: Thoughts, wall: Callable[[], float]
+    ) -> None:
         self._counter = counter
         self._owners = owners
+        self._thoughts = thoughts
         self._wall = wall
 
     async def written(
@@ -85,10 +94,15 @@ class Sending:
             layout = asked.reading.layout if marked is body else None
             patched = await offloaded(len(body), codec.patch, marked, changes, layout)
             dropped = (Loss.REASONING_OF_ANOTHER,) if MARK in marked else ()
-            return Sent(codec=codec, body=patched, dropped=dropped)
+            saw = partial(self._owners.saw, candidate.provider)
+            return Sent(codec=codec, body=patched, dropped=dropped, saw=saw)
         upstream = CODECS[candidate.protocol]
         to = target(candidate, changes, settings.flags)
-        to = msgspec.structs.replace(to, stream=asked.shape.stream)
+        to = msgspec.structs.replace(
+            to,
+            stream=asked.shape.stream,
+            remembered=self._thoughts.recalled(candidate.model, body),
+        )
         try:
             out = await self._translated(codec, upstream, body, to)
         except RequestInvalid as error:
@@ -98,7 +112,11 @@ class Sending:
         context = ReplyContext(
             id=asked.request_id, origin=candidate.model, prompt=out.prompt, now=self._wall
         )
-        return Sent(codec=upstream, body=out.body, dropped=out.dropped, context=context)
+        # Gemini's clients send signatures back with the calls, whoever's they are.
+        keep = None
+        if codec.protocol is not WireProtocol.GEMINI:
+            keep = self._thoughts.keeping(candidate.model)
+        return Sent(codec=upstream, body=out.body, dropped=out.dropped, context=context, keep=keep)
 
     async def _translated(
         self, client: Codec, upstream: Codec, body: bytes, to: Target

@@ -19,7 +19,6 @@ from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.books import Entry
 from gatewayctl.daemon.offload import offloaded
-from gatewayctl.daemon.owners import Owners
 from gatewayctl.daemon.relay import Stream
 from gatewayctl.daemon.sending import Sending, Sent
 from gatewayctl.protocols import translation
@@ -68,13 +67,11 @@ class Tries:
         upstream: Upstream,
         credentials: Credentials,
         sending: Sending,
-        owners: Owners,
     ) -> None:
         self._settings = settings
         self._upstream = upstream
         self._credentials = credentials
         self._sending = sending
-        self._owners = owners
 
     async def one(self, asked: Asked, step: Try, entry: Entry, *, left: float, buffer: bool) -> Got:
         """Attempt a candidate within ``left`` seconds; raise ``UpstreamFailed``.
@@ -99,7 +96,7 @@ class Tries:
                 call = _call(asked, step, sent, settings, credential, timeouts)
                 reply = await self._upstream.send(call)
                 held = _Held(entry=entry, secrets=secrets, timer=timer, buffer=buffer)
-                return await self._committed(asked, candidate, sent, reply, held)
+                return await self._committed(asked, sent, reply, held)
         except TimeoutError as error:
             failure = Failure(
                 kind=FailureKind.TIMEOUT,
@@ -121,9 +118,7 @@ class Tries:
         own = failure.kind in {FailureKind.AUTH, FailureKind.FORBIDDEN} and not forwards
         return not own and failure.status // 100 in _ERRORS
 
-    async def _committed(
-        self, asked: Asked, candidate: Candidate, sent: Sent, reply: Reply, held: "_Held"
-    ) -> Got:
+    async def _committed(self, asked: Asked, sent: Sent, reply: Reply, held: "_Held") -> Got:
         """Read a reply up to its commit; its connection is closed if there is none."""
         got: Got | None = None
         try:
@@ -133,14 +128,13 @@ class Tries:
                     classify(sent.codec.protocol, reply.status, reply.headers, body)
                 )
             if asked.shape.stream and reply.content_type in {"text/event-stream", ""}:
-                saw = partial(self._owners.saw, candidate.provider)
-                stream = _stream(asked, sent, reply, held, saw)
+                stream = _stream(asked, sent, reply, held)
                 await stream.commit()
                 got = Streamed(reply=reply, stream=stream, sent=sent)
             else:
                 body = await self._whole(asked, sent, reply, held.entry)
-                if sent.context is None:
-                    self._owners.saw(candidate.provider, body)
+                if sent.saw is not None:
+                    sent.saw(body)
                 got = Whole(reply=reply, body=body, sent=sent)
             return got
         finally:
@@ -159,7 +153,13 @@ class Tries:
             entry.facts = facts
             if wrong is None and sent.context is not None:
                 answer = await offloaded(
-                    len(body), translation.whole, asked.codec, sent.codec, body, sent.context
+                    len(body),
+                    translation.whole,
+                    asked.codec,
+                    sent.codec,
+                    body,
+                    sent.context,
+                    sent.keep,
                 )
         except BadFrame as error:
             wrong = str(error)
@@ -189,10 +189,8 @@ class _Held(msgspec.Struct, frozen=True, kw_only=True):
         self.entry.first()
 
 
-def _stream(
-    asked: Asked, sent: Sent, reply: Reply, held: _Held, saw: Callable[[bytes], None]
-) -> Stream:
-    passage = _passage(asked, sent, saw)
+def _stream(asked: Asked, sent: Sent, reply: Reply, held: _Held) -> Stream:
+    passage = _passage(asked, sent)
     held.entry.watcher = passage.watcher
     return Stream(
         reply,
@@ -205,12 +203,12 @@ def _stream(
     )
 
 
-def _passage(asked: Asked, sent: Sent, saw: Callable[[bytes], None]) -> Passage:
+def _passage(asked: Asked, sent: Sent) -> Passage:
     if sent.context is None:
         requested = sent.codec.usage_requested(asked.body, asked.reading.layout)
-        return Verbatim(sent.codec, sent.codec.watcher(usage_requested=requested), saw)
+        return Verbatim(sent.codec, sent.codec.watcher(usage_requested=requested), sent.saw)
     watcher = sent.codec.watcher(usage_requested=True)
-    return Translated(asked.codec, sent.codec, watcher, sent.context)
+    return Translated(asked.codec, sent.codec, watcher, sent.context, sent.keep)
 
 
 def _call(

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from gatewayctl.core.conversation import Prompt
+from gatewayctl.core.conversation import Prompt, Remembered
 from gatewayctl.core.errors import ApiError
 from gatewayctl.core.events import Event, Phase, Reply, Usage
 from gatewayctl.core.model import WireProtocol
@@ -177,7 +177,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     are made besides (``set`` and ``drop`` speak of the written body, and have the last word).
     ``flags`` are the provider's, by name: what its servers want otherwise than others of the same
     protocol. ``most_output`` is the model's own limit on output, None where unknown. ``stream``:
-    whether the client wants a stream, None where its body is to say so itself.
+    whether the client wants a stream, None where its body is to say so itself. ``remembered`` is
+    what the model thought before calls of this history, for what the client does not send back.
     """
 
     origin: str
@@ -185,6 +186,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     flags: Mapping[str, bool] = {}
     most_output: int | None = None
     stream: bool | None = None
+    remembered: Mapping[str, Remembered] = {}
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):

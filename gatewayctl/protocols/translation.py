@@ -79,7 +79,9 @@ class Verbatim:
     ``saw`` is told the bytes of every event.
     """
 
-    def __init__(self, codec: Codec, watcher: StreamWatcher, saw: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, codec: Codec, watcher: StreamWatcher, saw: Callable[[bytes], None] | None
+    ) -> None:
         self.watcher = watcher
         self._codec = codec
         self._saw = saw
@@ -87,7 +89,8 @@ class Verbatim:
 
     def take(self, event: SseEvent) -> None:
         """Take an event's bytes."""
-        self._saw(event.raw)
+        if self._saw is not None:
+            self._saw(event.raw)
         self._taken.append(self.watcher.release(event))
 
     def release(self, *, opened: bool = False) -> bytes:  # noqa: ARG002
