@@ -49,6 +49,9 @@ _STOPS: Final = {
     "sensitive": Stop.FILTER,
     "refusal": Stop.REFUSAL,
 }
+_BROKEN: Final = frozenset({"error", "insufficient_system_resource", "abort", "cancelled"})
+"""Why an answer broke off: Mistral's and OpenRouter's word, DeepSeek's, those of local servers."""
+
 _MOST_DETAILS: Final = 16 * 1024 * 1024
 _MOST_CHOICES: Final = 1024
 
@@ -86,6 +89,8 @@ class _Choice:
         """Take note of why the choice ends, if it says so by now."""
         if isinstance(choice.finish_reason, str) and choice.finish_reason:
             self._finish = choice.finish_reason.lower()
+            if self._finish in _BROKEN:
+                raise BadFrame(f"the upstream broke its answer off: {self._finish}")
         for told in (choice.stop_reason, choice.matched_stop):
             if isinstance(told, str) and told:
                 self._sequence = told

@@ -49,6 +49,12 @@ _STOPS: Final = {
         Stop.FILTER,
     ),
 }
+_BROKEN: Final = frozenset(
+    {"MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS"}
+    | {"MISSING_THOUGHT_SIGNATURE", "MALFORMED_RESPONSE"}
+)
+"""Why there is no whole answer: no client of another protocol would take these for what they are,
+where Google's own ask again."""
 
 
 class _Choice(msgspec.Struct):
@@ -114,6 +120,8 @@ class GeminiEvents:
             events = _with_logprobs(events, _logprobs(candidate.logprobs_result))
         yield from events
         reason = response.finished(candidate)
+        if reason in _BROKEN:
+            raise BadFrame(f"the upstream broke its answer off: {reason}")
         if reason is not None and not choice.over:
             choice.over = True
             stop = _STOPS.get(reason, Stop.OTHER)

@@ -161,7 +161,7 @@ def test_a_proof_beside_a_call_is_the_calls() -> None:
         ({"finish_reason": "MAX_TOKENS"}, Stop.BUDGET),
         ({"finish_reason": "model_length"}, Stop.WINDOW),
         ({"finish_reason": "end_turn"}, Stop.END),
-        ({"finish_reason": "insufficient_system_resource"}, Stop.OTHER),
+        ({"finish_reason": "something_new"}, Stop.OTHER),
         ({"finish_reason": ""}, Stop.END),
         ({"finish_reason": 7}, Stop.END),
         ({"finish_reason": "stop", "stop_reason": 128009}, Stop.END),
@@ -175,6 +175,13 @@ def test_why_an_answer_ends(told: dict[str, Any], expected: Stop) -> None:
     found = streamed({"content": "a"}, **told)
     assert found.stop is expected
     assert found.sequence == ("END" if expected is Stop.SEQUENCE else None)
+
+
+@pytest.mark.parametrize("reason", ["error", "insufficient_system_resource", "abort"])
+def test_an_answer_that_broke_off_is_none(reason: str) -> None:
+    """The server says so in its reason alone; in another protocol it would look whole."""
+    with pytest.raises(BadFrame, match=reason):
+        streamed({"content": "a"}, finish_reason=reason)
 
 
 def test_what_comes_after_a_finish_reason_is_still_said() -> None:

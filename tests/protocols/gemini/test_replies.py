@@ -118,7 +118,6 @@ def test_a_signature_behind_a_thought_is_not_that_thoughts() -> None:
         ("MAX_TOKENS", Stop.BUDGET),
         ("SAFETY", Stop.FILTER),
         ("RECITATION", Stop.FILTER),
-        ("MALFORMED_FUNCTION_CALL", Stop.OTHER),
         ("SOMETHING_NEW", Stop.OTHER),
     ],
 )
@@ -126,6 +125,15 @@ def test_why_an_answer_ends(reason: str, stop: Stop) -> None:
     """Reasons nobody else knows, and new ones, are another reason."""
     (choice,) = fold(read(body({"text": "a"}, reason=reason))).choices
     assert choice.stop is stop
+
+
+@pytest.mark.parametrize("reason", ["MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL"])
+def test_an_answer_that_broke_off_is_none(reason: str) -> None:
+    """Google's own clients ask again; any other would take it for an answer that is whole."""
+    with pytest.raises(BadFrame, match=reason):
+        read(body({"text": "a"}, reason=reason))
+    with pytest.raises(BadFrame, match=reason):
+        CODEC.read_events(body(reason=reason))
 
 
 def test_a_refused_prompt_is_an_answer_cut_by_the_filter() -> None:
