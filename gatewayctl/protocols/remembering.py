@@ -135,10 +135,9 @@ def _keeps(messages: tuple[Message, ...], start: int, origin: str) -> bool:
 def _with_thoughts(message: Message, remembered: Mapping[str, Remembered]) -> Message:
     parts: list[Part] = []
     for part in message.parts:
-        known = remembered.get(known_as(part.id)) if isinstance(part, Call) else None
-        if known is None:
-            parts.append(part)
+        if isinstance(part, Call) and (known := remembered.get(known_as(part.id))) is not None:
+            parts += known.thoughts
+            parts.append(msgspec.structs.replace(part, seal=known.seal or part.seal))
         else:
-            call = msgspec.structs.replace(part, seal=known.seal or part.seal)
-            parts.extend((*known.thoughts, call))
+            parts.append(part)
     return msgspec.structs.replace(message, parts=tuple(parts))
