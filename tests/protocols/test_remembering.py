@@ -87,9 +87,8 @@ def test_calls_without_an_id_get_one_that_comes_back() -> None:
 def test_what_is_kept_stands_before_its_call_again() -> None:
     """In every turn of which the client kept nothing."""
     call = Call(id="c1", name="f")
-    asked = prompt(
-        said(Text(text="I look."), call), Message(role=Role.USER, parts=(Result(id="c1"),))
-    )
+    result = Message(role=Role.USER, parts=(Result(id="c1"),))
+    asked = prompt(said(Text(text="I look."), call), result)
     known = {"c1": Remembered(thoughts=(THOUGHT,), seal=PLAIN)}
     found = restored(asked, known, ORIGIN)
     sealed = msgspec.structs.replace(call, seal=PLAIN)
