@@ -97,10 +97,9 @@ async def test_claude_code_makes_a_round_trip_of_bash(
     """One call, and two at once: run, answered, and the answer shown; the second turn goes on.
 
     It sends no thoughts back of a model that calls itself otherwise than it was asked for, as every
-    model behind a route does: DeepSeek would want them.
+    model behind a route does. The upstream wants them, and has them from the gateway's memory.
     """
-    strict = protocol != "chat_completions"
-    async with translating(protocol, tmp_path, strict=strict) as running:
+    async with translating(protocol, tmp_path) as running:
         running.setting.simulator.command = Once()
         running.setting.simulator.script([f"calls={calls}"])
         events = await ask_claude(claude, running, "run")
