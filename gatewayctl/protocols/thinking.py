@@ -81,9 +81,10 @@ def nearest(effort: str, words: Collection[str]) -> str | None:
 def fitting(budget: int, output_budget: int | None) -> int | None:
     """Return a budget for thinking that leaves room for an answer, None where there is none.
 
-    It is at least ``LEAST_BUDGET`` and less than ``output_budget``, of which it is a part.
+    It is at least ``LEAST_BUDGET`` and less than ``output_budget``, of which it is a part: four
+    fifths of that where more is wanted, so that there is an answer.
     """
     wanted = max(budget, LEAST_BUDGET)
     if output_budget is None or wanted < output_budget:
         return wanted
-    return output_budget - 1 if output_budget > LEAST_BUDGET else None
+    return max(LEAST_BUDGET, output_budget * 4 // 5) if output_budget > LEAST_BUDGET else None

@@ -32,6 +32,7 @@ _SAMPLING: Final = {
 
 # Rules of thumb by the model's name, as Google documents its thinking models.
 _BY_LEVEL: Final = re.compile(r"(?:^|/)gemini-(?:[3-9]|[1-9][0-9])(?![0-9])")
+_NEVER: Final = re.compile(r"(?:^|/)(?:gemini-(?:1|2\.0)|gemma-[1-3])(?![0-9])")
 _ALWAYS: Final = re.compile(r"(?:^|/)gemini-2\.5-pro")
 _FLASH: Final = re.compile(r"(?:^|/)gemini-.*flash")
 _LEVELS_OF_FLASH: Final = ("minimal", "low", "medium", "high")
@@ -144,6 +145,10 @@ def _thinking(
     thinking: Thinking | None, model: str, output_budget: int | None, losses: Losses
 ) -> Fields:
     if thinking is None:
+        return {}
+    if _NEVER.search(model):  # nor may that be said
+        if not thinking.off:
+            losses.add(Loss.REASONING)
         return {}
     if thinking.detail not in {None, "auto"}:
         losses.add(Loss.REASONING_SUMMARY)

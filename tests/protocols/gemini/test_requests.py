@@ -335,11 +335,22 @@ def test_thinking_is_a_budget_or_from_gemini_3_on_a_level(
 def test_thinking_leaves_room_for_an_answer() -> None:
     """It is a part of the output; where nothing fits beside it, it is off, and on record."""
     found, dropped = config(thinking=Thinking(effort="high"), output_budget=4096)
-    assert found["thinkingConfig"] == {"thinkingBudget": 4095, "includeThoughts": True}
+    assert found["thinkingConfig"] == {"thinkingBudget": 3276, "includeThoughts": True}
     assert dropped == [Loss.REASONING_BUDGET]
     found, dropped = config(thinking=Thinking(effort="low"), output_budget=500)
     assert found["thinkingConfig"] == {"thinkingBudget": 0}
     assert dropped == [Loss.REASONING]
+
+
+@pytest.mark.parametrize("model", ["gemini-2.0-flash", "models/gemini-1.5-pro", "gemma-3-27b-it"])
+def test_models_without_thoughts_are_told_nothing_of_them(model: str) -> None:
+    """Google refuses any word of it there."""
+    found, dropped = config(model, thinking=Thinking(adaptive=True))
+    assert "thinkingConfig" not in found
+    assert dropped == [Loss.REASONING]
+    found, dropped = config(model, thinking=Thinking(off=True))
+    assert "thinkingConfig" not in found
+    assert dropped == []
 
 
 def test_hidden_thoughts_are_not_asked_for() -> None:

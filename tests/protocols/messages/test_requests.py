@@ -263,7 +263,7 @@ def test_a_tool_is_strict_where_the_model_can_be_held_to_it() -> None:
 @pytest.mark.parametrize(
     ("model", "thinking", "found", "effort"),
     [
-        (OTHER, Thinking(effort="high"), {"type": "enabled", "budget_tokens": 8999}, None),
+        (OTHER, Thinking(effort="high"), {"type": "enabled", "budget_tokens": 7200}, None),
         (OTHER, Thinking(effort="low"), {"type": "enabled", "budget_tokens": 1024}, None),
         (OTHER, Thinking(adaptive=True), {"type": "enabled", "budget_tokens": 8192}, None),
         (OTHER, Thinking(off=True), {"type": "disabled"}, None),
