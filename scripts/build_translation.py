@@ -51,6 +51,23 @@ come back to the model that had them, through any client that sends a conversati
 told, and to no other model: there they are left out as "reasoning of another model". What a reply
 has that the client's protocol cannot tell is left out of it without a word, since the client has no
 place to look for one.
+
+Some servers refuse what others of their protocol take. What is known of them goes by the names of
+models, where a vendor documents its own: Anthropic's newer models are told an effort and older ones
+a budget, OpenAI's reasoning models no temperature and only efforts that they have, Google's a level
+or a budget, and each what stands for a proof that is not there. It goes by the kind of the provider
+besides, or by a flag in its table of the config:
+
+- `max_completion_tokens` (openai): the output budget has that name, in place of `max_tokens`;
+- `reasoning_content` (off for groq and cerebras): a model's own thoughts go back to it under that
+  name, in place of `reasoning`;
+- `reasoning_required` (deepseek, moonshot): its answers in the history have that field, blank where
+  another model gave them;
+- `mistral_rules` (mistral): ids of calls are nine letters and digits, and fields that Mistral does
+  not list are left out. No stream there is asked to tell its usage, translated or not: it does.
+
+To OpenAI a request of another protocol goes in Responses, since its newer models refuse tools in
+Chat Completions; where Responses cannot say it (stop sequences, several answers) it goes in that.
 """
 
 
