@@ -84,11 +84,11 @@ async def received(answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:
 
 
 def offsets(size: int, *, translated: bool) -> list[int]:
-    """Return where a stream is cut: with soak everywhere, else at some hundred places.
+    """Return where a stream is cut: with soak everywhere, else at some places.
 
     The codecs are cut everywhere in any case, without sockets.
     """
-    step = 1 if SOAK else size // (100 if translated else 400) | 1  # odd: all remainders of four
+    step = 1 if SOAK else size // (40 if translated else 250) | 1  # odd: all remainders of four
     return list(range(0, size, step))
 
 
