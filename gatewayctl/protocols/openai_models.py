@@ -18,6 +18,7 @@ from gatewayctl.protocols.losses import Loss, Losses
 _NAME: Final = re.compile(
     r"(?:^|[/:])(?:gpt-(?P<version>[5-9](?:\.\d+)?)|o[1-9])(?P<more>(?:-[a-z0-9-]+)?)$"
 )
+_OPEN: Final = re.compile(r"(?:^|[/:])gpt-oss(?![a-z0-9])")
 _NEVER_REASON: Final = re.compile(r"-(?:chat|search|audio|realtime|image)(?:-|$)")
 
 _THREE: Final = ("low", "medium", "high")
@@ -30,19 +31,24 @@ _FIRST_THAT_ALWAYS_REASONS: Final = 5.5
 class Traits(msgspec.Struct, frozen=True, kw_only=True):
     """What may be said to a reasoning model.
 
-    ``efforts`` are the words for its effort; ``quiet``: it does not reason unless it is told to.
+    ``efforts`` are the words for its effort; ``quiet``: it does not reason unless it is told to;
+    ``everywhere``: servers of others run it, which let it be sampled and encrypt nothing.
     """
 
     efforts: Collection[str]
     quiet: bool = False
+    everywhere: bool = False
 
     def reasons(self, effort: str | None) -> bool:
-        """Tell whether it reasons when it is told this: then it takes no sampling parameters."""
-        return effort != efforts.OFF and not (effort is None and self.quiet)
+        """Tell whether it reasons when it is told this, and so takes no sampling parameters."""
+        unasked = effort is None and self.quiet
+        return not (self.everywhere or effort == efforts.OFF or unasked)
 
 
 def traits(model: str) -> Traits | None:
     """Return what may be said to a reasoning model of OpenAI's, None for any other model."""
+    if _OPEN.search(model.lower()):
+        return Traits(efforts=_THREE, everywhere=True)
     found = _NAME.search(model.lower())
     if found is None or _NEVER_REASON.search(found["more"]):
         return None

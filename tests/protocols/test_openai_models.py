@@ -34,6 +34,7 @@ BOTH = pytest.mark.parametrize("protocol", [WireProtocol.CHAT_COMPLETIONS, WireP
     ("model", "words"),
     [
         ("o3-mini", "low medium high"),
+        ("openai/gpt-oss-120b", "low medium high"),
         ("gpt-5", "minimal low medium high"),
         ("openai/gpt-5-mini-2025-08-07", "minimal low medium high"),
         ("gpt-5-codex", "low medium high"),
@@ -53,7 +54,7 @@ def test_each_reasoning_model_has_its_words_for_effort(model: str, words: str) -
 
 
 @pytest.mark.parametrize(
-    "model", ["gpt-4.1", "gpt-5-chat-latest", "openai/gpt-oss-120b", "mygpt-5", "claude-opus-4-6"]
+    "model", ["gpt-4.1", "gpt-5-chat-latest", "gpt-ossify", "mygpt-5", "claude-opus-4-6"]
 )
 def test_other_models_are_not_known_here(model: str) -> None:
     """They are told whatever the client says."""
@@ -82,6 +83,13 @@ def test_a_model_that_does_not_reason_unasked_is_sampled_as_it_is_told(
     assert written(protocol, "gpt-5.6", **quiet)[0]["temperature"] == 0.2
 
 
+def test_an_open_model_is_sampled_and_encrypts_nothing() -> None:
+    """Others run it, with a server of their own."""
+    body, dropped = written(WireProtocol.RESPONSES, "gpt-oss:20b", sampling=Sampling(top_p=0.5))
+    assert (body["top_p"], dropped) == (0.5, ())
+    assert "include" not in body
+
+
 @BOTH
 @pytest.mark.parametrize(
     ("model", "thinking", "word", "lost"),
@@ -91,6 +99,7 @@ def test_a_model_that_does_not_reason_unasked_is_sampled_as_it_is_told(
         ("gpt-5.6", Thinking(effort="max"), "max", ()),
         ("gpt-5.6", Thinking(off=True), "none", ()),
         ("gpt-5", Thinking(off=True), None, ("reasoning",)),
+        ("gpt-oss-20b", Thinking(effort="xhigh"), "high", ("reasoning effort",)),
         ("another", Thinking(off=True), None, ("reasoning",)),
         ("another", Thinking(effort="max"), "max", ()),
         ("gpt-5", Thinking(adaptive=True), None, ()),

@@ -71,7 +71,8 @@ def _include(
     """Ask for encrypted reasoning where there may be any; other models refuse to be asked."""
     found = []
     thinks = prompt.thinking is not None and effort_of(prompt.thinking) != OFF
-    if known is not None or thinks or any(item["type"] == "reasoning" for item in given):
+    encrypts = known is not None and not known.everywhere
+    if encrypts or thinks or any(item["type"] == "reasoning" for item in given):
         found.append("reasoning.encrypted_content")
     if prompt.logprobs is not None:
         found.append("message.output_text.logprobs")
