@@ -164,8 +164,10 @@ class Book:
             stream=asked.shape.stream,
             session=_session(asked, session),
         )
-        self.dropped: dict[str, tuple[str, ...]] = {}
-        self._render = lambda: as_json(explained(decision, session, self.dropped))
+        # The ledger renders it later: it may hold on to this, and never to the request's body.
+        dropped: dict[str, tuple[str, ...]] = {}
+        self.dropped = dropped
+        self._render = lambda: as_json(explained(decision, session, dropped))
 
     def started(self, step: Try) -> Entry:
         """Write down that an attempt begins; it is on record after the loop's next turn."""
