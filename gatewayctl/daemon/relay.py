@@ -25,6 +25,9 @@ MAX_EVENT = 16 * 1024 * 1024
 MAX_BUFFERED = 64 * 1024 * 1024
 """Bytes that are held of an answer that is released only whole."""
 
+SLICE = 16 * 1024
+"""Bytes that are read without letting others have the loop: some hundred events, 2 ms at most."""
+
 TRAILER = 2.0
 """Seconds to wait for an upstream to end its body after the terminal frame."""
 
@@ -56,6 +59,7 @@ class Stream:
         self._progress = progress
         self._parser = SseParser(MAX_EVENT)
         self._chunks = reply.chunks()
+        self._events = self._read()
         self._pending: list[SseEvent] = []
         self.passage = passage
         self.begun = False
@@ -64,7 +68,7 @@ class Stream:
     async def commit(self) -> None:
         """Read until the reply commits, holding its frames; raise ``UpstreamFailed``."""
         size = 0
-        async for events in self._events():
+        async for events in self._events:
             for position, event in enumerate(events):
                 phase = self._see(event)
                 if phase is Phase.ERROR:
@@ -113,7 +117,7 @@ class Stream:
     async def _follow(self, outlet: Outlet, tell: Callable[[Failure], ApiError]) -> None:
         if self._pending and await self._send(outlet, self._pending, tell):
             return
-        async for events in self._events():
+        async for events in self._events:
             if await self._send(outlet, events, tell):
                 return
             self._progress()
@@ -137,14 +141,17 @@ class Stream:
             if out := self._released() + last:
                 await outlet.write(out)
 
-    async def _events(self) -> AsyncIterator[list[SseEvent]]:
+    async def _read(self) -> AsyncIterator[list[SseEvent]]:
         async for chunk in self._chunks:
-            try:
-                events = self._parser.feed(chunk)
-            except BadFrame as error:
-                raise _bad(str(error)) from error
-            if events:
-                yield events
+            for start in range(0, len(chunk), SLICE):
+                if start:
+                    await asyncio.sleep(0)  # whoever else waits for the loop goes first
+                try:
+                    events = self._parser.feed(chunk[start : start + SLICE])
+                except BadFrame as error:
+                    raise _bad(str(error)) from error
+                if events:
+                    yield events
 
     def _told(self) -> Failure:
         """Return what the upstream's own error event says."""
