@@ -83,6 +83,16 @@ def test_a_model_that_does_not_reason_unasked_is_sampled_as_it_is_told(
     assert written(protocol, "gpt-5.6", **quiet)[0]["temperature"] == 0.2
 
 
+def test_only_openais_models_are_told_how_much_to_say_in_chat() -> None:
+    """Groq and Cerebras refuse a field that they do not know."""
+    body, dropped = written(WireProtocol.CHAT_COMPLETIONS, "gpt-5.4", verbosity="low")
+    assert (body["verbosity"], dropped) == ("low", ())
+    for model in ("gpt-oss-120b", "kimi-k2"):
+        body, dropped = written(WireProtocol.CHAT_COMPLETIONS, model, verbosity="low")
+        assert "verbosity" not in body
+        assert dropped == ("verbosity",)
+
+
 def test_an_open_model_is_sampled_and_encrypts_nothing() -> None:
     """Others run it, with a server of their own."""
     body, dropped = written(WireProtocol.RESPONSES, "gpt-oss:20b", sampling=Sampling(top_p=0.5))

@@ -57,8 +57,10 @@ def write(prompt: Prompt, target: Target) -> Written:
     }
     if prompt.format is not None:
         fields["response_format"] = _format(prompt.format)
-    if prompt.verbosity is not None:
+    if prompt.verbosity is not None and known is not None and not known.everywhere:
         fields["verbosity"] = prompt.verbosity
+    elif prompt.verbosity is not None:
+        losses.add(Loss.VERBOSITY)
     for field in changes.drop:
         fields.pop(field, None)
     fields |= {field: msgspec.Raw(value) for field, value in changes.set.items()}

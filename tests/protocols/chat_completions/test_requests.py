@@ -46,7 +46,6 @@ def test_everything_that_this_protocol_can_say() -> None:
         tool_choice=ToolChoice(mode=Mode.AUTO),
         parallel=False,
         format=Format(),
-        verbosity="low",
         output_budget=9,
         sampling=Sampling(
             temperature=0.5, top_p=0.9, seed=3, presence_penalty=0.1, frequency_penalty=0.2
@@ -67,7 +66,6 @@ def test_everything_that_this_protocol_can_say() -> None:
         "tool_choice": "auto",
         "parallel_tool_calls": False,
         "response_format": {"type": "json_object"},
-        "verbosity": "low",
         "max_tokens": 9,
         "temperature": 0.5,
         "top_p": 0.9,
@@ -201,9 +199,9 @@ def test_speed_is_a_tier_here() -> None:
 def test_what_the_config_sets_and_drops_has_the_last_word() -> None:
     """It speaks of the written body, whatever the client's protocol is."""
     changes = Changes(
-        model="m", set={"temperature": b"0.20", "x": b"[1]"}, drop=("verbosity", "nothing")
+        model="m", set={"temperature": b"0.20", "x": b"[1]"}, drop=("service_tier", "nothing")
     )
-    body, _ = written(verbosity="low", sampling=Sampling(temperature=1.0), changes=changes)
+    body, _ = written(tier="flex", sampling=Sampling(temperature=1.0), changes=changes)
     assert body == {"temperature": 0.2, "x": [1]}
 
 
