@@ -55,8 +55,8 @@ place to look for one.
 Some servers refuse what others of their protocol take. What is known of them goes by the names of
 models, where a vendor documents its own: Anthropic's newer models are told an effort and older ones
 a budget, OpenAI's reasoning models no temperature, only efforts that they have and, alone in Chat
-Completions, a verbosity, Google's a level or a budget and what stands for a proof that is missing. It goes by the kind of the provider
-besides, or by a flag in its table of the config:
+Completions, a verbosity, Google's a level or a budget and what stands for a proof that is missing.
+It goes by the kind of the provider besides, or by a flag in its table of the config:
 
 - `max_completion_tokens` (openai): the output budget has that name, in place of `max_tokens`;
 - `reasoning_content` (off for groq and cerebras): a model's own thoughts go back to it under that
