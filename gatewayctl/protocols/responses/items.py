@@ -32,7 +32,10 @@ _SYSTEM: Final = frozenset({Role.SYSTEM, Role.DEVELOPER})
 
 
 def instructions(messages: Sequence[Message], losses: Losses) -> tuple[str, Sequence[Message]]:
-    """Return the text of the system messages that come first, and all messages behind them."""
+    """Return the text of the system messages that come first, and all messages behind them.
+
+    Where there are none behind them, they are said as messages: a request has to ask something.
+    """
     texts: list[str] = []
     for index, message in enumerate(messages):
         words = [part for part in message.parts if isinstance(part, Text)]
@@ -41,7 +44,7 @@ def instructions(messages: Sequence[Message], losses: Losses) -> tuple[str, Sequ
         if any(part.cache for part in words):
             losses.add(Loss.CACHE)
         texts += [part.text for part in words if part.text]
-    return "\n\n".join(texts), ()
+    return "", messages
 
 
 class Items:

@@ -103,6 +103,15 @@ def test_system_messages_that_come_first_are_the_instructions() -> None:
     assert dropped == ()
 
 
+def test_instructions_alone_are_asked_as_a_message() -> None:
+    """OpenAI wants an input with something in it."""
+    body, dropped = write(Message(role=Role.SYSTEM, parts=(Text(text="Say hi."),)))
+    assert "instructions" not in body
+    said = {"role": "developer", "content": [{"type": "input_text", "text": "Say hi."}]}
+    assert body["input"] == [{"type": "message", **said}]
+    assert dropped == ()
+
+
 def test_a_turn_of_the_models_becomes_items_in_order() -> None:
     """Texts and refusals are one message up to the next call."""
     assert items(
