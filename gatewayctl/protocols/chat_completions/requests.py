@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from gatewayctl.core.conversation import Format, Mode, Prompt, Thinking, Tool, ToolChoice
-from gatewayctl.protocols import openai_models, tool_names
+from gatewayctl.protocols import reasoning_models, tool_names
 from gatewayctl.protocols.chat_completions import dialogue
 from gatewayctl.protocols.codec import Target, Written
 from gatewayctl.protocols.losses import Loss, Losses
@@ -34,9 +34,9 @@ def write(prompt: Prompt, target: Target) -> Written:
     """
     losses = Losses()
     changes = target.changes
-    known = openai_models.traits(changes.model)
-    effort = openai_models.effort(prompt.thinking, known, losses)
-    prompt = openai_models.sampled(prompt, known, effort, losses)
+    known = reasoning_models.traits(changes.model)
+    effort = reasoning_models.effort(prompt.thinking, known, losses)
+    prompt = reasoning_models.taken(prompt, known, effort, losses)
     as_mistral = target.flags.get(MISTRAL_RULES, False)
     if as_mistral:
         prompt = _without_openais_fields(prompt, losses)
@@ -57,7 +57,7 @@ def write(prompt: Prompt, target: Target) -> Written:
     }
     if prompt.format is not None:
         fields["response_format"] = _format(prompt.format)
-    if prompt.verbosity is not None and known is not None and not known.everywhere:
+    if prompt.verbosity is not None and known is not None and known.closed:
         fields["verbosity"] = prompt.verbosity
     elif prompt.verbosity is not None:
         losses.add(Loss.VERBOSITY)

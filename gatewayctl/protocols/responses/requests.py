@@ -12,7 +12,7 @@ import msgspec
 from gatewayctl.core.conversation import Format, Prompt
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.shape import Demand
-from gatewayctl.protocols import openai_models, patch
+from gatewayctl.protocols import patch, reasoning_models
 from gatewayctl.protocols.codec import Target, Written
 from gatewayctl.protocols.losses import Loss, Losses, refused
 from gatewayctl.protocols.responses import tools
@@ -37,9 +37,9 @@ def write(prompt: Prompt, target: Target) -> Written:
     if prompt.stop:
         raise refused(Demand.STOP, "$")
     losses = Losses()
-    known = openai_models.traits(target.changes.model)
-    effort = openai_models.effort(prompt.thinking, known, losses)
-    prompt = openai_models.sampled(prompt, known, effort, losses)
+    known = reasoning_models.traits(target.changes.model)
+    effort = reasoning_models.effort(prompt.thinking, known, losses)
+    prompt = reasoning_models.taken(prompt, known, effort, losses)
     items = Items(target.origin, losses)
     told, messages = instructions(prompt.messages, losses)
     for message in messages:
@@ -66,12 +66,12 @@ def write(prompt: Prompt, target: Target) -> Written:
 
 
 def _include(
-    prompt: Prompt, given: Sequence[Mapping[str, Any]], known: openai_models.Traits | None
+    prompt: Prompt, given: Sequence[Mapping[str, Any]], known: reasoning_models.Traits | None
 ) -> list[str]:
     """Ask for encrypted reasoning where there may be any; other models refuse to be asked."""
     found = []
     thinks = prompt.thinking is not None and effort_of(prompt.thinking) != OFF
-    encrypts = known is not None and not known.everywhere
+    encrypts = known is not None and known.closed
     if encrypts or thinks or any(item["type"] == "reasoning" for item in given):
         found.append("reasoning.encrypted_content")
     if prompt.logprobs is not None:

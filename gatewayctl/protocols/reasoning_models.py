@@ -1,8 +1,8 @@
-"""What OpenAI's models take, by their names: a rule of thumb for what no listing says.
+"""What reasoning models take in OpenAI's protocols, by their names: a rule of thumb.
 
-OpenAI's documentation says which of its models refuse what, in both of its protocols. Models of
-others take what they do not know, or are not known here. How each protocol writes it is its own
-codec's business; nothing here is about sizes or prices, which the registry knows.
+The documentation of OpenAI and of xAI says which of their models refuse what. Models of others take
+what they do not know, or are not known here. How each protocol writes it is its own codec's
+business; nothing here is about sizes or prices, which the registry knows.
 """
 
 import re
@@ -19,6 +19,9 @@ _NAME: Final = re.compile(
     r"(?:^|[/:])(?:gpt-(?P<version>[5-9](?:\.\d+)?)|o[1-9])(?P<more>(?:-[a-z0-9-]+)?)$"
 )
 _OPEN: Final = re.compile(r"(?:^|[/:])gpt-oss(?![a-z0-9])")
+_GROK: Final = re.compile(
+    r"(?:^|[/:])grok-(?:2|3(?!-mini)|4(?!\.)|4\.[12](?!0-multi-agent)|code)(?![a-z])"
+)
 _NEVER_REASON: Final = re.compile(r"-(?:chat|search|audio|realtime|image)(?:-|$)")
 
 _THREE: Final = ("low", "medium", "high")
@@ -32,28 +35,34 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     """What may be said to a reasoning model.
 
     ``efforts`` are the words for its effort; ``quiet``: it does not reason unless it is told to;
-    ``everywhere``: servers of others run it, which let it be sampled and encrypt nothing.
+    ``closed``: it is of OpenAI's own API, takes no sampling parameters while it reasons, encrypts
+    its reasoning, and can be told how much to say. ``parallel``: whether it calls several tools at
+    once may be said.
     """
 
     efforts: Collection[str]
     quiet: bool = False
-    everywhere: bool = False
+    closed: bool = True
+    parallel: bool = True
 
     def reasons(self, effort: str | None) -> bool:
         """Tell whether it reasons when it is told this, and so takes no sampling parameters."""
         unasked = effort is None and self.quiet
-        return not (self.everywhere or effort == efforts.OFF or unasked)
+        return self.closed and not (effort == efforts.OFF or unasked)
 
 
 def traits(model: str) -> Traits | None:
-    """Return what may be said to a reasoning model of OpenAI's, None for any other model."""
-    if _OPEN.search(model.lower()):
-        return Traits(efforts=_THREE, everywhere=True)
-    found = _NAME.search(model.lower())
+    """Return what may be said to a reasoning model, None for one that is not known here."""
+    name = model.lower()
+    if _OPEN.search(name):
+        return Traits(efforts=_THREE, closed=False)
+    if _GROK.search(name):
+        return Traits(efforts=(), closed=False)
+    found = _NAME.search(name)
     if found is None or _NEVER_REASON.search(found["more"]):
         return None
     if found["version"] is None:
-        return Traits(efforts=_THREE)
+        return Traits(efforts=_THREE, parallel=False)
     return _of_version(float(found["version"]), found["more"])
 
 
@@ -93,10 +102,12 @@ def effort(thinking: Thinking | None, known: Traits | None, losses: Losses) -> s
     return found
 
 
-def sampled(prompt: Prompt, known: Traits | None, said: str | None, losses: Losses) -> Prompt:
+def taken(prompt: Prompt, known: Traits | None, said: str | None, losses: Losses) -> Prompt:
     """Return the prompt without what a model refuses while it reasons; ``said`` is its effort."""
     if known is None or not known.reasons(said):
         return prompt
+    if prompt.parallel is False and not known.parallel:
+        losses.add(Loss.PARALLEL)
     drawn = prompt.sampling
     for loss, value, usual in (
         (Loss.TEMPERATURE, drawn.temperature, 1),
@@ -109,4 +120,5 @@ def sampled(prompt: Prompt, known: Traits | None, said: str | None, losses: Loss
     if prompt.logprobs is not None:
         losses.add(Loss.LOGPROBS)
     left = Sampling(top_k=drawn.top_k, seed=drawn.seed)
-    return msgspec.structs.replace(prompt, sampling=left, logprobs=None)
+    parallel = prompt.parallel if known.parallel else None
+    return msgspec.structs.replace(prompt, sampling=left, logprobs=None, parallel=parallel)

@@ -1,13 +1,13 @@
-"""What OpenAI's models take, by their names."""
+"""What reasoning models take in OpenAI's protocols, by their names."""
 
 from typing import Any
 
 import msgspec
 import pytest
 
-from gatewayctl.core.conversation import Message, Prompt, Role, Sampling, Text, Thinking
+from gatewayctl.core.conversation import Message, Prompt, Role, Sampling, Text, Thinking, Tool
 from gatewayctl.core.model import WireProtocol
-from gatewayctl.protocols import openai_models
+from gatewayctl.protocols import reasoning_models
 from gatewayctl.protocols.catalog import CODECS
 from gatewayctl.protocols.codec import Changes, Target
 
@@ -34,6 +34,10 @@ BOTH = pytest.mark.parametrize("protocol", [WireProtocol.CHAT_COMPLETIONS, WireP
     ("model", "words"),
     [
         ("o3-mini", "low medium high"),
+        ("x-ai/grok-4-fast-reasoning", ""),
+        ("grok-4-0709", ""),
+        ("grok-4.20-0309-reasoning", ""),
+        ("grok-code-fast-1", ""),
         ("openai/gpt-oss-120b", "low medium high"),
         ("gpt-5", "minimal low medium high"),
         ("openai/gpt-5-mini-2025-08-07", "minimal low medium high"),
@@ -47,18 +51,22 @@ BOTH = pytest.mark.parametrize("protocol", [WireProtocol.CHAT_COMPLETIONS, WireP
     ],
 )
 def test_each_reasoning_model_has_its_words_for_effort(model: str, words: str) -> None:
-    """OpenAI's documentation lists them model by model."""
-    found = openai_models.traits(model)
+    """OpenAI's documentation lists them model by model, xAI's says which have none."""
+    found = reasoning_models.traits(model)
     assert found is not None
     assert " ".join(found.efforts) == words
 
 
 @pytest.mark.parametrize(
-    "model", ["gpt-4.1", "gpt-5-chat-latest", "gpt-ossify", "mygpt-5", "claude-opus-4-6"]
+    "model",
+    [
+        *("gpt-4.1", "gpt-5-chat-latest", "mygpt-5", "claude-opus-4-6"),
+        *("grok-3-mini", "grok-4.3", "grok-4.20-multi-agent-0309"),
+    ],
 )
 def test_other_models_are_not_known_here(model: str) -> None:
     """They are told whatever the client says."""
-    assert openai_models.traits(model) is None
+    assert reasoning_models.traits(model) is None
 
 
 @BOTH
@@ -68,6 +76,17 @@ def test_a_reasoning_model_is_sent_no_sampling(protocol: WireProtocol) -> None:
     assert not body.keys() & {"temperature", "top_p", "presence_penalty", "top_logprobs"}
     assert dropped == ("temperature", "top_p", "presence_penalty", "logprobs")
     assert written(protocol, "gpt-5", sampling=Sampling(temperature=1, top_p=1))[1] == ()
+
+
+@BOTH
+def test_a_model_that_may_not_be_told_of_parallel_calls_is_not(protocol: WireProtocol) -> None:
+    """OpenAI's o models refuse the field; that only one call was wanted is on record."""
+    tools = {"tools": (Tool(name="f"),)}
+    body, dropped = written(protocol, "o4-mini", parallel=False, **tools)
+    assert "parallel_tool_calls" not in body
+    assert dropped == ("parallel_tool_calls",)
+    body, dropped = written(protocol, "gpt-5", parallel=False, **tools)
+    assert (body["parallel_tool_calls"], dropped) == (False, ())
 
 
 @BOTH
