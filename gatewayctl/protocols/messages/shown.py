@@ -3,7 +3,7 @@
 import binascii
 from base64 import b64decode
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from gatewayctl.core.conversation import (
     Audio,
@@ -20,6 +20,9 @@ from gatewayctl.core.shape import Demand
 from gatewayctl.protocols.losses import Loss, Losses, refused
 
 Block = dict[str, Any]
+
+_TEXTS: Final = ("text/", "application/json", "application/xml", "application/yaml")
+"""How the media types begin of what is text: Anthropic takes no other data but PDF."""
 
 
 def marked(block: Block, cache: str | None) -> Block:
@@ -55,7 +58,7 @@ def _document(part: Document) -> Iterator[Block]:
     source: dict[str, str] | None = None
     if part.text is not None:
         source = _text_source(part.text)
-    elif isinstance(part.source, Inline) and part.source.media_type.startswith("text/"):
+    elif isinstance(part.source, Inline) and part.source.media_type.startswith(_TEXTS):
         source = _text_source(_decoded(part.source))
     elif part.source is not None:
         source = _source(part.source)

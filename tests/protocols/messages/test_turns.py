@@ -290,6 +290,13 @@ def test_a_document_whose_data_cannot_be_read_is_refused() -> None:
         body(user(Document(source=Inline(media_type="text/csv", data="A"))))
 
 
+def test_json_is_shown_as_the_text_that_it_is() -> None:
+    """Anthropic takes no other data of documents than PDF."""
+    given = Document(source=Inline(media_type="application/json", data="e30="))
+    (block,) = body(user(given))[0]["messages"][0]["content"]
+    assert block["source"] == {"type": "text", "media_type": "text/plain", "data": "{}"}
+
+
 def test_a_models_own_thoughts_go_back_to_it() -> None:
     """With their proof, in their place; hidden ones in their own form."""
     hidden = Seal(form="messages.redacted", data="AAAA", origin=ORIGIN)
