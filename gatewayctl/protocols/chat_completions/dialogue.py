@@ -264,7 +264,7 @@ class _Answer:
             self._texts.append("".join(texts))
 
     def messages(self) -> list[dict[str, Any]]:
-        """Return the message, none where nothing is left to say."""
+        """Return the message, none where nothing is said: some servers refuse thoughts alone."""
         message: dict[str, Any] = {"role": "assistant"}
         text = _BETWEEN.join(self._texts)
         message["content"] = text or (None if self._calls else "")
@@ -278,10 +278,13 @@ class _Answer:
             message["tool_calls"] = self._calls
         if self._name is not None:
             message["name"] = self._name
-        says = text or len(message) > 2 + (self._name is not None)
+        if not (text or self._refusals or self._calls):
+            if self._reasoning or self._details:
+                self._losses.add(Loss.REASONING_ALONE)
+            return []
         if self._form.reasoning is not None and self._form.reasoning_required:
             message.setdefault(self._form.reasoning, _NO_REASONING)
-        return [message] if says else []
+        return [message]
 
     def _marked(self, cache: str | None) -> None:
         if cache is not None:

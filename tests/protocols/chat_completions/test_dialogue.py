@@ -296,6 +296,14 @@ def test_a_thought_goes_back_under_the_name_that_its_server_takes() -> None:
     assert dropped == ("reasoning in the history",)
 
 
+def test_thoughts_alone_are_no_message() -> None:
+    """Moonshot refuses one that says nothing else, and no server needs it."""
+    asked = user(Text(text="hi"))
+    messages, dropped = written(asked, model(OWN), asked, reasoning_required=True)
+    assert [it["role"] for it in messages] == ["user", "user"]
+    assert dropped == ("reasoning that nothing follows",)
+
+
 def test_calls_without_a_thought_are_told_where_one_is_required() -> None:
     """DeepSeek and Moonshot refuse them, though another model's thought cannot be theirs."""
     messages, dropped = written(
