@@ -276,8 +276,10 @@ def _shell(tools: tuple[OfferedTool, ...]) -> OfferedTool | None:
 
 
 def _command_field(tool: OfferedTool) -> str | None:
-    properties = tool.schema.get("properties", {})
-    return next((name for name in _COMMAND_FIELDS if name in properties), None)
+    properties = tool.schema.get("properties")
+    if not isinstance(properties, dict):
+        return None
+    return next((name for name in _COMMAND_FIELDS if isinstance(properties.get(name), dict)), None)
 
 
 def _arguments(tool: OfferedTool, command: str) -> Mapping[str, Any]:
