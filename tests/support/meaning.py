@@ -232,8 +232,9 @@ def _media(part: Part) -> str | None:
 
 
 def _schema(body: bytes | None) -> Any:
-    """Return a tool's parameters; none at all are an empty object's."""
-    return msgspec.json.decode(body) if body else _PARAMETERS
+    """Return a tool's parameters: an object's, whose properties are none where it names none."""
+    found = msgspec.json.decode(body) if body else {}
+    return {**_PARAMETERS, **found} if found.get("type", "object") == "object" else found
 
 
 def arguments(text: str) -> Any:

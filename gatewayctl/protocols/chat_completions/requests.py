@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from gatewayctl.core.conversation import Format, Mode, Prompt, Thinking, Tool, ToolChoice
-from gatewayctl.protocols import reasoning_models, tool_names
+from gatewayctl.protocols import parameters, reasoning_models, tool_names
 from gatewayctl.protocols.chat_completions import dialogue
 from gatewayctl.protocols.codec import Target, Written
 from gatewayctl.protocols.losses import Loss, Losses
@@ -135,7 +135,7 @@ def _tool(tool: Tool) -> dict[str, Any]:
     if tool.description is not None:
         function["description"] = tool.description
     if tool.parameters is not None:
-        function["parameters"] = msgspec.Raw(tool.parameters)
+        function["parameters"] = parameters.written(tool.parameters)
     if tool.strict is not None:
         function["strict"] = tool.strict
     return {"type": "function", "function": function}

@@ -11,7 +11,7 @@ import msgspec
 from gatewayctl.core.conversation import Format, Mode, Prompt, Sampling, Tool, ToolChoice
 from gatewayctl.core.shape import Demand
 from gatewayctl.protocols import body as request_body
-from gatewayctl.protocols import tool_names
+from gatewayctl.protocols import parameters, tool_names
 from gatewayctl.protocols.codec import Target, Written
 from gatewayctl.protocols.losses import Loss, Losses, refused
 from gatewayctl.protocols.messages import effort, turns
@@ -22,10 +22,6 @@ _TIERS: Final = {"auto": "auto", "priority": "auto", "default": "standard_only"}
 _LONGEST_USER: Final = 256
 _LEAST_TOP_P: Final = 0.95
 _MODES: Final = {Mode.AUTO: "auto", Mode.NONE: "none", Mode.REQUIRED: "any"}
-
-_NO_PARAMETERS: Final[dict[str, Any]] = {"type": "object", "properties": {}}
-
-_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def write(prompt: Prompt, target: Target) -> Written:
@@ -99,15 +95,10 @@ def _system(blocks: list[Block]) -> str | list[Block]:
 
 
 def _tool(tool: Tool, known: Traits, losses: Losses) -> Block:
-    schema: dict[str, Any] = _NO_PARAMETERS
-    if tool.parameters is not None:
-        schema = request_body.read(_OBJECT, tool.parameters, checked=True)
-    if "type" not in schema:  # it has to be said, and nothing else can be meant
-        schema = {"type": "object", **schema}
     block: Block = {"name": tool_names.fitting(tool.name)}
     if tool.description is not None:
         block["description"] = tool.description
-    block["input_schema"] = schema
+    block["input_schema"] = parameters.written(tool.parameters)
     if tool.strict:
         if known.strict:
             block["strict"] = True

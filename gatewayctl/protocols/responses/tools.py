@@ -12,11 +12,11 @@ import msgspec
 from gatewayctl.core.conversation import Mode, Tool, ToolChoice
 from gatewayctl.core.shape import Demand
 from gatewayctl.protocols import body as request_body
+from gatewayctl.protocols import parameters as schemas
 from gatewayctl.protocols import tool_names
 from gatewayctl.protocols.losses import Losses, refused, tool
 
 _CHOICE = "$.tool_choice"
-_NO_PARAMETERS = b'{"type":"object","properties":{}}'
 
 
 class Given(msgspec.Struct):
@@ -151,7 +151,7 @@ def written(tools: Iterable[Tool]) -> list[dict[str, Any]]:
             "type": "function",
             "name": tool_names.fitting(each.name),
             "description": each.description,
-            "parameters": msgspec.Raw(each.parameters or _NO_PARAMETERS),
+            "parameters": schemas.written(each.parameters),
             "strict": each.strict is True,
         }
         for each in tools

@@ -86,7 +86,12 @@ def prompts(draw: st.DrawFn) -> Prompt:
         stream=stream,
         include_usage=stream,
         tools=(
-            Tool(name="f", description="d", parameters=b'{"type":"object"}', strict=True),
+            Tool(
+                name="f",
+                description="d",
+                parameters=b'{"type":"object","properties":{}}',
+                strict=True,
+            ),
             Tool(name="g"),
         ),
         tool_choice=draw(

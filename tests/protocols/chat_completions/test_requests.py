@@ -23,6 +23,7 @@ from gatewayctl.protocols.codec import Changes, Target
 
 CODEC = ChatCompletionsCodec()
 MESSAGES = (Message(role=Role.USER, parts=(Text(text="hi"),)),)
+EMPTY = {"type": "object", "properties": {}}
 TOOLS = (Tool(name="f", parameters=b'{"type":"object"}'), Tool(name="g"))
 
 
@@ -60,7 +61,7 @@ def test_everything_that_this_protocol_can_say() -> None:
     )
     assert body == {
         "tools": [
-            {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}},
+            {"type": "function", "function": {"name": "f", "parameters": EMPTY}},
             {"type": "function", "function": {"name": "g"}},
         ],
         "tool_choice": "auto",

@@ -106,7 +106,9 @@ PROMPTS = st.builds(
     model=st.just("claude-opus-4-0"),
     messages=conversations(),
     stream=st.booleans(),
-    tools=st.just((Tool(name="f", description="d", parameters=b'{"type":"object"}'),)),
+    tools=st.just(
+        (Tool(name="f", description="d", parameters=b'{"type":"object","properties":{}}'),)
+    ),
     tool_choice=st.sampled_from([None, ToolChoice(mode=Mode.AUTO), ToolChoice(mode=Mode.NONE)]),
     format=st.sampled_from([None, Format(schema=b'{"type":"object"}')]),
     thinking=st.sampled_from([None, Thinking(budget=2000), Thinking(budget=1024, visible=False)]),

@@ -32,7 +32,7 @@ from gatewayctl.protocols.messages.codec import MessagesCodec
 
 CODEC = MessagesCodec()
 HELLO = Message(role=Role.USER, parts=(Text(text="hi"),))
-TOOL = Tool(name="f", parameters=b'{"type":"object"}')
+TOOL = Tool(name="f", parameters=b'{"type":"object","properties":{}}')
 OLDER, NEWER, NEWEST, OTHER = (
     "claude-sonnet-4-5-20250929",
     "claude-opus-4-6",
@@ -104,7 +104,7 @@ def test_a_full_request() -> None:
         "max_tokens": 9000,
         "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}],
         "tools": [
-            {"name": "f", "input_schema": {"type": "object"}},
+            {"name": "f", "input_schema": {"type": "object", "properties": {}}},
             {"name": "g", "description": "d", "input_schema": {"type": "object", "properties": {}}},
         ],
         "tool_choice": {"type": "auto"},
@@ -123,10 +123,8 @@ def test_a_full_request() -> None:
 def test_a_tool_without_parameters_has_an_empty_schema() -> None:
     """The field is required, and its type as well."""
     body, _ = written(tools=(Tool(name="f"), Tool(name="g", parameters=b"{}")))
-    assert [tool["input_schema"] for tool in body["tools"]] == [
-        {"type": "object", "properties": {}},
-        {"type": "object"},
-    ]
+    empty = {"type": "object", "properties": {}}
+    assert [tool["input_schema"] for tool in body["tools"]] == [empty, empty]
 
 
 def test_the_output_budget_is_always_said() -> None:

@@ -88,7 +88,9 @@ PROMPTS = st.builds(
     model=st.just("small"),
     messages=st.lists(EXCHANGE, min_size=1, max_size=2).map(lambda found: sum(found, ())),
     stream=st.booleans(),
-    tools=st.just((Tool(name="read", parameters=b'{"type":"object"}', strict=False),)),
+    tools=st.just(
+        (Tool(name="read", parameters=b'{"type":"object","properties":{}}', strict=False),)
+    ),
     tool_choice=st.none() | st.builds(ToolChoice, mode=st.sampled_from(Mode)),
     parallel=st.none() | st.booleans(),
     format=st.none() | st.just(Format(schema=b'{"type":"object"}', name="n", strict=True)),
