@@ -14,7 +14,7 @@ from gatewayctl.protocols import body as request_body
 from gatewayctl.protocols import parameters, tool_names
 from gatewayctl.protocols.codec import Target, Written
 from gatewayctl.protocols.losses import Loss, Losses, refused
-from gatewayctl.protocols.messages import effort, turns
+from gatewayctl.protocols.messages import effort, schemas, turns
 from gatewayctl.protocols.messages.models import Traits, traits
 from gatewayctl.protocols.messages.shown import Block, marked
 
@@ -131,7 +131,7 @@ def _format(wanted: Format | None, losses: Losses) -> Block | None:
         losses.add(Loss.FORMAT_NAME)
     if wanted.strict is False:  # here a schema is always kept to
         losses.add(Loss.FORMAT_STRICT)
-    return {"type": "json_schema", "schema": msgspec.Raw(wanted.schema)}
+    return {"type": "json_schema", "schema": schemas.closed(wanted.schema)}
 
 
 def _sampling(wanted: Sampling, known: Traits, losses: Losses, *, thinks: bool) -> Block:
