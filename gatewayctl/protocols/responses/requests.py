@@ -123,8 +123,7 @@ def _format(wanted: Format) -> dict[str, Any]:
     }
     if wanted.description is not None:
         found["description"] = wanted.description
-    if wanted.strict is not None:
-        found["strict"] = wanted.strict
+    found["strict"] = wanted.strict is True  # left out, it may be taken for true here
     return found
 
 

@@ -115,12 +115,12 @@ def test_a_summary_is_asked_for_only_where_the_clients_protocol_shows_thoughts()
 
 
 def test_the_form_of_the_answer_and_its_length_are_said() -> None:
-    """A schema needs a name here."""
+    """A schema needs a name here, and is strict only where it says so: OpenAI may think otherwise."""
     body, _ = write(format=Format(schema=b'{"type":"object"}'), verbosity="low", logprobs=3)
-    assert body["text"] == {
-        "format": {"type": "json_schema", "name": "response", "schema": {"type": "object"}},
-        "verbosity": "low",
-    }
+    told = {"type": "json_schema", "name": "response", "schema": {"type": "object"}}
+    assert body["text"] == {"format": {**told, "strict": False}, "verbosity": "low"}
+    body_of_strict, _ = write(format=Format(schema=b'{"type":"object"}', strict=True))
+    assert body_of_strict["text"] == {"format": {**told, "strict": True}}
     assert (body["top_logprobs"], body["include"]) == (3, ["message.output_text.logprobs"])
     body, _ = write(format=Format())
     assert body["text"] == {"format": {"type": "json_object"}}
