@@ -115,7 +115,7 @@ def test_a_summary_is_asked_for_only_where_the_clients_protocol_shows_thoughts()
 
 
 def test_the_form_of_the_answer_and_its_length_are_said() -> None:
-    """A schema needs a name here, and is strict only where it says so: OpenAI may think otherwise."""
+    """A schema needs a name here, and is strict only where it says so."""
     body, _ = write(format=Format(schema=b'{"type":"object"}'), verbosity="low", logprobs=3)
     told = {"type": "json_schema", "name": "response", "schema": {"type": "object"}}
     assert body["text"] == {"format": {**told, "strict": False}, "verbosity": "low"}
