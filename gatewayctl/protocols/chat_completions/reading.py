@@ -299,7 +299,9 @@ class ChatCompletionsReader:
         return found
 
     def finished(self) -> Sequence[Event]:
-        """Return the end of every choice and of the answer."""
+        """Return the end of every choice and of the answer; raise ``BadFrame`` without any."""
+        if not self._choices:
+            raise BadFrame("the reply has no choices")
         ends = [event for choice in self._choices.values() for event in choice.finished()]
         self._choices.clear()
         return [*ends, Ended()]
@@ -317,8 +319,6 @@ class ChatCompletionsReader:
 def whole(body: bytes) -> Sequence[Event]:
     """Return the events of a whole reply; raise ``BadFrame`` when it is none."""
     reply = frame.read(_CHUNK, body, "a chat completion")
-    if reply.choices is None:
-        raise BadFrame("the reply has no choices")
     reader = ChatCompletionsReader()
     return [*reader.take(reply), *reader.finished()]
 

@@ -279,3 +279,13 @@ def test_what_is_no_reply_is_a_bad_frame(body: bytes) -> None:
     if body not in (b"", b"{}"):
         with pytest.raises(BadFrame):
             CODEC.event_reader().read(data(body))
+
+
+def test_an_answer_without_any_choice_is_none() -> None:
+    """A client would be told that the model had nothing to say; another candidate may have."""
+    with pytest.raises(BadFrame):
+        CODEC.read_events(b'{"choices": []}')
+    reader = CODEC.event_reader()
+    reader.read(data({**HEAD, "choices": [], "usage": {"prompt_tokens": 1}}))
+    with pytest.raises(BadFrame):
+        reader.read(data(b"[DONE]"))
