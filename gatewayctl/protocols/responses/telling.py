@@ -140,12 +140,14 @@ class Telling:
             self._reasoning(item, found, is_last=is_last)
         elif over and self.kind == _MESSAGE:
             content = item.get("content")
+            if isinstance(content, str):  # as in a request, some servers say it without parts
+                content = [{"type": "output_text", "text": content}]
             for index, part in enumerate(content if isinstance(content, list) else ()):
                 self._whole_part(part, index, found)
 
     def _whole_part(self, part: Any, index: int, found: list[Event]) -> None:
         match part:
-            case {"type": "output_text", "text": str() as text}:
+            case {"type": "output_text" | "text", "text": str() as text}:
                 self._text(index, text, part.get("logprobs"), found, whole=True)
             case {"type": "refusal", "refusal": str() as text}:
                 self._add(_REFUSAL, index, text, found, whole=True)

@@ -247,6 +247,13 @@ EVENTS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.parametrize("content", ["Hello", [{"type": "text", "text": "Hello"}]])
+def test_a_text_in_another_form_is_not_lost(content: object) -> None:
+    """Some servers write a message as it is written in a request, or in Chat Completions."""
+    said = {"type": "message", "role": "assistant", "content": content}
+    assert parts([done(said, output_index=0)]) == (Text(text="Hello"),)
+
+
 def test_a_type_that_is_empty_is_the_name_of_the_event() -> None:
     """As the watcher takes it: else a stream would end without anything being told of its end."""
     reader = CODEC.event_reader()
