@@ -149,6 +149,7 @@ def _changes(
         drop=override.drop,
         strip_billing=settings.flags.get("strip_billing_attribution", True),
         strip_foreign=True,
+        reasoning_required=settings.flags.get("reasoning_required", False),
     )
 
 

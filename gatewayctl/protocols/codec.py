@@ -45,7 +45,8 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     body's own; ``include_usage`` asks a chat stream for its usage chunk; ``set`` maps top-level
     fields to JSON, ``drop`` names fields to remove; ``strip_billing`` removes the one billing line
     that Claude Code writes into its system prompt. ``strip_foreign`` removes the thoughts that a
-    translated reply of another model brought into the history (``provenance``).
+    translated reply of another model brought into the history (``provenance``);
+    ``reasoning_required`` leaves a blank in their place, where a chat server refuses none at all.
     """
 
     model: str
@@ -55,6 +56,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     drop: tuple[str, ...] = ()
     strip_billing: bool = False
     strip_foreign: bool = False
+    reasoning_required: bool = False
 
 
 class WireError(msgspec.Struct, frozen=True, kw_only=True):

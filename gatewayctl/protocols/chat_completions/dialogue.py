@@ -38,7 +38,6 @@ _BETWEEN: Final = "\n\n"
 _LONGEST_ID: Final = 40  # characters of a call's id that OpenAI takes
 _SHORT: Final = 9
 _SHORT_ID: Final = re.compile("[a-zA-Z0-9]{9}")
-_NO_REASONING: Final = " "  # Moonshot takes an empty text for none
 _FORMATS: Final = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav"}
 _JSON = msgspec.json.Decoder(Any)
 
@@ -283,7 +282,7 @@ class _Answer:
                 self._losses.add(Loss.REASONING_ALONE)
             return []
         if self._form.reasoning is not None and self._form.reasoning_required:
-            message.setdefault(self._form.reasoning, _NO_REASONING)
+            message.setdefault(self._form.reasoning, thoughts.BLANK)
         return [message]
 
     def _marked(self, cache: str | None) -> None:

@@ -61,7 +61,8 @@ def changed(body: bytes, changes: Changes, layout: Layout) -> bytes:
             _USAGE if options in _EMPTY else patch.splice(options, {"include_usage": b"true"})
         )
     if changes.strip_foreign and provenance.MARK in body and "messages" in layout:
-        edits["messages"] = thoughts.without(patch.value(body, layout, "messages"))
+        messages = patch.value(body, layout, "messages")
+        edits["messages"] = thoughts.without(messages, blank=changes.reasoning_required)
     edits |= dict.fromkeys(changes.drop)
     edits |= changes.set
     return patch.splice_members(body, layout, edits)

@@ -24,6 +24,9 @@ SEALED: Final = "chat_completions.details"
 CALLED: Final = "chat_completions.extra_content"
 """The form of a seal on a call: the JSON that Google's compatible API puts beside it."""
 
+BLANK: Final = " "
+"""What stands for a thought that a model did not have; Moonshot takes an empty text for none."""
+
 _TEXTS: Final = ("reasoning_content", "reasoning")
 _DEPTH: Final = 4
 
@@ -102,11 +105,11 @@ def detail(text: str, seal: Seal, origin: str, *, index: int, name: str | None) 
     return {**told, "id": name, "format": None, "index": index}
 
 
-def without(messages: bytes) -> bytes:
+def without(messages: bytes, *, blank: bool = False) -> bytes:
     """Return the JSON of messages without the thoughts that have a tag of ours.
 
-    A message whose details are all ours loses the text of its thoughts as well. Every other byte
-    stays as it came.
+    A message whose details are all ours loses the text of its thoughts as well; ``blank`` puts
+    ``BLANK`` in its place. Every other byte stays as it came.
     """
     cuts = []
     if not messages.startswith(b"["):
@@ -114,11 +117,11 @@ def without(messages: bytes) -> bytes:
     for start, end in patch.elements(messages):
         message = messages[start:end]
         if provenance.MARK in message:
-            cuts.append((start, end, _without(message)))
+            cuts.append((start, end, _without(message, blank=blank)))
     return patch.cut(messages, cuts)
 
 
-def _without(message: bytes) -> bytes:
+def _without(message: bytes, *, blank: bool) -> bytes:
     layout = patch.members(message)
     given = patch.value(message, layout, FIELD)
     if not given.startswith(b"["):
@@ -130,6 +133,8 @@ def _without(message: bytes) -> bytes:
     edits: dict[str, bytes | None] = {FIELD: b"[" + b",".join(kept) + b"]"}
     if not kept:
         edits = dict.fromkeys((FIELD, *_TEXTS))
+        if blank:
+            edits[_TEXTS[0]] = msgspec.json.encode(BLANK)
     return patch.splice_members(message, layout, edits)
 
 

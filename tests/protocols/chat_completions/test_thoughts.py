@@ -28,6 +28,15 @@ def test_a_thought_with_a_tag_goes_with_its_text() -> None:
     assert patched(thought) == patched(said)
 
 
+def test_a_blank_stays_where_a_thought_is_required() -> None:
+    """DeepSeek and Moonshot refuse an answer in the history that has none at all."""
+    thought = {"role": "assistant", "reasoning_details": [OURS], "content": "a"}
+    body = msgspec.json.encode({"model": "m", "messages": [thought]})
+    changes = Changes(model="m", strip_foreign=True, reasoning_required=True)
+    (message,) = msgspec.json.decode(CODEC.patch(body, changes))["messages"]
+    assert message == {"role": "assistant", "content": "a", "reasoning_content": " "}
+
+
 def test_details_of_the_upstreams_own_stay() -> None:
     """A router's own proof is sent back as it came, with the text that it belongs to."""
     both = {"role": "assistant", "reasoning": "hm", "reasoning_details": [OURS, THEIRS]}
