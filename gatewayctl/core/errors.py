@@ -89,7 +89,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     part. ``window`` is the limit in tokens that a refusal by size names, ``counted`` what it
     counted; ``by_tokens`` is False where such a refusal is about bytes, images or the reply's
     length alone. ``cut_short``: the time that ran out was what the deadline left, not what the
-    upstream may take.
+    upstream may take. ``path`` is the JSON path at fault in a body that was not sent for it.
     """
 
     kind: FailureKind
@@ -105,6 +105,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     counted: int | None = None
     by_tokens: bool = True
     cut_short: bool = False
+    path: str | None = None
     body: bytes = b""
     content_type: str = ""
     headers: tuple[tuple[str, str], ...] = ()

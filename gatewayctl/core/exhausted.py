@@ -22,6 +22,7 @@ def told(requested: str, failures: Sequence[Failed]) -> ApiError:
     return ApiError(
         kind=kind,
         message=_message(first, failures),
+        param=first.failure.path,
         tokens=tokens,
         limit=limit,
         retry_after=_retry_after(last, failures[-1].elapsed),

@@ -106,8 +106,11 @@ class Sending:
         try:
             out = await self._translated(codec, upstream, body, to)
         except RequestInvalid as error:
+            message, path = str(error), error.path
             raise UpstreamFailed(
-                Failure(kind=FailureKind.BAD_REQUEST, message=str(error), should_retry=False)
+                Failure(
+                    kind=FailureKind.BAD_REQUEST, message=message, should_retry=False, path=path
+                )
             ) from error
         context = ReplyContext(
             id=asked.request_id, origin=candidate.model, prompt=out.prompt, now=self._wall

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp import web
 from support.dialects import encoded
-from support.gateway import Gateway, demo
+from support.gateway import Gateway, demo, gateway
 
 from gatewayctl.daemon.connection import Server
 from gatewayctl.daemon.logs import TextFormatter
@@ -160,6 +160,21 @@ async def test_a_models_name_has_a_limit(running: Demo) -> None:
             assert answer.status == 400
             assert "$.model" in told
             assert len(told) < 500
+
+
+async def test_a_mistake_that_only_translation_finds_is_told_with_its_place() -> None:
+    """As any other of the client's: 400, the path in ``param``, and nothing is sent."""
+    config = """[providers.up]
+    kind = "openai-compatible"
+    base_url = "http://127.0.0.1:9/v1"
+    protocols = ["chat_completions"]
+    """
+    call = {"type": "function_call", "call_id": "a", "name": "f", "arguments": 5}
+    async with gateway(config) as running:
+        url, body = f"{running.url}/v1/responses", {"model": "up/m", "input": [call]}
+        async with running.client.post(url, json=body) as answer:
+            told = await answer.json()
+            assert (answer.status, told["error"]["param"]) == (400, "$.input[0].arguments")
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/v1/models"])
