@@ -178,7 +178,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     ``origin`` is the full id of the model, by which its own thoughts are known again; ``changes``
     are made besides (``set`` and ``drop`` speak of the written body, and have the last word).
     ``flags`` are the provider's, by name: what its servers want otherwise than others of the same
-    protocol. ``most_output`` is the model's own limit on output, None where unknown. ``stream``:
+    protocol. ``most_output`` is the model's own limit on output, None where unknown; ``reasons``
+    is False for a model that is known not to: it is told nothing of thinking. ``stream``:
     whether the client wants a stream, None where its body is to say so itself. ``remembered`` is
     what the model thought before calls of this history, for what the client does not send back.
     """
@@ -187,6 +188,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     changes: Changes
     flags: Mapping[str, bool] = {}
     most_output: int | None = None
+    reasons: bool = True
     stream: bool | None = None
     remembered: Mapping[str, Remembered] = {}
 

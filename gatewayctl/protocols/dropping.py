@@ -6,7 +6,7 @@ What is dropped is each codec's business; here their requests are written and th
 from collections.abc import Callable, Iterable, Mapping
 
 from gatewayctl.core.errors import RequestInvalid
-from gatewayctl.core.model import WireProtocol
+from gatewayctl.core.model import Capability, WireProtocol
 from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.protocols.catalog import CODECS
 from gatewayctl.protocols.codec import Changes, Target
@@ -34,6 +34,7 @@ def target(candidate: Candidate, changes: Changes, flags: Mapping[str, bool]) ->
         changes=changes,
         flags=flags,
         most_output=candidate.place.most_output,
+        reasons=Capability.REASONING not in candidate.place.denied,
     )
 
 

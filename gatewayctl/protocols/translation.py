@@ -30,6 +30,7 @@ from gatewayctl.protocols.codec import (
     Target,
     Translator,
 )
+from gatewayctl.protocols.losses import Loss
 from gatewayctl.protocols.messages import billing
 from gatewayctl.protocols.remembering import Keep, Listener, restored
 from gatewayctl.protocols.sse import BadFrame, SseEvent
@@ -192,14 +193,19 @@ def outgoing(client: Translator, upstream: Translator, body: bytes, target: Targ
     prompt = client.read_prompt(body)
     if target.stream is not None:
         prompt = msgspec.structs.replace(prompt, stream=target.stream)
+    thinking = prompt.thinking
+    lost: tuple[str, ...] = ()
+    if thinking is not None and not target.reasons:
+        lost = () if thinking.off else (Loss.REASONING,)
+        prompt = msgspec.structs.replace(prompt, thinking=None)
     if target.changes.strip_billing:
         prompt = billing.without(prompt)
     prompt = restored(prompt, target.remembered, target.origin)
     written = upstream.write_prompt(prompt, target)
     return Outgoing(
         body=written.body,
-        dropped=tuple(dict.fromkeys((*prompt.dropped, *written.dropped))),
-        prompt=msgspec.structs.replace(prompt, messages=()),
+        dropped=tuple(dict.fromkeys((*prompt.dropped, *lost, *written.dropped))),
+        prompt=msgspec.structs.replace(prompt, messages=(), thinking=thinking),
     )
 
 

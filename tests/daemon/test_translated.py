@@ -167,6 +167,22 @@ async def test_what_is_left_out_is_told_in_a_header(protocol: str, upstream: str
         assert b"frobnicate" not in source.requests[0].body
 
 
+async def test_a_model_known_not_to_reason_is_not_asked_to() -> None:
+    """Claude Code asks every model to think as it likes: such a model still answers it."""
+    more = '[[models]]\nid = "up/m"\n[models.capabilities]\nreasoning = false'
+    reply = sized(REPLIES["text"].wholes[WireProtocol.CHAT_COMPLETIONS])
+    async with (
+        FakeUpstream([reply]) as source,
+        gateway(upstream_config(source.base_url, more=more, protocols=["chat_completions"])) as it,
+    ):
+        asks = {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}
+        body = encoded("messages", "up/m", "Hi", **asks)
+        async with it.client.post(f"{it.url}/v1/messages", data=body) as answer:
+            assert answer.status == 200
+            assert answer.headers["x-gatewayctl-dropped"] == "reasoning"
+        assert b"reasoning" not in source.requests[0].body
+
+
 @pytest.mark.parametrize("protocol", ["messages", "responses", "gemini"])
 async def test_calls_that_never_end_and_more_beside_them_end_in_an_error(protocol: str) -> None:
     """What waits for an unfinished call is bounded, and a call is never told in part as whole."""

@@ -186,7 +186,13 @@ def test_the_newer_name_of_a_chat_budget_wins() -> None:
         (CHAT, {"modalities": ["text", "audio"]}, {Capability.AUDIO}),
         (RESPONSES, {"reasoning": {"effort": None}}, set()),
         (MESSAGES, {"thinking": {"type": "disabled"}}, set()),
-        (MESSAGES, {"thinking": {"type": "adaptive"}}, {Capability.REASONING}),
+        (MESSAGES, {"thinking": {"type": "adaptive"}}, set()),
+        (
+            MESSAGES,
+            {"thinking": {"type": "enabled", "budget_tokens": 1024}},
+            {Capability.REASONING},
+        ),
+        (RESPONSES, {"reasoning": {"summary": "auto"}}, set()),
         (MESSAGES, {"output_format": {"type": "json_schema"}}, {Capability.JSON_SCHEMA}),
         (
             MESSAGES,
@@ -316,7 +322,7 @@ def test_what_real_agents_send_is_let_through() -> None:
         thinking={"type": "adaptive"},
         metadata={"user_id": "u"},
     )
-    assert MESSAGES.shape(claude).needs == {Capability.SYSTEM_MESSAGES, Capability.REASONING}
+    assert MESSAGES.shape(claude).needs == {Capability.SYSTEM_MESSAGES}
     codex = body(
         RESPONSES,
         input=[

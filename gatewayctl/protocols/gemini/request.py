@@ -66,7 +66,7 @@ def shape(body: bytes, model: str | None, *, stream: bool, counting: bool) -> Re
         "$.generationConfig",
     )
     thinking = config.thinking_config or wire.ThinkingConfig()
-    if thinking.thinking_budget or thinking.thinking_level or thinking.include_thoughts:
+    if (thinking.thinking_budget or 0) > 0 or thinking.thinking_level:  # else none will do
         needs.add(Capability.REASONING)
     if config.response_schema is not None or config.response_json_schema is not None:
         needs.add(Capability.JSON_SCHEMA)

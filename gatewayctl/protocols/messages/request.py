@@ -17,6 +17,7 @@ _THINKING = msgspec.json.Decoder(wire.Thinking | None)
 _NESTED = msgspec.json.Decoder(list[wire.Nested])
 _BLOCK_NEEDS = {**media.NEEDS, "container_upload": Capability.DOCUMENTS}
 _FORCED = frozenset({"any", "tool"})
+_AS_IT_LIKES = frozenset({"disabled", "adaptive"})  # no thoughts at all will do
 _NULL = msgspec.Raw(b"null")
 _FUNCTION = (b"", b"null", b'"custom"')
 """How the type of a tool is written that the client itself runs and describes."""
@@ -168,6 +169,6 @@ def _fields_need(request: wire.Request) -> set[Capability]:
     output = request.output_format or (request.output_config and request.output_config.format)
     if output and output.type == "json_schema":
         needs.add(Capability.JSON_SCHEMA)
-    if request.thinking is not None and request.thinking.type != "disabled":
+    if request.thinking is not None and request.thinking.type not in _AS_IT_LIKES:
         needs.add(Capability.REASONING)
     return needs

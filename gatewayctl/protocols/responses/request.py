@@ -165,6 +165,6 @@ def _fields_need(request: wire.Request) -> set[Capability]:
     if text is not None and text.format is not None and text.format.type == "json_schema":
         needs.add(Capability.JSON_SCHEMA)
     reasoning = request.reasoning
-    if reasoning is not None and (reasoning.effort not in (None, "none") or reasoning.summary):
+    if reasoning is not None and reasoning.effort not in (None, "none"):
         needs.add(Capability.REASONING)
     return needs

@@ -164,7 +164,7 @@ def test_one_object_is_taken_for_a_list_of_it() -> None:
         ({"generationConfig": {"thinkingConfig": {"thinkingBudget": 0}}}, set()),
         (
             {"generationConfig": {"thinkingConfig": {"thinkingBudget": -1}}},
-            {Capability.REASONING},
+            set(),
         ),
         (
             {"generationConfig": {"thinkingConfig": {"thinkingLevel": "LOW"}}},
