@@ -71,7 +71,7 @@ def read_event(event: SseEvent) -> wire.Event:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         name = frame.read(_EVENT_TYPE, event.data, "a Messages event").type or event.event
         if name in _KNOWN:
-            frame.read(_EVENT, event.data, f"a {name} event")
+            return frame.read(_EVENT, event.data, f"a {name} event")
         return wire.Event(type=name)
 
 

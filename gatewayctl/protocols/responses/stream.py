@@ -10,7 +10,7 @@ import msgspec
 from gatewayctl.core.events import Phase
 from gatewayctl.protocols import frame, metering
 from gatewayctl.protocols.responses import response, wire
-from gatewayctl.protocols.sse import SseEvent
+from gatewayctl.protocols.sse import BadFrame, SseEvent
 from gatewayctl.protocols.watching import Watching
 
 _EVENT = msgspec.json.Decoder(wire.Event)
@@ -92,8 +92,11 @@ def _read(event: SseEvent) -> wire.Event:
         return _EVENT.decode(event.data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         name = frame.read(_EVENT_TYPE, event.data, "a Responses event").type or event.event
-        if name in _KNOWN:
-            frame.read(_EVENT, event.data, f"a {name} event")
+        try:
+            return frame.read(_EVENT, event.data, f"a {name} event")
+        except BadFrame:
+            if name in _KNOWN:
+                raise
         return wire.Event(type=name)
 
 
