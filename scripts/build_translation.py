@@ -66,8 +66,8 @@ It goes by the kind of the provider besides, or by a flag in its table of the co
 - `mistral_rules` (mistral): ids of calls are nine letters and digits, and fields that Mistral does
   not list are left out. No stream there is asked to tell its usage, translated or not: it does.
 
-A model that is known not to reason is told nothing of thinking ("reasoning"). A request that asks for
-an effort or a budget is not for such a model: a route passes it over.
+A model that is known not to reason is told nothing of thinking ("reasoning"). A request that asks
+for an effort or a budget is not for such a model: a route passes it over.
 
 To OpenAI a request of another protocol goes in Responses, since its newer models refuse tools in
 Chat Completions; where Responses cannot say it (stop sequences, several answers) it goes in that.
