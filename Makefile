@@ -21,6 +21,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
 PY := .venv/bin/python
+# Every worker and every program that a test starts would compile each module anew.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(PY) -m pytest
 PIP_INSTALL := $(PY) -m pip install --quiet --require-hashes
 UV_COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
@@ -45,17 +47,17 @@ check: format-check lint types imports generated test ## everything CI checks
 
 .PHONY: test
 test: .venv/.dev ## run the test suite
-	@$(PY) -m pytest -n $(WORKERS) --dist=loadgroup -m "not agents" $(ARGS)
+	@$(PYTEST) -n $(WORKERS) --dist=loadgroup -m "not agents" $(ARGS)
 
 .PHONY: agents
 agents: .venv/.dev ## run the tests that drive genuine agents and a model server (needs a network)
 	@$(PY) scripts/install_agents.py >/dev/null || [ $$? -eq 3 ]  # 3: the tests say what is missing
-	@$(PY) -m pytest tests/e2e -n 2 --dist=loadgroup -m agents $(ARGS)
+	@$(PYTEST) tests/e2e -n 2 --dist=loadgroup -m agents $(ARGS)
 
 .PHONY: chaos
 chaos: .venv/.dev ## send thousands of requests at an upstream that fails at random, and print the rates
 	@$(PY) scripts/install_agents.py faulty-upstream >/dev/null
-	@GATEWAYCTL_CHAOS_REQUESTS=$(REQUESTS) $(PY) -m pytest tests/e2e/test_chaos.py -s $(ARGS)
+	@GATEWAYCTL_CHAOS_REQUESTS=$(REQUESTS) $(PYTEST) tests/e2e/test_chaos.py -s $(ARGS)
 
 .PHONY: conformance
 conformance: .venv/.dev ## score the simulator and the gateway with llm-comply, and write the table
@@ -64,11 +66,11 @@ conformance: .venv/.dev ## score the simulator and the gateway with llm-comply, 
 
 .PHONY: soak
 soak: .venv/.dev ## abort 10,000 streams, kill the daemon 20 times: nothing leaks, nothing is lost
-	@GATEWAYCTL_SOAK=1 $(PY) -m pytest -m soak -s $(ARGS)
+	@GATEWAYCTL_SOAK=1 $(PYTEST) -m soak -s $(ARGS)
 
 .PHONY: fuzz
 fuzz: .venv/.dev ## run the property tests at random and ten times as long (about five minutes)
-	@HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -n $(WORKERS) -m "hypothesis and not agents" $(ARGS)
+	@HYPOTHESIS_PROFILE=fuzz $(PYTEST) -n $(WORKERS) -m "hypothesis and not agents" $(ARGS)
 
 .PHONY: bench
 bench: .venv/.dev ## measure this and a peer side by side and write a table (about two minutes)
