@@ -19,7 +19,6 @@ _CHAT: Final = WireProtocol.CHAT_COMPLETIONS
 _RESPONSES: Final = WireProtocol.RESPONSES
 _MESSAGES: Final = WireProtocol.MESSAGES
 _GEMINI: Final = WireProtocol.GEMINI
-_EVERY: Final = frozenset(WireProtocol)
 
 SAYABLE: Mapping[Demand, frozenset[WireProtocol]] = MappingProxyType(
     {
