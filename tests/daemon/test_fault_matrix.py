@@ -28,12 +28,12 @@ WELL = "up/large!words=6"
 async def test_every_fault_is_rescued_or_told_as_the_policy_says(protocol: str) -> None:
     """Attempts, order and waits, what the client is told, the ledger, the next request, no leak.
 
-    Every third cell where the upstreams speak the client's protocol, fewer of them where they speak
+    Every fifth cell where the upstreams speak the client's protocol, fewer of them where they speak
     another; with soak, all.
     """
-    cells = matrix.cells(protocol, protocol, every=1 if SOAK else 3)
+    cells = matrix.cells(protocol, protocol, every=1 if SOAK else 5)
     for upstream in others(protocol):
-        cells += matrix.cells(protocol, upstream, every=1 if SOAK else 17)
+        cells += matrix.cells(protocol, upstream, every=1 if SOAK else 23)
     await hold(cells)
 
 
@@ -51,9 +51,9 @@ async def test_faults_after_early_headers_are_held_to_it_as_well(protocol: str) 
 
 def drawn(protocol: str, seed: int) -> list[matrix.Cell]:
     """Return drawn cells of a client, most of them on upstreams of its own protocol."""
-    cells = matrix.drawn(protocol, protocol, count=150 if SOAK else 70, seed=seed)
+    cells = matrix.drawn(protocol, protocol, count=150 if SOAK else 40, seed=seed)
     for upstream in others(protocol):
-        cells += matrix.drawn(protocol, upstream, count=150 if SOAK else 15, seed=seed)
+        cells += matrix.drawn(protocol, upstream, count=150 if SOAK else 9, seed=seed)
     return cells
 
 

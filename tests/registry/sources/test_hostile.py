@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.listings import drive
 
@@ -87,6 +87,7 @@ JSON = st.recursive(
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
+@settings(max_examples=20)  # for each of the listings
 @given(entries=st.lists(JSON, max_size=8), rest=st.dictionaries(NAMES, JSON, max_size=3))
 def test_every_entry_is_read_or_left_out_for_a_reason(
     name: str, entries: list[Any], rest: dict[str, Any]
