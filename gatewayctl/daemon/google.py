@@ -43,8 +43,9 @@ def is_ours(request: web.BaseRequest) -> bool:
     path = unquote(request.rel_url.raw_path)
     if paths.is_gemini(path):
         return True
-    marked = any(name in request.headers for name in _MARKS) or "key" in request.rel_url.query
-    return marked and "anthropic-version" not in request.headers and paths.listed(path) is not None
+    if paths.listed(path) is None or "anthropic-version" in request.headers:
+        return False
+    return any(name in request.headers for name in _MARKS) or "key" in request.rel_url.query
 
 
 class Google:
