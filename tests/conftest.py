@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 _PATIENT = settings(
     settings.get_profile(settings.get_current_profile_name()),
     deadline=None,
-    max_examples=50,
+    max_examples=35,
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("usual", _PATIENT)
