@@ -8,7 +8,7 @@ import sys
 from collections.abc import Generator, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import msgspec
 
@@ -25,11 +25,16 @@ from gatewayctl.core.routing.staged import Answer, Count, Measure, Recall, Step,
 from gatewayctl.core.routing.world import Request, World
 from gatewayctl.core.shape import RequestShape
 from gatewayctl.protocols.dialect import Dialect
-from gatewayctl.protocols.dropping import Flags, dropped
 from gatewayctl.protocols.given import Given, given
 from gatewayctl.protocols.models_list import unvia
 from gatewayctl.protocols.prefix import recalled
 from gatewayctl.storage.knowledge import Known as Learned
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gatewayctl.core.routing.decision import Decision
+    from gatewayctl.protocols.dropping import Flags
 
 T = TypeVar("T")
 
@@ -90,7 +95,7 @@ def explain(
     session: str | None = None,
     max_output: int | None = None,
     learned: Learned | None = None,
-    flags: Flags,
+    flags: "Flags",
 ) -> Json:
     """Plan a request that asks for ``name``, and return the decision as ``--json`` prints it.
 
@@ -108,8 +113,19 @@ def explain(
     )
     planned = _driven(decide(name, request, world, coarse=False), asked, learned)
     decision = planned.decision
-    left_out = dropped(shape.protocol, asked.body, decision.attempts, flags)
-    return explained(decision, kept, left_out)
+    return explained(decision, kept, _left_out(decision, asked, flags))
+
+
+def _left_out(
+    decision: "Decision", asked: Given, flags: "Flags"
+) -> "Mapping[str, tuple[str, ...]]":
+    """Return what translations leave out; the codecs are loaded where one is needed."""
+    protocol = decision.shape.protocol
+    if all(candidate.protocol is protocol for candidate in decision.attempts):
+        return {}
+    from gatewayctl.protocols.dropping import dropped
+
+    return dropped(protocol, asked.body, decision.attempts, flags)
 
 
 def estimate(

@@ -22,9 +22,6 @@ _ALL: tuple[Codec, ...] = (
 
 CODECS: Mapping[WireProtocol, Codec] = MappingProxyType({codec.protocol: codec for codec in _ALL})
 
-READERS: Mapping[WireProtocol, Reader] = CODECS
-"""Whose requests can be read here, by protocol."""
-
 EMBEDDINGS = Embeddings(CODECS[WireProtocol.CHAT_COMPLETIONS])
 COMPLETIONS = Completions(CODECS[WireProtocol.CHAT_COMPLETIONS])
 
@@ -41,4 +38,4 @@ def name_of(reader: Reader) -> str:
 
 def reader_of(name: str) -> Reader:
     """Return the reader of this name."""
-    return ENDPOINTS.get(name) or READERS[WireProtocol(name)]
+    return ENDPOINTS.get(name) or CODECS[WireProtocol(name)]

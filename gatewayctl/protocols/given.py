@@ -10,11 +10,11 @@ import msgspec
 
 from gatewayctl.core.errors import RequestInvalid
 from gatewayctl.core.model import WireProtocol
-from gatewayctl.protocols.catalog import READERS
 from gatewayctl.protocols.codec import Reader
 from gatewayctl.protocols.detect import detected
 from gatewayctl.protocols.dialect import Dialect
 from gatewayctl.protocols.patch import splice
+from gatewayctl.protocols.readers import READERS
 
 UNNAMED = "unnamed"
 """The model of a body that names none: one is asked for besides, and every protocol wants one."""

@@ -14,8 +14,8 @@ from gatewayctl.core.anchors import Anchor
 from gatewayctl.core.correction import GROUPS, Sample
 from gatewayctl.core.learning import Cap, Cause, Truncation
 from gatewayctl.core.model import WireProtocol
-from gatewayctl.protocols.catalog import READERS
 from gatewayctl.protocols.prefix import prefixes
+from gatewayctl.protocols.readers import READERS
 from gatewayctl.storage.knowledge import Knowledge, read
 
 MODEL = "anthropic/claude-haiku-4-5"

@@ -16,7 +16,7 @@ from support.written import KINDS
 
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.routing.decision import Estimate, Method
-from gatewayctl.protocols.catalog import READERS
+from gatewayctl.protocols.readers import READERS
 from gatewayctl.tokenizers.tiktoken import encoder
 
 LONG = bool(os.environ.get("GATEWAYCTL_SOAK"))

@@ -12,8 +12,8 @@ from gatewayctl.config.kinds import DEFAULT_FLAGS
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.routing.staged import Count, Measure, Recall, decide
 from gatewayctl.core.routing.world import Request, World
-from gatewayctl.protocols.catalog import READERS
 from gatewayctl.protocols.dialect import Dialect
+from gatewayctl.protocols.readers import READERS
 from gatewayctl.registry import snapshot
 from gatewayctl.registry.directory import Directory
 from gatewayctl.registry.live import Live

@@ -12,9 +12,10 @@ from support.dialects import PROTOCOLS, request, tool
 from gatewayctl.core.errors import RequestInvalid
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.shape import Conversation, RequestShape
-from gatewayctl.protocols.catalog import CODECS, READERS
+from gatewayctl.protocols.catalog import CODECS
 from gatewayctl.protocols.codec import BadFrame, Changes
 from gatewayctl.protocols.patch import Member
+from gatewayctl.protocols.readers import READERS
 from gatewayctl.protocols.sse import SseEvent
 
 ANYTHING = st.recursive(

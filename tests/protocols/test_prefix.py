@@ -13,7 +13,6 @@ from gatewayctl.core.anchors import Anchor
 from gatewayctl.core.errors import RequestInvalid
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.shape import Measured, Segment, TextStats
-from gatewayctl.protocols.catalog import READERS
 from gatewayctl.protocols.prefix import (
     LOOKED_BACK,
     SIZE,
@@ -24,6 +23,7 @@ from gatewayctl.protocols.prefix import (
     recalled,
     to_measure,
 )
+from gatewayctl.protocols.readers import READERS
 
 KEY = b"k" * 32
 PROTOCOLS = sorted(WireProtocol)

@@ -18,10 +18,10 @@ from gatewayctl.core.model import EstimatorSettings, WireProtocol
 from gatewayctl.core.observed import Sample, observe, sample_of
 from gatewayctl.core.routing.decision import Estimate
 from gatewayctl.core.shape import Measured, RequestShape, Segment
-from gatewayctl.protocols.catalog import READERS
 from gatewayctl.protocols.codec import Reader
 from gatewayctl.protocols.measure import compact, strings_in
 from gatewayctl.protocols.prefix import prefixes, recalled
+from gatewayctl.protocols.readers import READERS
 
 Count = Callable[[str], int]
 

@@ -15,8 +15,8 @@ import pytest_asyncio
 
 from gatewayctl.core.errors import CountUnavailable, RequestInvalid
 from gatewayctl.core.model import WireProtocol
-from gatewayctl.protocols.catalog import READERS
 from gatewayctl.protocols.prefix import measured_after, prefixes
+from gatewayctl.protocols.readers import READERS
 from gatewayctl.protocols.reading import read_whole
 from gatewayctl.tokenizers.count import count
 from gatewayctl.tokenizers.counter import ENVIRONMENT, Counter, Limits

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 import pytest
 
 from gatewayctl.core.model import WireProtocol
-from gatewayctl.protocols.catalog import READERS
 from gatewayctl.protocols.prefix import measured_after, prefixes
+from gatewayctl.protocols.readers import READERS
 from gatewayctl.protocols.reading import read_whole
 from gatewayctl.tokenizers import frames
 from gatewayctl.tokenizers import worker as subject

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from gatewayctl.core.conversation import Prompt
 from gatewayctl.core.errors import ApiError
 from gatewayctl.core.events import Event, Reply
-from gatewayctl.core.model import WireProtocol
-from gatewayctl.core.shape import Conversation, Measured, RequestShape
 from gatewayctl.protocols import patch
 from gatewayctl.protocols.codec import (
     Changes,
@@ -20,66 +18,26 @@ from gatewayctl.protocols.codec import (
     Written,
 )
 from gatewayctl.protocols.gemini import (
-    conversation,
     edits,
     errors,
-    measured,
     paths,
     prompts,
     replies,
-    request,
     requests,
     response,
 )
+from gatewayctl.protocols.gemini.bodies import GeminiBodies
 from gatewayctl.protocols.gemini.reading import GeminiEvents
 from gatewayctl.protocols.gemini.stream import GeminiWatcher
 from gatewayctl.protocols.gemini.writing import KEEPALIVE, GeminiWriter
-from gatewayctl.protocols.measure import measured_by
 from gatewayctl.protocols.patch import Layout
-from gatewayctl.protocols.sink import Sink
 from gatewayctl.protocols.told import error_in
 
 
-class GeminiCodec:
-    """See ``codec.Codec``.
+class GeminiCodec(GeminiBodies):
+    """See ``codec.Codec``."""
 
-    The model, and whether the answer is streamed, stand in the path (``paths``), so both may be
-    told besides the body.
-    """
-
-    protocol = WireProtocol.GEMINI
     breaks_off = True
-
-    def shape(
-        self,
-        body: bytes,
-        *,
-        counting: bool = False,
-        model: str | None = None,
-        stream: bool = False,
-    ) -> RequestShape:
-        """Read what routing needs; no budget is ever required, and to count no model either."""
-        return request.shape(body, model, stream=stream, counting=counting)
-
-    def measure(self, body: bytes) -> Measured:
-        """Measure everything that counts as input."""
-        return measured_by(measured.walk, body)
-
-    def walk(self, body: bytes, sink: Sink) -> None:
-        """Tell ``sink`` everything that counts as input."""
-        measured.walk(body, sink)
-
-    def conversation(self, body: bytes, layout: Layout | None = None) -> Conversation:
-        """Return what tells the conversation from others."""
-        return conversation.conversation(body, checked=layout is not None)
-
-    def own_turns(self, body: bytes) -> list[bool]:
-        """Tell of each message whether it is the model's own."""
-        return conversation.own_turns(body)
-
-    def layout(self, body: bytes) -> Layout:
-        """Return where the body's members stand."""
-        return patch.members(body)
 
     def address(self, model: str, query: str, *, stream: bool) -> str:
         """Return the path, which names the model, and the client's query without its key."""

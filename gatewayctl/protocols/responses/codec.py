@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from gatewayctl.core.conversation import Prompt
 from gatewayctl.core.errors import ApiError
 from gatewayctl.core.events import Event, Reply
-from gatewayctl.core.model import WireProtocol
-from gatewayctl.core.shape import Conversation, Measured, RequestShape
 from gatewayctl.protocols import patch
 from gatewayctl.protocols.codec import (
     Changes,
@@ -19,54 +17,26 @@ from gatewayctl.protocols.codec import (
     WireError,
     Written,
 )
-from gatewayctl.protocols.measure import measured_by
 from gatewayctl.protocols.patch import Layout
 from gatewayctl.protocols.responses import (
-    conversation,
     errors,
-    measured,
     prompts,
     replies,
     request,
     requests,
     response,
 )
+from gatewayctl.protocols.responses.bodies import ResponsesBodies
 from gatewayctl.protocols.responses.reading import ResponsesReader
 from gatewayctl.protocols.responses.stream import ResponsesWatcher
 from gatewayctl.protocols.responses.writing import ResponsesWriter
-from gatewayctl.protocols.sink import Sink
 from gatewayctl.protocols.told import error_in
 
 
-class ResponsesCodec:
+class ResponsesCodec(ResponsesBodies):
     """See ``codec.Codec``."""
 
-    protocol = WireProtocol.RESPONSES
     breaks_off = False
-
-    def shape(self, body: bytes, *, counting: bool = False) -> RequestShape:  # noqa: ARG002
-        """Read what routing needs; no budget is ever required here."""
-        return request.shape(body)
-
-    def measure(self, body: bytes) -> Measured:
-        """Measure everything that counts as input."""
-        return measured_by(measured.walk, body)
-
-    def walk(self, body: bytes, sink: Sink) -> None:
-        """Tell ``sink`` everything that counts as input."""
-        measured.walk(body, sink)
-
-    def conversation(self, body: bytes, layout: Layout | None = None) -> Conversation:
-        """Return what tells the conversation from others."""
-        return conversation.conversation(body, checked=layout is not None)
-
-    def own_turns(self, body: bytes) -> list[bool]:
-        """Tell of each message whether it is the model's own."""
-        return conversation.own_turns(body)
-
-    def layout(self, body: bytes) -> Layout:
-        """Return where the body's members stand."""
-        return patch.members(body)
 
     def address(self, model: str, query: str, *, stream: bool) -> str:  # noqa: ARG002
         """Return the path, which is the same for every model."""
