@@ -90,16 +90,10 @@ class Sending:
         changes = _changes(asked, candidate, settings, override)
         body, codec = asked.body, asked.codec
         if candidate.protocol is codec.protocol:
-            marked = await offloaded(len(body), self._owners.marked, candidate.provider, body)
-            layout = asked.reading.layout if marked is body else None
-            patched = await offloaded(len(body), codec.patch, marked, changes, layout)
-            dropped = (Loss.REASONING_OF_ANOTHER,) if MARK in marked else ()
-            saw = partial(self._owners.saw, candidate.provider)
-            return Sent(codec=codec, body=patched, dropped=dropped, saw=saw)
+            return await offloaded(len(body), self._patched, asked, candidate, changes)
         upstream = CODECS[candidate.protocol]
-        to = target(candidate, changes, settings.flags)
         to = msgspec.structs.replace(
-            to,
+            target(candidate, changes, settings.flags),
             stream=asked.shape.stream,
             remembered=self._thoughts.recalled(candidate.model, body),
         )
@@ -120,6 +114,17 @@ class Sending:
         if codec.protocol is not WireProtocol.GEMINI:
             keep = self._thoughts.keeping(candidate.model)
         return Sent(codec=upstream, body=out.body, dropped=out.dropped, context=context, keep=keep)
+
+    def _patched(self, asked: Asked, candidate: Candidate, changes: Changes) -> Sent:
+        """Return the client's body with its edits, and without the thoughts of other models."""
+        body, layout = asked.body, asked.reading.layout
+        marked = self._owners.marked(candidate.provider, body)
+        return Sent(
+            codec=asked.codec,
+            body=asked.codec.patch(marked, changes, layout if marked is body else None),
+            dropped=(Loss.REASONING_OF_ANOTHER,) if MARK in marked else (),
+            saw=partial(self._owners.saw, candidate.provider),
+        )
 
     async def _translated(
         self, client: Codec, upstream: Codec, body: bytes, to: Target
