@@ -1,13 +1,13 @@
 """``[providers.*]``, ``[[models]]`` and ``[model_defaults]`` as people write them."""
 
 from decimal import Decimal
-from enum import StrEnum
 from typing import Annotated
 
 import msgspec
 
 from gatewayctl.config.figures import Duration, Number, Size, Whole
 from gatewayctl.config.forms import Ident, Json, Required, Text, Tokenizer, Url, Variable
+from gatewayctl.config.settings import TokenEncoding
 from gatewayctl.core.model import Auth, Overflow, WireProtocol
 
 Seconds = Annotated[float, Duration()]
@@ -36,13 +36,6 @@ class BorrowDoc(msgspec.Struct, frozen=True, kw_only=True):
     """A credential that another program keeps fresh."""
 
     borrow: Name | None = None
-
-
-class TokenEncoding(StrEnum):
-    """How a token request's body is written."""
-
-    JSON = "json"
-    FORM = "form"
 
 
 class OAuthDoc(msgspec.Struct, frozen=True, kw_only=True):

@@ -60,16 +60,42 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     total: float = 600.0
 
 
+class TokenEncoding(StrEnum):
+    """How a token request's body is written."""
+
+    JSON = "json"
+    FORM = "form"
+
+
+class OAuthSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The endpoints and parameters of a provider's OAuth.
+
+    ``authorize_url`` is needed to log in alone; ``extra`` are parameters of the authorization
+    request besides those that the standard has.
+    """
+
+    token_url: str
+    client_id: str
+    authorize_url: str | None = None
+    scopes: tuple[str, ...] = ()
+    extra: Mapping[str, str] = {}
+    encoding: TokenEncoding = TokenEncoding.JSON
+
+
 class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One provider: what routing sees (``provider``) and how it is reached.
 
     ``base_url`` has no trailing slash; ``headers`` are added, an empty value removes one;
     ``max_concurrency`` 0 is no limit; ``proxy`` is a URL, ``""`` none, None the environment's.
+    ``oauth`` is how tokens are had with ``auth = "oauth"``, ``borrow`` the file in which another
+    program keeps one fresh.
     """
 
     provider: Provider
     base_url: str
     secrets: tuple[Secret, ...] = ()
+    oauth: OAuthSettings | None = None
+    borrow: str | None = None
     clients: tuple[str, ...] = ()
     headers: Mapping[str, str] = {}
     timeouts: Timeouts = Timeouts()
