@@ -6,11 +6,13 @@ transfer stays behind; everything the gateway adds about itself is the daemon's 
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from multidict import CIMultiDict, MultiMapping
 
 from gatewayctl import __version__
 from gatewayctl.config.kinds import AuthHeader, kinds
+from gatewayctl.config.secrecy import is_secret_header
 from gatewayctl.config.settings import ProviderSettings
 from gatewayctl.core.model import Auth, WireProtocol
 from gatewayctl.upstream.waits import is_readable
@@ -46,6 +48,7 @@ _UP = {
 """What goes up with a credential of the gateway's; the client's others say who the client is."""
 
 _NOT_UP = _HOP_BY_HOP | _TRANSFER | {"accept-encoding", "cookie", "cookie2", "expect", "host"}
+_NO_CREDENTIALS = _NOT_UP | {"idempotency-key"}
 _NOT_DOWN = (
     _HOP_BY_HOP
     | _TRANSFER
@@ -92,6 +95,15 @@ def reply_headers(upstream: MultiMapping[str]) -> Headers:
         and is_readable(lower, value)
         and _is_sendable(value)
     )
+
+
+@lru_cache(maxsize=1024)
+def may_hold_credential(name: str) -> bool:
+    """Tell whether a client's header of this name may go up and hold a credential of its own."""
+    lower = name.lower()
+    if lower in _NO_CREDENTIALS or lower.startswith(_OWN):
+        return False
+    return is_secret_header(lower)
 
 
 def about_limits(headers: Headers) -> Headers:

@@ -1,0 +1,125 @@
+"""Whom a client's own credential may reach: one party, and never a second.
+
+With ``auth = "forward"`` a client's headers go up as they came. Which route is asked for, what
+fails and who else stands behind it must not matter then: the credential belongs to the first such
+provider behind the name, whether that one is attempted or not, and where it was once sent it stays.
+Which headers travel is ``upstream.headers``' business.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
+from typing import Final
+from urllib.parse import unquote_plus
+
+from yarl import URL
+
+from gatewayctl.config.secrecy import is_secret_header
+from gatewayctl.config.settings import ProviderSettings, Settings
+from gatewayctl.core.errors import Failure, FailureKind, UpstreamFailed
+from gatewayctl.core.model import Auth
+from gatewayctl.upstream.headers import may_hold_credential
+
+REMEMBERED: Final = 16_384
+"""Credentials whose party is remembered; the one that was sent longest ago is forgotten first."""
+
+
+class Forwarding:
+    """Knows where forwarded credentials belong. Use within one event loop; no await stands here.
+
+    ``secret`` keys the digests that are kept in place of credentials, in memory alone.
+    """
+
+    def __init__(self, settings: Settings, secret: bytes) -> None:
+        self._providers = settings.providers
+        self._secret = secret
+        self._origins = {
+            name: str(URL(each.base_url).origin())
+            for name, each in settings.providers.items()
+            if each.provider.auth is Auth.FORWARD
+        }
+        self._sent: OrderedDict[bytes, str] = OrderedDict()
+
+    def barred(
+        self, provider: str, leaves: Sequence[str], headers: Mapping[str, str]
+    ) -> str | None:
+        """Say why a provider may not have the credential of a request, None where it may.
+
+        ``leaves`` are the providers behind the name that was asked for, in declaration order;
+        two of one origin are one party. Nothing is noted: planning sends nothing.
+        """
+        origin = self._origins.get(provider)
+        if origin is None:
+            return None
+        first = next((each for each in leaves if each in self._origins), provider)
+        if self._origins[first] != origin:
+            return (
+                f'{provider} takes the client\'s own credential (auth = "forward"), which belongs '
+                f"to {first}, the first such provider behind this name, and goes to no other; ask "
+                f"for a model of {provider} by its own name, or give {provider} an api_key"
+            )
+        return self._elsewhere(provider, self._digests(headers, ""))
+
+    def claim(self, provider: str, headers: Mapping[str, str], query: str = "") -> None:
+        """Note that a request's credential goes to a provider now; raise ``UpstreamFailed`` if not.
+
+        To be called right before each call, a count among them. ``query`` is the client's own.
+        """
+        origin = self._origins.get(provider)
+        if origin is None:
+            return
+        digests = self._digests(headers, query)
+        why = self._elsewhere(provider, digests)
+        if why is not None:
+            raise UpstreamFailed(
+                Failure(kind=FailureKind.FORBIDDEN, message=why, should_retry=False)
+            )
+        for digest in digests:
+            self._sent[digest] = origin
+            self._sent.move_to_end(digest)
+        while len(self._sent) > REMEMBERED:
+            self._sent.popitem(last=False)
+
+    def _elsewhere(self, provider: str, digests: Sequence[bytes]) -> str | None:
+        """Say that one of these was sent to another origin before, if it was."""
+        origin = self._origins[provider]
+        for digest in digests:
+            before = self._sent.get(digest, origin)
+            if before != origin:
+                return (
+                    f"the credential of this request was forwarded to {before} before, and goes to "
+                    f"no other: {provider} is at {origin}, so send one of its own (or restart the "
+                    "gateway, if it was sent there by mistake)"
+                )
+        return None
+
+    def _digests(self, headers: Mapping[str, str], query: str) -> list[bytes]:
+        return [
+            blake2b(
+                value.encode(errors="surrogateescape"), key=self._secret, digest_size=16
+            ).digest()
+            for value in _credentials(headers, query)
+        ]
+
+
+def query_for(settings: ProviderSettings, query: str) -> str:
+    """Return what a provider gets of a client's query: its credentials only where they belong."""
+    if settings.provider.auth is Auth.FORWARD or not query:
+        return query
+    return "&".join(each for each in query.split("&") if not is_secret_header(_name(each)))
+
+
+def _credentials(headers: Mapping[str, str], query: str) -> Iterator[str]:
+    """Yield each value of a request that may be a credential, without a scheme before it."""
+    for name, value in headers.items():
+        if may_hold_credential(name) and (bare := value.rpartition(" ")[2]):
+            yield bare
+    for parameter in query.split("&") if query else ():
+        if is_secret_header(_name(parameter)):
+            value = unquote_plus(parameter.partition("=")[2])
+            if value:
+                yield value
+
+
+def _name(parameter: str) -> str:
+    return unquote_plus(parameter.partition("=")[0])
