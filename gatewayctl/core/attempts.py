@@ -4,9 +4,10 @@ Retry, fallback and the deadline live here, and nowhere else. No clock and no so
 says how much time has passed. What a failure *is* was decided where it was seen, which candidates
 cool is ``core.health``'s business.
 
-- A candidate is retried once at most: after ``network`` and a plain ``server_error`` with backoff,
-  after ``rate_limited`` once its short Retry-After is over. Any other failure, and the second one,
-  moves on at once, if its kind is one that the route falls back on.
+- A failure that lies with one of several credentials is retried with the next one at once.
+- Else a candidate is retried once at most: after ``network`` and a plain ``server_error`` with
+  backoff, after ``rate_limited`` once its short Retry-After is over. Any other failure, and the
+  second one, moves on at once, if its kind is one that the route falls back on.
 - Where there is nobody to move on to, ``overloaded`` and a longer Retry-After are worth a retry.
 - Candidates that cool come last, the soonest first; the last one is tried even so.
 - Nothing is begun that would begin at the deadline or after it.
@@ -111,8 +112,11 @@ def attempt(
         left = [other for other in left if other is not candidate]
         begun = routes.begun(candidate, len(failures) + 1, elapsed)
         failed = _failed((yield begun))
-        newest: Outcome = failed
         failures.append(failed)
+        while failed.failure.elsewhere and failed.elapsed < begun.deadline:
+            failed = _failed((yield replace(begun, number=len(failures) + 1, retry=True)))
+            failures.append(failed)
+        newest: Outcome = failed
         state, chance = drawn(state)
         _, others = routes.onward(left, failed, failed.elapsed)
         wait = _before_retry(failed.failure, BACKOFF * chance / (1 << 64), others)

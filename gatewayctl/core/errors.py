@@ -90,6 +90,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     counted; ``by_tokens`` is False where such a refusal is about bytes, images or the reply's
     length alone. ``cut_short``: the time that ran out was what the deadline left, not what the
     upstream may take. ``path`` is the JSON path at fault in a body that was not sent for it.
+    ``elsewhere``: it lies with the credential, and another one of the provider's may do; whoever
+    says so sees to it that this comes to an end.
     """
 
     kind: FailureKind
@@ -106,6 +108,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     by_tokens: bool = True
     cut_short: bool = False
     path: str | None = None
+    elsewhere: bool = False
     body: bytes = b""
     content_type: str = ""
     headers: tuple[tuple[str, str], ...] = ()

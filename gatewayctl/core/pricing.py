@@ -1,23 +1,96 @@
-"""What a request costs: tokens by price, exactly.
+"""What a request costs: tokens by rate, exactly, as the provider bills them.
 
-Prices are USD per million tokens, by dimension (``core.model.ModelFacts.prices``). An unknown price
-is never taken for nothing.
+Prices are USD per million tokens (``core.model.ModelFacts.prices``) by rate key:
+``DIMENSION[@TIER][>STEP]``, such as ``"input"``, ``"output@flex"``, ``"input@priority>272000"``.
+A tier is what the reply says it was served at, the base tier has none; a step holds for the whole
+request once its input, all of it together, is more than that many tokens. An unknown price is never
+taken for nothing. Where prices come from is ``gatewayctl.registry``'s business.
 """
 
-from collections.abc import Mapping
-from decimal import Context, Decimal
+from collections.abc import Iterable, Mapping
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
+from gatewayctl.core.events import Usage
 from gatewayctl.core.model import Sourced
 from gatewayctl.core.routing.decision import Estimate
 
 Prices = Mapping[str, Sourced[Decimal]]
 
+PICO = 10**12
+"""Whole numbers of money: pico-dollars in a dollar."""
+
+DIMENSIONS = (
+    "input",
+    "input_cache_read",
+    "input_cache_write_5m",
+    "input_cache_write_1h",
+    "output",
+    "reasoning_output",
+    "image",
+    "audio",
+    "output_image",
+    "output_audio",
+)
+"""What has a price; the last two have no count of their own in a reply's usage."""
+
+_BASE_TIERS = frozenset(
+    {"", "auto", "base", "default", "global", "none", "not_available", "on_demand", "standard"}
+)
+
+_SAME_TIERS = {"batches": "batch"}
+
+_FALLBACKS = {
+    "input": ("input",),
+    "input_cache_read": ("input_cache_read", "input"),
+    "input_cache_write_5m": ("input_cache_write_5m", "input"),
+    "input_cache_write_1h": ("input_cache_write_1h", "input_cache_write_5m", "input"),
+    "image": ("image", "input"),
+    "audio": ("audio", "input"),
+    "output": ("output",),
+}
+"""The dimensions whose counts are billed, each with those whose price stands in for its own."""
+
+_READ = tuple(each for each in _FALLBACKS if each != "output")
+
 _EXACT = Context(prec=100)
 """Wide enough that no product of a price and a count is ever rounded."""
 
-_MILLION = Decimal(1_000_000)
+_WHOLE = Context(prec=100, rounding=ROUND_HALF_EVEN)
+
+_SCALED_DIGITS = Decimal("1e-12")
+"""To what a price is rounded that no source states: USD per million tokens."""
+
+
+class RateKey(NamedTuple):
+    """What a price is for: ``tier`` is "" for the base, ``step`` 0 for every size."""
+
+    dimension: str
+    tier: str = ""
+    step: int = 0
+
+    def __str__(self) -> str:
+        """Return it as written in tables and the config."""
+        tier = f"@{self.tier}" if self.tier else ""
+        return f"{self.dimension}{tier}" + (f">{self.step}" if self.step else "")
+
+
+class Bill(msgspec.Struct, frozen=True, kw_only=True):
+    """What one answer cost.
+
+    ``cost`` is USD, None where nothing was counted or something counted has no known price.
+    ``rates`` are the prices applied, USD per million tokens by dimension of the usage. ``tier`` is
+    the tier by its usual name, None for the base one; an unknown tier stays, though the base prices
+    were applied. ``step`` is the highest step that a price applied belongs to.
+    """
+
+    cost: Decimal | None
+    rates: dict[str, Decimal]
+    tier: str | None = None
+    step: int | None = None
 
 
 class PriceRange(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,15 +100,67 @@ class PriceRange(msgspec.Struct, frozen=True, kw_only=True):
     high: Decimal
 
 
-def cost(prices: Prices, read: int, written: int) -> Decimal | None:
+def pico(cost: Decimal) -> int:
+    """Return USD as whole pico-dollars, a half rounded to the even one."""
+    return int(_EXACT.scaleb(cost, 12).to_integral_value(ROUND_HALF_EVEN))
+
+
+@lru_cache(maxsize=4096)
+def rate_key(key: str) -> RateKey:
+    """Read a rate key; one that is not in form is a dimension that nothing counts."""
+    rest, more, step = key.partition(">")
+    dimension, _, tier = rest.partition("@")
+    if not more:
+        return RateKey(dimension, tier)
+    if not (step.isascii() and step.isdigit()):
+        return RateKey(key)
+    return RateKey(dimension, tier, int(step))
+
+
+@lru_cache(maxsize=1024)
+def tier_names(told: str | None) -> tuple[str, ...]:
+    """Return the tiers that a reply's word stands for, none for the base one.
+
+    ``"fast+us"`` is both: their common price where there is one, else that of the first with any.
+    """
+    parts = [part.strip().lower() for part in (told or "").split("+")]
+    names = [_SAME_TIERS.get(part, part) for part in parts if part not in _BASE_TIERS]
+    return ("+".join(names), *names) if len(names) > 1 else tuple(names)
+
+
+def bill(prices: Prices, usage: Usage, tier: str | None = None) -> Bill:
+    """Return what ``usage`` costs at the tier that the reply names, whichever way it spells it."""
+    counts = {each: count for each in _FALLBACKS if (count := getattr(usage, each)) is not None}
+    read = sum(counts.get(each, 0) for each in _READ)
+    names = tier_names(tier)
+    table = _Table(prices, names, read)
+    known, total, step = bool(counts), Decimal(0), 0
+    rates: dict[str, Decimal] = {}
+    for dimension, count in _split(counts, usage, table).items():
+        rate = table.rate(_FALLBACKS.get(dimension, (dimension,)))
+        if rate is None:
+            known = known and not count
+        elif count:
+            rates[dimension], step = rate.price, max(step, rate.step)
+            total = _EXACT.add(total, _EXACT.multiply(rate.price, Decimal(count)))
+    return Bill(
+        cost=_EXACT.scaleb(total, -6) if known else None,
+        rates=rates,
+        tier=names[0] if names else None,
+        step=step or None,
+    )
+
+
+def cost(prices: Prices, read: int, written: int, tier: str | None = None) -> Decimal | None:
     """Return the USD for ``read`` input and ``written`` output tokens, None when unknown."""
-    given, made = prices.get("input"), prices.get("output")
+    table = _Table(prices, tier_names(tier), read)
+    given, made = table.rate(("input",)), table.rate(("output",))
     if given is None or made is None:
         return None
     total = _EXACT.add(
-        _EXACT.multiply(given.value, Decimal(read)), _EXACT.multiply(made.value, Decimal(written))
+        _EXACT.multiply(given.price, Decimal(read)), _EXACT.multiply(made.price, Decimal(written))
     )
-    return _EXACT.divide(total, _MILLION)
+    return _EXACT.scaleb(total, -6)
 
 
 def price_range(
@@ -44,9 +169,74 @@ def price_range(
     """Return what a candidate may cost, None when its prices are unknown.
 
     ``answers`` is how many are wanted, each with the whole budget; the input is paid for once. Low
-    is the low input estimate and no output, high the high one and all of the budgets; reads and
-    writes of a cache are left out, since nobody knows them beforehand.
+    is the low input estimate and no output, high the high one and all of the budgets, each by the
+    step that its own input falls in; reads and writes of a cache are left out, since nobody knows
+    them beforehand.
     """
     low = cost(prices, estimate.low, 0)
     high = cost(prices, estimate.high, output_budget * answers)
-    return None if low is None or high is None else PriceRange(low=low, high=high)
+    if low is None or high is None:
+        return None
+    return PriceRange(low=min(low, high), high=max(low, high))
+
+
+class _Rate(NamedTuple):
+    """A price that applies, and how closely it was meant: that of the tier goes first."""
+
+    tier: int
+    step: int
+    price: Decimal
+
+
+class _Table:
+    """The prices that hold for one tier and one size of input, the closest by dimension."""
+
+    def __init__(self, prices: Prices, tiers: tuple[str, ...], read: int) -> None:
+        self._found: dict[str, dict[int, _Rate]] = {}
+        """By dimension and tier: how late in ``tiers`` it comes, the base tier last."""
+        self._base: dict[str, Decimal] = {}
+        ranks = {name: len(tiers) - place for place, name in enumerate(tiers)}
+        ranks[""] = 0
+        for key, said in prices.items():
+            dimension, tier, step = rate_key(key)
+            rank = ranks.get(tier)
+            if rank is None or (step and step >= read):
+                continue
+            by_tier = self._found.setdefault(dimension, {})
+            if rank not in by_tier or by_tier[rank].step < step:
+                by_tier[rank] = _Rate(rank, step, said.value)
+            if not rank and not step:
+                self._base[dimension] = said.value
+
+    def rate(self, dimensions: Iterable[str]) -> _Rate | None:
+        """Return the price of the first of some dimensions that has any."""
+        return next((self._closest(each) for each in dimensions if each in self._found), None)
+
+    def _closest(self, dimension: str) -> _Rate:
+        """Return a dimension's price.
+
+        Where a tier and a step are both priced and the two together are not, the tier changes the
+        step's price as it changes the base's: so do nearly all that are stated.
+        """
+        by_tier = self._found[dimension]
+        closest, plain = by_tier[max(by_tier)], by_tier.get(0)
+        base = self._base.get(dimension)
+        if not closest.tier or plain is None or not base or plain.step <= closest.step:
+            return closest
+        scaled = _EXACT.divide(_EXACT.multiply(plain.price, closest.price), base)
+        return _Rate(closest.tier, plain.step, scaled.quantize(_SCALED_DIGITS, context=_WHOLE))
+
+
+def _split(counts: dict[str, int], usage: Usage, table: _Table) -> dict[str, int]:
+    """Return the counts to be billed: reasoning apart where it has a price of its own.
+
+    A price of reasoning that is not for this tier and step is no better than the output's.
+    """
+    thought, written = usage.reasoning_output, counts.get("output")
+    if not thought or not written:
+        return counts
+    own, whole = table.rate(("reasoning_output",)), table.rate(("output",))
+    if own is None or whole is None or own[:2] < whole[:2]:
+        return counts
+    thought = min(thought, written)
+    return {**counts, "output": written - thought, "reasoning_output": thought}

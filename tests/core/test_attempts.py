@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from support.attempting import POLICY, A, B, C, D, E, Event, Played, failure, play
 
@@ -308,3 +309,27 @@ def test_a_try_answered_as_if_it_were_a_wait_is_a_mistake() -> None:
     next(steps)
     with pytest.raises(TypeError):
         steps.send(Waited(elapsed=1.0))
+
+
+# Several credentials
+
+
+def test_a_failure_of_one_of_several_credentials_goes_to_the_next_at_once() -> None:
+    """As often as there is another one; then on to the next candidate as ever."""
+    spent = msgspec.structs.replace(failure(FailureKind.RATE_LIMITED), elsewhere=True)
+    last = failure(FailureKind.RATE_LIMITED)
+    assert play([A, B], in_turn(spent, spent, last)).short == ["a", "a!", "a!", "b"]
+
+
+def test_a_refused_credential_is_replaced_even_where_its_kind_ends_a_request() -> None:
+    """With the last one refused, it is the caller's to know, not the next candidate's."""
+    refused = failure(FailureKind.AUTH)
+    elsewhere = msgspec.structs.replace(refused, elsewhere=True)
+    assert play([A, B], in_turn(elsewhere, refused)).short == ["a", "a!"]
+
+
+def test_the_next_credential_is_not_tried_after_the_deadline() -> None:
+    """Each of them takes its time, too."""
+    refused = msgspec.structs.replace(failure(FailureKind.AUTH), elsewhere=True)
+    slow = always(refused, takes=POLICY.deadline * 0.6)
+    assert play([A], slow).short == ["a", "a!"]

@@ -55,11 +55,15 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 class SkipReason(StrEnum):
     """Why a model is not attempted, in the order in which the reasons are looked for.
 
-    ``pinned``: a sticky session keeps another target, which is too small by now. ``cooling``: it
-    failed lately, and so did all others; found after planning, of what would have been attempted.
+    ``not_allowed``: the client, by its key or its name, may not use it. ``credential_terminal``:
+    its credential was there and is dead. ``pinned``: a sticky session keeps another target, which
+    is too small by now. ``cooling``: it failed lately, and so did all others; found after planning,
+    of what would have been attempted.
     """
 
+    NOT_ALLOWED = "not_allowed"
     NO_KEY = "no_key"
+    CREDENTIAL_TERMINAL = "credential_terminal"
     PROTOCOL = "protocol"
     CAPABILITY = "capability"
     QUOTA_EXHAUSTED = "quota_exhausted"
@@ -70,6 +74,17 @@ class SkipReason(StrEnum):
     ALLOY_UNFIT = "alloy_unfit"
     PINNED = "pinned"
     COOLING = "cooling"
+
+
+class Barred(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a model is not for this request, whatever its size, as far as credentials go.
+
+    ``until`` is in how many seconds it will be again, None where that is not known.
+    """
+
+    reason: SkipReason
+    detail: str
+    until: float | None = None
 
 
 def why_it_fits(place: ModelPlace, estimate: Estimate, wanted: int) -> str:
@@ -173,7 +188,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Skipped(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A model that is not attempted, and why.
 
-    ``note`` says it where figures do not. Figures are None where the model was not sized.
+    ``note`` says it where figures do not. Figures are None where the model was not sized. ``until``
+    is in how many seconds the reason is over, where that is known.
     """
 
     place: ModelPlace
@@ -183,6 +199,7 @@ class Skipped(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     output_budget: int | None = None
     least_budget: int | None = None
     shortfall: int | None = None
+    until: float | None = None
 
     @property
     def model(self) -> str:

@@ -169,6 +169,7 @@ def _skipped(leaf: Leaf, reason: SkipReason) -> Skipped:
         output_budget=leaf.wanted if sized else None,
         least_budget=leaf.least if sized else None,
         shortfall=leaf.shortfall,
+        until=leaf.until,
     )
 
 

@@ -119,19 +119,33 @@ def _lost(place: ModelPlace) -> Leaf:
 
 def ineligible(place: ModelPlace, provider: Provider, planning: Planning) -> Leaf | None:
     """Return why a request may not be sent to a model whatever its size, None when it may."""
-    if not planning.has_key(provider.name):
-        return _leaf(
-            place, SkipReason.NO_KEY, f"no credential for {provider.name}: {provider.key_hint}"
-        )
+    barred = _by_credential(place, provider, planning)
+    if barred is not None and barred.skip is not SkipReason.QUOTA_EXHAUSTED:
+        return barred
     shape = planning.shape
     if outgoing(provider, shape) is None:
         return _leaf(place, SkipReason.PROTOCOL, why_not(provider, shape))
     if place.denied and not place.denied.isdisjoint(shape.needs):
         return _leaf(place, SkipReason.CAPABILITY, _lacking(place, planning))
+    if barred is not None:
+        return barred
     retires, today = place.retires_at, planning.request.today
     if retires is not None and today and retires.value <= today:
         return _leaf(place, SkipReason.RETIRED, f"retired on {retires.value} ({retires.source})")
     return None
+
+
+def _by_credential(place: ModelPlace, provider: Provider, planning: Planning) -> Leaf | None:
+    """Return why the client's key or the provider's keeps a request from a model."""
+    barred = planning.barred(provider.name, place.model)
+    if barred is not None and barred.reason is not SkipReason.NO_KEY:
+        return Leaf(
+            place=place, fit=UNFIT, skip=barred.reason, note=barred.detail, until=barred.until
+        )
+    if not planning.has_key(provider.name):
+        note = f"no credential for {provider.name}: {provider.key_hint}"
+        return _leaf(place, SkipReason.NO_KEY, note)
+    return None if barred is None else _leaf(place, barred.reason, barred.detail)
 
 
 def _lacking(place: ModelPlace, planning: Planning) -> str:

@@ -48,9 +48,9 @@ def sketch(name: str, request: Request, world: World, estimator: Estimator) -> D
             route=None,
             route_kind="model",
             shape=request.shape,
-            error=refusal.unknown_model(name, world.nearest(name), world.absent(name)),
+            error=refusal.unknown_model(name, _nearest(name, request, world), world.absent(name)),
         )
-    planning = Planning(Context(request=request, world=world, estimator=estimator))
+    planning = Planning(Context(request=request, world=world, estimator=estimator, asked=name))
     tree = judged(root.place, planning)
     flat = flatten(tree, planning, repeats=root.repeats)
     led = root.route
@@ -67,6 +67,12 @@ def sketch(name: str, request: Request, world: World, estimator: Estimator) -> D
         policy=world.graph.policy if led is None else led.route.policy,
         needs_sizes=planning.needs_sizes,
     )
+
+
+def _nearest(name: str, request: Request, world: World) -> list[str]:
+    """Return the known names that look like this one, as far as the client may know of them."""
+    standing = request.standing
+    return [each for each in world.nearest(name) if standing is None or standing.sees(each)]
 
 
 def settled(decision: Decision) -> bool:

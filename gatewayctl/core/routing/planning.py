@@ -4,7 +4,7 @@ Whoever judges a place takes this along; nothing here judges.
 """
 
 from gatewayctl.core.model import EstimatorSettings
-from gatewayctl.core.routing.decision import Estimate
+from gatewayctl.core.routing.decision import Barred, Estimate
 from gatewayctl.core.routing.world import Context
 
 
@@ -22,6 +22,8 @@ class Planning:
         self.session = context.request.session
         self.needs_sizes = False
         self._world = context.world
+        self._asked = context.asked
+        self._standing = context.request.standing
         self._estimator = context.estimator
         self._estimates: dict[int, Estimate] = {}
         self._keys: dict[str, bool] = {}
@@ -33,6 +35,12 @@ class Planning:
         if found is None:
             found = self._estimates[key] = self._estimator(settings)
         return found
+
+    def barred(self, provider: str, model: str) -> Barred | None:
+        """Return why the client may not use a model, or nobody can, as far as credentials go."""
+        if self._standing is None:
+            return None
+        return self._standing.barred(self._asked, provider, model)
 
     def has_key(self, provider: str) -> bool:
         """Tell whether a credential for the provider is at hand."""

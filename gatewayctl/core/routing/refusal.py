@@ -17,6 +17,14 @@ MAX_SUGGESTIONS = 5
 MAX_LOOKED_AT = 100
 """How many are looked at for that: a refusal must stay cheap however long a config is."""
 
+_BARS = (
+    (SkipReason.QUOTA_EXHAUSTED, ErrorKind.RATE_LIMITED),
+    (SkipReason.CREDENTIAL_TERMINAL, ErrorKind.UPSTREAM_AUTH),
+    (SkipReason.NO_KEY, ErrorKind.FORBIDDEN),
+    (SkipReason.NOT_ALLOWED, ErrorKind.FORBIDDEN),
+)
+"""What is blamed on a credential, and how it is told: what passes by itself first."""
+
 _UNSUPPORTED = frozenset({SkipReason.PROTOCOL, SkipReason.CAPABILITY})
 
 
@@ -40,11 +48,13 @@ def unknown_model(name: str, nearest: Sequence[str], absent: str | None = None) 
 def nothing_left(decision: Decision, world: World, fits: Callable[[str], bool]) -> ApiError:
     """Refuse a request that no candidate can take.
 
-    By size when size alone is to blame, else the most specific of unsupported, forbidden and
+    By size when size alone is to blame, else by what no candidate can, by credentials, or
     unavailable. ``fits`` tells whether another model or route would take the request.
     """
     # A rule that does not hold is nobody's fault: it says where other requests go.
     reasons = {skipped.reason for skipped in decision.skipped} - {SkipReason.RULE_NOT_MATCHED}
+    # Where a client may use some of a route's models, it is as if there were no others.
+    reasons = reasons - {SkipReason.NOT_ALLOWED} or reasons
     unchecked = SkipReason.UNKNOWN_WINDOW in reasons and SkipReason.TOO_LARGE not in reasons
     if SkipReason.PINNED in reasons or (reasons <= SIZE_REASONS and not unchecked):
         return _by_size(decision, world, fits)
@@ -52,8 +62,8 @@ def nothing_left(decision: Decision, world: World, fits: Callable[[str], bool]) 
     kind = ErrorKind.UNAVAILABLE
     if reasons & _UNSUPPORTED:
         kind, blamed = ErrorKind.UNSUPPORTED, reasons & _UNSUPPORTED
-    elif SkipReason.NO_KEY in reasons:
-        kind = ErrorKind.FORBIDDEN
+    elif bars := [bar for bar in _BARS if bar[0] in reasons]:
+        kind, blamed = bars[0][1], {bars[0][0]}
     elif not blamed:
         # No window is known and none is taken on trust: a smaller request would fare no better.
         kind, blamed = ErrorKind.UNSUPPORTED, {SkipReason.UNKNOWN_WINDOW}
@@ -62,7 +72,8 @@ def nothing_left(decision: Decision, world: World, fits: Callable[[str], bool]) 
         kind=kind,
         message=f"{decision.requested} cannot take this request: {_said(told)}",
         param="model" if kind is ErrorKind.UNSUPPORTED else None,
-        should_retry=kind is ErrorKind.UNAVAILABLE,
+        retry_after=min((it.until for it in told if it.until is not None), default=None),
+        should_retry=kind in {ErrorKind.UNAVAILABLE, ErrorKind.RATE_LIMITED},
         details={"requested": decision.requested, "candidates": _candidates(decision)},
     )
 
@@ -132,7 +143,9 @@ def _said(skipped: Sequence[Skipped]) -> str:
 
 
 def _candidates(decision: Decision) -> list[dict[str, object]]:
-    return [_told(skipped) for skipped in decision.skipped]
+    """Return what is told of each model; a client does not learn of those that it may not use."""
+    shown = [it for it in decision.skipped if it.reason is not SkipReason.NOT_ALLOWED]
+    return [_told(skipped) for skipped in shown]
 
 
 def _told(skipped: Skipped) -> dict[str, object]:

@@ -28,7 +28,8 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One model at one place as it was judged; ``skip`` is None where it may be attempted.
 
     ``note`` explains what figures do not; the figures are None where it was not sized.
-    ``ceiling`` is tokens, None when unknown or not looked at.
+    ``ceiling`` is tokens, None when unknown or not looked at; ``until`` seconds after which what
+    bars it is over, where that is known.
     """
 
     place: ModelPlace
@@ -40,6 +41,7 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     wanted: int = 0
     least: int = 0
     shortfall: int | None = None
+    until: float | None = None
 
     @property
     def reason(self) -> str:

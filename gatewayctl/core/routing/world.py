@@ -15,7 +15,7 @@ from gatewayctl.core.model import (
     ModelSettings,
     Provider,
 )
-from gatewayctl.core.routing.decision import Estimate
+from gatewayctl.core.routing.decision import Barred, Estimate
 from gatewayctl.core.routing.graph import RouteGraph
 from gatewayctl.core.routing.session import Session
 from gatewayctl.core.shape import RequestShape
@@ -80,6 +80,21 @@ class World(Protocol):
         ...
 
 
+class Standing(Protocol):
+    """What one client's request may use, by its keys and those of the upstreams, as of now."""
+
+    def barred(self, asked: str, provider: str, model: str) -> Barred | None:
+        """Tell why a model (full id) may not be used for a request for ``asked``, None if it may.
+
+        The reason is ``not_allowed``, ``no_key``, ``credential_terminal`` or ``quota_exhausted``.
+        """
+        ...
+
+    def sees(self, name: str) -> bool:
+        """Tell whether the client may know of a model, a route or an alias."""
+        ...
+
+
 class Estimator(Protocol):
     """Sizes one request for one model's tokenizer."""
 
@@ -94,6 +109,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     ``seed`` is the request's chance, 64 bits; ``counters`` are the round-robin counters by alloy;
     ``today`` is an ISO date, for retirements. ``headers`` (names in lower case) and ``client`` (the
     client key's name) are for rules; ``session`` is None where nothing tells conversations apart.
+    ``standing`` None: it may use whatever there is.
     """
 
     shape: RequestShape
@@ -103,6 +119,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     client: str | None = None
     session: Session | None = None
+    standing: Standing | None = None
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,3 +128,4 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     request: Request
     world: World
     estimator: Estimator
+    asked: str = ""
