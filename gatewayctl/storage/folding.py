@@ -29,7 +29,7 @@ _LARGEST: Final = 2**63
 _COUNTS: Final = Usage.__struct_fields__
 
 _BEGUN: Final = (*Started.__struct_fields__, "instance")
-_METERED: Final = (*_COUNTS, "estimated", "tier", "first_token")
+_METERED: Final = (*_COUNTS, "estimated", "cost", "rates", "tier", "first_token")
 _OVER: Final = ("outcome", "duration", "failure", "status", "said", "retry_after", "truncated")
 _CAME: Final = (*Came.__struct_fields__, "instance")
 _LEFT: Final = ("outcome", "ended", "attempts", "duration", "status", "error", "model", "closed")
@@ -38,7 +38,8 @@ _LEFT: Final = ("outcome", "ended", "attempts", "duration", "status", "error", "
 class _Table(msgspec.Struct, frozen=True, kw_only=True):
     """How rows get into a table: ``first`` begins them, the ``rest`` may come with it or later.
 
-    ``kept`` says by column what becomes of it in an update, where that is not simply the new value.
+    ``kept`` says by column what becomes of it in an update, where that is not simply the new value:
+    ``old`` and ``new`` are its values, ``guess`` and ``mark`` those of ``estimated``.
     """
 
     name: str
@@ -56,8 +57,11 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True):
         """Return the statement that goes on with so many rows."""
         names = (*self.key, *self.rest)
         new = {name: f"new.column{place}" for place, name in enumerate(names, 1)}
+        marks = {"guess": f"{self.name}.estimated", "mark": new.get("estimated")}
         values = {
-            name: self.kept.get(name, "{new}").format(old=f"{self.name}.{name}", new=new[name])
+            name: self.kept.get(name, "{new}").format(
+                old=f"{self.name}.{name}", new=new[name], **marks
+            )
             for name in self.rest
         }
         changes = ", ".join(f"{name} = {value}" for name, value in values.items())
@@ -85,8 +89,15 @@ _ATTEMPTS: Final = _Table(
     first=_BEGUN,
     rest=(*_METERED, *_OVER),
     kept={
-        # neither a 0 nor nothing replaces a count
-        **dict.fromkeys(_COUNTS, "coalesce(nullif({new}, 0), {old}, {new})"),
+        # neither a 0 nor nothing replaces a count; but any does a guess
+        **dict.fromkeys(
+            _COUNTS,
+            "iif({guess} AND {mark} IS NOT NULL, {new}, coalesce(nullif({new}, 0), {old}, {new}))",
+        ),
+        # of the counts that it was made with
+        **dict.fromkeys(
+            ("cost", "rates"), "iif({mark} IS NOT NULL, {new}, coalesce({old}, {new}))"
+        ),
         **dict.fromkeys(("estimated", "tier", "first_token"), "coalesce({new}, {old})"),
         # a checkpoint comes before the end, so what it leaves out is not there yet
         **dict.fromkeys(_OVER, "coalesce({new}, {old})"),
@@ -178,33 +189,70 @@ def _over(ended: Ended | None) -> _Row:
     return (ended.outcome, ended.duration, *why, ended.truncated)
 
 
+class _Counted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a record says of usage; the mark is None where there is nothing it is said of."""
+
+    counts: _Row = (None,) * len(_COUNTS)
+    mark: bool | None = None
+    cost: int | None = None
+    rates: dict[str, str] | None = None
+    tier: str | None = None
+    first: float | None = None
+
+
 def _metered(seen: Seen | None, ended: Ended | None, *, begins: bool) -> _Row:
-    """Return counts, mark, tier and commit, as the checkpoint and then the end have them.
-
-    A later count replaces, it is never added; but neither a 0 nor nothing replaces one. The mark
-    stays with the counts that it was made with.
-    """
-    counts, mark, tier, first = _counted(ended if seen is None else seen)
+    """Return what was metered, and when content came first, as checkpoint and end have it."""
+    said = _counted(ended if seen is None else seen)
     if seen is not None and ended is not None:
-        after, last_mark, last_tier, last_first = _counted(ended)
-        both = zip(counts, after, strict=True)
-        counts = tuple(new or old or (new if old is None else old) for old, new in both)
-        mark = mark if last_mark is None else last_mark
-        tier, first = last_tier or tier, first if last_first is None else last_first
-    return (*counts, bool(mark) if begins else mark, tier, first)
+        said = _newer(said, _counted(ended))
+    rates = None if said.rates is None else msgspec.json.encode(said.rates).decode()
+    mark = bool(said.mark) if begins else said.mark
+    return (*said.counts, mark, said.cost, rates, said.tier, said.first)
 
 
-def _counted(record: Seen | Ended | None) -> tuple[_Row, bool | None, str | None, float | None]:
-    """Return what a record says of usage; the mark is None where there is nothing it is said of."""
+def _newer(old: _Counted, new: _Counted) -> _Counted:
+    """Return what a later record makes of an earlier one, as the table's update does.
+
+    A later count replaces, it is never added; but neither a 0 nor nothing replaces one, unless it
+    was a guess. Mark and cost stay with the counts that they were made with.
+    """
+    counts = new.counts
+    if new.mark is None or not old.mark:
+        both = zip(old.counts, new.counts, strict=True)
+        counts = tuple(
+            after or before or (after if before is None else 0) for before, after in both
+        )
+    if new.mark is not None:
+        cost, rates = new.cost, new.rates
+    else:
+        cost = new.cost if old.cost is None else old.cost
+        rates = old.rates or new.rates
+    return _Counted(
+        counts=counts,
+        mark=old.mark if new.mark is None else new.mark,
+        cost=cost,
+        rates=rates,
+        tier=new.tier or old.tier,
+        first=old.first if new.first is None else new.first,
+    )
+
+
+def _counted(record: Seen | Ended | None) -> _Counted:
     if record is None:
         return _NOTHING
     metered = record.metered
     counts = msgspec.structs.astuple(metered.usage)
-    mark = metered.estimated if any(counts) else None
-    return counts, mark, metered.tier, record.first_token
+    return _Counted(
+        counts=counts,
+        mark=metered.estimated if any(counts) else None,
+        cost=metered.cost,
+        rates=metered.rates,
+        tier=metered.tier,
+        first=record.first_token,
+    )
 
 
-_NOTHING: Final = ((None,) * len(_COUNTS), None, None, None)
+_NOTHING: Final = _Counted()
 
 
 _INTO_REQUESTS: Final = (_REQUESTS.insert(_ROWS), _REQUESTS.insert(1))
@@ -235,7 +283,8 @@ def _write(connection: sqlite3.Connection, statements: tuple[str, str], rows: _R
 
 
 def _numbers(metered: Metered) -> Iterable[int]:
-    return (count for count in msgspec.structs.astuple(metered.usage) if count is not None)
+    numbers = (*msgspec.structs.astuple(metered.usage), metered.cost)
+    return (number for number in numbers if number is not None)
 
 
 def _check(*numbers: int) -> None:

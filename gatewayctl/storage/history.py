@@ -46,6 +46,7 @@ class LoggedAttempt(msgspec.Struct, frozen=True, kw_only=True):
     estimate_high: int
     estimate_method: str
     output_budget: int
+    credential: str | None = None
     outcome: Outcome | None = None
     duration: float | None = None
     failure: str | None = None
@@ -107,13 +108,13 @@ def requests(
     """
     condition = _FAILED if failed else "TRUE"
     query = f"{condition} AND at >= ? ORDER BY at DESC, request DESC LIMIT ?"
-    with _opened(folder) as connection:
+    with opened(folder) as connection:
         return _load(connection, query, (0.0 if since is None else since, limit))
 
 
 def request(folder: Path, given: str) -> LoggedRequest | Ambiguous | None:
     """Return the request whose id is ``given``, or the only one whose id begins with it."""
-    with _opened(folder) as connection:
+    with opened(folder) as connection:
         if found := _load(connection, "request = ?", (given,)):
             return found[0]
         query = "request >= ? AND request < ? ORDER BY at DESC LIMIT ?"
@@ -125,7 +126,7 @@ def request(folder: Path, given: str) -> LoggedRequest | Ambiguous | None:
 
 def latest(folder: Path) -> Cursor:
     """Return the cursor behind everything that has ended so far."""
-    with _opened(folder) as connection:
+    with opened(folder) as connection:
         return _end(connection)
 
 
@@ -137,7 +138,7 @@ def newer(
     Each request is returned once, at its end, whichever daemon served it. At most ``FOLLOWED`` are;
     the next call returns the rest. Of another ledger than the cursor's, everything is newer.
     """
-    with _opened(folder) as connection:
+    with opened(folder) as connection:
         end = _end(connection)
         start = cursor.closed if cursor.ledger == end.ledger else 0
         condition = _FAILED if failed else "TRUE"
@@ -152,7 +153,7 @@ def newer(
 
 
 @contextlib.contextmanager
-def _opened(folder: Path) -> Iterator[sqlite3.Connection]:
+def opened(folder: Path) -> Iterator[sqlite3.Connection]:
     """Open the ledger for one reading, all of it as of one moment; an empty one if none is there.
 
     Every error of SQLite and of the system becomes StorageFailed.
@@ -210,6 +211,7 @@ def _logged(connection: sqlite3.Connection, row: sqlite3.Row) -> LoggedRequest:
 
 
 def _attempt(row: dict[str, Any]) -> dict[str, Any]:
-    return row | {
-        "metered": {"usage": row, "estimated": row["estimated"], "tier": row["tier"]},
-    }
+    rates = row.get("rates")  # as all of cost absent in a database of an older schema
+    metered = {name: row.get(name) for name in ("estimated", "tier", "cost")}
+    metered |= {"usage": row, "rates": None if rates is None else msgspec.json.decode(rates)}
+    return row | {"metered": metered}

@@ -29,15 +29,25 @@ class Outcome(StrEnum):
 
 
 class Metered(msgspec.Struct, frozen=True, kw_only=True):
-    """What an attempt cost in tokens. ``estimated``: the upstream said nothing, this is a guess."""
+    """What an attempt cost in tokens and money.
+
+    ``estimated``: the upstream said nothing, this is a guess. ``cost`` is in pico-dollars
+    (``core.pricing.PICO``), None where a price is unknown or nothing was counted; ``rates`` are the
+    unit prices it was made with, USD per million tokens by dimension, exact as text.
+    """
 
     usage: Usage = Usage()
     estimated: bool = False
     tier: str | None = None
+    cost: int | None = None
+    rates: dict[str, str] | None = None
 
 
 class Came(msgspec.Struct, frozen=True, kw_only=True, tag="came"):
-    """A request was understood and planned. ``asked`` is the name asked for, as it came."""
+    """A request was understood and planned. ``asked`` is the name asked for, as it came.
+
+    ``client`` is the name of the client key it came with.
+    """
 
     request: str
     at: float
@@ -51,7 +61,10 @@ class Came(msgspec.Struct, frozen=True, kw_only=True, tag="came"):
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
-    """An attempt begins: recorded before its first byte goes out. ``number`` counts from 1."""
+    """An attempt begins: recorded before its first byte goes out. ``number`` counts from 1.
+
+    ``credential`` names the one it is made with, by a label that is no secret.
+    """
 
     request: str
     number: int
@@ -66,6 +79,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
     estimate_high: int
     estimate_method: str
     output_budget: int
+    credential: str | None = None
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True, tag="seen"):

@@ -88,6 +88,12 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
         "INSERT INTO identity VALUES (lower(hex(randomblob(8))))",
     ),
     ("ALTER TABLE attempts ADD COLUMN truncated INTEGER",),  # NULL before its end, and in old ones
+    (
+        "ALTER TABLE attempts ADD COLUMN cost INTEGER",  # pico-dollars; NULL where it is unknown
+        "ALTER TABLE attempts ADD COLUMN rates TEXT",  # JSON: USD per million tokens, by dimension
+        "ALTER TABLE attempts ADD COLUMN credential TEXT",
+        "CREATE INDEX requests_client ON requests (client, at) WHERE client IS NOT NULL",
+    ),
 )
 
 LAST_CLOSED: Final = "SELECT coalesce(max(closed), 0) FROM requests WHERE closed > 0"

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -139,3 +140,12 @@ def test_a_lock_whose_file_was_replaced_is_not_there(tmp_path: Path) -> None:
     assert not lock.is_there()
     lock.let_go(remove=True)
     assert len(list(tmp_path.iterdir())) == 1  # not its own to remove
+
+
+def test_records_of_an_older_gatewayctl_are_read() -> None:
+    """What it knew nothing of is unknown: cost, rates and the credential."""
+    new = msgspec.to_builtins((started("a"), ended("a")))
+    for name in ("cost", "rates"):
+        del new[1]["metered"][name]
+    del new[0]["credential"]
+    assert unframed(msgspec.msgpack.encode(new)) == (started("a"), ended("a"))

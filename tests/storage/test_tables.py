@@ -58,7 +58,7 @@ def test_every_field_of_a_record_comes_back(connection: sqlite3.Connection, tmp_
     """Nothing is dropped, swapped or rounded between the records and the reader."""
     records: tuple[Record, ...] = (
         came("a", session="s", client="laptop", stream=False),
-        started("a", 1, retry=True),
+        started("a", 1, retry=True, credential="acme#2"),
         ended(
             "a",
             outcome=Outcome.FAILED,
@@ -69,7 +69,11 @@ def test_every_field_of_a_record_comes_back(connection: sqlite3.Connection, tmp_
             first_token=0.25,
             truncated=True,
             metered=metered(
-                estimated=True, tier="flex", **{name: n for n, name in enumerate(DIMENSIONS, 1)}
+                estimated=True,
+                tier="flex",
+                cost=123_456_789_012_345,
+                rates={"input": "2.5", "output@flex": "0.000001"},
+                **{name: n for n, name in enumerate(DIMENSIONS, 1)},
             ),
         ),
         started("a", 2),
@@ -128,6 +132,61 @@ def test_a_mark_stays_with_the_counts_it_was_made_with(
     assert _attempt(tmp_path).metered == metered(tier="priority", output=9)
 
 
+STEPS = [
+    (metered(input=5, cost=5, rates={"input": "1"}), metered(), 5),
+    (metered(input=5, cost=5), metered(input=7, output=2, cost=9), 9),
+    (metered(input=5, cost=5), metered(input=7), None),
+    (metered(), metered(input=0, cost=0), 0),
+    (metered(input=5, cost=5), metered(input=0, cost=0), 5),
+]
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize(("before", "after", "cost"), STEPS)
+def test_a_cost_stays_with_the_counts_it_was_made_with(
+    connection: sqlite3.Connection,
+    tmp_path: Path,
+    before: Metered,
+    after: Metered,
+    cost: int | None,
+    *,
+    together: bool,
+) -> None:
+    """Whether a checkpoint and the end are written at once or one after the other."""
+    records = (
+        started("a"),
+        Seen(request="a", number=1, metered=before),
+        ended("a", metered=after),
+    )
+    _apply(connection, came("a"))
+    if together:
+        batch = Batch()
+        assert all(batch.add(record) for record in records)
+        assert not batch.write(connection, "here")
+    else:
+        _apply(connection, *records)
+    assert _attempt(tmp_path).metered.cost == cost
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_what_was_metered_replaces_a_guess_also_by_nothing(
+    connection: sqlite3.Connection, tmp_path: Path, *, together: bool
+) -> None:
+    """Input was guessed; all of it was in the cache: the guess is not added to what was read."""
+    guess = metered(estimated=True, input=100, output=3, cost=103)
+    truth = metered(input=0, input_cache_read=90, output=4, cost=13)
+    checkpoint = Seen(request="a", number=1, metered=guess)
+    _apply(connection, came("a"), started("a"))
+    if together:
+        batch = Batch()
+        assert batch.add(checkpoint)
+        assert batch.add(ended("a", metered=truth))
+        assert not batch.write(connection, "here")
+    else:
+        _apply(connection, checkpoint, ended("a", metered=truth))
+    assert _attempt(tmp_path).metered == truth
+
+
 def test_a_record_without_a_place_says_so(connection: sqlite3.Connection) -> None:
     """So that it can be counted: the end of what never began, or a second beginning."""
     assert _apply(connection, seen("a"), ended("a"), left("a")) == [False] * 3
@@ -156,19 +215,24 @@ def test_what_an_instance_left_open_is_interrupted(
     assert _request(tmp_path, "c").outcome is None
 
 
-def test_a_ledger_of_the_first_schema_is_read_and_migrated(tmp_path: Path) -> None:
-    """A file without ``truncated``: nothing is lost, and what nobody looked for is unknown."""
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_ledger_of_an_older_schema_is_read_and_migrated(tmp_path: Path, version: int) -> None:
+    """A file without costs: nothing is lost, and what nobody looked for is unknown."""
     path = tmp_path / tables.DATABASE
     shutil.copy(Path(__file__).parents[1] / "fixtures" / "ledger" / "v1.db", path)
+    open_writing(path, tables.MIGRATIONS[:version]).close()
     before = history.requests(tmp_path, limit=10)
     assert [each.outcome for each in before] == [Outcome.INTERRUPTED, Outcome.ANSWERED]
     assert before[1].attempts[0].metered.usage == Usage(input=7, output=3)
     with contextlib.closing(open_writing(path, tables.MIGRATIONS)) as connection:
         assert history.requests(tmp_path, limit=10) == before
         assert before[1].attempts[0].truncated is None
-        new = (came("a", at=3000.0), started("a"), ended("a", truncated=True), left("a"))
+        assert before[1].attempts[0].metered.cost is None
+        end = ended("a", truncated=True, metered=metered(input=1, cost=2))
+        new = (came("a", at=3000.0), started("a"), end, left("a"))
         assert all(_apply(connection, *new))
     assert _attempt(tmp_path).truncated is True
+    assert _attempt(tmp_path).metered.cost == 2
     assert history.requests(tmp_path, limit=10)[1:] == before
 
 

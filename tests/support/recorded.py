@@ -40,9 +40,16 @@ def started(request: str, number: int = 1, **given: Any) -> Started:
     return Started(request=request, number=number, **values | given)
 
 
-def metered(*, estimated: bool = False, tier: str | None = None, **usage: int | None) -> Metered:
-    """Return what was metered; ``usage`` by dimension."""
-    return Metered(usage=Usage(**usage), estimated=estimated, tier=tier)
+def metered(
+    *,
+    estimated: bool = False,
+    tier: str | None = None,
+    cost: int | None = None,
+    rates: dict[str, str] | None = None,
+    **usage: int | None,
+) -> Metered:
+    """Return what was metered; ``usage`` by dimension, ``cost`` in pico-dollars."""
+    return Metered(usage=Usage(**usage), estimated=estimated, tier=tier, cost=cost, rates=rates)
 
 
 def seen(request: str, number: int = 1, **usage: int | None) -> Seen:
