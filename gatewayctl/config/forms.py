@@ -166,17 +166,21 @@ class Status(msgspec.Struct, frozen=True):
 
 
 class Url(msgspec.Struct, frozen=True, kw_only=True):
-    """An http or https URL with a host; ``""`` only where that means something."""
+    """An http or https URL with a host; ``""`` only where that means something.
+
+    ``exact``: not something that paths are added to, so that each character counts.
+    """
 
     empty: bool = False
+    exact: bool = False
 
     def read(self, value: object) -> str:
-        """Return the URL without trailing slashes."""
+        """Return the URL, without trailing slashes unless it is exact."""
         if not isinstance(value, str):
             raise wrong_type("a URL", value)
         if value or not self.empty:
             self._check(value)
-        return value.rstrip("/")
+        return value if self.exact else value.rstrip("/")
 
     def _check(self, value: str) -> None:
         hint = 'write it like "https://host:port/path"'
@@ -187,13 +191,15 @@ class Url(msgspec.Struct, frozen=True, kw_only=True):
             raise Wrong("url-out-of-form", "is not a URL", hint) from None
         if parts.scheme not in {"http", "https"} or not host:
             raise Wrong("url-out-of-form", "must be an http or https URL with a host", hint)
-        if parts.query or parts.fragment or any(char <= " " for char in value):
-            raise Wrong("url-out-of-form", "must have no query, fragment or white space", hint)
+        if parts.fragment or any(char <= " " for char in value):
+            raise Wrong("url-out-of-form", "must have no fragment or white space", hint)
+        if parts.query and not self.exact:
+            raise Wrong("url-out-of-form", "must have no query", hint)
 
     def json_schema(self) -> dict[str, object]:
         """Return a string that starts like an HTTP URL."""
-        pattern = "^(https?://[^\\s?#]+)?$" if self.empty else "^https?://[^\\s?#]+$"
-        return {"type": "string", "pattern": pattern}
+        url = "https?://[^\\s#]+" if self.exact else "https?://[^\\s?#]+"
+        return {"type": "string", "pattern": f"^({url})?$" if self.empty else f"^{url}$"}
 
 
 class Host(msgspec.Struct, frozen=True):

@@ -62,7 +62,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     it serves; 0 assumes nothing. ``output_apart``: its windows are of the input alone, and the
     output stands beside them. ``load`` is the path below the server's root where a POST of the
     model's name alone loads it. ``counts`` are the protocols in which it counts a request's
-    tokens without answering it.
+    tokens without answering it. ``own_clients`` are user-agent globs, each with one star at its
+    end: the clients whose subscriptions it takes as credentials, for their own traffic alone.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     beta_windows: tuple[BetaWindow, ...]
     load: str
     counts: tuple[WireProtocol, ...]
+    own_clients: tuple[str, ...]
 
 
 class _KindFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -109,6 +111,7 @@ class _KindFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     beta_windows: tuple[BetaWindow, ...] = ()
     load: str = ""
     counts: tuple[WireProtocol, ...] = ()
+    own_clients: tuple[str, ...] = ()
 
 
 DEFAULT_FLAGS: Mapping[str, bool] = MappingProxyType(
@@ -153,6 +156,7 @@ def _read(name: str, text: str) -> Kind:
         beta_windows=file.beta_windows,
         load=file.load,
         counts=file.counts,
+        own_clients=file.own_clients,
     )
 
 

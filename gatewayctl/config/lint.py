@@ -10,6 +10,7 @@ from gatewayctl.config.positions import Path
 from gatewayctl.config.problems import Report
 from gatewayctl.config.routes import documents, places, references
 from gatewayctl.config.schema import Document
+from gatewayctl.config.schema_providers import OAuthDoc
 from gatewayctl.config.schema_routes import AlloyDoc, CascadeDoc, DispatcherDoc, PlaceDoc
 from gatewayctl.config.secrecy import is_secret_header, is_secret_url
 from gatewayctl.config.tokenizer_files import Look, unseen
@@ -86,6 +87,17 @@ def _plain_secrets(doc: Document) -> Iterator[Path]:
         for key, url in (("base_url", provider.base_url), ("proxy", provider.proxy)):
             if url and is_secret_url(url):
                 yield ("providers", name, key)
+        if provider.oauth is not None:
+            yield from _plain_in_oauth(provider.oauth, ("providers", name, "oauth"))
+
+
+def _plain_in_oauth(oauth: OAuthDoc, path: Path) -> Iterator[Path]:
+    for key, url in (("authorize_url", oauth.authorize_url), ("token_url", oauth.token_url)):
+        if url and is_secret_url(url):
+            yield (*path, key)
+    for parameter, value in oauth.extra.items():
+        if value and is_secret_header(parameter):
+            yield (*path, "extra", parameter)
 
 
 def _mentions(doc: Document, names: Names) -> Iterator[tuple[Path, str]]:

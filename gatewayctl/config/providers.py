@@ -13,6 +13,7 @@ import msgspec
 from gatewayctl.config.addresses import without_prefix
 from gatewayctl.config.forms import is_header_name
 from gatewayctl.config.kinds import Kind, is_provider, kinds
+from gatewayctl.config.oauth import borrowed, resolve_oauth, served_clients, token_hint
 from gatewayctl.config.positions import Path
 from gatewayctl.config.problems import Report, did_you_mean
 from gatewayctl.config.schema_providers import ProviderDoc, SecretDoc, TimeoutsDoc
@@ -107,11 +108,13 @@ def _resolve(
     if auth is Auth.KEY and not secrets:
         hint = 'write api_key = { env = "NAME" }'
         report.error((*path, "api_key"), "auth-without-key", 'auth = "key" needs an api_key', hint)
-    if doc.api_key is not None and auth in {Auth.FORWARD, Auth.NONE}:
+    if doc.api_key is not None and auth is not Auth.KEY and doc.credential is None:
         message = f'auth = "{auth}" does not use an api_key'
         report.error((*path, "api_key"), "key-not-used", message, 'remove it, or auth = "key"')
     _check_headers(doc.headers, path, report)
     provider = _provider(name, kind, auth, secrets if auth is Auth.KEY else ())
+    oauth = resolve_oauth(doc, auth, path, report)
+    base_url = _base_url(doc.base_url or kind.base_url, kind)
     said = {flag: on for flag, on in msgspec.structs.asdict(doc.flags).items() if on is not None}
     return msgspec.structs.replace(
         provider,
@@ -120,8 +123,10 @@ def _resolve(
             protocols=doc.protocols or kind.protocols,
             overflow=doc.overflow or kind.overflow,
         ),
-        base_url=_base_url(doc.base_url or kind.base_url, kind),
-        clients=doc.clients,
+        base_url=base_url,
+        oauth=oauth,
+        borrow=borrowed(doc),
+        clients=served_clients(doc, auth, base_url, path, report),
         headers=doc.headers,
         timeouts=_timeouts(kind.timeouts, doc.timeouts),
         max_concurrency=doc.max_concurrency,
@@ -234,9 +239,18 @@ def _located(settings: ProviderSettings, folder: str) -> ProviderSettings:
         FromFile(path=_absolute(secret.path, folder)) if isinstance(secret, FromFile) else secret
         for secret in settings.secrets
     )
-    bundle = settings.ca_bundle and _absolute(settings.ca_bundle, folder)
-    provider = msgspec.structs.replace(settings.provider, key_hint=_key_hint(secrets))
-    return msgspec.structs.replace(settings, provider=provider, secrets=secrets, ca_bundle=bundle)
+    borrow = settings.borrow and _absolute(settings.borrow, folder)
+    provider = settings.provider
+    hint = _key_hint(secrets)
+    if provider.auth is Auth.OAUTH:
+        hint = token_hint(provider.name, settings.oauth, borrow)
+    return msgspec.structs.replace(
+        settings,
+        provider=msgspec.structs.replace(provider, key_hint=hint),
+        secrets=secrets,
+        borrow=borrow,
+        ca_bundle=settings.ca_bundle and _absolute(settings.ca_bundle, folder),
+    )
 
 
 def _absolute(name: str, folder: str) -> str:

@@ -41,8 +41,8 @@ class BorrowDoc(msgspec.Struct, frozen=True, kw_only=True):
 class OAuthDoc(msgspec.Struct, frozen=True, kw_only=True):
     """The endpoints and parameters of a provider's OAuth."""
 
-    authorize_url: Annotated[str, Url()] | None = None
-    token_url: Annotated[str, Url()] | None = None
+    authorize_url: Annotated[str, Url(exact=True)] | None = None
+    token_url: Annotated[str, Url(exact=True)] | None = None
     client_id: Name | None = None
     scopes: tuple[Name, ...] = ()
     extra: dict[str, str] = {}

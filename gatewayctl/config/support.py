@@ -11,7 +11,6 @@ import msgspec
 
 from gatewayctl.config.positions import Path
 from gatewayctl.config.problems import Report
-from gatewayctl.core.model import Auth
 
 ANY = "*"
 
@@ -25,10 +24,6 @@ class Unsupported(msgspec.Struct, frozen=True, kw_only=True):
     key: tuple[str, ...]
     when: Callable[[object], bool]
     whole: bool
-
-
-def _is(*waiting: object) -> Callable[[object], bool]:
-    return lambda value: value in waiting
 
 
 def _is_not(default: object) -> Callable[[object], bool]:
@@ -50,10 +45,7 @@ def _whole(key: str, default: object) -> Unsupported:
 UNSUPPORTED: tuple[Unsupported, ...] = (
     _whole("server.keys", ()),
     _whole("server.cors_origins", ()),
-    _at("providers.*.auth", _is(Auth.OAUTH)),
     _at("providers.*.api_key", _several),
-    _whole("providers.*.credential", None),
-    _whole("providers.*.oauth", None),
     _whole("providers.*.max_concurrency", 0),
     _whole("dispatchers.*.rules.*.when.client", None),
 )
