@@ -21,6 +21,7 @@ from gatewayctl.core.routing.decision import Candidate, Decision, Estimate, Fit,
 from gatewayctl.core.routing.world import World
 from gatewayctl.daemon.asked import Asked, client_headers
 from gatewayctl.daemon.flights import Flights
+from gatewayctl.daemon.forwarding import query_for
 from gatewayctl.daemon.offload import offloaded
 from gatewayctl.daemon.planning import Planner, Question
 from gatewayctl.daemon.replies import error_reply, header, json_reply, own_headers
@@ -160,7 +161,7 @@ class Counting:
             sent = await offloaded(len(body), gemini.request, body, model)
             read = gemini.tokens
         else:
-            query = wanted.request.rel_url.raw_query_string
+            query = query_for(settings, wanted.request.rel_url.raw_query_string)
             url = f"{settings.base_url}{messages.PATH}{f'?{query}' if query else ''}"
             if settings.provider.auth is Auth.FORWARD:
                 sent = await offloaded(len(body), messages.as_it_came, body, model, layout)
