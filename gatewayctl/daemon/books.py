@@ -1,15 +1,18 @@
-"""What is written down of every request and every attempt: times, outcomes, tokens, no words.
+"""What is written down of requests and attempts: times, outcomes, tokens, money, never a word.
 
 Here the pipeline's happenings become the ledger's records; how they are kept is ``storage``'s
 business, how they are shown the command line's.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Protocol
 
 import msgspec
 
+from gatewayctl.core import pricing
 from gatewayctl.core.attempts import Try
 from gatewayctl.core.errors import ErrorKind, Failure
 from gatewayctl.core.events import Usage
@@ -23,12 +26,15 @@ from gatewayctl.daemon.sessions import named_in
 from gatewayctl.protocols.codec import ReplyFacts, StreamWatcher
 from gatewayctl.storage.records import Came, Ended, Left, Metered, Outcome, Record, Seen, Started
 
+log = logging.getLogger("gatewayctl.ledger")
+
 CHECKPOINT = 1.0
 """Seconds between two checkpoints of a stream under way."""
 
 _OUTPUT_CHARS = 3.5  # characters a token, where an upstream does not meter what it wrote
 _LONGEST_SESSION = 200
 _INPUT_BYTES = 4.0  # bytes of a body a token, where it does not meter what it read
+_MOST_COST = 2**63 - 1  # pico-dollars: more is in no column, and no cost of one attempt
 
 
 class Ledger(Protocol):
@@ -49,7 +55,10 @@ class Ledger(Protocol):
 
 
 class Entry:
-    """One attempt in the books, from its start to its end."""
+    """One attempt in the books, from its start to its end.
+
+    It is billed at the prices that held when it was planned, whatever becomes of them meanwhile.
+    """
 
     def __init__(self, ledger: Ledger, asked: Asked, step: Try) -> None:
         self.watcher: StreamWatcher | None = None
@@ -63,7 +72,8 @@ class Entry:
         self._next = 0.0
         self._first: float | None = None
         self._told = Metered()
-        self._closed = False
+        self._outcome: Outcome | None = None
+        self._prices = step.candidate.place.prices
         self._input = _likely_input(asked, step.candidate)
 
     @property
@@ -71,6 +81,19 @@ class Entry:
         """What the upstream metered so far, None before its reply."""
         source = self.watcher or self.facts
         return None if source is None else source.usage
+
+    @property
+    def cost(self) -> Decimal | None:
+        """USD of what was metered or estimated so far; None where that or a price is unknown.
+
+        It is 0 where there is nothing to pay: before a reply, and when one failed before content.
+        """
+        metered = self._metered(self._outcome)
+        if metered.cost is not None:
+            return Decimal(metered.cost).scaleb(-12)
+        begun = self.watcher is not None or self.facts is not None
+        free = metered.usage == Usage() and (not begun or self._outcome is Outcome.FAILED)
+        return Decimal(0) if free else None
 
     def first(self) -> None:
         """Note the first content."""
@@ -98,9 +121,9 @@ class Entry:
 
     def ended(self, outcome: Outcome, failure: Failure | None, status: int | None) -> Ended | None:
         """Return the record of its end, None when it was returned before."""
-        if self._closed:
+        if self._outcome is not None:
             return None
-        self._closed = True
+        self._outcome = outcome
         return Ended(
             request=self._request,
             number=self._step.number,
@@ -124,7 +147,7 @@ class Entry:
         # Whoever leaves a stream that has begun may be billed for it; one that failed is not.
         if not written and usage == Usage() and outcome is not Outcome.ABANDONED:
             return Metered(tier=source.tier)
-        whole = outcome is Outcome.ANSWERED
+        whole = outcome is Outcome.ANSWERED or self.watcher is None
         guessed: dict[str, int] = {}
         if usage.input is None and usage.input_cache_read is None:
             guessed["input"] = self._input
@@ -134,16 +157,36 @@ class Entry:
             guessed["output"] = output
         if guessed:
             usage = msgspec.structs.replace(usage, **guessed)
-        return Metered(usage=usage, estimated=bool(guessed), tier=source.tier)
+        return self._billed(Metered(usage=usage, estimated=bool(guessed), tier=source.tier))
+
+    def _billed(self, metered: Metered) -> Metered:
+        """Return it with its cost; without one where that fails, which harms no request."""
+        try:
+            bill = pricing.bill(self._prices, metered.usage, metered.tier)
+            cost = None if bill.cost is None else pricing.pico(bill.cost)
+            rates = {dimension: f"{rate:f}" for dimension, rate in bill.rates.items()}
+        except Exception:
+            log.exception("%s attempt %d has no cost", self._request, self._step.number)
+            return metered
+        known = cost is not None and abs(cost) <= _MOST_COST
+        return msgspec.structs.replace(metered, cost=cost if known else None, rates=rates or None)
 
 
 class Book:
     """One request in the books. ``outcome``, ``status`` and ``error`` are what it comes to.
 
-    ``dropped`` is what was left out of it, by the model that it was translated for.
+    ``client`` is the name of the client key that it came with, None where it had none. ``dropped``
+    is what was left out of it, by the model that it was translated for.
     """
 
-    def __init__(self, ledger: Ledger, asked: Asked, planned: Planned, at: float) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        asked: Asked,
+        planned: Planned,
+        at: float,
+        client: str | None = None,
+    ) -> None:
         self.outcome = Outcome.ABANDONED
         self.status: int | None = None
         self.error: ErrorKind | None = None
@@ -151,8 +194,7 @@ class Book:
         self._ledger = ledger
         self._asked = asked
         self._at = at
-        self._attempts = 0
-        self._entry: Entry | None = None
+        self._entries: list[Entry] = []
         decision, session = planned.sized.decision, planned.session
         self._came: Came | None = Came(
             request=asked.request_id,
@@ -163,16 +205,26 @@ class Book:
             route_kind=decision.route_kind,
             stream=asked.shape.stream,
             session=_session(asked, session),
+            client=client,
         )
         # The ledger renders it later: it may hold on to this, and never to the request's body.
         dropped: dict[str, tuple[str, ...]] = {}
         self.dropped = dropped
         self._render = lambda: as_json(explained(decision, session, dropped))
 
-    def started(self, step: Try) -> Entry:
-        """Write down that an attempt begins; it is on record after the loop's next turn."""
+    @property
+    def cost(self) -> Decimal | None:
+        """USD of all attempts so far, None where any of it is unknown."""
+        costs = [entry.cost for entry in self._entries]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known, Decimal(0)) if len(known) == len(costs) else None
+
+    def started(self, step: Try, credential: str | None = None) -> Entry:
+        """Write down that an attempt begins; it is on record after the loop's next turn.
+
+        ``credential`` is the label of the one that it is made with.
+        """
         candidate, estimate = step.candidate, step.candidate.estimate
-        self._attempts = step.number
         started = Started(
             request=self._asked.request_id,
             number=step.number,
@@ -187,29 +239,30 @@ class Book:
             estimate_high=estimate.high,
             estimate_method=estimate.method.value,
             output_budget=candidate.output_budget,
+            credential=credential,
         )
         self._ledger.note(*self._after_arrival(started))
-        self._entry = Entry(self._ledger, self._asked, step)
-        return self._entry
+        self._entries.append(Entry(self._ledger, self._asked, step))
+        return self._entries[-1]
 
     def ended(
         self, outcome: Outcome, failure: Failure | None = None, status: int | None = None
     ) -> None:
         """Write down how the attempt under way ended."""
-        if self._entry is not None:
-            ended = self._entry.ended(outcome, failure, status)
+        if self._entries:
+            ended = self._entries[-1].ended(outcome, failure, status)
             if ended is not None:
                 self._ledger.note(ended)
 
     def closed(self) -> None:
         """Write down how the request ended, and the attempt that was still under way with it."""
-        last = self._entry and self._entry.ended(self.outcome, None, self.status)
+        last = self._entries[-1].ended(self.outcome, None, self.status) if self._entries else None
         elapsed = self._elapsed()
         left = Left(
             request=self._asked.request_id,
             at=self._at + elapsed,
             outcome=self.outcome,
-            attempts=self._attempts,
+            attempts=len(self._entries),
             duration=elapsed,
             status=self.status,
             error=None if self.error is None else self.error.value,
