@@ -115,6 +115,7 @@ def _resolve(
     provider = _provider(name, kind, auth, secrets if auth is Auth.KEY else ())
     oauth = resolve_oauth(doc, auth, path, report)
     base_url = _base_url(doc.base_url or kind.base_url, kind)
+    clients = served_clients(doc, auth, base_url, path, report)
     said = {flag: on for flag, on in msgspec.structs.asdict(doc.flags).items() if on is not None}
     return msgspec.structs.replace(
         provider,
@@ -122,11 +123,12 @@ def _resolve(
             provider.provider,
             protocols=doc.protocols or kind.protocols,
             overflow=doc.overflow or kind.overflow,
+            selective=bool(clients),
         ),
         base_url=base_url,
         oauth=oauth,
         borrow=borrowed(doc),
-        clients=served_clients(doc, auth, base_url, path, report),
+        clients=clients,
         headers=doc.headers,
         timeouts=_timeouts(kind.timeouts, doc.timeouts),
         max_concurrency=doc.max_concurrency,

@@ -184,6 +184,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """What routing looks at in a provider; addresses and secrets stay in the config layer.
 
     ``key_hint`` says what to do when no credential is usable (``"set OPENAI_API_KEY"``).
+    ``selective``: its credential serves certain clients alone.
     """
 
     name: str
@@ -192,6 +193,15 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     auth: Auth
     overflow: Overflow = Overflow.ERROR
     key_hint: str = ""
+    selective: bool = False
+
+    @property
+    def as_it_came(self) -> bool:
+        """Whether requests go there as they came: not translated, with the client's own headers.
+
+        Nothing is changed but the model's name and a budget that has to be clamped.
+        """
+        return self.auth is Auth.FORWARD or (self.auth is Auth.OAUTH and self.selective)
 
 
 class ModelSettings(msgspec.Struct, frozen=True, kw_only=True):

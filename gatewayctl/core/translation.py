@@ -42,12 +42,12 @@ SAYABLE: Mapping[Demand, frozenset[WireProtocol]] = MappingProxyType(
 def outgoing(provider: Provider, shape: RequestShape) -> WireProtocol | None:
     """Return the protocol in which a provider is sent a request, None when there is none.
 
-    A client's own credential is forwarded with its own request alone, so nothing is translated
-    there.
+    Nothing is translated where requests go as they came: a client's own credential, and one that
+    serves certain clients alone, goes with that client's own request.
     """
     if shape.protocol in provider.protocols:
         return shape.protocol
-    if provider.auth is Auth.FORWARD:
+    if provider.as_it_came:
         return None
     return next(
         (each for each in provider.protocols if not lacking(each, shape)),
@@ -65,10 +65,12 @@ def lacking(protocol: WireProtocol, shape: RequestShape) -> frozenset[Demand]:
 def why_not(provider: Provider, shape: RequestShape) -> str:
     """Say why a provider cannot be sent a request, for a person."""
     spoken = ", ".join(provider.protocols)
-    if provider.auth is Auth.FORWARD:
+    if provider.as_it_came:
+        whose = "the client's own credential" if provider.auth is Auth.FORWARD else "a subscription"
         return (
-            f"{provider.name} is sent the client's own credential, and so its own requests alone: "
-            f"it speaks {spoken}, the request is {shape.protocol}"
+            f"{provider.name} takes {whose}, and so requests as they came alone: it speaks "
+            f"{spoken}, the request is {shape.protocol}; another client needs a provider with an "
+            "api_key"
         )
     missing = {demand for each in provider.protocols for demand in lacking(each, shape)}
     return f"{', '.join(sorted(missing))} cannot be said in {spoken}, which {provider.name} speaks"

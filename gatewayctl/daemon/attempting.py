@@ -26,7 +26,9 @@ from gatewayctl.daemon.outlet import SILENCE, Outlet, sent
 from gatewayctl.daemon.planning import Planned, Planner
 from gatewayctl.daemon.replies import error_reply, header, identified, own_headers
 from gatewayctl.daemon.sending import Sent
+from gatewayctl.daemon.sessions import named_in
 from gatewayctl.daemon.trying import Got, Streamed, Tries, Whole
+from gatewayctl.daemon.turns import ANOTHER_MAY_DO, Turns
 from gatewayctl.protocols.losses import weighs
 from gatewayctl.storage import records
 from gatewayctl.upstream.headers import about_limits, reply_headers
@@ -61,6 +63,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     board: Board
     ledger: Ledger
     learner: Learner
+    turns: Turns
     chance: Callable[[], int]
     silence: float = SILENCE
 
@@ -82,6 +85,7 @@ class Run:
         self._book = book
         self._clock = asyncio.get_running_loop().time
         self._moved: set[str] = set()
+        self._failed_with: dict[str, set[str]] = {}
         self._failures: list[Failed] = []
         self._tried = 0
         self._outlet: Outlet | None = None
@@ -146,8 +150,9 @@ class Run:
         parts, candidate = self._parts, step.candidate
         self._tried = step.number
         parts.planner.attempted(self._planned, candidate, self._moved)
-        call = parts.board.begun(candidate, self._asked.headers)
-        entry = self._book.started(step)
+        label = self._credential(candidate)
+        call = parts.board.begun(candidate, label)
+        entry = self._book.started(step, label)
         try:
             # The ledger's turn: an attempt is on record before its first byte goes out.
             await asyncio.sleep(0)
@@ -155,6 +160,7 @@ class Run:
                 self._asked,
                 step,
                 entry,
+                label=label,
                 left=step.deadline - self._elapsed(),
                 buffer=step.on_break is OnBreak.BUFFER,
             )
@@ -166,12 +172,35 @@ class Run:
             parts.learner.refused(self._asked, candidate, error.failure)
             self._book.ended(records.Outcome.FAILED, error.failure)
             self._note(step, error.failure)
-            return error.failure
+            return self._told_apart(candidate, label, error.failure)
         finally:
             parts.board.over(call)
         if broken is not None:
             parts.board.failed(call, broken, before)
         return response
+
+    def _credential(self, candidate: Candidate) -> str:
+        """Return the label of the credential that the next attempt uses."""
+        parts, session = self._parts, self._planned.session
+        return parts.turns.chosen(
+            parts.settings.providers[candidate.provider],
+            self._asked.headers,
+            named_in(self._asked.headers) if session is None else session.key,
+            self._failed_with.get(candidate.provider, ()),
+            partial(parts.board.cools, candidate),
+        )
+
+    def _told_apart(self, candidate: Candidate, label: str, failure: Failure) -> Failure:
+        """Return a failure with a word on whether another credential may do."""
+        turns, settings = self._parts.turns, self._parts.settings.providers[candidate.provider]
+        failed = self._failed_with.setdefault(candidate.provider, set())
+        renewed = failure.elsewhere and label not in failed
+        if failure.kind in ANOTHER_MAY_DO:
+            failed.add(label)
+        if failure.kind is FailureKind.AUTH:
+            turns.refused(label)
+        elsewhere = renewed or turns.another(settings, failure.kind, failed)
+        return msgspec.structs.replace(failure, elsewhere=elsewhere)
 
     async def _deliver(
         self, step: Try, got: Got, entry: Entry

@@ -32,6 +32,7 @@ from gatewayctl.daemon.sending import Sending
 from gatewayctl.daemon.sessions import Sessions
 from gatewayctl.daemon.thoughts import Thoughts
 from gatewayctl.daemon.trying import Tries
+from gatewayctl.daemon.turns import Turns
 from gatewayctl.daemon.upkeep import Upkeep
 from gatewayctl.daemon.waking import Waker
 from gatewayctl.registry.cache import Cache, usual_folder
@@ -85,6 +86,12 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
 
     app: App
     listening: Callable[[], None]
+
+
+class _Unmetered:
+    def spent(self, label: str) -> float | None:
+        _ = label
+        return None
 
 
 class _Opened(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,7 +160,8 @@ def _wired(
     has_key, clock = credentials.available, asyncio.get_running_loop().time
     world = Directory(settings, live, has_key, knowledge)
     everyone = Directory(with_every_provider(settings, os.environ), live, has_key, knowledge)
-    board = Board(settings, secrets.token_bytes(16), clock, wall)
+    turns = Turns(credentials.usable, _Unmetered(), secrets.token_bytes(16), clock)
+    board = Board(settings, turns, clock, wall)
     sessions = Sessions(settings.session_ttl, secrets.token_bytes(16), clock)
     recaller = Recaller(knowledge, opened.counter)
     planner = Planner(world, opened.counter, sessions, board, recaller, chance=chance.seed)
@@ -165,10 +173,11 @@ def _wired(
     parts = Parts(
         settings=settings,
         planner=planner,
-        tries=Tries(settings, upstream, credentials, sending),
+        tries=Tries(settings, upstream, credentials, sending, lambda _label, _headers: None),
         board=board,
         ledger=opened.ledger,
         learner=learner,
+        turns=turns,
         chance=chance.seed,
         silence=silence,
     )

@@ -16,7 +16,7 @@ from multidict import MultiMapping
 
 from gatewayctl.config.settings import OverflowStatus, ProviderSettings, Settings
 from gatewayctl.core.errors import ApiError, ErrorKind, RequestInvalid, UpstreamFailed
-from gatewayctl.core.model import Auth, WireProtocol
+from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.routing.decision import Candidate, Decision, Estimate, Fit, Skipped
 from gatewayctl.core.routing.world import World
 from gatewayctl.daemon.asked import Asked, client_headers
@@ -163,7 +163,7 @@ class Counting:
         else:
             query = query_for(settings, wanted.request.rel_url.raw_query_string)
             url = f"{settings.base_url}{messages.PATH}{f'?{query}' if query else ''}"
-            if settings.provider.auth is Auth.FORWARD:
+            if settings.provider.as_it_came:
                 sent = await offloaded(len(body), messages.as_it_came, body, model, layout)
             else:
                 changes = self._changes(full_id, settings)

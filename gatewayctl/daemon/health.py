@@ -6,7 +6,6 @@ shares, who is meant by an attempt, and what is told of it. No await stands anyw
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from hashlib import blake2b
 
 import msgspec
 from yarl import URL
@@ -15,13 +14,11 @@ from gatewayctl.config.settings import ProviderSettings, Settings
 from gatewayctl.core import health
 from gatewayctl.core.errors import Failure
 from gatewayctl.core.health import Health, Parties
-from gatewayctl.core.model import Auth
 from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.daemon.status import Fared, LastError
+from gatewayctl.daemon.turns import Turns
 
 log = logging.getLogger("gatewayctl.health")
-
-_CREDENTIAL_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,31 +40,30 @@ class _Tally(msgspec.Struct, kw_only=True):
 
 
 class Board:
-    """The breakers of all providers. ``clock`` is monotonic, ``wall`` is seconds since 1970."""
+    """The breakers of all providers. ``clock`` is monotonic, ``wall`` is seconds since 1970.
+
+    ``turns`` knows what the providers' credentials are called.
+    """
 
     def __init__(
         self,
         settings: Settings,
-        secret: bytes,
+        turns: Turns,
         clock: Callable[[], float],
         wall: Callable[[], float],
     ) -> None:
         self._providers = settings.providers
-        self._secret = secret
+        self._turns = turns
         self._clock = clock
         self._wall = wall
         self._origins: dict[str, str] = {}
         self.health = Health()
         self._tallies = {name: _Tally() for name in settings.providers}
 
-    def parties(self, candidate: Candidate, headers: Mapping[str, str]) -> Parties:
-        """Return whom a call of this candidate for a client with these headers involves."""
-        provider = self._providers[candidate.provider]
-        return Parties(
-            origin=self.origin(provider),
-            credential=self._credential(provider, headers),
-            model=candidate.model,
-        )
+    def parties(self, candidate: Candidate, label: str) -> Parties:
+        """Return whom a call of this candidate with the credential of this label involves."""
+        origin = self.origin(self._providers[candidate.provider])
+        return Parties(origin=origin, credential=label, model=candidate.model)
 
     def origin(self, provider: ProviderSettings) -> str:
         """Return the scheme, host and port that a provider is reached at."""
@@ -80,23 +76,35 @@ class Board:
     def cooling(
         self, candidates: Iterable[Candidate], headers: Mapping[str, str]
     ) -> Mapping[str, float]:
-        """Return by model for how many seconds those that cool will do so."""
+        """Return by model for how many seconds those that cool will do so, with any credential."""
         if not self.health.breakers:
             return {}
         now = self._clock()
         found = {}
         for candidate in candidates:
-            left = health.remaining(self.health, self.parties(candidate, headers), now)
-            if left is not None:
-                found[candidate.model] = left
+            settings = self._providers[candidate.provider]
+            lefts = [
+                health.remaining(self.health, self.parties(candidate, label), now)
+                for label in self._turns.labels(settings, headers)
+            ]
+            waits = [left for left in lefts if left is not None]
+            if len(waits) == len(lefts):
+                found[candidate.model] = min(waits)
         return found
 
-    def begun(self, candidate: Candidate, headers: Mapping[str, str]) -> Call:
+    def cools(self, candidate: Candidate, label: str) -> bool:
+        """Tell whether a candidate had better not be called with the credential of this label."""
+        if not self.health.breakers:
+            return False
+        now = self._clock()
+        return health.remaining(self.health, self.parties(candidate, label), now) is not None
+
+    def begun(self, candidate: Candidate, label: str) -> Call:
         """Note that an attempt begins; give what is returned to ``over`` when it is."""
         tally = self._tallies[candidate.provider]
         tally.calls += 1
         tally.under_way += 1
-        parties, now = self.parties(candidate, headers), self._clock()
+        parties, now = self.parties(candidate, label), self._clock()
         self.health, probed = health.claimed(self.health, parties, now)
         return Call(candidate=candidate, parties=parties, probed=probed, began=now)
 
@@ -156,12 +164,3 @@ class Board:
         if (was is None) != (now_is is None):
             state = "closed" if now_is is None else f"open for {now_is:.1f} s"
             log.info("breaker_changed model=%s state=%s", parties.model, state)
-
-    def _credential(self, provider: ProviderSettings, headers: Mapping[str, str]) -> str:
-        """Return a label for a credential that says nothing of it."""
-        name = provider.provider.name
-        if provider.provider.auth is not Auth.FORWARD:
-            return name
-        told = "\0".join(headers.get(each, "") for each in _CREDENTIAL_HEADERS)
-        digest = blake2b(told.encode(errors="surrogateescape"), key=self._secret, digest_size=8)
-        return f"{name}/{digest.hexdigest()}"

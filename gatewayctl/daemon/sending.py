@@ -19,7 +19,7 @@ from gatewayctl.core.errors import (
     RequestInvalid,
     UpstreamFailed,
 )
-from gatewayctl.core.model import Auth, WireProtocol
+from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.offload import offloaded
@@ -142,8 +142,8 @@ class Sending:
 def _changes(
     asked: Asked, candidate: Candidate, settings: ProviderSettings, override: ModelOverride
 ) -> Changes:
-    """Return the edits to the body; with a forwarded credential only name and clamped budget."""
-    if settings.provider.auth is Auth.FORWARD:
+    """Return the edits to the body; of one that goes as it came only name and clamped budget."""
+    if settings.provider.as_it_came:
         return Changes(
             model=candidate.upstream_model,
             output_budget=candidate.send_budget,

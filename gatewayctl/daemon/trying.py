@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 import msgspec
+from multidict import MultiMapping
 
 from gatewayctl.config.addresses import base
 from gatewayctl.config.settings import ModelOverride, ProviderSettings, Settings, Timeouts
@@ -18,6 +19,7 @@ from gatewayctl.core.model import Auth
 from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.books import Entry
+from gatewayctl.daemon.forwarding import query_for
 from gatewayctl.daemon.offload import offloaded
 from gatewayctl.daemon.relay import Stream
 from gatewayctl.daemon.sending import Sending, Sent
@@ -57,6 +59,9 @@ class Streamed(msgspec.Struct, frozen=True, kw_only=True):
 
 Got = Whole | Streamed
 
+Heard = Callable[[str, MultiMapping[str]], None]
+"""Takes the headers of a reply: what is left of the quota of the credential of that label."""
+
 
 class Tries:
     """Attempts candidates through the upstream client; ``sending`` writes what they are sent."""
@@ -67,16 +72,20 @@ class Tries:
         upstream: Upstream,
         credentials: Credentials,
         sending: Sending,
+        heard: Heard,
     ) -> None:
         self._settings = settings
         self._upstream = upstream
         self._credentials = credentials
         self._sending = sending
+        self._heard = heard
 
-    async def one(self, asked: Asked, step: Try, entry: Entry, *, left: float, buffer: bool) -> Got:
+    async def one(  # noqa: PLR0913 - each is another thing about it
+        self, asked: Asked, step: Try, entry: Entry, *, label: str, left: float, buffer: bool
+    ) -> Got:
         """Attempt a candidate within ``left`` seconds; raise ``UpstreamFailed``.
 
-        ``buffer``: a stream is held until it is whole; the time limits end with its first content
+        ``label`` is what the credential to use is called. ``buffer``: a stream is held until it is whole; the time limits end with its first content
         all the same.
         """
         candidate = step.candidate
@@ -88,13 +97,12 @@ class Tries:
         secrets = partial(scrub, settings, None, headers)
         try:
             async with asyncio.timeout(limit) as timer:
-                credential = None
-                if settings.provider.auth is Auth.KEY:
-                    credential = await self._credentials.get(settings)
+                credential = await self._credentials.get(settings, label)
                 secrets = partial(scrub, settings, credential, headers)
                 sent = await self._sending.written(asked, candidate, settings, override)
                 call = _call(asked, step, sent, settings, credential, timeouts)
                 reply = await self._upstream.send(call)
+                self._heard(label, reply.headers)
                 held = _Held(entry=entry, secrets=secrets, timer=timer, buffer=buffer)
                 return await self._committed(asked, sent, reply, held)
         except TimeoutError as error:
@@ -220,7 +228,9 @@ def _call(
     timeouts: Timeouts,
 ) -> Call:
     stream, headers = asked.shape.stream, asked.headers
-    query = asked.request.rel_url.raw_query_string if sent.context is None else ""
+    query = ""
+    if sent.context is None:
+        query = query_for(settings, asked.request.rel_url.raw_query_string)
     address = sent.codec.address(step.candidate.upstream_model, query, stream=stream)
     return Call(
         provider=settings,

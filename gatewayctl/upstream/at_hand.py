@@ -28,6 +28,20 @@ def available(settings: ProviderSettings, environ: Mapping[str, str]) -> bool:
     return any(_is_there(secret, environ) for secret in settings.secrets)
 
 
+def labels(settings: ProviderSettings) -> tuple[str, ...]:
+    """Return what a provider's credentials are called in logs, in order; the name if it has one."""
+    name, several = settings.provider.name, len(settings.secrets)
+    if several < 2:  # noqa: PLR2004 - one, or none at all
+        return (name,)
+    return tuple(f"{name}#{number}" for number in range(1, several + 1))
+
+
+def usable(settings: ProviderSettings, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the labels of those that are likely to be had."""
+    named = zip(labels(settings), settings.secrets, strict=False)
+    return tuple(label for label, secret in named if _is_there(secret, environ))
+
+
 def askable(settings: ProviderSettings, environ: Mapping[str, str]) -> bool:
     """Tell whether a provider's listing can be asked for with what the gateway itself has.
 

@@ -80,9 +80,7 @@ async def count(ask: Ask, upstream: Upstream, credentials: Credentials) -> int:
     """Return the provider's own count; raise ``UpstreamFailed``, within ``PATIENCE`` seconds."""
     try:
         async with asyncio.timeout(PATIENCE):
-            credential = None
-            if ask.provider.provider.auth is Auth.KEY:
-                credential = await credentials.get(ask.provider)
+            credential = await credentials.get(ask.provider)
             headers = request_headers(ask.provider, ask.protocol, ask.client, credential)
             return await _asked(ask, headers, upstream)
     except TimeoutError as error:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import assert_never
+from typing import Protocol, assert_never
 
 import msgspec
 
@@ -26,7 +26,8 @@ from gatewayctl.config.settings import (
     Secret,
 )
 from gatewayctl.core.errors import Failure, FailureKind, UpstreamFailed
-from gatewayctl.upstream.at_hand import available
+from gatewayctl.core.model import Auth
+from gatewayctl.upstream.at_hand import available, labels, usable
 
 _LONGEST = 16 * 1024  # bytes of a credential
 
@@ -45,8 +46,20 @@ class _Kept(msgspec.Struct, frozen=True):
         return "_Kept(…)"
 
 
+class Tokens(Protocol):
+    """Whoever keeps the OAuth tokens of providers fresh."""
+
+    def available(self, settings: ProviderSettings) -> bool:
+        """Tell whether there is a credential that is not known to be dead."""
+        ...
+
+    async def token(self, settings: ProviderSettings) -> str:
+        """Return an access token; raise ``UpstreamFailed`` (auth) with what to do."""
+        ...
+
+
 class Credentials:
-    """Looks credentials up. ``environ`` is read at each look-up.
+    """Looks credentials up. ``environ`` is read at each look-up; ``tokens`` has those of OAuth.
 
     A program may take ``command_timeout`` seconds; what it prints serves for ``command_ttl``
     seconds. Many requests that need it at once run it once.
@@ -55,11 +68,13 @@ class Credentials:
     def __init__(
         self,
         environ: Mapping[str, str],
+        tokens: Tokens | None = None,
         *,
         command_timeout: float = 30.0,
         command_ttl: float = 300.0,
     ) -> None:
         self._environ = environ
+        self._tokens = tokens
         self._timeout = command_timeout
         self._ttl = command_ttl
         self._files: dict[str, _Kept] = {}
@@ -68,15 +83,26 @@ class Credentials:
 
     def available(self, settings: ProviderSettings) -> bool:
         """Tell whether a provider can be called as far as credentials go."""
+        if settings.provider.auth is Auth.OAUTH and self._tokens is not None:
+            return self._tokens.available(settings)
         return available(settings, self._environ)
 
-    async def get(self, settings: ProviderSettings) -> str | None:
-        """Return the first credential that is there; None for a provider that names none.
+    def usable(self, settings: ProviderSettings) -> tuple[str, ...]:
+        """Return the labels of a provider's credentials that are likely to be had, in order."""
+        return usable(settings, self._environ)
 
-        Raises ``UpstreamFailed`` (auth) when credentials are named and none can be used.
+    async def get(self, settings: ProviderSettings, label: str = "") -> str | None:
+        """Return the credential of this label, the first that is there without one.
+
+        None for a provider that names none. Raises ``UpstreamFailed`` (auth) when credentials are
+        named and none can be used.
         """
+        if settings.provider.auth is Auth.OAUTH and self._tokens is not None:
+            return await self._tokens.token(settings)
         complaints: list[str] = []
-        for secret in settings.secrets:
+        for each, secret in zip(labels(settings), settings.secrets, strict=False):
+            if label not in {"", each}:
+                continue
             try:
                 return await self._read(secret)
             except _Unusable as error:

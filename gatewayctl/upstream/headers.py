@@ -68,11 +68,18 @@ def request_headers(
     """Return the headers of a call, final but for Host and Content-Length.
 
     With ``auth = "forward"`` everything end-to-end of the client's goes up as it came, its
-    credential too, and ``credential`` is not used; otherwise only ``credential`` goes, if any, in
-    the header that the provider's kind wants. The provider's own ``headers`` win over all.
+    credential too, and ``credential`` is not used. A credential that serves certain clients alone
+    goes with all that such a client says of itself, in the place of the client's own. Otherwise
+    only ``credential`` goes, if any, in the header that the provider's kind wants. The provider's
+    own ``headers`` win over all.
     """
     if settings.provider.auth is Auth.FORWARD:
         headers = _forwarded(client)
+    elif settings.provider.as_it_came:
+        headers = _forwarded(client)
+        for name in tuple(filter(may_hold_credential, headers)):
+            headers.popall(name, None)
+        _authorize(headers, settings, protocol, credential)
     else:
         headers = _own(settings, protocol, client, credential)
     headers["Accept-Encoding"] = "identity"  # compressors hold back the end of a stream's events
@@ -139,17 +146,29 @@ def _own(
     headers.setdefault("Accept", "*/*")
     headers["Content-Type"] = "application/json"
     headers["User-Agent"] = USER_AGENT
-    if credential is not None and settings.provider.auth is not Auth.NONE:
-        native = protocol is WireProtocol.GEMINI
-        name, value = ("x-goog-api-key", credential) if native else presented(settings, credential)
-        headers[name] = value
+    _authorize(headers, settings, protocol, credential)
     return headers
 
 
+def _authorize(
+    headers: CIMultiDict[str],
+    settings: ProviderSettings,
+    protocol: WireProtocol,
+    credential: str | None,
+) -> None:
+    auth = settings.provider.auth
+    if credential is None or auth is Auth.NONE:
+        return
+    native = protocol is WireProtocol.GEMINI and auth is not Auth.OAUTH
+    name, value = ("x-goog-api-key", credential) if native else presented(settings, credential)
+    headers[name] = value
+
+
 def presented(settings: ProviderSettings, credential: str) -> tuple[str, str]:
-    """Return the header in which a provider's kind wants its credential."""
+    """Return the header in which a provider's kind wants its credential; tokens are bearer's."""
     kind = kinds().get(settings.provider.kind)
-    if kind is not None and kind.auth_header is AuthHeader.X_API_KEY:
+    token = settings.provider.auth is Auth.OAUTH
+    if kind is not None and kind.auth_header is AuthHeader.X_API_KEY and not token:
         return "x-api-key", credential
     return "Authorization", f"Bearer {credential}"
 
