@@ -1,0 +1,140 @@
+"""What a credential has left at its provider, as the provider itself says it: immutable snapshots.
+
+Which headers say what is ``upstream.quotas``' business, whom routing skips the planner's. Times are
+in seconds since 1970. What is not said is None, and never 0.
+"""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Final, TypeAlias
+
+import msgspec
+
+LONGEST: Final = 35 * 86_400.0
+"""Seconds to the latest reset that is believed: no window is longer than a month."""
+
+MOST_WINDOWS: Final = 32
+"""Windows that are kept of one credential."""
+
+REJECTED: Final = "rejected"
+
+Figure: TypeAlias = int | float
+
+
+class Source(StrEnum):
+    """Where a figure is from: the headers of replies, or a question that was asked for it."""
+
+    HEADERS = "headers"
+    PROBE = "probe"
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """One limit: what it is of (``requests``, ``tokens-minute``, ``5h``, ``credits``).
+
+    ``utilization`` is between 0 and 1, ``resets_at`` when it begins anew; ``status`` is the
+    provider's own word. ``unit`` is a currency where it is about money, None for a plain count.
+    ``at`` and ``source`` are None where they are those of the snapshot.
+    """
+
+    name: str
+    limit: Figure | None = None
+    remaining: Figure | None = None
+    utilization: float | None = None
+    resets_at: float | None = None
+    status: str | None = None
+    unit: str | None = None
+    at: float | None = None
+    source: Source | None = None
+
+    @property
+    def used(self) -> float | None:
+        """Which part of it is used, between 0 and 1; None where that is not known."""
+        if self.utilization is not None:
+            return self.utilization
+        if self.limit is None or self.remaining is None or self.limit <= 0:
+            return None
+        return min(1.0, max(0.0, 1 - self.remaining / self.limit))
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one credential ``at`` a time.
+
+    ``status`` (``allowed``, ``allowed_warning``, ``rejected`` …) and what follows it speak of the
+    credential as a whole: ``resets_at`` is when that status ends, ``fallback`` is good where it is
+    ``available``, ``representative`` names the window that decides, ``overage`` is the status of
+    what is paid beyond a plan and ``overage_reason`` why there is none. ``status_at`` is when that
+    was said, None for ``at``.
+    """
+
+    at: float
+    source: Source = Source.HEADERS
+    status: str | None = None
+    resets_at: float | None = None
+    fallback: str | None = None
+    representative: str | None = None
+    overage: str | None = None
+    overage_reason: str | None = None
+    status_at: float | None = None
+    windows: tuple[Window, ...] = ()
+
+
+def newer(old: Snapshot | None, new: Snapshot) -> Snapshot:
+    """Return what is known after one more snapshot; one that is older changes nothing.
+
+    What the new one is silent about stays known, with its own age: windows that it does not name,
+    until they begin anew, and the status. A window that it names is replaced as a whole, since
+    its figures belong together; the same holds for the status and what goes with it.
+    """
+    if old is None:
+        return new
+    if new.at < old.at:
+        return old
+    windows = (*new.windows, *_kept(old, new))[:MOST_WINDOWS]
+    if new.status is not None or new.resets_at is not None:
+        return msgspec.structs.replace(new, windows=windows)
+    return msgspec.structs.replace(
+        new,
+        status=old.status,
+        resets_at=old.resets_at,
+        fallback=new.fallback or old.fallback,
+        representative=new.representative or old.representative,
+        overage=new.overage or old.overage,
+        overage_reason=new.overage_reason or old.overage_reason,
+        status_at=old.at if old.status_at is None else old.status_at,
+        windows=windows,
+    )
+
+
+def spent(snapshot: Snapshot | None, now: float) -> float | None:
+    """Return until when a credential is spent, None if it is not, or nothing says until when.
+
+    It is where its status is ``rejected`` and ends in the future. No other rejection counts: not
+    that of one window, not that of an overage, and no limit of which nothing remains.
+    """
+    if snapshot is None or snapshot.status != REJECTED or snapshot.resets_at is None:
+        return None
+    return snapshot.resets_at if now < snapshot.resets_at <= now + LONGEST else None
+
+
+def not_after(snapshot: Snapshot, now: float) -> Snapshot:
+    """Return a snapshot that is no older than it claims: one of the future is taken to be of now.
+
+    A clock that was set back would otherwise keep all that comes from being newer.
+    """
+    return msgspec.structs.replace(snapshot, at=now) if snapshot.at > now else snapshot
+
+
+def dated(snapshot: Snapshot) -> Iterator[tuple[Window, float, Source]]:
+    """Yield each window with when it was said, and by whom."""
+    for window in snapshot.windows:
+        at = snapshot.at if window.at is None else window.at
+        yield window, at, window.source or snapshot.source
+
+
+def _kept(old: Snapshot, new: Snapshot) -> Iterator[Window]:
+    """Yield the windows that a new snapshot says nothing of and that still run, with their age."""
+    named = {window.name for window in new.windows}
+    for window, at, source in dated(old):
+        over = window.resets_at is not None and window.resets_at <= new.at
+        if window.name not in named and not over and new.at - at <= LONGEST:
+            yield msgspec.structs.replace(window, at=at, source=source)

@@ -1,0 +1,177 @@
+import math
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewayctl.core.quota import (
+    LONGEST,
+    MOST_WINDOWS,
+    Snapshot,
+    Source,
+    Window,
+    dated,
+    newer,
+    not_after,
+    spent,
+)
+
+NOW = 1_795_262_400.0
+FIVE_HOURS = Window(name="5h", utilization=0.42, resets_at=NOW + 900)
+
+
+def snapshot(at: float = NOW, *windows: Window, **said: object) -> Snapshot:
+    """Return a snapshot with these windows that says this of the credential."""
+    return msgspec.convert({"at": at, "windows": windows, **said}, Snapshot)
+
+
+@pytest.mark.parametrize(
+    ("said", "until"),
+    [
+        ({"status": "rejected", "resets_at": NOW + 60}, NOW + 60),
+        ({"status": "rejected", "resets_at": NOW + 60, "fallback": "available"}, NOW + 60),
+        ({"status": "rejected", "resets_at": NOW}, None),
+        ({"status": "rejected", "resets_at": NOW - 1}, None),
+        ({"status": "rejected"}, None),
+        ({"status": "rejected", "resets_at": NOW + LONGEST + 1}, None),
+        ({"status": "rejected", "resets_at": math.nan}, None),
+        ({"status": "allowed_warning", "resets_at": NOW + 60}, None),
+        ({"status": "allowed", "resets_at": NOW + 60, "overage": "rejected"}, None),
+        ({"resets_at": NOW + 60}, None),
+        ({}, None),
+    ],
+)
+def test_only_a_rejection_that_ends_in_the_future_spends_a_credential(
+    said: dict[str, object], until: float | None
+) -> None:
+    """Status ``rejected`` with a reset ahead gates until then, and nothing else does."""
+    assert spent(Snapshot(at=NOW, **said), NOW) == until  # type: ignore[arg-type]
+
+
+def test_a_window_that_is_rejected_or_empty_does_not_gate() -> None:
+    """Other rejections do not gate: a window's, an overage's, a limit with nothing remaining."""
+    windows = (
+        Window(name="5h", status="rejected", utilization=1.0, resets_at=NOW + 900),
+        Window(name="overage", status="rejected", resets_at=NOW + 900),
+        Window(name="requests", limit=50, remaining=0, resets_at=NOW + 900),
+    )
+    assert spent(snapshot(NOW, *windows, status="allowed", overage="rejected"), NOW) is None
+
+
+def test_nothing_known_gates_nothing() -> None:
+    """A credential that was never heard of is free."""
+    assert spent(None, NOW) is None
+
+
+def test_a_rejection_is_over_with_its_reset() -> None:
+    """The same snapshot gates before its reset and no longer after it."""
+    rejected = snapshot(NOW, status="rejected", resets_at=NOW + 60)
+    assert spent(rejected, NOW + 59.9) == NOW + 60
+    assert spent(rejected, NOW + 60) is None
+
+
+def test_a_reply_that_says_only_requests_keeps_what_is_known_of_5h() -> None:
+    """Windows that a partial snapshot does not name stay, with the age and source that they had."""
+    known = snapshot(NOW, FIVE_HOURS, status="rejected", resets_at=NOW + 900)
+    partial = snapshot(NOW + 10, Window(name="requests", limit=50, remaining=49))
+    merged = newer(known, partial)
+    assert [window.name for window in merged.windows] == ["requests", "5h"]
+    assert list(dated(merged))[1] == (merged.windows[1], NOW, Source.HEADERS)
+    assert spent(merged, NOW + 10) == NOW + 900
+    assert (merged.at, merged.status_at) == (NOW + 10, NOW)
+
+
+def test_the_age_of_what_is_kept_survives_a_second_merge() -> None:
+    """What was heard once is as old as that, however many replies came since."""
+    merged = snapshot(NOW, FIVE_HOURS, status="allowed")
+    for step in range(1, 4):
+        merged = newer(merged, snapshot(NOW + step, Window(name="tokens", remaining=step)))
+    assert {w.name: at for w, at, _ in dated(merged)} == {"tokens": NOW + 3, "5h": NOW}
+    assert merged.status_at == NOW
+
+
+def test_a_window_that_is_named_is_replaced_as_a_whole() -> None:
+    """Figures of two replies are not mixed in one window: what the newer leaves out is unknown."""
+    merged = newer(snapshot(NOW, FIVE_HOURS), snapshot(NOW + 1, Window(name="5h", status="x")))
+    assert merged.windows == (Window(name="5h", status="x"),)
+
+
+def test_a_new_status_takes_the_old_reset_with_it() -> None:
+    """A rejection that names no reset does not inherit one, so it does not gate."""
+    known = snapshot(NOW, status="allowed", resets_at=NOW + 900, representative="five_hour")
+    merged = newer(known, snapshot(NOW + 1, status="rejected"))
+    assert (merged.resets_at, merged.representative, spent(merged, NOW + 1)) == (None, None, None)
+
+
+def test_a_window_that_began_anew_is_forgotten() -> None:
+    """Figures of a window whose reset has passed are void, so a merge does not keep them."""
+    merged = newer(snapshot(NOW, FIVE_HOURS), snapshot(NOW + 901, Window(name="requests")))
+    assert [window.name for window in merged.windows] == ["requests"]
+
+
+def test_a_window_without_a_reset_is_not_kept_for_ever() -> None:
+    """Where no reset is known, a month without a word ends it."""
+    merged = newer(snapshot(NOW, Window(name="tokens")), snapshot(NOW + LONGEST + 1, FIVE_HOURS))
+    assert [window.name for window in merged.windows] == ["5h"]
+
+
+def test_windows_are_bounded() -> None:
+    """A provider that names ever new windows fills no memory; the newest stay."""
+    merged = snapshot(NOW)
+    for step in range(MOST_WINDOWS * 2):
+        merged = newer(merged, snapshot(NOW + step, Window(name=f"w{step}", remaining=1)))
+    assert len(merged.windows) == MOST_WINDOWS
+    assert merged.windows[0].name == f"w{MOST_WINDOWS * 2 - 1}"
+
+
+def test_a_snapshot_of_the_future_is_taken_to_be_of_now() -> None:
+    """After a clock was set back, what was heard before does not keep new replies out."""
+    ahead = snapshot(NOW + 3600, status="rejected", resets_at=NOW + 60)
+    assert newer(not_after(ahead, NOW), snapshot(NOW, status="allowed")).status == "allowed"
+
+
+STATUSES = st.sampled_from(["allowed", "allowed_warning", "rejected", None])
+TIMES = st.integers(0, 50).map(lambda step: NOW + step)
+WINDOWS = st.lists(
+    st.builds(
+        Window,
+        name=st.sampled_from(["5h", "7d", "requests"]),
+        utilization=st.none() | st.floats(0, 1),
+        resets_at=st.none() | TIMES,
+    ),
+    unique_by=lambda window: window.name,
+).map(tuple)
+SNAPSHOTS = st.builds(
+    Snapshot, at=TIMES, status=STATUSES, resets_at=st.none() | TIMES, windows=WINDOWS
+)
+
+
+@given(SNAPSHOTS, SNAPSHOTS)
+def test_an_older_snapshot_never_overwrites_a_newer_one(one: Snapshot, other: Snapshot) -> None:
+    """Whatever the order, all that the newest snapshot says is what is known."""
+    merged = newer(one, other)
+    newest = other if other.at >= one.at else one
+    assert merged.at == newest.at
+    assert merged.windows[: len(newest.windows)] == newest.windows
+    if newest.status is not None:
+        assert (merged.status, merged.resets_at) == (newest.status, newest.resets_at)
+    if newest is one:
+        assert merged is one
+
+
+@pytest.mark.parametrize(
+    ("window", "used"),
+    [
+        (Window(name="5h", utilization=0.25), 0.25),
+        (Window(name="requests", limit=50, remaining=40), pytest.approx(0.2)),
+        (Window(name="credits", limit=10, remaining=-2), 1.0),
+        (Window(name="credits", limit=10, remaining=12), 0.0),
+        (Window(name="requests", limit=0, remaining=0), None),
+        (Window(name="requests", remaining=0), None),
+        (Window(name="requests"), None),
+    ],
+)
+def test_what_is_used_is_told_or_worked_out(window: Window, used: float | None) -> None:
+    """A utilization counts first, then limit and remainder; without both it is not known."""
+    assert window.used == used
