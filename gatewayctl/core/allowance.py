@@ -1,0 +1,303 @@
+"""What a client key may spend: budgets by calendar period, requests and tokens per minute.
+
+An ``Account`` is one key's book, owned by whoever admits its calls. Admission is one step, so that
+two calls at once never both take the last of anything. A call is admitted while what was spent,
+what others have reserved and its own input fit; reserved is all that it may cost. So what a key
+spends over its limit is never more than the output of one call, and a large budget of output keeps
+nobody out who has money left. Whose account it is, and what a client is told, does not belong here.
+"""
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from gatewayctl.core.periods import Period, end, start
+from gatewayctl.core.pricing import pico
+
+MINUTE: Final = 60.0
+"""Seconds that rates are counted over: the last ones, whatever the minute on the clock."""
+
+MOST_BUDGET: Final = Decimal(10**9)
+MOST_RATE: Final = 10**12
+
+_SLOT: Final = 0.1
+"""Seconds that are counted as one moment: what happens in them leaves the minute together."""
+
+_BUDGET = re.compile(r"\$?([0-9]{1,10}(?:\.[0-9]{1,6})?)(?:/(hour|day|week|month|all))?")
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """An amount of USD per period."""
+
+    amount: Decimal
+    period: Period
+
+    def __str__(self) -> str:
+        """Return it as it is written: ``20/day``, ``50`` in all."""
+        amount = f"{self.amount:f}"
+        return amount if self.period is Period.ALL else f"{amount}/{self.period}"
+
+
+def budget(text: str) -> Budget:
+    """Read a budget such as ``20/day``, ``2.50/hour`` or ``50`` (in all); raise ``ValueError``."""
+    found = _BUDGET.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f'"{text}" is no budget: write USD/PERIOD, like 20/day, or 50 in all')
+    amount = Decimal(found[1])
+    if amount > MOST_BUDGET:
+        raise ValueError(f"a budget is at most {MOST_BUDGET:f} USD")
+    return Budget(amount=amount, period=Period(found[2] or "all"))
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What bounds a key: budgets, requests and tokens per minute; None is no limit."""
+
+    budgets: tuple[Budget, ...] = ()
+    rpm: int | None = None
+    tpm: int | None = None
+
+
+NO_LIMITS: Final = Limits()
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call may take: USD of its input alone and with all of its output, tokens likewise.
+
+    Both are the most that is to be expected; what it did take is told when it is settled.
+    """
+
+    input_cost: Decimal = Decimal(0)
+    cost: Decimal = Decimal(0)
+    input_tokens: int = 0
+    tokens: int = 0
+
+
+class Over(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a call is not admitted: which limit, and when it may be worth another try.
+
+    ``budget`` is the one that is spent, None where it is a rate: then ``rate`` names it (``rpm``,
+    ``tpm``) and ``limit`` is its figure. ``spent`` and ``reserved`` are pico-dollars of the budget,
+    or what the rate has counted. ``retry_after`` is in seconds, None where waiting is vain.
+    """
+
+    budget: Budget | None = None
+    rate: str = ""
+    limit: int = 0
+    spent: int = 0
+    reserved: int = 0
+    retry_after: float | None = None
+
+
+class Slot(msgspec.Struct):
+    """What was counted in one moment of the last minute."""
+
+    moment: int
+    amount: int = 0
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """What an admitted call holds until it is settled: pico-dollars and tokens, and since when."""
+
+    number: int
+    at: float
+    cost: int
+    tokens: int
+    slot: Slot | None
+
+
+class _Rate:
+    """Counts what happened in the last minute, exactly to a tenth of a second and never too low."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._slots: deque[Slot] = deque()
+
+    def wait(self, amount: int, limit: int, clock: float) -> float | None:
+        """Return the seconds until so much more fits; 0 is now, None is never."""
+        self._leave(clock)
+        if amount > limit:
+            return None
+        left = self.total
+        if left + amount <= limit:
+            return 0.0
+        for slot in self._slots:
+            left -= slot.amount
+            if left + amount <= limit:
+                return max(_over(slot) - clock, 0.001)
+        return 0.0
+
+    def count(self, amount: int, clock: float) -> Slot:
+        """Count so much now; what it is counted in can be corrected."""
+        self._leave(clock)
+        moment = int(clock / _SLOT)
+        if not self._slots or self._slots[-1].moment != moment:
+            self._slots.append(Slot(moment))
+        slot = self._slots[-1]
+        self._add(slot, amount)
+        return slot
+
+    def correct(self, slot: Slot, by: int, clock: float) -> None:
+        """Count more or less than was; more comes about now, and so does not leave before."""
+        self._leave(clock)
+        if by > 0:
+            self.count(by, clock)
+        elif _over(slot) > clock:
+            self._add(slot, by)
+
+    def _add(self, slot: Slot, amount: int) -> None:
+        slot.amount += amount
+        self.total += amount
+
+    def _leave(self, clock: float) -> None:
+        while self._slots and _over(self._slots[0]) <= clock:
+            self.total -= self._slots.popleft().amount
+
+
+def _over(slot: Slot) -> float:
+    """Return when the last instant of a slot is a minute ago."""
+    return (slot.moment + 1) * _SLOT + MINUTE
+
+
+class _Window:
+    """One period as it runs: pico-dollars spent and reserved since ``start``.
+
+    ``read`` is False until it is known what was spent before the account was opened.
+    """
+
+    def __init__(self, period: Period, now: float) -> None:
+        self.period = period
+        self.start = start(period, now)
+        self.spent = 0
+        self.reserved = 0
+        self.read = False
+
+    def roll(self, now: float) -> None:
+        """Begin anew where the period is over."""
+        begun = start(self.period, now)
+        if begun > self.start:
+            self.start, self.spent, self.reserved = begun, 0, 0
+
+
+class Account:
+    """One key's book.
+
+    ``wall`` is the time in seconds since 1970, ``clock`` seconds that never run backwards. Where
+    ``wall`` does, the account goes by the latest time it was told.
+    """
+
+    def __init__(self, limits: Limits, wall: float) -> None:
+        self.limits = NO_LIMITS
+        self._now = wall
+        self._windows: dict[Period, _Window] = {}
+        self._held: dict[int, Held] = {}
+        self._number = 0
+        self._requests = _Rate()
+        self._tokens = _Rate()
+        self.limit(limits, wall)
+
+    def limit(self, limits: Limits, wall: float) -> None:
+        """Hold the key to other limits; what was spent and is reserved stays."""
+        if limits == self.limits:
+            return
+        self._at(wall)
+        self.limits = limits
+        windows, self._windows = self._windows, {}
+        for each in limits.budgets:
+            window = windows.get(each.period) or _Window(each.period, self._now)
+            if each.period not in windows:
+                held = self._held.values()
+                window.reserved = sum(it.cost for it in held if it.at >= window.start)
+            self._windows[each.period] = window
+
+    def unread(self, wall: float) -> tuple[tuple[Period, float], ...]:
+        """Return the periods, each with its start, of which it is unknown what was spent before."""
+        self._at(wall)
+        return tuple((it.period, it.start) for it in self._windows.values() if not it.read)
+
+    def read(self, period: Period, since: float, spent: int) -> None:
+        """Enter the pico-dollars that were spent since a period's start, before any admission."""
+        window = self._windows.get(period)
+        if window is None or window.read:
+            return
+        window.read = True
+        if window.start == since:
+            window.spent += spent
+
+    def admit(self, ask: Ask, wall: float, clock: float, *, counted: bool = True) -> Held | Over:
+        """Admit a call and reserve what it may take, or say what stands against it.
+
+        ``counted`` is False for another attempt of a request that was admitted before. Nothing is
+        taken unless everything fits.
+        """
+        self._at(wall)
+        refused = list(self._against(ask, clock, 1 if counted else 0))
+        if refused:
+            return max(refused, key=_longest)
+        if counted and self.limits.rpm is not None:
+            self._requests.count(1, clock)
+        slot = None if self.limits.tpm is None else self._tokens.count(ask.tokens, clock)
+        cost = pico(ask.cost)
+        for window in self._windows.values():
+            window.reserved += cost
+        self._number += 1
+        held = Held(number=self._number, at=self._now, cost=cost, tokens=ask.tokens, slot=slot)
+        self._held[held.number] = held
+        return held
+
+    def settle(self, held: Held, cost: int, tokens: int, wall: float, clock: float) -> bool:
+        """Enter what a call took, pico-dollars and tokens; return False if it was settled before.
+
+        Its money counts in the periods that it was admitted in.
+        """
+        if self._held.pop(held.number, None) is None:
+            return False
+        self._at(wall)
+        for window in self._windows.values():
+            if held.at >= window.start:
+                window.reserved -= held.cost
+                window.spent += cost
+        if held.slot is not None:
+            self._tokens.correct(held.slot, tokens - held.tokens, clock)
+        return True
+
+    def spent(self, period: Period) -> tuple[int, int]:
+        """Return the pico-dollars spent and reserved in a period that there is a budget for."""
+        window = self._windows[period]
+        return window.spent, window.reserved
+
+    def _against(self, ask: Ask, clock: float, requests: int) -> Iterator[Over]:
+        limits, ours = self.limits, pico(ask.input_cost)
+        if (
+            limits.rpm is not None
+            and (wait := self._requests.wait(requests, limits.rpm, clock)) != 0
+        ):
+            yield Over(rate="rpm", limit=limits.rpm, spent=self._requests.total, retry_after=wait)
+        if limits.tpm is not None:
+            wait = self._tokens.wait(ask.input_tokens, limits.tpm, clock)
+            if wait != 0:
+                yield Over(rate="tpm", limit=limits.tpm, spent=self._tokens.total, retry_after=wait)
+        for each in limits.budgets:
+            window, most = self._windows[each.period], pico(each.amount)
+            # what is free is no money's business, and of nothing nobody can have even a little
+            if ask.cost and window.spent + window.reserved + max(ours, 1) > most:
+                until = end(each.period, self._now)
+                yield Over(
+                    budget=each,
+                    limit=most,
+                    spent=window.spent,
+                    reserved=window.reserved,
+                    retry_after=None if until is None else until - self._now,
+                )
+
+    def _at(self, wall: float) -> None:
+        self._now = max(self._now, wall)
+        for window in self._windows.values():
+            window.roll(self._now)
+
+
+def _longest(over: Over) -> float:
+    return float("inf") if over.retry_after is None else over.retry_after
