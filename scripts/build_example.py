@@ -30,7 +30,7 @@ from gatewayctl.registry.checking import CheckedAgainst
 from gatewayctl.registry.lookup import Registry
 
 TARGET = Path(__file__).resolve().parent.parent / "config.toml.example"
-WAITING = {tuple(part for part in entry.key if part != ANY) for entry in UNSUPPORTED if entry.whole}
+WAITING = {tuple(part for part in entry.key if part != ANY) for entry in UNSUPPORTED}
 _COMMENTED = re.compile(r"^# (?=\w+ = )", re.MULTILINE)
 DEFAULTS = ("server", "routing", "registry", "tokenizer", "model_defaults")
 

@@ -5,7 +5,7 @@ error instead of being ignored. This is the only list of them: a feature that la
 line.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -16,38 +16,21 @@ ANY = "*"
 
 
 class Unsupported(msgspec.Struct, frozen=True, kw_only=True):
-    """A key by its path, where ``*`` is any name or index, and which of its values have to wait.
-
-    ``whole``: all of them but the default do.
-    """
+    """A key by its path, where ``*`` is any name or index, and the only value that it may have."""
 
     key: tuple[str, ...]
-    when: Callable[[object], bool]
-    whole: bool
+    default: object
 
 
-def _is_not(default: object) -> Callable[[object], bool]:
-    return lambda value: value != default
-
-
-def _several(value: object) -> bool:
-    return isinstance(value, tuple) and len(value) > 1
-
-
-def _at(key: str, when: Callable[[object], bool]) -> Unsupported:
-    return Unsupported(key=tuple(key.split(".")), when=when, whole=False)
-
-
-def _whole(key: str, default: object) -> Unsupported:
-    return Unsupported(key=tuple(key.split(".")), when=_is_not(default), whole=True)
+def _waiting(key: str, default: object) -> Unsupported:
+    return Unsupported(key=tuple(key.split(".")), default=default)
 
 
 UNSUPPORTED: tuple[Unsupported, ...] = (
-    _whole("server.keys", ()),
-    _whole("server.cors_origins", ()),
-    _at("providers.*.api_key", _several),
-    _whole("providers.*.max_concurrency", 0),
-    _whole("dispatchers.*.rules.*.when.client", None),
+    _waiting("server.keys", ()),
+    _waiting("server.cors_origins", ()),
+    _waiting("providers.*.max_concurrency", 0),
+    _waiting("dispatchers.*.rules.*.when.client", None),
 )
 
 
@@ -55,7 +38,7 @@ def check_support(document: msgspec.Struct, report: Report) -> None:
     """Report every key whose behaviour is still to come."""
     for entry in UNSUPPORTED:
         for path, value in _values(document, entry.key, ()):
-            if entry.when(value):
+            if value != entry.default:
                 key = ".".join(part for part in entry.key if part != ANY)
                 message = f"{key} cannot be set to this: not yet supported"
                 report.error(path, "not-yet-supported", message, "remove it, or keep its default")

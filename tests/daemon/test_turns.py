@@ -1,0 +1,114 @@
+"""Several credentials of one provider: whose turn it is, and what happens when one fails."""
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+
+import pytest
+from support.gateway import Gateway, gateway
+from support.keyed import Keyed, Reply, keyed
+
+ONE, TWO, THREE = "stand-in-one", "stand-in-two", "stand-in-three"
+CONFIG = """
+[providers.up]
+kind = "openai-compatible"
+base_url = "{url}/v1"
+api_key = ["{one}", "{two}", "{three}"]
+
+[providers.other]
+kind = "openai-compatible"
+base_url = "{url}/v1"
+api_key = "stand-in-other"
+
+[[cascades]]
+id = "both"
+[[cascades.steps]]
+model = "up/m"
+context_window = "128K"
+[[cascades.steps]]
+model = "other/m"
+context_window = "128K"
+"""
+
+
+@contextlib.asynccontextmanager
+async def running(
+    replies: Mapping[str, Reply] | None = None,
+) -> AsyncIterator[tuple[Gateway, Keyed]]:
+    """Run a gateway whose provider ``up`` has three credentials."""
+    async with keyed(replies) as upstream:
+        config = CONFIG.format(url=upstream.base_url, one=ONE, two=TWO, three=THREE)
+        async with gateway(config) as it:
+            yield it, upstream
+
+
+async def ask(
+    it: Gateway, session: str | None = None, model: str = "up/m"
+) -> tuple[int, Mapping[str, str]]:
+    """Ask for one answer; return its status and headers."""
+    body = {"model": model, "messages": [{"role": "user", "content": "hi"}]}
+    headers = {} if session is None else {"x-gatewayctl-session": session}
+    url = f"{it.url}/v1/chat/completions"
+    async with it.client.post(url, json=body, headers=headers) as reply:
+        await reply.read()
+        return reply.status, reply.headers
+
+
+async def test_requests_that_belong_together_keep_their_credential_and_others_take_turns() -> None:
+    """A provider keeps its prompt cache by account, so a conversation stays at one."""
+    async with running() as (it, upstream):
+        for session in ("a", "b", "a", "c", "b", "a", None, None):
+            assert (await ask(it, session))[0] == 200
+    assert upstream.calls == [ONE, TWO, ONE, THREE, TWO, ONE, ONE, TWO]
+
+
+@pytest.mark.parametrize("status", [401, 429])
+async def test_where_one_credential_fails_the_next_is_tried_at_once(status: int) -> None:
+    """The client sees the answer alone; what failed is an attempt of its own, and passed over."""
+    async with running({ONE: (status, {"retry-after": "30"})}) as (it, upstream):
+        told, headers = await ask(it)
+        assert (told, headers["x-gatewayctl-attempts"]) == (200, "2")
+        assert upstream.calls == [ONE, TWO]
+        upstream.calls.clear()
+        for _ in range(4):
+            assert (await ask(it))[0] == 200
+    assert ONE not in upstream.calls
+
+
+async def test_a_conversation_moves_when_its_credential_fails() -> None:
+    """And stays where it went."""
+    async with running() as (it, upstream):
+        await ask(it, "a")
+        upstream.replies[ONE] = (429, {"retry-after": "60"})
+        for _ in range(3):
+            assert (await ask(it, "a"))[0] == 200
+    assert upstream.calls[:2] == [ONE, ONE]
+    assert len(set(upstream.calls[2:])) == 1
+    assert ONE not in upstream.calls[2:]
+
+
+async def test_the_route_goes_on_once_all_credentials_are_limited() -> None:
+    """Each is tried once, and then the next candidate."""
+    limited: Reply = (429, {"retry-after": "60"})
+    async with running({ONE: limited, TWO: limited, THREE: limited}) as (it, upstream):
+        status, headers = await ask(it, model="both")
+        assert (status, headers["x-gatewayctl-model"]) == (200, "other/m")
+        assert sorted(upstream.calls) == sorted([ONE, TWO, THREE, "stand-in-other"])
+        upstream.calls.clear()
+        assert (await ask(it, model="both"))[0] == 200
+    assert upstream.calls == ["stand-in-other"]
+
+
+async def test_all_credentials_refused_is_told_with_what_to_do() -> None:
+    """It is the gateway's own trouble: 502, and nothing that makes an agent try again."""
+    refused: Reply = (401, {})
+    async with running({ONE: refused, TWO: refused, THREE: refused}) as (it, upstream):
+        status, headers = await ask(it)
+    assert (status, headers["x-should-retry"]) == (502, "false")
+    assert upstream.calls == [ONE, TWO, THREE]
+
+
+async def test_a_request_that_is_at_fault_itself_is_not_tried_with_other_credentials() -> None:
+    """A 403 says something of the request or the account's rights, which is for a person."""
+    async with running({ONE: (403, {})}) as (it, upstream):
+        assert (await ask(it))[0] == 502
+    assert upstream.calls == [ONE]
