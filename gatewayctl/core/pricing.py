@@ -38,10 +38,19 @@ DIMENSIONS = (
 """What has a price; the last two have no count of their own in a reply's usage."""
 
 _BASE_TIERS = frozenset(
-    {"", "auto", "base", "default", "global", "none", "not_available", "on_demand", "standard"}
+    {"", "auto", "base", "default", "on_demand", "standard"}
+    | {"unspecified", "service_tier_unspecified", "traffic_type_unspecified"}
 )
 
-_SAME_TIERS = {"batches": "batch"}
+_SAME_TIERS = {
+    "batches": "batch",
+    "on_demand_flex": "flex",
+    "on_demand_priority": "priority",
+}
+"""Other words for a tier, as Vertex AI's are for Gemini's."""
+
+_ALSO = {"fast": "priority"}
+"""OpenAI's two words for one tier; at Anthropic they are two, and the first has its own prices."""
 
 _FALLBACKS = {
     "input": ("input",),
@@ -123,9 +132,10 @@ def tier_names(told: str | None) -> tuple[str, ...]:
 
     ``"fast+us"`` is both: their common price where there is one, else that of the first with any.
     """
-    parts = [part.strip().lower() for part in (told or "").split("+")]
-    names = [_SAME_TIERS.get(part, part) for part in parts if part not in _BASE_TIERS]
-    return ("+".join(names), *names) if len(names) > 1 else tuple(names)
+    parts = [_SAME_TIERS.get(part, part) for part in (told or "").lower().split("+")]
+    names = [part for part in parts if part not in _BASE_TIERS]
+    whole = ("+".join(names),) if len(names) > 1 else ()
+    return (*whole, *names, *(_ALSO[name] for name in names if name in _ALSO))
 
 
 def bill(prices: Prices, usage: Usage, tier: str | None = None) -> Bill:

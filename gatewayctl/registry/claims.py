@@ -5,25 +5,28 @@ Pure values and the checks that every source's figures pass. Which source is bel
 """
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Protocol
 
 import msgspec
 
 from gatewayctl.core.model import Capability
+from gatewayctl.core.pricing import rate_key
 
 # Far beyond any real window or price; keeps a hostile 1e999999999 from becoming a huge integer.
 _MAX_TOKENS = 1_000_000_000
 _MAX_PRICE = Decimal(1_000_000)
+# Tables write prices as sums of floats, 0.060000000000000005: what is more than this is noise.
+_PRICE_DIGITS = Context(prec=12)
 
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True, array_like=True, omit_defaults=True):
     """One source's statements about one model at one provider; None or missing is "not said".
 
-    Limits are tokens, prices USD per million tokens by usage dimension, ``retires_at`` and
-    ``deprecated_at`` dates. ``unlisted`` holds what a source leaves out of a list that it means to
-    be complete: a weak "no", which every explicit claim outranks. ``served`` is the window that a
-    server runs the model with now, which caps every other; ``alias_of`` the id, at the same
+    Limits are tokens, prices USD per million tokens by rate key (``core.pricing``), ``retires_at``
+    and ``deprecated_at`` dates. ``unlisted`` holds what a source leaves out of a list that it means
+    to be complete: a weak "no", which every explicit claim outranks. ``served`` is the window that
+    a server runs the model with now, which caps every other; ``alias_of`` the id, at the same
     provider, of the model that this name leads to; ``lifecycle`` the provider's word for where the
     model stands (``"active"``, ``"deprecated"``). ``truncates``: the server cuts what does not fit,
     and says nothing.
@@ -83,7 +86,7 @@ def price(value: object, *, per: int = 1_000_000) -> Decimal | None:
         return None
     if not 0 <= value <= _MAX_PRICE:
         return None
-    exact = Decimal(value) * 1_000_000 / per
+    exact = _PRICE_DIGITS.plus(Decimal(value) * 1_000_000 / per)
     return exact.quantize(Decimal(1)) if exact == exact.to_integral_value() else exact.normalize()
 
 
@@ -91,11 +94,17 @@ def stated_prices(found: Mapping[str, Decimal | None]) -> dict[str, Decimal]:
     """Drop what is not stated: None, and zeros beside a model that is not free.
 
     Tables write 0 where they know no separate price for cached or audio tokens; taken as a price
-    it would bill them as free.
+    it would bill them as free. At a tier or a step input and output are free only if they are
+    without.
     """
     paid = (found.get("input") or 0) > 0 or (found.get("output") or 0) > 0
     return {
-        dimension: amount
-        for dimension, amount in found.items()
-        if amount is not None and (amount > 0 or not paid or dimension in {"input", "output"})
+        key: amount
+        for key, amount in found.items()
+        if amount is not None and (amount > 0 or not paid or _may_be_free(key, found))
     }
+
+
+def _may_be_free(key: str, found: Mapping[str, Decimal | None]) -> bool:
+    dimension = rate_key(key).dimension
+    return dimension in {"input", "output"} and not found.get(dimension)

@@ -5,7 +5,7 @@ terminal is the command line's business.
 """
 
 from collections.abc import Iterable, Iterator
-from decimal import Context, Decimal
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -20,12 +20,11 @@ from gatewayctl.registry.merge import (
     LIMITS_ORDER,
     OUTPUT_MAY_BE_TOTAL,
     Entry,
+    same_price,
 )
 
 CONFIG = "config"
 _TABLES = frozenset(LIMITS_ORDER)
-# sources write prices as sums of floats: 0.060000000000000005
-_PRICE_DIGITS = Context(prec=6)
 
 
 class Why(StrEnum):
@@ -163,5 +162,5 @@ def _capped(facts: ModelFacts) -> Iterator[Conflict]:
 
 def _same(one: Any, other: Any) -> bool:
     if isinstance(one, Decimal) and isinstance(other, Decimal):
-        return _PRICE_DIGITS.plus(one) == _PRICE_DIGITS.plus(other)
+        return same_price(one, other)
     return bool(one == other)

@@ -7,12 +7,13 @@ said (see ``core.fit``), and so does what was learned at run time, which is not 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any, TypeVar
 
 import msgspec
 
 from gatewayctl.core.model import Capability, ModelFacts, Sourced, layered
+from gatewayctl.core.pricing import rate_key
 from gatewayctl.registry.claims import Claims
 
 T = TypeVar("T")
@@ -22,6 +23,8 @@ PRICES_ORDER = ("litellm", "models_dev")  # LiteLLM's tiers and steps are richer
 CAPABILITIES_ORDER = ("models_dev", "litellm")
 RETIREMENT_ORDER = ("models_dev", "litellm")
 
+
+_PRICE_DIGITS = Context(prec=6)
 
 INPUT_MAY_BE_TOTAL = frozenset({"litellm"})
 """Sources whose input limit is the whole window for some models."""
@@ -113,14 +116,25 @@ class _Merging:
         )
 
     def prices(self) -> dict[str, Sourced[Decimal]]:
-        """Return the price of every dimension that any source knows."""
-        dimensions = {key: None for said in self._spoken.values() for key in said.claims.prices}
-        found = {}
-        for dimension in dimensions:
-            said = self._said(PRICES_ORDER, _price_of(dimension))
-            if (chosen := self._choose(f"prices.{dimension}", said)) is not None:
-                found[dimension] = chosen
+        """Return the price of every rate that any source knows, those of tiers and steps last.
+
+        They stand beside a base price, and are another price list's where the source's base price
+        is not the one believed.
+        """
+        keys = {key: rate_key(key) for said in self._spoken.values() for key in said.claims.prices}
+        found: dict[str, Sourced[Decimal]] = {}
+        for key, rate in sorted(keys.items(), key=lambda it: (it[1].tier, it[1].step)):
+            said = self._said(PRICES_ORDER, _price_of(key))
+            if (rate.tier or rate.step) and (base := found.get(rate.dimension)) is not None:
+                said = [each for each in said if self._agrees(each.source, rate.dimension, base)]
+            if (chosen := self._choose(f"prices.{key}", said)) is not None:
+                found[key] = chosen
         return found
+
+    def _agrees(self, source: str, dimension: str, base: Sourced[Decimal]) -> bool:
+        """Tell whether a source has the believed base price of a dimension, or none."""
+        own = self._spoken[source].claims.prices.get(dimension)
+        return own is None or same_price(own, base.value)
 
     def capabilities(self) -> dict[Capability, Sourced[bool]]:
         """Return what is known: explicit claims first, then the weak "no" of what is left out."""
@@ -180,8 +194,13 @@ def overlay(entry: Entry | None, own: ModelFacts) -> Entry:
     return Entry(facts=layered(own, theirs), others=others)
 
 
-def _price_of(dimension: str) -> Callable[[Claims], Decimal | None]:
-    return lambda claims: claims.prices.get(dimension)
+def same_price(one: Decimal, other: Decimal) -> bool:
+    """Tell whether two prices are one: sources round them differently."""
+    return _PRICE_DIGITS.plus(one) == _PRICE_DIGITS.plus(other)
+
+
+def _price_of(key: str) -> Callable[[Claims], Decimal | None]:
+    return lambda claims: claims.prices.get(key)
 
 
 def _explicit(capability: Capability) -> Callable[[Claims], bool | None]:

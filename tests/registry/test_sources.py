@@ -139,7 +139,11 @@ def test_tier_prices_are_not_base_prices() -> None:
         input_cost_per_token_priority=5e-06,
         cache_creation_input_token_cost_above_1hr=1e-05,
     )
-    assert claims.prices == {"input_cache_write_1h": Decimal(10)}
+    assert claims.prices == {
+        "input>272000": Decimal(5),
+        "input@priority": Decimal(5),
+        "input_cache_write_1h": Decimal(10),
+    }
 
 
 def test_zero_is_a_price_only_where_it_can_be_meant() -> None:

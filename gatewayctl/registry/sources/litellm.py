@@ -2,8 +2,7 @@
 
 Three shapes of it are in use. ``max_tokens`` means output where it exists and is never read here;
 ``max_input_tokens`` is the input limit for some models and the whole window for others, which
-only ``registry.merge`` can tell. Price suffixes (``_above_272k_tokens``, ``_priority``, …) are
-tiers, not base prices, and are not read here.
+only ``registry.merge`` can tell. What its price keys mean is in ``litellm_prices``.
 """
 
 import re
@@ -12,9 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatewayctl.core.model import Capability
-from gatewayctl.registry.claims import Claims, SourceTable, price, stated_prices, tokens
+from gatewayctl.registry.claims import Claims, SourceTable, stated_prices, tokens
 from gatewayctl.registry.sources.asking import Listing, Origin, asked
 from gatewayctl.registry.sources.entries import day, flags
+from gatewayctl.registry.sources.litellm_prices import prices_of
 from gatewayctl.registry.sources.replies import read_object
 
 _SPECIAL_KEYS = frozenset({"sample_spec", "fallback_generalizations"})
@@ -31,19 +31,6 @@ _SAME_PROVIDER = (
 
 # "high/1024-x-1024/gpt-image-1" is what one picture costs, not something one can ask for.
 _PICTURE_PRICE = re.compile(r"(?:^|/)(?:\d+-x-\d+|max-x-max)(?:/|$)")
-
-_PRICES = {
-    "input": ("input_cost_per_token",),
-    "output": ("output_cost_per_token",),
-    "input_cache_read": ("cache_read_input_token_cost", "input_cost_per_token_cache_hit"),
-    "input_cache_write_5m": ("cache_creation_input_token_cost",),
-    "input_cache_write_1h": ("cache_creation_input_token_cost_above_1hr",),
-    "reasoning_output": ("output_cost_per_reasoning_token",),
-    "image": ("input_cost_per_image_token",),
-    "audio": ("input_cost_per_audio_token",),
-    "output_image": ("output_cost_per_image_token",),
-    "output_audio": ("output_cost_per_audio_token",),
-}
 
 _CAPABILITIES = {
     Capability.TOOLS: "supports_function_calling",
@@ -125,16 +112,10 @@ def _split(key: str, provider: str) -> tuple[str, str]:
 
 
 def _claims(entry: Mapping[str, Any]) -> Claims:
-    found = {
-        dimension: next(
-            (amount for key in keys if (amount := price(entry.get(key), per=1)) is not None), None
-        )
-        for dimension, keys in _PRICES.items()
-    }
     return Claims(
         max_input_tokens=tokens(entry.get("max_input_tokens")),
         max_output_tokens=tokens(entry.get("max_output_tokens")),
-        prices=stated_prices(found),
+        prices=stated_prices(prices_of(entry)),
         capabilities=flags(entry, _CAPABILITIES),
         retires_at=day(entry.get("deprecation_date")),
     )
