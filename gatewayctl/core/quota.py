@@ -6,7 +6,7 @@ in seconds since 1970. What is not said is None, and never 0.
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
@@ -19,6 +19,9 @@ MOST_WINDOWS: Final = 32
 REJECTED: Final = "rejected"
 
 Figure: TypeAlias = int | float
+
+Time: TypeAlias = Annotated[float, msgspec.Meta(ge=0, lt=253_402_300_800)]
+"""Seconds since 1970, up to the year 9999."""
 
 
 class Source(StrEnum):
@@ -40,10 +43,10 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     limit: Figure | None = None
     remaining: Figure | None = None
     utilization: float | None = None
-    resets_at: float | None = None
+    resets_at: Time | None = None
     status: str | None = None
     unit: str | None = None
-    at: float | None = None
+    at: Time | None = None
     source: Source | None = None
 
     @property
@@ -66,15 +69,15 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     was said, None for ``at``.
     """
 
-    at: float
+    at: Time
     source: Source = Source.HEADERS
     status: str | None = None
-    resets_at: float | None = None
+    resets_at: Time | None = None
     fallback: str | None = None
     representative: str | None = None
     overage: str | None = None
     overage_reason: str | None = None
-    status_at: float | None = None
+    status_at: Time | None = None
     windows: tuple[Window, ...] = ()
 
 

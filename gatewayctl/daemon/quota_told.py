@@ -1,0 +1,119 @@
+"""What is known of quotas, as JSON: what ``/api/quota`` answers and ``gatewayctl quota`` shows.
+
+Field names are a contract (``schema_version`` 1, docs/quotas.md). Times are ISO 8601 UTC; what is
+not known is null.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from gatewayctl.core.quota import Figure, Snapshot, dated, spent
+
+SCHEMA_VERSION: Final = 1
+
+
+class WindowTold(msgspec.Struct, frozen=True, kw_only=True):
+    """One window: ``used`` is a part of 1, told or worked out; ``at`` and ``source`` its origin."""
+
+    name: str
+    unit: str | None
+    limit: Figure | None
+    remaining: Figure | None
+    utilization: float | None
+    used: float | None
+    resets_at: str | None
+    status: str | None
+    source: str
+    at: str
+
+
+class CredentialTold(msgspec.Struct, frozen=True, kw_only=True):
+    """One credential; ``spent_until`` is None where requests may use it."""
+
+    credential: str
+    provider: str
+    spent_until: str | None
+    status: str | None
+    status_at: str | None
+    resets_at: str | None
+    fallback: str | None
+    representative: str | None
+    overage: str | None
+    overage_reason: str | None
+    windows: tuple[WindowTold, ...]
+
+
+class Probed(msgspec.Struct, frozen=True, kw_only=True):
+    """A question to a provider: ``url`` was asked, ``error`` says why there is no answer."""
+
+    credential: str
+    url: str
+    error: str | None = None
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is known; ``probes`` are the questions that were asked for this answer."""
+
+    schema_version: int = SCHEMA_VERSION
+    credentials: tuple[CredentialTold, ...] = ()
+    probes: tuple[Probed, ...] = ()
+    degraded: str | None = None
+
+
+def as_document(
+    snapshots: Mapping[str, Snapshot],
+    now: float,
+    *,
+    probes: tuple[Probed, ...] = (),
+    degraded: str | None = None,
+) -> Document:
+    """Return what is known of credentials by label, in the order of their labels."""
+    told = tuple(_credential(label, snapshots[label], now) for label in sorted(snapshots))
+    return Document(credentials=told, probes=probes, degraded=degraded)
+
+
+def iso(seconds: float) -> str:
+    """Return a time in seconds since 1970 as ISO 8601 UTC, to the second."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _credential(label: str, snapshot: Snapshot, now: float) -> CredentialTold:
+    status_at = snapshot.at if snapshot.status_at is None else snapshot.status_at
+    return CredentialTold(
+        credential=label,
+        provider=label.partition("/")[0].partition("#")[0],
+        spent_until=_maybe(spent(snapshot, now)),
+        status=snapshot.status,
+        status_at=None if snapshot.status is None else iso(status_at),
+        resets_at=_maybe(snapshot.resets_at),
+        fallback=snapshot.fallback,
+        representative=snapshot.representative,
+        overage=snapshot.overage,
+        overage_reason=snapshot.overage_reason,
+        windows=tuple(_windows(snapshot)),
+    )
+
+
+def _windows(snapshot: Snapshot) -> list[WindowTold]:
+    return [
+        WindowTold(
+            name=window.name,
+            unit=window.unit,
+            limit=window.limit,
+            remaining=window.remaining,
+            utilization=window.utilization,
+            used=None if window.used is None else round(window.used, 4),
+            resets_at=_maybe(window.resets_at),
+            status=window.status,
+            source=source.value,
+            at=iso(at),
+        )
+        for window, at, source in sorted(dated(snapshot), key=lambda each: each[0].name)
+    ]
+
+
+def _maybe(seconds: float | None) -> str | None:
+    return None if seconds is None else iso(seconds)

@@ -1,0 +1,91 @@
+import json
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from gatewayctl.core.errors import StorageFailed
+from gatewayctl.core.quota import LONGEST, Snapshot, Window
+from gatewayctl.storage.quota import MOST, NAME, Kept, Record, fresh, load, save
+
+NOW = 1_795_262_400.0
+
+
+def record(at: float = NOW, mark: str = "m", status: str = "rejected") -> Record:
+    """Return what is kept of a credential that was rejected."""
+    windows = (Window(name="5h", utilization=1.0, resets_at=at + 60),)
+    snapshot = Snapshot(at=at, status=status, resets_at=at + 60, windows=windows)
+    return Record(snapshot=snapshot, mark=mark)
+
+
+def kept(**records: Record) -> Kept:
+    """Return a file with these credentials."""
+    return Kept(salt="00" * 16, credentials=records)
+
+
+def test_what_was_kept_is_known_again(tmp_path: Path) -> None:
+    """A snapshot comes back as it was, in a file that only its owner may read."""
+    save(tmp_path, kept(a=record()), NOW)
+    assert load(tmp_path) == kept(a=record())
+    if sys.platform != "win32":
+        assert stat.S_IMODE((tmp_path / NAME).stat().st_mode) == 0o600
+
+
+def test_without_a_file_nothing_is_known(tmp_path: Path) -> None:
+    """A first start has a salt of its own and no credentials, and writes nothing."""
+    assert load(tmp_path).credentials == {}
+    assert load(tmp_path).salt != load(tmp_path).salt
+    assert not (tmp_path / NAME).exists()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"schema_version":1}',
+        b'{"schema_version":1,"salt":"nothex"}',
+        b'{"schema_version":1,"salt":"00"}',
+        json.dumps({"schema_version": 2, "salt": "00" * 16}).encode(),
+        json.dumps({"salt": "00" * 16, "credentials": {"a": {"snapshot": {"at": 1e300}}}}).encode(),
+        b"\xff\xfe",
+    ],
+)
+def test_a_damaged_file_is_told_and_written_anew(tmp_path: Path, data: bytes) -> None:
+    """What is no such file raises with its name, and the next writing replaces it."""
+    (tmp_path / NAME).write_bytes(data)
+    with pytest.raises(StorageFailed, match=NAME):
+        load(tmp_path)
+    save(tmp_path, kept(a=record()), NOW)
+    assert load(tmp_path) == kept(a=record())
+
+
+def test_two_processes_keep_each_others_credentials(tmp_path: Path) -> None:
+    """What another process wrote stays, and of one credential the newest is kept."""
+    save(tmp_path, kept(a=record(NOW - 10, status="allowed"), b=record()), NOW)
+    save(tmp_path, kept(a=record(NOW)), NOW)
+    save(tmp_path, kept(a=record(NOW - 20, status="allowed")), NOW)
+    assert load(tmp_path) == kept(a=record(), b=record())
+
+
+def test_another_credential_of_the_same_label_replaces_the_first(tmp_path: Path) -> None:
+    """Where the mark is another, nothing of the old one is merged into the new."""
+    save(tmp_path, kept(a=record(NOW, mark="old")), NOW)
+    save(tmp_path, kept(a=record(NOW - 5, mark="new", status="allowed")), NOW)
+    assert load(tmp_path) == kept(a=record(NOW - 5, mark="new", status="allowed"))
+
+
+def test_records_of_another_salt_are_not_kept(tmp_path: Path) -> None:
+    """Marks of another salt cannot be compared, so they say nothing."""
+    save(tmp_path, fresh(), NOW)
+    save(tmp_path, kept(a=record()), NOW)
+    assert load(tmp_path) == kept(a=record())
+
+
+def test_the_file_is_bounded_in_number_and_age(tmp_path: Path) -> None:
+    """Only the credentials heard of last are kept, and none that was silent for a month."""
+    many = {f"p{n}": record(NOW - n) for n in range(MOST + 50)}
+    save(tmp_path, kept(old=record(NOW - LONGEST - 1), **many), NOW)
+    assert set(load(tmp_path).credentials) == {f"p{n}" for n in range(MOST)}
