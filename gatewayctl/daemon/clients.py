@@ -1,0 +1,282 @@
+"""Clients by their keys: who asks, what they may use, and what they may still spend.
+
+Which keys there are is ``keyring``'s business, the arithmetic ``core.allowance``'s, which models a
+key may use ``permitted``'s. Here a request's key becomes a client, and what stands against it an
+error that says what to do. No secret is ever in one, nor in a log, which names it by a short keyed
+hash.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from gatewayctl.core.allowance import NO_LIMITS, Account, Ask, Held, Limits, Over
+from gatewayctl.core.errors import ApiError, ErrorKind, StorageFailed
+from gatewayctl.core.periods import iso
+from gatewayctl.core.permits import Permit
+from gatewayctl.core.pricing import PICO, pico
+from gatewayctl.daemon.keyring import JUST_NOW, Entry, Keyring
+from gatewayctl.storage.client_keys import PREFIX, ClientKey
+
+log = logging.getLogger("gatewayctl.clients")
+
+OWN_HEADER: Final = "x-gatewayctl-key"
+_OTHERS: Final = ("x-api-key", "x-goog-api-key")
+_BEARER: Final = "bearer "
+
+LONG: Final = 60.0
+"""Seconds from which a client is told not to wait: agents do not, and SDKs would ask too soon."""
+
+_MAKE: Final = "gatewayctl keys create NAME makes one"
+
+
+class NotAllowed(Exception):
+    """A client may not do what it asks; ``error`` is what it is told."""
+
+    def __init__(self, error: ApiError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class Client(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks. ``name`` is its key's; the operator is this machine's own command line."""
+
+    name: str
+    operator: bool = False
+    permit: Permit = Permit()
+    limits: Limits = NO_LIMITS
+
+
+class Reservation(msgspec.Struct, frozen=True, kw_only=True):
+    """What an admitted call holds; it has to be settled, whatever comes of the call."""
+
+    account: Account | None = None
+    held: Held | None = None
+
+
+FREE: Final = Reservation()
+"""That of a call which nothing bounds."""
+
+
+class Clients:
+    """Tells clients by their keys, and keeps their accounts. Use within one event loop.
+
+    ``spent`` returns the pico-dollars that a key has spent by the ledger in ``folder`` since a
+    time, and blocks. ``wall`` is the time in seconds since 1970, ``clock`` seconds that never run
+    backwards.
+    """
+
+    def __init__(
+        self,
+        ring: Keyring,
+        spent: Callable[[Path, str, float], int],
+        folder: Path,
+        wall: Callable[[], float],
+        clock: Callable[[], float],
+    ) -> None:
+        self._ring = ring
+        self._spent = spent
+        self._folder = folder
+        self._wall = wall
+        self._clock = clock
+        self._accounts: dict[str, Account] = {}
+        self._known: dict[str, tuple[ClientKey, Client]] = {}
+        self._secret = secrets.token_bytes(16)
+
+    @property
+    def degraded(self) -> str | None:
+        """Say what does not work as it should, None when all does."""
+        return self._ring.degraded
+
+    @property
+    def asked_for(self) -> bool:
+        """Tell whether a key is needed."""
+        return not self._ring.empty
+
+    def is_ours(self, value: str) -> bool:
+        """Tell whether a credential is one of the gateway's own, which goes to no upstream."""
+        bare = value[len(_BEARER) :] if value[: len(_BEARER)].lower() == _BEARER else value
+        return bare.startswith(PREFIX) or self._ring.find(bare) is not None
+
+    async def identify(
+        self, headers: Mapping[str, str], query_key: str | None = None
+    ) -> Client | None:
+        """Return who asks, None where no key is asked for; raise ``NotAllowed``.
+
+        ``query_key`` is the ``key`` of the URL's query.
+        """
+        await self._ring.refreshed()
+        if self._ring.empty:
+            return None
+        presented = list(_presented(headers, query_key))
+        found = self._found(presented)
+        if found is None and presented:
+            await self._ring.refreshed(within=JUST_NOW)
+            found = self._found(presented)
+        if found is not None:
+            return self._client(found)
+        if self._ring.trouble is not None:
+            raise _not_allowed(ErrorKind.UNAVAILABLE, f"nobody is let in: {self._ring.trouble}")
+        if not presented:
+            message = f"the gateway asks for a client key, and the request has none: {_MAKE}"
+            raise _not_allowed(ErrorKind.UNAUTHORIZED, f"{message}; {_HOW}")
+        where, secret = presented[0]
+        log.info("a key that nobody has was refused: %s in %s", self._short(secret), where)
+        message = f"what stands in {where} is no client key of this gateway: {_MAKE}"
+        raise _not_allowed(ErrorKind.UNAUTHORIZED, message)
+
+    async def admit(self, client: Client | None, ask: Ask, *, counted: bool = True) -> Reservation:
+        """Reserve what a call may take, or raise ``NotAllowed`` with when to try again.
+
+        Only the first call of a key waits, for what it spent before. ``counted`` is False for
+        another attempt of a request that was admitted before.
+        """
+        if client is None or client.limits == NO_LIMITS:
+            return FREE
+        account = await self._account(client)
+        wall = self._wall()
+        found = account.admit(ask, wall, self._clock(), counted=counted)
+        if isinstance(found, Over):
+            log.info("client key %s is over its limit: %s", client.name, _limit(found))
+            raise NotAllowed(_over(client, found, wall))
+        return Reservation(account=account, held=found)
+
+    def settle(self, reservation: Reservation, cost: Decimal | None, tokens: int) -> None:
+        """Enter what a call took, once: USD, None where nothing was metered, and tokens."""
+        account, held = reservation.account, reservation.held
+        if account is not None and held is not None:
+            money = 0 if cost is None else pico(cost)
+            account.settle(held, money, tokens, self._wall(), self._clock())
+
+    def _found(self, presented: list[tuple[str, str]]) -> tuple[str, Entry] | None:
+        """Return the first secret that is known, and where it stood."""
+        for where, secret in presented:
+            if (entry := self._ring.find(secret)) is not None:
+                return where, entry
+        return None
+
+    def _client(self, found: tuple[str, Entry]) -> Client:
+        """Return whose a secret is; raise ``NotAllowed`` where it is no longer good."""
+        where, entry = found
+        key = entry.key
+        if key is None:
+            return _OPERATOR
+        why = _ended(key, entry.until, self._wall())
+        if why is not None:
+            log.info("client key %s was refused: %s", key.name, why)
+            raise _not_allowed(
+                ErrorKind.UNAUTHORIZED, f'the client key "{key.name}" in {where} {why}'
+            )
+        known = self._known.get(key.name)
+        if known is not None and known[0] is key:
+            return known[1]
+        client = Client(name=key.name, permit=Permit(patterns=key.models), limits=key.limits)
+        if len(self._known) > len(self._ring.names):
+            names = self._ring.names
+            self._known = {name: it for name, it in self._known.items() if name in names}
+            self._accounts = {name: it for name, it in self._accounts.items() if name in names}
+        self._known[key.name] = key, client
+        return client
+
+    async def _account(self, client: Client) -> Account:
+        """Return a key's book, with what it spent before entered; raise ``NotAllowed``."""
+        account = self._accounts.get(client.name)
+        if account is None:
+            account = self._accounts[client.name] = Account(client.limits, self._wall())
+        account.limit(client.limits, self._wall())
+        while unread := account.unread(self._wall()):
+            period, since = unread[0]
+            try:
+                spent = await asyncio.to_thread(self._spent, self._folder, client.name, since)
+            except StorageFailed as error:
+                log.warning("what client key %s has spent is unknown: %s", client.name, error)
+                message = f'what the client key "{client.name}" has spent is unknown: {error}'
+                raise _not_allowed(ErrorKind.UNAVAILABLE, message) from error
+            account.read(period, since, spent)
+        return account
+
+    def _short(self, secret: str) -> str:
+        data = secret.encode(errors="surrogateescape")
+        return blake2b(data, key=self._secret, digest_size=4).hexdigest()
+
+
+_OPERATOR: Final = Client(name="operator", operator=True)
+_HOW: Final = f'send it as {OWN_HEADER}, as "Authorization: Bearer …" or as your SDK\'s API key'
+
+
+def _presented(headers: Mapping[str, str], query_key: str | None) -> Iterator[tuple[str, str]]:
+    """Yield each value that may be a client key with where it stands; the header of our own alone.
+
+    A tool may have two credentials, of which any may be the one for the gateway.
+    """
+    own = headers.get(OWN_HEADER)
+    if own:
+        yield OWN_HEADER, own
+        return
+    authorization = headers.get("authorization", "")
+    if authorization[: len(_BEARER)].lower() == _BEARER and (bare := authorization[7:].strip()):
+        yield "authorization", bare
+    for name in _OTHERS:
+        if value := headers.get(name):
+            yield name, value
+    if query_key:
+        yield "the URL's key", query_key
+
+
+def _ended(key: ClientKey, until: float | None, now: float) -> str | None:
+    """Say why a secret is no longer good, None while it is."""
+    if key.revoked is not None:
+        return f"was revoked at {iso(key.revoked)}"
+    if key.expires is not None and key.expires <= now:
+        hint = f"gatewayctl keys rotate {key.name} --expires 30d gives it more time"
+        return f"expired at {iso(key.expires)}; {hint}"
+    if until is not None and until <= now:
+        return f"was replaced by a new secret, and is not good since {iso(until)}"
+    return None
+
+
+def _limit(over: Over) -> str:
+    return f"{over.rate} {over.limit}" if over.budget is None else f"budget {over.budget}"
+
+
+def _over(client: Client, over: Over, wall: float) -> ApiError:
+    """Return what a client is told that is over a limit: which, and until when."""
+    wait = over.retry_after
+    resets = None if wait is None else iso(wall + wait)
+    details: dict[str, object] = {"client": client.name}
+    if over.budget is None:
+        what = "requests" if over.rate == "rpm" else "tokens"
+        said = f"may use {over.limit:,} {what} a minute"
+        details |= {over.rate: over.limit}
+        later = f"has used {over.spent:,}; the next may come in {wait or 0:.1f} s, at {resets}"
+        never = "this request alone is larger, so that no waiting helps"
+    else:
+        said = f"has a budget of ${over.budget}"
+        details |= {
+            "budget": str(over.budget),
+            "spent": over.spent / PICO,
+            "reserved": over.reserved / PICO,
+        }
+        spent, reserved = over.spent / PICO, over.reserved / PICO
+        gone = f"${spent:.4f} is spent and ${reserved:.4f} reserved for calls under way, so that"
+        later = f"{gone} this call does not fit; it is reset at {resets}"
+        never = f"{gone} this call does not fit; it is never reset"
+    return ApiError(
+        kind=ErrorKind.RATE_LIMITED,
+        message=f'the client key "{client.name}" {said}: {never if wait is None else later}',
+        retry_after=wait,
+        should_retry=wait is not None and wait <= LONG,
+        details={**details, "resets_at": resets},
+    )
+
+
+def _not_allowed(kind: ErrorKind, message: str) -> NotAllowed:
+    retry = kind is ErrorKind.UNAVAILABLE
+    return NotAllowed(ApiError(kind=kind, message=message, should_retry=retry))
