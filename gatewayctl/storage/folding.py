@@ -28,7 +28,8 @@ _ROWS: Final = 64
 _LARGEST: Final = 2**63
 _COUNTS: Final = Usage.__struct_fields__
 
-_BEGUN: Final = (*Started.__struct_fields__, "instance")
+_OF_REQUEST: Final = ("came", "route", "session", "client")
+_BEGUN: Final = (*Started.__struct_fields__, *_OF_REQUEST, "instance")
 _METERED: Final = (*_COUNTS, "estimated", "cost", "rates", "tier", "first_token")
 _OVER: Final = ("outcome", "duration", "failure", "status", "said", "retry_after", "truncated")
 _CAME: Final = (*Came.__struct_fields__, "instance")
@@ -167,12 +168,23 @@ class Batch:
             records = (seen is not None) + (ended is not None)
             rest = (*_metered(seen, ended, begins=started is not None), *_over(ended))
             if started is not None:
-                begun.append((1 + records, (*msgspec.structs.astuple(started), instance, *rest)))
+                first = (*msgspec.structs.astuple(started), *self._of_request(connection, started))
+                begun.append((1 + records, (*first, instance, *rest)))
             else:
                 going.append((records, (*key, *rest)))
         return (
             lost + _put(connection, _INTO_ATTEMPTS, begun) + _put(connection, _ATTEMPTS_ON, going)
         )
+
+    def _of_request(self, connection: sqlite3.Connection, started: Started) -> _Row:
+        """Return what an attempt's row has of its request, which was written before it."""
+        came, _ = self._requests.get(started.request, (None, None))
+        if came is not None:
+            return came.at, came.route, came.session, came.client
+        row: _Row | None = connection.execute(
+            "SELECT at, route, session, client FROM requests WHERE request = ?", (started.request,)
+        ).fetchone()
+        return row or (started.at, None, None, None)
 
 
 def _left(left: Left | None, ends: Iterator[int]) -> _Row:

@@ -92,7 +92,17 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
         "ALTER TABLE attempts ADD COLUMN cost INTEGER",  # pico-dollars; NULL where it is unknown
         "ALTER TABLE attempts ADD COLUMN rates TEXT",  # JSON: USD per million tokens, by dimension
         "ALTER TABLE attempts ADD COLUMN credential TEXT",
-        "CREATE INDEX requests_client ON requests (client, at) WHERE client IS NOT NULL",
+        # of its request, so that usage is added up without looking each one's request up
+        "ALTER TABLE attempts ADD COLUMN came REAL",
+        "ALTER TABLE attempts ADD COLUMN route TEXT",
+        "ALTER TABLE attempts ADD COLUMN session TEXT",
+        "ALTER TABLE attempts ADD COLUMN client TEXT",
+        """
+        UPDATE attempts
+        SET came = one.at, route = one.route, session = one.session, client = one.client
+        FROM requests AS one WHERE one.request = attempts.request
+        """,
+        "CREATE INDEX attempts_client ON attempts (client, came, cost) WHERE client IS NOT NULL",
     ),
 )
 

@@ -21,9 +21,7 @@ def spent(folder: Path, client: str, since: float) -> int:
         if not _has_costs(connection):
             return 0
         (cost,) = connection.execute(
-            "SELECT coalesce(sum(attempts.cost), 0) FROM requests"
-            " JOIN attempts ON attempts.request = requests.request"
-            " WHERE client = ? AND requests.at >= ?",
+            "SELECT coalesce(sum(cost), 0) FROM attempts WHERE client = ? AND came >= ?",
             (client, since),
         ).fetchone()
     return int(cost)

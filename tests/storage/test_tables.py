@@ -215,6 +215,29 @@ def test_what_an_instance_left_open_is_interrupted(
     assert _request(tmp_path, "c").outcome is None
 
 
+def _of_requests(folder: Path) -> list[tuple[object, ...]]:
+    with contextlib.closing(sqlite3.connect(folder / tables.DATABASE)) as connection:
+        return connection.execute(
+            "SELECT request, number, came, route, session, client FROM attempts ORDER BY 1, 2"
+        ).fetchall()
+
+
+def test_an_attempt_has_with_it_what_usage_is_grouped_by(
+    connection: sqlite3.Connection, tmp_path: Path
+) -> None:
+    """Of its request, whether that is written with it or was before; else only its own time."""
+    batch = Batch()
+    for record in (came("a", session="s", client="laptop"), started("a"), started("lost")):
+        assert batch.add(record)
+    batch.write(connection, "here")
+    _apply(connection, started("a", 2))
+    assert _of_requests(tmp_path) == [
+        ("a", 1, 1000.0, "fast", "s", "laptop"),
+        ("a", 2, 1000.0, "fast", "s", "laptop"),
+        ("lost", 1, 1000.25, None, None, None),
+    ]
+
+
 @pytest.mark.parametrize("version", [1, 2])
 def test_a_ledger_of_an_older_schema_is_read_and_migrated(tmp_path: Path, version: int) -> None:
     """A file without costs: nothing is lost, and what nobody looked for is unknown."""
@@ -228,6 +251,9 @@ def test_a_ledger_of_an_older_schema_is_read_and_migrated(tmp_path: Path, versio
         assert history.requests(tmp_path, limit=10) == before
         assert before[1].attempts[0].truncated is None
         assert before[1].attempts[0].metered.cost is None
+        ours = {each.request: each for each in before}
+        for request, _, at, route, *_ in _of_requests(tmp_path):
+            assert (at, route) == (ours[str(request)].at, ours[str(request)].route)
         end = ended("a", truncated=True, metered=metered(input=1, cost=2))
         new = (came("a", at=3000.0), started("a"), end, left("a"))
         assert all(_apply(connection, *new))
