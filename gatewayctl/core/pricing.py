@@ -42,12 +42,7 @@ _BASE_TIERS = frozenset(
     | {"unspecified", "service_tier_unspecified", "traffic_type_unspecified"}
 )
 
-_SAME_TIERS = {
-    "batches": "batch",
-    "on_demand_flex": "flex",
-    "on_demand_priority": "priority",
-}
-"""Other words for a tier, as Vertex AI's are for Gemini's."""
+_SAME_TIERS = {"batches": "batch"}
 
 _ALSO = {"fast": "priority"}
 """OpenAI's two words for one tier; at Anthropic they are two, and the first has its own prices."""

@@ -60,7 +60,7 @@ def tier(told: str | None) -> Fields:
 
     Nor is null said there, or a fingerprint that nobody made: strict clients take neither.
     """
-    known = None if told is None else _TIERS.get(told)
+    known = None if told is None else _TIERS.get(told.partition("+")[0])
     return {} if known is None else {"service_tier": known}
 
 

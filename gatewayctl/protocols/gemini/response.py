@@ -90,8 +90,11 @@ def usage_of(counts: metering.Counts) -> Usage:
 
 
 def tier(usage: Any) -> str | None:
-    """Return the service tier, where the usage names one."""
-    return metering.tier(usage.get("serviceTier")) if isinstance(usage, dict) else None
+    """Return the service tier, where the usage names one; Vertex AI calls it a kind of traffic."""
+    if not isinstance(usage, dict):
+        return None
+    told = metering.tier(usage.get("serviceTier"), usage.get("trafficType"))
+    return None if told is None else told.lower().removeprefix("on_demand_")
 
 
 def parts(candidate: wire.Candidate) -> list[dict[str, Any]]:

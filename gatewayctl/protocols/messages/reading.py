@@ -150,7 +150,7 @@ class MessagesEvents:
     def __init__(self) -> None:
         self._parts = _Parts()
         self._counts: metering.Counts = {}
-        self._tier: str | None = None
+        self._terms: dict[str, str] = {}
         self._finished = False
 
     def read(self, event: SseEvent) -> Sequence[Event]:
@@ -190,10 +190,11 @@ class MessagesEvents:
 
     def _metered(self, usage: Any) -> Iterator[Event]:
         counted = response.counted(usage)
-        self._tier = response.tier(usage) or self._tier
+        self._terms = response.terms(usage, self._terms)
         if counted:
             self._counts = metering.newer(self._counts, counted)
-            yield Metered(usage=response.usage_of(self._counts), tier=self._tier)
+            tier = response.tier(self._terms)
+            yield Metered(usage=response.usage_of(self._counts), tier=tier)
 
 
 def whole(body: bytes) -> list[Event]:
@@ -208,7 +209,7 @@ def whole(body: bytes) -> list[Event]:
         events += parts.end(index)
     counted = response.counted(reply.usage)
     usage = response.usage_of(metering.newer({}, counted))
-    events.append(Metered(usage=usage, tier=response.tier(reply.usage)))
+    events.append(Metered(usage=usage, tier=response.tier(response.terms(reply.usage))))
     told = wire.Delta(
         stop_reason=reply.stop_reason,
         stop_sequence=reply.stop_sequence,

@@ -14,6 +14,7 @@ from gatewayctl.core.events import Choice, Reply, Stop, Usage
 from gatewayctl.protocols import provenance
 from gatewayctl.protocols.codec import ReplyContext
 from gatewayctl.protocols.messages import ids
+from gatewayctl.protocols.messages.response import US
 
 _TIERS: Final = {"standard": "standard", "default": "standard"} | {
     tier: tier for tier in ("priority", "batch")
@@ -95,6 +96,7 @@ def usage(told: Usage, tier: str | None) -> dict[str, Any]:
             "ephemeral_1h_input_tokens": long or 0,
         }
     thinking = told.reasoning_output
+    tiers = (tier or "").split("+")
     return {
         "input_tokens": _sum(told.input, told.image, told.audio) or 0,
         "cache_creation_input_tokens": _sum(short, long),
@@ -103,9 +105,9 @@ def usage(told: Usage, tier: str | None) -> dict[str, Any]:
         "output_tokens": told.output or 0,
         "output_tokens_details": None if thinking is None else {"thinking_tokens": thinking},
         "server_tool_use": None,
-        "service_tier": _TIERS.get(tier or ""),
-        "speed": "fast" if tier == "fast" else None,
-        "inference_geo": None,
+        "service_tier": _TIERS.get(tiers[0]),
+        "speed": "fast" if "fast" in tiers else None,
+        "inference_geo": US if US in tiers else None,
     }
 
 

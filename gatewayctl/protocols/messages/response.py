@@ -1,6 +1,7 @@
 """Whole Messages replies: usage, what was written, and an error that came with a 200."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -24,7 +25,12 @@ _USAGE: metering.Places = {
     "reasoning": (("output_tokens_details", "thinking_tokens"),),
 }
 
+_TERMS = ("speed", "service_tier", "inference_geo")
+_STANDARD = "standard"
 _COMPACTION = "compaction."
+
+US = "us"
+"""Where an answer is made that costs more for being made there alone."""
 
 
 def read(body: bytes) -> ReplyFacts:
@@ -37,7 +43,7 @@ def read(body: bytes) -> ReplyFacts:
         usage=usage_of(counted(reply.usage)),
         told=told(reply.error) if failed else None,
         written=sum(length(block) for block in reply.content or ()),
-        tier=tier(reply.usage),
+        tier=tier(terms(reply.usage)),
     )
 
 
@@ -80,12 +86,23 @@ def _dimensions(counts: Mapping[str, int | None]) -> dict[str, int | None]:
     }
 
 
-def tier(usage: Any) -> str | None:
-    """Return the speed, where it is not the standard one, else the service tier."""
-    if not isinstance(usage, dict):
-        return None
-    speed = usage.get("speed")
-    return metering.tier(None if speed == "standard" else speed, usage.get("service_tier"), speed)
+def terms(usage: Any, known: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """Return what a usage object says of what decides the price, over what was ``known``."""
+    told = usage if isinstance(usage, dict) else {}
+    said = {name: metering.tier(told.get(name)) for name in _TERMS}
+    return {**known, **{name: word for name, word in said.items() if word is not None}}
+
+
+def tier(terms: Mapping[str, str]) -> str | None:
+    """Return the speed, where it is not the standard one, else the service tier.
+
+    An answer that was made in the US alone has its own price as well: ``"us"``, ``"fast+us"``.
+    """
+    speed, served = terms.get("speed"), terms.get("service_tier")
+    name = speed if speed not in {None, _STANDARD} else served or speed
+    if terms.get("inference_geo") != US:
+        return name
+    return US if name in {None, _STANDARD} else f"{name}+{US}"
 
 
 def length(block: wire.ContentBlock | wire.Delta) -> int:

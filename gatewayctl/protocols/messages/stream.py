@@ -27,6 +27,7 @@ class MessagesWatcher(Watching):
     def __init__(self) -> None:
         super().__init__()
         self._counts: dict[str, int] = {}
+        self._terms: dict[str, str] = {}
 
     def see(self, event: SseEvent) -> Phase:
         """Return what the event means; raise ``BadFrame`` when it is not of the protocol."""
@@ -61,7 +62,8 @@ class MessagesWatcher(Watching):
     def _metered(self, usage: Any) -> None:
         self._counts = metering.newer(self._counts, response.counted(usage))
         self.usage = response.usage_of(self._counts)
-        self.tier = response.tier(usage) or self.tier
+        self._terms = response.terms(usage, self._terms)
+        self.tier = response.tier(self._terms)
 
 
 def read_event(event: SseEvent) -> wire.Event:

@@ -66,12 +66,13 @@ def ended(
     reason = CUT.get(stop) if stop is not None else None
     if stop is Stop.REFUSAL and not refused:
         reason = CUT[Stop.FILTER]
+    tier = (metered.tier or "").partition("+")[0]
     found: dict[str, Any] = {
         "status": "completed" if reason is None else "incomplete",
         "completed_at": int(context.now()) if reason is None else None,
         "incomplete_details": None if reason is None else {"reason": reason},
         "usage": usage(metered.usage),
-        "service_tier": metered.tier if metered.tier in TIERS else "default",
+        "service_tier": tier if tier in TIERS else "default",
     }
     return found
 
