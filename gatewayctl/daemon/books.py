@@ -55,17 +55,18 @@ class Ledger(Protocol):
 
 
 class Entry:
-    """One attempt in the books, from its start to its end.
+    """One attempt in the books, from its start to its end. ``request`` is the id of its request.
 
-    It is billed at the prices that held when it was planned, whatever becomes of them meanwhile.
+    ``likely`` are the tokens of its input, for an upstream that meters none. It is billed at the
+    prices that held when it was planned, whatever becomes of them meanwhile.
     """
 
-    def __init__(self, ledger: Ledger, asked: Asked, step: Try) -> None:
+    def __init__(self, ledger: Ledger, request: str, step: Try, likely: int) -> None:
         self.watcher: StreamWatcher | None = None
         self.facts: ReplyFacts | None = None
         self.truncated = False
         self._ledger = ledger
-        self._request = asked.request_id
+        self._request = request
         self._step = step
         self._clock = asyncio.get_running_loop().time
         self._began = self._clock()
@@ -74,7 +75,7 @@ class Entry:
         self._told = Metered()
         self._outcome: Outcome | None = None
         self._prices = step.candidate.place.prices
-        self._input = _likely_input(asked, step.candidate)
+        self._likely = likely
 
     @property
     def usage(self) -> Usage | None:
@@ -150,7 +151,7 @@ class Entry:
         whole = outcome is Outcome.ANSWERED or self.watcher is None
         guessed: dict[str, int] = {}
         if usage.input is None and usage.input_cache_read is None:
-            guessed["input"] = self._input
+            guessed["input"] = self._likely
         # Before its end a stream may have metered less than it wrote: message_start says 1.
         output = -int(-written // _OUTPUT_CHARS)
         if usage.output is None or (not whole and usage.output < output):
@@ -242,8 +243,10 @@ class Book:
             credential=credential,
         )
         self._ledger.note(*self._after_arrival(started))
-        self._entries.append(Entry(self._ledger, self._asked, step))
-        return self._entries[-1]
+        likely = _likely_input(self._asked, candidate)
+        entry = Entry(self._ledger, self._asked.request_id, step, likely)
+        self._entries.append(entry)
+        return entry
 
     def ended(
         self, outcome: Outcome, failure: Failure | None = None, status: int | None = None

@@ -13,13 +13,26 @@ from support.waiting import until
 
 from gatewayctl.storage import history
 from gatewayctl.storage.history import LoggedRequest
-from gatewayctl.storage.records import Outcome
+from gatewayctl.storage.records import Metered, Outcome
 
 CASCADE = """
 [[cascades]]
 id = "both"
 steps = [{ model = "demo/small!500" }, { model = "demo/large" }]
 """
+
+
+PRICED = """
+[model_defaults]
+prices = { input = 2.5, input_cache_read = 0.25, output = 15 }
+"""
+
+
+def owed(metered: Metered) -> int:
+    """Return the pico-dollars of what was metered, at the prices of ``PRICED``."""
+    usage = metered.usage
+    read = 2_500_000 * (usage.input or 0) + 250_000 * (usage.input_cache_read or 0)
+    return read + 15_000_000 * (usage.output or 0)
 
 
 async def ask(running: Gateway, protocol: str, body: bytes) -> LoggedRequest:
@@ -91,15 +104,16 @@ async def test_a_failure_is_recorded_with_its_kind_and_no_word_of_the_prompt() -
 async def test_a_stream_that_breaks_is_recorded_with_the_usage_so_far_litellm_36426(
     protocol: str,
 ) -> None:
-    """The spend of a broken stream is not lost."""
+    """The spend of a broken stream is not lost: neither its tokens nor its money."""
     body = encoded(protocol, "demo/large!cut-events=6", "Hi", stream=True)
-    async with demo() as (running, _):
+    async with demo(PRICED) as (running, _):
         found = await ask(running, protocol, body)
     assert found.outcome is Outcome.BROKEN
     (attempt,) = found.attempts
     assert (attempt.outcome, attempt.failure) == (Outcome.BROKEN, "network")
     assert (attempt.metered.usage.input or 0) > 0
     assert (attempt.metered.usage.output or 0) > 0
+    assert attempt.metered.cost == owed(attempt.metered) > 0
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -116,7 +130,7 @@ async def test_a_client_that_leaves_is_recorded_with_the_usage_so_far_litellm_13
     body = encoded(protocol, "up/m", "Hi", stream=True)
     async with (
         FakeUpstream([[*begun[:-1], Hold()]]) as upstream,
-        gateway(upstream_config(upstream.base_url)) as it,
+        gateway(PRICED + upstream_config(upstream.base_url)) as it,
     ):
         answer = await it.client.post(it.url + PATHS[protocol], data=body)
         await answer.content.readany()
@@ -128,6 +142,7 @@ async def test_a_client_that_leaves_is_recorded_with_the_usage_so_far_litellm_13
     assert attempt.outcome is Outcome.ABANDONED
     assert (attempt.metered.usage.input or 0) > 0
     assert (attempt.metered.usage.output or 0) > 0
+    assert attempt.metered.cost == owed(attempt.metered) > 0
 
 
 async def test_what_runs_is_in_the_ledger_while_it_runs() -> None:

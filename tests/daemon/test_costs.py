@@ -1,0 +1,155 @@
+"""What attempts cost, as the books have it: at which prices, and where it is unknown."""
+
+import logging
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+
+import pytest
+from msgspec.structs import replace
+from support.attempting import A
+from support.books import logged
+from support.dialects import PATHS, PROTOCOLS, encoded
+from support.gateway import demo, gateway, upstream_config
+from support.upstream import FakeUpstream, Hold, chunked
+from support.waiting import until
+
+from gatewayctl.core.attempts import Try
+from gatewayctl.core.events import Usage
+from gatewayctl.core.model import Sourced
+from gatewayctl.core.routing.graph import OnBreak
+from gatewayctl.daemon.books import Entry
+from gatewayctl.protocols.codec import ReplyFacts
+from gatewayctl.storage import history
+from gatewayctl.storage.records import Ended, Outcome, Record
+
+PRICES = {"input": "2.5", "output": "15", "output@flex": "7.5"}
+PRICED = """
+[model_defaults]
+prices = { input = 2.5, output = 15 }
+"""
+
+
+class _Noted:
+    """A ledger that remembers what it was told."""
+
+    degraded = None
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    def note(self, *records: Record) -> None:
+        self.records += records
+
+    def decided(self, request: str, render: Callable[[], bytes]) -> None:
+        """Keep nothing: no test is about it."""
+
+
+def _entry(prices: Mapping[str, str] = PRICES, facts: ReplyFacts | None = None) -> Entry:
+    """Return an attempt at a model of these prices, with an input of about 100 tokens."""
+    known = {key: Sourced(value=Decimal(price), source="config") for key, price in prices.items()}
+    assert A.place.facts is not None
+    place = replace(A.place, facts=replace(A.place.facts, prices=known))
+    step = Try(candidate=replace(A, place=place), number=1, deadline=9.0, on_break=OnBreak.ERROR)
+    entry = Entry(_Noted(), "req_a", step, 100)
+    entry.facts = facts
+    return entry
+
+
+def _ended(entry: Entry, outcome: Outcome = Outcome.ANSWERED) -> Ended:
+    ended = entry.ended(outcome, None, 200)
+    assert ended is not None
+    return ended
+
+
+async def test_a_cost_is_exact_and_says_its_rates() -> None:
+    """In whole pico-dollars, the same before and after the end; the tier is the reply's."""
+    facts = ReplyFacts(usage=Usage(input=1, output=3), written=400, tier="flex")
+    entry = _entry(facts=facts)
+    assert entry.cost == Decimal("0.000025")
+    metered = _ended(entry).metered
+    assert (metered.cost, metered.tier, metered.estimated) == (25_000_000, "flex", False)
+    assert metered.rates == {"input": "2.5", "output": "7.5"}
+    assert entry.cost == Decimal("0.000025")
+
+
+async def test_an_unknown_price_makes_the_cost_unknown_and_never_nothing() -> None:
+    """Tokens are counted all the same."""
+    facts = ReplyFacts(usage=Usage(input=1, output=3))
+    entry = _entry({"input": "2.5"}, facts)
+    metered = _ended(entry).metered
+    assert (metered.cost, metered.rates) == (None, {"input": "2.5"})
+    assert metered.usage == Usage(input=1, output=3)
+    assert entry.cost is None
+
+
+async def test_what_is_free_costs_nothing_which_is_known() -> None:
+    """A price of 0 is a price."""
+    entry = _entry({"input": "0", "output": "0"}, ReplyFacts(usage=Usage(input=1, output=3)))
+    assert (entry.cost, _ended(entry).metered.cost) == (Decimal(0), 0)
+
+
+async def test_what_was_not_metered_costs_what_is_estimated() -> None:
+    """A whole answer of 35 characters without usage: about 10 tokens."""
+    entry = _entry(facts=ReplyFacts(usage=Usage(), written=35))
+    metered = _ended(entry).metered
+    assert (metered.estimated, metered.cost) == (True, 100 * 2_500_000 + 10 * 15_000_000)
+
+
+async def test_an_attempt_that_came_to_nothing_costs_nothing() -> None:
+    """Before a reply, and when it failed; an answer that nobody counted is unknown."""
+    entry = _entry()
+    assert entry.cost == Decimal(0)
+    assert _ended(entry, Outcome.FAILED).metered.cost is None
+    assert entry.cost == Decimal(0)
+    assert _entry(facts=ReplyFacts(usage=Usage())).cost is None
+
+
+@pytest.mark.parametrize("price", ["NaN", "1e40"])
+async def test_a_cost_that_cannot_be_made_out_harms_nothing(
+    caplog: pytest.LogCaptureFixture, price: str
+) -> None:
+    """No number, or one that no column holds: it is unknown, and the tokens are on record."""
+    caplog.set_level(logging.CRITICAL, logger="gatewayctl.ledger")
+    entry = _entry({"input": price}, ReplyFacts(usage=Usage(input=7)))
+    metered = _ended(entry).metered
+    assert (metered.usage.input, metered.cost, entry.cost) == (7, None, None)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_an_answer_is_recorded_with_its_cost(protocol: str, *, stream: bool) -> None:
+    """In every protocol, by the prices of the config."""
+    body = encoded(protocol, "demo/large", "Hi", stream=stream)
+    async with demo(PRICED) as (running, _):
+        async with running.client.post(running.url + PATHS[protocol], data=body) as answer:
+            await answer.read()
+        found = await logged(running.state, answer.headers["x-gatewayctl-request-id"])
+    metered = found.attempts[0].metered
+    read, written = metered.usage.input or 0, metered.usage.output or 0
+    assert metered.cost == read * 2_500_000 + written * 15_000_000 > 0
+    assert metered.rates == {"input": "2.5", "output": "15"}
+
+
+async def test_what_a_stream_has_cost_is_on_record_while_it_runs() -> None:
+    """By its checkpoint: a daemon that is killed then has lost no money."""
+    async with demo() as (running, simulator):
+        plain = encoded("messages", "large", "Hi", stream=True)
+        url = simulator.base_url + PATHS["messages"]
+        async with running.client.post(url, data=plain) as answer:
+            whole = await answer.read()
+    begun = chunked([whole[: len(whole) * 2 // 3]])
+    body = encoded("messages", "up/m", "Hi", stream=True)
+    async with (
+        FakeUpstream([[*begun[:-1], Hold()]]) as upstream,
+        gateway(PRICED + upstream_config(upstream.base_url)) as it,
+    ):
+        answer = await it.client.post(it.url + PATHS["messages"], data=body)
+        await answer.content.readany()
+
+        def checkpointed() -> bool:
+            (found,) = history.requests(it.state, limit=1)
+            costs = [each.metered.cost for each in found.attempts]
+            return found.outcome is None and bool(costs and costs[0])
+
+        await until(checkpointed)
+        answer.close()
