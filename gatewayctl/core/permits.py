@@ -31,13 +31,15 @@ class Permit(msgspec.Struct, frozen=True, kw_only=True):
             each == name or fnmatchcase(name, each) for each in self.patterns
         )
 
-    def behind(self, name: str, world: World, protocol: WireProtocol) -> frozenset[str]:
-        """Return the full ids of the models that may answer to a name; none for an unknown one."""
-        root = resolved(name, world, protocol)
-        if root is None:
-            return frozenset()
+    def behind(self, name: str, world: World) -> frozenset[str]:
+        """Return the full ids of the models that may answer to a name; none for an unknown one.
+
+        Whichever protocol it is asked for in: where that matters, routing sees to it.
+        """
         whole = not self.patterns or (name in self.patterns and _WILD.isdisjoint(name))
-        return frozenset(self._models(root.place, whole=whole))
+        roots = (resolved(name, world, protocol) for protocol in WireProtocol)
+        places = [root.place for root in roots if root is not None]
+        return frozenset(model for place in places for model in self._models(place, whole=whole))
 
     def _models(self, place: Resolved, *, whole: bool) -> Iterator[str]:
         match place:

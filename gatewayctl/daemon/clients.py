@@ -17,12 +17,14 @@ from typing import Final
 
 import msgspec
 
-from gatewayctl.core.allowance import NO_LIMITS, Account, Ask, Held, Limits, Over
+from gatewayctl.core.allowance import NO_LIMITS, Account, Ask, Held, Over
 from gatewayctl.core.errors import ApiError, ErrorKind, StorageFailed
 from gatewayctl.core.periods import iso
 from gatewayctl.core.permits import Permit
 from gatewayctl.core.pricing import PICO, pico
+from gatewayctl.core.routing.world import World
 from gatewayctl.daemon.keyring import JUST_NOW, Entry, Keyring
+from gatewayctl.daemon.permitted import Client, Permitted
 from gatewayctl.storage.client_keys import PREFIX, ClientKey
 
 log = logging.getLogger("gatewayctl.clients")
@@ -45,15 +47,6 @@ class NotAllowed(Exception):
         self.error = error
 
 
-class Client(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks. ``name`` is its key's; the operator is this machine's own command line."""
-
-    name: str
-    operator: bool = False
-    permit: Permit = Permit()
-    limits: Limits = NO_LIMITS
-
-
 class Reservation(msgspec.Struct, frozen=True, kw_only=True):
     """What an admitted call holds; it has to be settled, whatever comes of the call."""
 
@@ -68,6 +61,7 @@ FREE: Final = Reservation()
 class Clients:
     """Tells clients by their keys, and keeps their accounts. Use within one event loop.
 
+    ``world`` is what their permits are held against.
     ``spent`` returns the pico-dollars that a key has spent by the ledger in ``folder`` since a
     time, and blocks. ``wall`` is the time in seconds since 1970, ``clock`` seconds that never run
     backwards.
@@ -76,12 +70,15 @@ class Clients:
     def __init__(
         self,
         ring: Keyring,
+        world: World,
         spent: Callable[[Path, str, float], int],
         folder: Path,
         wall: Callable[[], float],
         clock: Callable[[], float],
     ) -> None:
         self._ring = ring
+        self._permitted = Permitted(world)
+        self._operator = Client("operator", self._permitted, operator=True)
         self._spent = spent
         self._folder = folder
         self._wall = wall
@@ -167,7 +164,7 @@ class Clients:
         where, entry = found
         key = entry.key
         if key is None:
-            return _OPERATOR
+            return self._operator
         why = _ended(key, entry.until, self._wall())
         if why is not None:
             log.info("client key %s was refused: %s", key.name, why)
@@ -177,7 +174,8 @@ class Clients:
         known = self._known.get(key.name)
         if known is not None and known[0] is key:
             return known[1]
-        client = Client(name=key.name, permit=Permit(patterns=key.models), limits=key.limits)
+        permit = Permit(patterns=key.models)
+        client = Client(key.name, self._permitted, permit=permit, limits=key.limits)
         if len(self._known) > len(self._ring.names):
             names = self._ring.names
             self._known = {name: it for name, it in self._known.items() if name in names}
@@ -207,7 +205,6 @@ class Clients:
         return blake2b(data, key=self._secret, digest_size=4).hexdigest()
 
 
-_OPERATOR: Final = Client(name="operator", operator=True)
 _HOW: Final = f'send it as {OWN_HEADER}, as "Authorization: Bearer …" or as your SDK\'s API key'
 
 

@@ -5,83 +5,98 @@ and remembered, since every request asks. A key with a budget may use no model o
 nobody could say when its money is gone.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
+from gatewayctl.core.allowance import NO_LIMITS, Limits
 from gatewayctl.core.errors import ApiError, ErrorKind
-from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.permits import Permit
 from gatewayctl.core.pricing import cost
 from gatewayctl.core.routing.world import World
-from gatewayctl.daemon.clients import Client
+
+EVERYTHING: Final = Permit()
 
 _REMEMBERED: Final = 1024
 _TOLD: Final = 10
 """How many of its patterns a client is told."""
 
-_Key = tuple[Permit, str, WireProtocol]
-
 
 class Permitted:
-    """Answers for one world. A client of None may use everything, as the operator may."""
+    """Answers for one world."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._version: object = None
-        self._behind: dict[_Key, frozenset[str]] = {}
+        self._behind: dict[tuple[Permit, str], frozenset[str]] = {}
 
-    def barred(
-        self, client: Client | None, asked: str, full_id: str, protocol: WireProtocol
-    ) -> str | None:
-        """Say why a client may not use a model for a request for ``asked``, None if it may."""
-        if client is None:
-            return None
-        if client.permit.patterns and full_id not in self._models(client.permit, asked, protocol):
-            return f'the client key "{client.name}" may not use it'
-        if client.limits.budgets and not self._priced(full_id):
-            return (
-                f'its price is unknown, and the client key "{client.name}" has a budget: set '
-                "prices for it in [[models]], or use a key without a budget"
-            )
-        return None
-
-    def sees(self, client: Client | None, name: str) -> bool:
-        """Tell whether a client may know of a model, a route or an alias."""
-        if client is None or not client.permit.patterns:
-            return True
-        return bool(self._models(client.permit, name, WireProtocol.CHAT_COMPLETIONS))
-
-    def forbidden(
-        self, client: Client | None, asked: str, protocol: WireProtocol
-    ) -> ApiError | None:
-        """Refuse a name of which a client may use nothing, None where it may or there is none."""
-        if client is None or not client.permit.patterns:
-            return None
-        if self._models(client.permit, asked, protocol):
-            return None
-        if not Permit().behind(asked, self._world, protocol):
-            return None  # a name that means nothing: who plans says so
-        patterns = client.permit.patterns
-        told = ", ".join(patterns[:_TOLD]) + (", …" if len(patterns) > _TOLD else "")
-        return ApiError(
-            kind=ErrorKind.FORBIDDEN,
-            message=f'the client key "{client.name}" may not use "{asked}"; it may use {told}',
-            param="model",
-            should_retry=False,
-            details={"requested": asked, "client": client.name, "models": list(patterns)},
-        )
-
-    def _models(self, permit: Permit, name: str, protocol: WireProtocol) -> frozenset[str]:
+    def models(self, permit: Permit, name: str) -> frozenset[str]:
+        """Return the full ids of the models that may answer to a name, none for an unknown one."""
         version = self._world.version
         if version is not self._version or len(self._behind) >= _REMEMBERED:
             self._version = version
             self._behind.clear()
-        key = (permit, name, protocol)
+        key = (permit, name)
         found = self._behind.get(key)
         if found is None:
-            found = self._behind[key] = permit.behind(name, self._world, protocol)
+            found = self._behind[key] = permit.behind(name, self._world)
         return found
 
-    def _priced(self, full_id: str) -> bool:
+    def priced(self, full_id: str) -> bool:
+        """Tell whether it is known what a model costs."""
         provider, _, model = full_id.partition("/")
         facts = self._world.facts(provider, model)
         return facts is not None and cost(facts.prices, 1, 1) is not None
+
+
+class Client:
+    """Who asks: ``name`` is its key's. The operator is this machine's own command line."""
+
+    def __init__(
+        self,
+        name: str,
+        permitted: Permitted,
+        *,
+        permit: Permit = EVERYTHING,
+        limits: Limits = NO_LIMITS,
+        operator: bool = False,
+    ) -> None:
+        self.name = name
+        self.limits = limits
+        self.operator = operator
+        self._permit = permit
+        self._permitted = permitted
+
+    def barred(self, model: str, names: Sequence[str]) -> str | None:
+        """Say why it may not use a model (full id), None if it may.
+
+        ``names`` are what was asked for and the route that it leads to.
+        """
+        permit = self._permit
+        if permit.patterns and not any(
+            model in self._permitted.models(permit, name) for name in names
+        ):
+            return f'the client key "{self.name}" may not use it'
+        if self.limits.budgets and not self._permitted.priced(model):
+            return (
+                f'its price is unknown, and the client key "{self.name}" has a budget: set prices '
+                "for it in [[models]], or use a key without a budget"
+            )
+        return None
+
+    def sees(self, name: str) -> bool:
+        """Tell whether it may know of a model, a route or an alias."""
+        return not self._permit.patterns or bool(self._permitted.models(self._permit, name))
+
+    def forbidden(self, asked: str) -> ApiError | None:
+        """Refuse a name of which it may use nothing, None where it may or there is no such name."""
+        patterns = self._permit.patterns
+        if self.sees(asked) or not self._permitted.models(EVERYTHING, asked):
+            return None
+        told = ", ".join(patterns[:_TOLD]) + (", …" if len(patterns) > _TOLD else "")
+        return ApiError(
+            kind=ErrorKind.FORBIDDEN,
+            message=f'the client key "{self.name}" may not use "{asked}"; it may use {told}',
+            param="model",
+            should_retry=False,
+            details={"requested": asked, "client": self.name, "models": list(patterns)},
+        )
