@@ -70,7 +70,7 @@ def classify(
     decoded = _decoded(body)
     told = in_body(decoded)
     kind = _kind(status, told)
-    words = _words(told.message, kind) or _silent(status)
+    words = one_line(told.message, kind) or _silent(status)
     limit = _limit(kind, told)
     return Failure(
         kind=kind,
@@ -106,7 +106,7 @@ def of_type(headers: MultiMapping[str]) -> Failure | None:
     media = headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if not media or media == "application/json" or media.endswith("+json"):
         return None
-    return _bad(f"JSON was expected, {_words(media, _K.BAD_RESPONSE)} came")
+    return _bad(f"JSON was expected, {one_line(media, _K.BAD_RESPONSE)} came")
 
 
 def in_json(protocol: WireProtocol, headers: MultiMapping[str], body: bytes) -> Failure | None:
@@ -133,7 +133,7 @@ def _of_told(
 ) -> Failure:
     """Return what an error object means that has no status but perhaps one inside."""
     kind = _kind_without_status(told) or otherwise
-    words = _words(told.message or told.code or "", kind) or "no error message"
+    words = one_line(told.message or told.code or "", kind) or "no error message"
     limit = _limit(kind, told)
     return Failure(
         kind=kind,
@@ -265,7 +265,7 @@ def _says_error(protocol: WireProtocol, value: object) -> bool:
     return protocol is not WireProtocol.MESSAGES or isinstance(inner.get("type"), str)
 
 
-def _words(message: str, kind: FailureKind) -> str:
+def one_line(message: str, kind: FailureKind) -> str:
     """Return an upstream's words in one line, bounded, without anything like a credential."""
     line = " ".join(message[: 4 * LONGEST_MESSAGE].split())
     line = _SECRETS.sub("…", "".join(char if char.isprintable() else "?" for char in line))

@@ -1,0 +1,361 @@
+"""Gives the access tokens of providers with ``auth = "oauth"``, fresh, and renewed once for all.
+
+A token is fresh until five minutes before its end; then the first who needs it renews it, everybody
+else waits for that. While the token server has trouble the old token goes on serving to its last
+second. How a renewal goes is ``renewal``'s business, other programs' files are ``borrowed``'s.
+"""
+
+import asyncio
+import logging
+import re
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+
+from gatewayctl.config.settings import ProviderSettings
+from gatewayctl.core.errors import Failure, FailureKind, StorageFailed, UpstreamFailed
+from gatewayctl.storage.credentials import Credential, State, Vault
+from gatewayctl.upstream.borrowed import Borrowed
+from gatewayctl.upstream.client import Upstream
+from gatewayctl.upstream.records import Records
+from gatewayctl.upstream.renewal import (
+    Blocking,
+    Ended,
+    Means,
+    NotNow,
+    Outcome,
+    Renewal,
+    Renewed,
+    is_alive,
+    login,
+    unconfigured,
+    unusable,
+)
+
+log = logging.getLogger("gatewayctl.credentials")
+
+_PAUSE: Final = 1.0, 60.0, 600.0
+"""Seconds without a token request after one that came to nothing: the first time, doubled until the
+second figure, and the longest that a token server may ask for."""
+_REFUSALS: Final = 10, 300.0
+"""How many refused access tokens are renewed in so many seconds: an upstream that refuses every one
+must not cost a token request per call."""
+
+_TERMINAL: Final = (
+    (400, "invalid_request_error", "organization has been disabled"),
+    (403, "permission_error", "OAuth authentication is currently not allowed"),
+)
+"""What an upstream says to a credential that is over: status, code and the first words."""
+_KEPT: Final = "and only the program that keeps that file can refresh it: run that program"
+
+
+class OAuth:
+    """Access tokens by provider; one object serves a process, any number of processes a folder.
+
+    ``wall`` is seconds since 1970. Calls besides ``close`` belong to one event loop.
+    """
+
+    def __init__(
+        self,
+        vault: Vault,
+        http: Upstream,
+        wall: Callable[[], float] = time.time,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        blocking: Blocking = asyncio.to_thread,
+    ) -> None:
+        self._vault = vault
+        self._wall = wall
+        self._monotonic = monotonic
+        self._blocking = blocking
+        self._renewal = Renewal(
+            Means(
+                vault=vault,
+                http=http,
+                wall=wall,
+                monotonic=monotonic,
+                sleep=sleep,
+                blocking=blocking,
+            )
+        )
+        self._records = Records(vault, wall, monotonic)
+        self._flights: dict[str, asyncio.Task[Outcome]] = {}
+        self._troubles: dict[str, _Trouble] = {}
+        self._refusals: dict[str, deque[float]] = {}
+        self._borrowed: dict[str, Borrowed] = {}
+        self._refused: dict[str, tuple[str, str]] = {}
+
+    async def token(self, settings: ProviderSettings) -> str:
+        """Return an access token that can be sent now, renewed first where it is not fresh.
+
+        Raises ``UpstreamFailed``: auth where somebody has to do something, and the message says
+        what; otherwise what befell the token request, with ``retry_after``.
+        """
+        if settings.borrow is not None:
+            return _sendable(self._lent(settings))
+        name = settings.provider.name
+        there = self._there(name)
+        if there is not None and self._records.is_fresh(name, there):
+            self._troubles.pop(name, None)  # somebody else had none
+            return _sendable(there)
+        if (why := self._over(settings, there)) is not None:
+            raise _auth(why)
+        if there is not None and there.refresh_token is None:
+            return _sendable(there)
+        outcome = await self._outcome(settings, there)
+        if isinstance(outcome, NotNow):
+            there = self._there(name)  # an upstream may have refused it meanwhile
+            if there is not None and self._over(settings, there) is None and self._lives(there):
+                return _sendable(there)
+        return _sendable(_credential(outcome))
+
+    async def refresh(self, settings: ProviderSettings) -> Credential:
+        """Renew a credential, fresh or not; raises as ``token`` does."""
+        name = settings.provider.name
+        if settings.borrow is not None:
+            raise _auth(f"the token of {name} is borrowed from {settings.borrow}, {_KEPT}")
+        there = self._there(name)
+        if there is not None and there.refresh_token is None:
+            raise _auth(
+                f"the token of {name} cannot be refreshed, since no refresh token came with it: "
+                f"{login(name, there.origin)} once it expires"
+            )
+        if (why := self._over(settings, there)) is not None:
+            raise _auth(why)
+        return _credential(await self._flight(settings, there))
+
+    async def rejected(self, settings: ProviderSettings, token: str) -> bool:
+        """Take note that an upstream answered 401 to a token; True when another one is worth a try.
+
+        Clears that access token, if it is still the stored one, so that the next one is renewed. A
+        token that cannot be renewed is left: the refusal may have been a mistake.
+        """
+        name = settings.provider.name
+        try:
+            if settings.borrow is not None:
+                lent = self._file(settings.borrow).credential(now=True)
+                return lent.access_token != token and self._lives(lent)
+            there = await self._blocking(self._vault.get, name)
+            self._records.forget()
+            if there is None or there.state is State.TERMINAL or there.refresh_token is None:
+                return False
+            if there.access_token != token:
+                return name not in self._renewal.unstored
+            if not self._may_refuse(name):
+                return False
+            await self._blocking(self._vault.amend, name, there, access_token=None)
+        except StorageFailed as error:
+            log.warning("a refused token of %s cannot be cleared: %s", name, error)
+            return False
+        finally:
+            self._records.forget()
+        return True
+
+    async def terminal(self, settings: ProviderSettings, token: str, failure: Failure) -> None:
+        """End the credential of a token after a failure that ``is_terminal``."""
+        name, words = settings.provider.name, _terminal_words(failure)
+        if words is None:
+            return
+        message = f"the provider refuses the credential of {name} ({words}): {login(name)}"
+        if settings.borrow is not None:
+            message = f"the provider refuses the token in {settings.borrow} ({words})"
+            self._refused[name] = (self._vault.label(token), message)
+            return
+        try:
+            there = await self._blocking(self._vault.get, name)
+            if there is None or there.access_token != token:
+                return  # somebody replaced it meanwhile
+            await self._blocking(
+                self._vault.amend, name, there, state=State.TERMINAL, message=message
+            )
+        except StorageFailed as error:
+            log.warning("the end of the credential of %s cannot be stored: %s", name, error)
+            return
+        self._records.forget()
+        self._records.noted(name, "terminal", "refused_by_upstream", there)
+
+    def available(self, settings: ProviderSettings) -> bool:
+        """Tell whether ``token`` is likely to return one."""
+        return self.state(settings) is None
+
+    def state(self, settings: ProviderSettings) -> str | None:
+        """Return why there is no token to be had, and what to do; None where there is. Cheap."""
+        try:
+            if settings.borrow is not None:
+                self._lent(settings)
+                return None
+            there = self._there(settings.provider.name)
+        except UpstreamFailed as error:
+            return str(error)
+        if (why := self._over(settings, there)) is not None:
+            return why
+        trouble = self._trouble(settings.provider.name)
+        if trouble is not None and there is not None and not self._lives(there):
+            return trouble.message
+        return None
+
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """What goes wrong with credentials that still serve, one sentence each."""
+        said = [trouble.failure.message for trouble in self._troubles.values()]
+        said += [f"new tokens of {name} cannot be stored" for name in self._renewal.unstored]
+        return (*said, *([self._records.broken] if self._records.broken else []))
+
+    async def close(self) -> None:
+        """Wait for token requests under way: cut off, they would cost their credentials."""
+        self._renewal.closing = True
+        await asyncio.gather(*self._flights.values(), return_exceptions=True)
+        await self._renewal.close()
+
+    def _there(self, name: str) -> Credential | None:
+        return self._renewal.unstored.get(name) or self._records.get(name)
+
+    def _lives(self, credential: Credential) -> bool:
+        return is_alive(credential, self._wall())
+
+    def _over(self, settings: ProviderSettings, there: Credential | None) -> str | None:
+        """Return why nothing can be had with a credential before somebody does something."""
+        name = settings.provider.name
+        if there is None and self._records.broken:
+            return self._records.broken
+        expired = there is not None and not self._lives(there)
+        if (why := unusable(name, there, expired=expired)) is not None:
+            return why
+        return unconfigured(name) if expired and settings.oauth is None else None
+
+    async def _outcome(self, settings: ProviderSettings, there: Credential | None) -> Outcome:
+        """Return what comes of a renewal, or came of the last one a moment ago."""
+        name = settings.provider.name
+        trouble = self._trouble(name)
+        if trouble is None or name in self._flights:
+            return await self._flight(settings, there)
+        wait = trouble.until - self._monotonic()
+        return NotNow(msgspec.structs.replace(trouble.failure, retry_after=max(wait, 0.0)))
+
+    async def _flight(self, settings: ProviderSettings, there: Credential | None) -> Outcome:
+        """Join the renewal that is under way, or begin one."""
+        name = settings.provider.name
+        flight = self._flights.get(name)
+        if flight is None:
+            flight = asyncio.create_task(self._fly(settings, there), name=f"renewal of {name}")
+            self._flights[name] = flight
+            flight.add_done_callback(lambda done: self._landed(name, done))
+        # one waiter that leaves must not take it from the others
+        return await asyncio.shield(flight)
+
+    def _landed(self, name: str, flight: asyncio.Task[Outcome]) -> None:
+        del self._flights[name]
+        if not flight.cancelled():
+            flight.exception()  # told to whoever waits, if anybody still does
+
+    async def _fly(self, settings: ProviderSettings, there: Credential | None) -> Outcome:
+        name = settings.provider.name
+        outcome = await self._renewal.renew(settings, there)
+        self._records.forget()
+        match outcome:
+            case Renewed(credential=credential):
+                self._troubles.pop(name, None)
+                self._records.noted(name, "ready", "refreshed", credential)
+            case Ended(reason=reason):
+                self._troubles.pop(name, None)
+                self._records.noted(name, "terminal", reason, there)
+            case NotNow(failure=failure):
+                outcome = NotNow(self._paused(name, failure))
+                self._records.noted(name, "degraded", failure.kind.value, there)
+        return outcome
+
+    def _trouble(self, name: str) -> "_Trouble | None":
+        """Return what befell the last token request, while it is too early for another."""
+        trouble = self._troubles.get(name)
+        return trouble if trouble is not None and self._monotonic() < trouble.until else None
+
+    def _paused(self, name: str, failure: Failure) -> Failure:
+        """Let no token request be made for a while; return the failure as it is told."""
+        before = self._troubles.get(name)
+        first, longest, at_most = _PAUSE
+        pause = first if before is None else min(2 * before.pause, longest)
+        wait = min(max(pause, failure.retry_after or 0.0), at_most)
+        words = f"no new token for {name}: {failure.message}"
+        failure = msgspec.structs.replace(failure, message=words, retry_after=wait)
+        self._troubles[name] = _Trouble(failure, pause, self._monotonic() + wait)
+        return failure
+
+    def _may_refuse(self, name: str) -> bool:
+        most, seconds = _REFUSALS
+        times = self._refusals.setdefault(name, deque(maxlen=most))
+        now = self._monotonic()
+        if len(times) == most and now - times[0] < seconds:
+            return False
+        times.append(now)
+        return True
+
+    def _file(self, file: str) -> Borrowed:
+        borrowed = self._borrowed.get(file)
+        if borrowed is None:
+            self._borrowed[file] = borrowed = Borrowed(file, self._monotonic)
+        return borrowed
+
+    def _lent(self, settings: ProviderSettings) -> Credential:
+        """Return what another program keeps fresh, or say that it does not."""
+        name, file = settings.provider.name, settings.borrow or ""
+        try:
+            lent = self._file(file).credential()
+        except StorageFailed as error:
+            raise _auth(f"no token for {name}: {error}") from error
+        if not self._lives(lent):
+            raise _auth(f"the token of {name} in {file} has expired; it is borrowed, {_KEPT}")
+        refused = self._refused.get(name)
+        if refused is not None and refused[0] == self._vault.label(lent.access_token or ""):
+            raise _auth(refused[1])
+        return lent
+
+
+class _Trouble(msgspec.Struct, frozen=True):
+    """A token request that came to nothing; no other before ``until`` (monotonic)."""
+
+    failure: Failure
+    pause: float
+    until: float
+
+    @property
+    def message(self) -> str:
+        return self.failure.message
+
+
+def is_terminal(failure: Failure) -> bool:
+    """Tell whether an upstream's refusal means that a credential is over."""
+    return _terminal_words(failure) is not None
+
+
+def _terminal_words(failure: Failure) -> str | None:
+    for status, code, words in _TERMINAL:
+        if (failure.status, failure.code) != (status, code) or not failure.quotes:
+            continue
+        # from its beginning: a refusal may quote a prompt, which may quote anything
+        if re.match(f"HTTP {status}: (?:this |your |the )?{words}", failure.message, re.IGNORECASE):
+            return words
+    return None
+
+
+def _auth(message: str) -> UpstreamFailed:
+    return UpstreamFailed(Failure(kind=FailureKind.AUTH, message=message))
+
+
+def _credential(outcome: Outcome) -> Credential:
+    match outcome:
+        case Renewed(credential=credential):
+            return credential
+        case Ended(message=message):
+            raise _auth(message)
+        case NotNow(failure=failure):
+            raise UpstreamFailed(failure)
+
+
+def _sendable(credential: Credential) -> str:
+    if credential.access_token is None:  # whoever asks has looked before
+        raise _auth("the access token was taken back")
+    return credential.access_token
