@@ -36,6 +36,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         return self.request.headers
 
     @property
+    def query(self) -> str:
+        """The query of its URL, as it came."""
+        return self.request.rel_url.raw_query_string
+
+    @property
     def shape(self) -> RequestShape:
         """What routing looks at."""
         return self.reading.shape

@@ -12,13 +12,14 @@ from pathlib import Path
 import msgspec
 
 from gatewayctl.config.every import with_every_provider
-from gatewayctl.config.settings import ServerSettings, Settings
+from gatewayctl.config.settings import ProviderSettings, ServerSettings, Settings
 from gatewayctl.daemon import chance, demo, lifecycle, memory, status
 from gatewayctl.daemon.app import App
 from gatewayctl.daemon.attempting import Parts
 from gatewayctl.daemon.background import Background
 from gatewayctl.daemon.counting import Counting
 from gatewayctl.daemon.flights import Flights
+from gatewayctl.daemon.forwarding import Forwarding
 from gatewayctl.daemon.health import Board
 from gatewayctl.daemon.learning import Learner
 from gatewayctl.daemon.load import Load
@@ -30,6 +31,8 @@ from gatewayctl.daemon.recalling import Recaller
 from gatewayctl.daemon.refreshing import headers_by
 from gatewayctl.daemon.sending import Sending
 from gatewayctl.daemon.sessions import Sessions
+from gatewayctl.daemon.standing import Parts as StandingParts
+from gatewayctl.daemon.standing import Standings
 from gatewayctl.daemon.thoughts import Thoughts
 from gatewayctl.daemon.trying import Tries
 from gatewayctl.daemon.turns import Turns
@@ -91,6 +94,12 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
 class _Unmetered:
     def spent(self, label: str) -> float | None:
         _ = label
+        return None
+
+
+class _Living:
+    def terminal(self, settings: ProviderSettings) -> str | None:
+        _ = settings
         return None
 
 
@@ -161,10 +170,23 @@ def _wired(
     world = Directory(settings, live, has_key, knowledge)
     everyone = Directory(with_every_provider(settings, os.environ), live, has_key, knowledge)
     turns = Turns(credentials.usable, _Unmetered(), secrets.token_bytes(16), clock)
+    forwarding = Forwarding(settings, secrets.token_bytes(16))
     board = Board(settings, turns, clock, wall)
     sessions = Sessions(settings.session_ttl, secrets.token_bytes(16), clock)
     recaller = Recaller(knowledge, opened.counter)
-    planner = Planner(world, opened.counter, sessions, board, recaller, chance=chance.seed)
+    standings = Standings(
+        StandingParts(
+            settings=settings,
+            world=world,
+            turns=turns,
+            forwarding=forwarding,
+            tokens=_Living(),
+            wall=wall,
+        )
+    )
+    planner = Planner(
+        world, opened.counter, sessions, board, recaller, standings, chance=chance.seed
+    )
     load = Load()
     sending = Sending(opened.counter, Owners(), Thoughts(), wall)
     upkeep = Upkeep(settings, live, cache, headers_by(credentials, os.environ), wall, board.busy)
@@ -173,7 +195,9 @@ def _wired(
     parts = Parts(
         settings=settings,
         planner=planner,
-        tries=Tries(settings, upstream, credentials, sending, lambda _label, _headers: None),
+        tries=Tries(
+            settings, upstream, credentials, sending, forwarding, lambda _label, _headers: None
+        ),
         board=board,
         ledger=opened.ledger,
         learner=learner,
@@ -181,7 +205,7 @@ def _wired(
         chance=chance.seed,
         silence=silence,
     )
-    counting = Counting(settings, planner, world, upstream, credentials, opened.flights)
+    counting = Counting(settings, planner, world, upstream, credentials, forwarding, opened.flights)
     waker = Waker(settings, upstream, credentials, upkeep, opened.background)
     looked_at = status.Parts(
         settings=settings,

@@ -17,11 +17,11 @@ from multidict import MultiMapping
 from gatewayctl.config.settings import OverflowStatus, ProviderSettings, Settings
 from gatewayctl.core.errors import ApiError, ErrorKind, RequestInvalid, UpstreamFailed
 from gatewayctl.core.model import WireProtocol
-from gatewayctl.core.routing.decision import Candidate, Decision, Estimate, Fit, Skipped
+from gatewayctl.core.routing.decision import Candidate, Decision, Estimate, Fit, Skipped, SkipReason
 from gatewayctl.core.routing.world import World
 from gatewayctl.daemon.asked import Asked, client_headers
 from gatewayctl.daemon.flights import Flights
-from gatewayctl.daemon.forwarding import query_for
+from gatewayctl.daemon.forwarding import Forwarding, query_for
 from gatewayctl.daemon.offload import offloaded
 from gatewayctl.daemon.planning import Planner, Question
 from gatewayctl.daemon.replies import error_reply, header, json_reply, own_headers
@@ -58,13 +58,14 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 class Counting:
     """Answers requests for a count. Use within one event loop; ``flights`` is its maker's."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - each is a collaborator
         self,
         settings: Settings,
         planner: Planner,
         world: World,
         upstream: Upstream,
         credentials: Credentials,
+        forwarding: Forwarding,
         flights: Flights,
     ) -> None:
         self._settings = settings
@@ -72,6 +73,7 @@ class Counting:
         self._world = world
         self._upstream = upstream
         self._credentials = credentials
+        self._forwarding = forwarding
         self._flights = flights
         self._secret = secrets.token_bytes(16)
 
@@ -97,8 +99,9 @@ class Counting:
     async def _answer(self, wanted: Wanted) -> web.Response:
         planned = await self._planner.plan(wanted.question, exact=True)
         decision = planned.sized.decision
-        found = _judged(decision) or await self._behind(wanted.question)
-        if found is None:
+        judged = _judged(decision)
+        found = judged or await self._behind(wanted.question)
+        if found is None or _forbidden(decision):
             headers = own_headers(wanted.request_id, decision, degraded=planned.degraded)
             error = decision.error or ApiError(kind=ErrorKind.INTERNAL, message="nothing to count")
             return error_reply(wanted.teller, error, headers, OverflowStatus.AUTO)
@@ -106,7 +109,7 @@ class Counting:
         short = [] if planned.degraded is None else [planned.degraded]
         count, by = figures.likely, "estimate"
         try:
-            own = await self._by_provider(wanted, model)
+            own = None if judged is None else await self._by_provider(wanted, model)
         except UpstreamFailed as failed:
             words = self._words(wanted, model, failed)
             log.info("%s counted by estimate: %s", wanted.request_id, words)
@@ -142,6 +145,8 @@ class Counting:
             ask = await self._ask(wanted, model, settings, client)
         except RequestInvalid:
             return None  # it can be counted, but not be rewritten: a field stands in it twice
+        query = wanted.request.rel_url.raw_query_string
+        self._forwarding.claim(settings.provider.name, client, query)
         size = len(ask.body)
         key = await offloaded(size, ask.digest, self._secret)
         counted = partial(upstream_counting.count, ask, self._upstream, self._credentials)
@@ -192,6 +197,12 @@ class Counting:
         provider = model.partition("/")[0]
         hidden = scrub(self._settings.providers[provider], None, client_headers(wanted.request))
         return f"{provider} did not count: {hidden.message(failed.failure.said)}"
+
+
+def _forbidden(decision: Decision) -> bool:
+    """Tell whether the client may use nothing of what it asks about."""
+    reasons = {skipped.reason for skipped in decision.skipped}
+    return not decision.attempts and reasons == {SkipReason.NOT_ALLOWED}
 
 
 def _judged(decision: Decision) -> tuple[str, Estimate] | None:

@@ -27,6 +27,7 @@ from gatewayctl.core.shape import Measured
 from gatewayctl.daemon.health import Board
 from gatewayctl.daemon.recalling import Recaller
 from gatewayctl.daemon.sessions import Sessions
+from gatewayctl.daemon.standing import Client, Standings
 from gatewayctl.protocols.catalog import name_of
 from gatewayctl.protocols.codec import Reader
 from gatewayctl.protocols.reading import Reading, read, read_whole
@@ -56,7 +57,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     """A request to be planned: what it asks for, and what the plan may depend on.
 
     ``headers`` are looked up in lower case. ``seed`` None draws by chance; ``session`` names the
-    session in place of what the request says.
+    session in place of what the request says. ``client`` is None where no keys were given out.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     seed: int | None = None
     session: str | None = None
+    client: Client | None = None
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,19 +90,21 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 class Planner:
     """Plans requests. Holds the round-robin counters and what sessions remember."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - each is a collaborator
         self,
         world: World,
         counter: Counter,
         sessions: Sessions,
         board: Board,
         recaller: Recaller,
+        standings: Standings,
         chance: Callable[[], int],
     ) -> None:
         self._world = world
         self._board = board
         self._counter = counter
         self._recaller = recaller
+        self._standings = standings
         self._sessions = sessions
         self._chance = chance
         self._counters: dict[str, int] = {}
@@ -136,7 +140,9 @@ class Planner:
     ) -> Planned:
         """Return the decision. No await stands between the last plan and the return of it."""
         session = self._session(question)
-        request = msgspec.structs.replace(self._request(question), session=session)
+        request = self._request(question)
+        standing = self._standings.of(request, question.client)
+        request = msgspec.structs.replace(request, session=session, standing=standing)
         steps = decide(question.name, request, self._world, coarse=coarse, exact=exact)
         answers = _Answers(self, question)
         sized = await answers.driven(steps)
@@ -193,6 +199,7 @@ class Planner:
             counters=self._counters,
             today=datetime.now(UTC).date().isoformat(),
             headers=question.headers,
+            client=None if question.client is None else question.client.name,
         )
 
     async def measured(self, question: Question) -> tuple[Measured, tuple[bytes, ...] | None]:

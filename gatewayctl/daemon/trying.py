@@ -19,7 +19,7 @@ from gatewayctl.core.model import Auth
 from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.books import Entry
-from gatewayctl.daemon.forwarding import query_for
+from gatewayctl.daemon.forwarding import Forwarding, query_for
 from gatewayctl.daemon.offload import offloaded
 from gatewayctl.daemon.relay import Stream
 from gatewayctl.daemon.sending import Sending, Sent
@@ -72,21 +72,23 @@ class Tries:
         upstream: Upstream,
         credentials: Credentials,
         sending: Sending,
+        forwarding: Forwarding,
         heard: Heard,
     ) -> None:
         self._settings = settings
         self._upstream = upstream
         self._credentials = credentials
         self._sending = sending
+        self._forwarding = forwarding
         self._heard = heard
 
-    async def one(  # noqa: PLR0913 - each is another thing about it
+    async def one(
         self, asked: Asked, step: Try, entry: Entry, *, label: str, left: float, buffer: bool
     ) -> Got:
         """Attempt a candidate within ``left`` seconds; raise ``UpstreamFailed``.
 
-        ``label`` is what the credential to use is called. ``buffer``: a stream is held until it is whole; the time limits end with its first content
-        all the same.
+        ``label`` is what the credential to use is called. ``buffer``: a stream is held until it is
+        whole; the time limits end with its first content all the same.
         """
         candidate = step.candidate
         settings = self._settings.providers[candidate.provider]
@@ -101,6 +103,7 @@ class Tries:
                 secrets = partial(scrub, settings, credential, headers)
                 sent = await self._sending.written(asked, candidate, settings, override)
                 call = _call(asked, step, sent, settings, credential, timeouts)
+                self._forwarding.claim(candidate.provider, headers, asked.query)
                 reply = await self._upstream.send(call)
                 self._heard(label, reply.headers)
                 held = _Held(entry=entry, secrets=secrets, timer=timer, buffer=buffer)
@@ -230,7 +233,7 @@ def _call(
     stream, headers = asked.shape.stream, asked.headers
     query = ""
     if sent.context is None:
-        query = query_for(settings, asked.request.rel_url.raw_query_string)
+        query = query_for(settings, asked.query)
     address = sent.codec.address(step.candidate.upstream_model, query, stream=stream)
     return Call(
         provider=settings,

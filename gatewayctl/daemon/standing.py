@@ -1,0 +1,150 @@
+"""What one request may use, by the client's key and name and by the upstreams' credentials.
+
+Planning asks this of every model behind a name, so that nothing is sent where it may not go or is
+known to be refused, and whoever is left answers. What each reason rests on is the business of those
+who are asked here.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Protocol
+
+import msgspec
+
+from gatewayctl.config.settings import ProviderSettings, Settings
+from gatewayctl.core.model import Auth
+from gatewayctl.core.routing.decision import Barred, SkipReason
+from gatewayctl.core.routing.place import Root, models
+from gatewayctl.core.routing.resolved import asked_for
+from gatewayctl.core.routing.world import Request, Standing, World
+from gatewayctl.daemon.forwarding import Forwarding
+from gatewayctl.daemon.turns import Turns
+from gatewayctl.upstream.credentials import serves
+
+
+class Client(Protocol):
+    """Whom a key of the gateway's own was given to."""
+
+    @property
+    def name(self) -> str:
+        """What the key is called."""
+        ...
+
+    def barred(self, model: str, names: Sequence[str]) -> str | None:
+        """Say why the key may not use a model (full id), None when it may.
+
+        ``names`` are what was asked for and the route that it leads to.
+        """
+        ...
+
+    def sees(self, name: str) -> bool:
+        """Tell whether the key may know of a model, a route or an alias."""
+        ...
+
+
+class Tokens(Protocol):
+    """Knows which OAuth credentials are dead."""
+
+    def terminal(self, settings: ProviderSettings) -> str | None:
+        """Say why a credential is dead and what to do, None when it is not."""
+        ...
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom a standing asks. ``wall`` is the time in seconds since 1970."""
+
+    settings: Settings
+    world: World
+    turns: Turns
+    forwarding: Forwarding
+    tokens: Tokens
+    wall: Callable[[], float]
+
+
+class Standings:
+    """Makes the standing of each request."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def of(self, request: Request, client: Client | None) -> Standing:
+        """Return what a request may use; ``client`` is None where no keys were given out."""
+        return _Standing(self._parts, request, client)
+
+
+class _Standing:
+    def __init__(self, parts: Parts, request: Request, client: Client | None) -> None:
+        self._parts = parts
+        self._request = request
+        self._client = client
+        self._roots: dict[str, Root | None] = {}
+        self._by_provider: dict[tuple[str, str], Barred | None] = {}
+
+    def barred(self, asked: str, provider: str, model: str) -> Barred | None:
+        """Tell why a model may not be used; see ``Standing``."""
+        if self._client is not None:
+            why = self._client.barred(model, self._names(asked))
+            if why is not None:
+                return Barred(reason=SkipReason.NOT_ALLOWED, detail=why)
+        key = (asked, provider)
+        if key not in self._by_provider:
+            self._by_provider[key] = self._at(asked, provider)
+        return self._by_provider[key]
+
+    def sees(self, name: str) -> bool:
+        """Tell whether the client may know of a name."""
+        return self._client is None or self._client.sees(name)
+
+    def _at(self, asked: str, provider: str) -> Barred | None:
+        """Tell why nothing of a provider's may be used."""
+        parts, headers = self._parts, self._request.headers
+        settings = parts.settings.providers.get(provider)
+        if settings is None:
+            return None
+        if settings.clients and not serves(settings, self._agent):
+            return Barred(reason=SkipReason.NO_KEY, detail=_not_served(settings))
+        match settings.provider.auth:
+            case Auth.OAUTH if (why := parts.tokens.terminal(settings)) is not None:
+                return Barred(reason=SkipReason.CREDENTIAL_TERMINAL, detail=why)
+            case Auth.FORWARD:
+                why = parts.forwarding.barred(provider, self._providers(asked), headers)
+                if why is not None:
+                    return Barred(reason=SkipReason.NO_KEY, detail=why)
+            case _:
+                pass
+        until = parts.turns.spent(settings, headers)
+        return None if until is None else _spent(provider, until, parts.wall())
+
+    @cached_property
+    def _agent(self) -> str:
+        return self._request.headers.get("user-agent", "")
+
+    def _root(self, asked: str) -> Root | None:
+        if asked not in self._roots:
+            self._roots[asked] = asked_for(asked, self._request, self._parts.world)
+        return self._roots[asked]
+
+    def _names(self, asked: str) -> Sequence[str]:
+        root = self._root(asked)
+        route = None if root is None or root.route is None else root.route.route.id
+        return (asked,) if route is None or route == asked else (asked, route)
+
+    def _providers(self, asked: str) -> Sequence[str]:
+        root = self._root(asked)
+        return () if root is None else [place.provider for place in models(root.place)]
+
+
+def _not_served(settings: ProviderSettings) -> str:
+    """Say whom a credential serves, and what other clients need."""
+    allowed, name = ", ".join(settings.clients), settings.provider.name
+    return f"the credential of {name} serves {allowed} alone; other clients need an api_key of its"
+
+
+def _spent(provider: str, until: float, now: float) -> Barred:
+    at = datetime.fromtimestamp(until, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return Barred(
+        reason=SkipReason.QUOTA_EXHAUSTED,
+        detail=f"the quota of {provider} is spent until {at}",
+        until=max(0.0, until - now),
+    )
