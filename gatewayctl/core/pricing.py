@@ -60,10 +60,8 @@ _FALLBACKS = {
 
 _READ = tuple(each for each in _FALLBACKS if each != "output")
 
-_EXACT = Context(prec=100)
+_EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
 """Wide enough that no product of a price and a count is ever rounded."""
-
-_WHOLE = Context(prec=100, rounding=ROUND_HALF_EVEN)
 
 _SCALED_DIGITS = Decimal("1e-12")
 """To what a price is rounded that no source states: USD per million tokens."""
@@ -185,8 +183,12 @@ def price_range(
     return PriceRange(low=min(low, high), high=max(low, high))
 
 
+_Steps = tuple[tuple[int, str], ...]
+"""Steps and their rate keys, the highest first; the base price's step is 0."""
+
+
 class _Rate(NamedTuple):
-    """A price that applies, and how closely it was meant: that of the tier goes first."""
+    """A price that applies, and how closely it was meant: ``tier`` is 1 for the base."""
 
     tier: int
     step: int
@@ -197,39 +199,57 @@ class _Table:
     """The prices that hold for one tier and one size of input, the closest by dimension."""
 
     def __init__(self, prices: Prices, tiers: tuple[str, ...], read: int) -> None:
-        self._found: dict[str, dict[int, _Rate]] = {}
-        """By dimension and tier: how late in ``tiers`` it comes, the base tier last."""
-        self._base: dict[str, Decimal] = {}
-        ranks = {name: len(tiers) - place for place, name in enumerate(tiers)}
-        ranks[""] = 0
-        for key, said in prices.items():
-            dimension, tier, step = rate_key(key)
-            rank = ranks.get(tier)
-            if rank is None or (step and step >= read):
-                continue
-            by_tier = self._found.setdefault(dimension, {})
-            if rank not in by_tier or by_tier[rank].step < step:
-                by_tier[rank] = _Rate(rank, step, said.value)
-            if not rank and not step:
-                self._base[dimension] = said.value
+        self._prices = prices
+        self._laid_out = _laid_out(tuple(prices))
+        self._tiers = (*tiers, "")
+        self._read = read
 
     def rate(self, dimensions: Iterable[str]) -> _Rate | None:
         """Return the price of the first of some dimensions that has any."""
-        return next((self._closest(each) for each in dimensions if each in self._found), None)
+        for dimension in dimensions:
+            tiers = self._laid_out.get(dimension)
+            if tiers is not None and (rate := self._closest(tiers)) is not None:
+                return rate
+        return None
 
-    def _closest(self, dimension: str) -> _Rate:
+    def _closest(self, tiers: Mapping[str, _Steps]) -> _Rate | None:
         """Return a dimension's price.
 
         Where a tier and a step are both priced and the two together are not, the tier changes the
         step's price as it changes the base's: so do nearly all that are stated.
         """
-        by_tier = self._found[dimension]
-        closest, plain = by_tier[max(by_tier)], by_tier.get(0)
-        base = self._base.get(dimension)
-        if not closest.tier or plain is None or not base or plain.step <= closest.step:
-            return closest
-        scaled = _EXACT.divide(_EXACT.multiply(plain.price, closest.price), base)
-        return _Rate(closest.tier, plain.step, scaled.quantize(_SCALED_DIGITS, context=_WHOLE))
+        found = None
+        for place, name in enumerate(self._tiers):
+            if name in tiers and (found := self._at(tiers[name], len(self._tiers) - place)):
+                break
+        if found is None or "" not in tiers or found.tier == 1:
+            return found
+        plain, (lowest, key) = self._at(tiers[""], found.tier), tiers[""][-1]
+        base = None if lowest else self._prices[key].value
+        if plain is None or not base or plain.step <= found.step:
+            return found
+        scaled = _EXACT.divide(_EXACT.multiply(plain.price, found.price), base)
+        return plain._replace(price=scaled.quantize(_SCALED_DIGITS, context=_EXACT))
+
+    def _at(self, steps: _Steps, tier: int) -> _Rate | None:
+        """Return the price of the highest step that is passed."""
+        for step, key in steps:
+            if step < self._read or not step:
+                return _Rate(tier, step, self._prices[key].value)
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _laid_out(keys: tuple[str, ...]) -> dict[str, dict[str, _Steps]]:
+    """Return rate keys by dimension and tier. Thousands of models share a few hundred sets."""
+    found: dict[str, dict[str, list[tuple[int, str]]]] = {}
+    for key in keys:
+        dimension, tier, step = rate_key(key)
+        found.setdefault(dimension, {}).setdefault(tier, []).append((step, key))
+    return {
+        dimension: {tier: tuple(sorted(steps, reverse=True)) for tier, steps in tiers.items()}
+        for dimension, tiers in found.items()
+    }
 
 
 def _split(counts: dict[str, int], usage: Usage, table: _Table) -> dict[str, int]:
