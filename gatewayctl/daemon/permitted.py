@@ -87,6 +87,10 @@ class Client:
         """Tell whether it may know of a model, a route or an alias."""
         return not self._permit.patterns or bool(self._permitted.models(self._permit, name))
 
+    def behind(self, name: str) -> frozenset[str] | None:
+        """Return the full ids of the models that it may use by a name, None where that is all."""
+        return self._permitted.models(self._permit, name) if self._permit.patterns else None
+
     def forbidden(self, asked: str) -> ApiError | None:
         """Refuse a name of which it may use nothing, None where it may or there is no such name."""
         patterns = self._permit.patterns
