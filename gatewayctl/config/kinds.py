@@ -49,6 +49,18 @@ class BetaWindow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return any(fnmatchcase(model, glob) for glob in self.models)
 
 
+class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A ``probe`` table: where a provider tells what a key has left, when it is asked.
+
+    ``path`` follows the base URL, or its root, without the version, where ``root`` says so;
+    ``form`` names how the answer is read, a key of ``upstream.probes.FORMS``.
+    """
+
+    form: str
+    path: str
+    root: bool = False
+
+
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of every provider of one kind.
 
@@ -64,6 +76,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     model's name alone loads it. ``counts`` are the protocols in which it counts a request's
     tokens without answering it. ``own_clients`` are user-agent globs, each with one star at its
     end: the clients whose subscriptions it takes as credentials, for their own traffic alone.
+    ``probe`` is where it tells what a key has left, None where it does not.
     """
 
     name: str
@@ -87,6 +100,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     load: str
     counts: tuple[WireProtocol, ...]
     own_clients: tuple[str, ...]
+    probe: Probe | None
 
 
 class _KindFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -112,6 +126,7 @@ class _KindFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     load: str = ""
     counts: tuple[WireProtocol, ...] = ()
     own_clients: tuple[str, ...] = ()
+    probe: Probe | None = None
 
 
 DEFAULT_FLAGS: Mapping[str, bool] = MappingProxyType(
@@ -157,6 +172,7 @@ def _read(name: str, text: str) -> Kind:
         load=file.load,
         counts=file.counts,
         own_clients=file.own_clients,
+        probe=file.probe,
     )
 
 
