@@ -15,8 +15,10 @@ from typing import Final
 
 import msgspec
 
+from gatewayctl.core.events import Usage
 from gatewayctl.core.periods import Period, end, start
-from gatewayctl.core.pricing import pico
+from gatewayctl.core.pricing import Prices, bill, pico
+from gatewayctl.core.routing.decision import Estimate
 
 MINUTE: Final = 60.0
 """Seconds that rates are counted over: the last ones, whatever the minute on the clock."""
@@ -74,6 +76,32 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     cost: Decimal = Decimal(0)
     input_tokens: int = 0
     tokens: int = 0
+
+
+def ask(
+    prices: Prices,
+    estimate: Estimate,
+    output: int,
+    *,
+    tier: str | None = None,
+    caching: bool = False,
+) -> Ask:
+    """Return what a call of this size may take, with ``output`` tokens of all its answers together.
+
+    Money is counted by the high estimate, so that the true input never costs more; ``caching``:
+    the client may have its input written to a cache, at the dearest price of that. Tokens are
+    counted by the likely one. An unknown price counts as nothing: who has a budget is kept from
+    such a model before.
+    """
+    high = estimate.high
+    reads = [Usage(input=high), *([Usage(input_cache_write_1h=high)] if caching else [])]
+    wholes = [msgspec.structs.replace(each, output=output) for each in reads]
+    return Ask(
+        input_cost=max(bill(prices, each, tier).cost or Decimal(0) for each in reads),
+        cost=max(bill(prices, each, tier).cost or Decimal(0) for each in wholes),
+        input_tokens=estimate.likely,
+        tokens=estimate.likely + output,
+    )
 
 
 class Over(msgspec.Struct, frozen=True, kw_only=True):

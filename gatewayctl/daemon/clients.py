@@ -208,6 +208,13 @@ class Clients:
 _HOW: Final = f'send it as {OWN_HEADER}, as "Authorization: Bearer …" or as your SDK\'s API key'
 
 
+def for_operator(client: Client | None) -> None:
+    """Raise ``NotAllowed`` for who may not use the daemon's own API: for a client's key."""
+    if client is not None and not client.operator:
+        message = f'the client key "{client.name}" is for models; /api/ is the operator\'s'
+        raise _not_allowed(ErrorKind.FORBIDDEN, message)
+
+
 def _presented(headers: Mapping[str, str], query_key: str | None) -> Iterator[tuple[str, str]]:
     """Yield each value that may be a client key with where it stands; the header of our own alone.
 

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewayctl.core.allowance import Account, Ask, Budget, Held, Limits, Over, budget
+from gatewayctl.core.allowance import Account, Ask, Budget, Held, Limits, Over, ask, budget
+from gatewayctl.core.model import Sourced
 from gatewayctl.core.periods import Period
 from gatewayctl.core.pricing import PICO, pico
+from gatewayctl.core.routing.decision import Estimate, Method
 
 NOON = 1_795_262_400.0  # 2026-11-21 12:00 UTC
 CENT = Decimal("0.01")
@@ -188,10 +190,10 @@ def test_another_attempt_of_a_request_is_no_other_request() -> None:
 def test_tokens_are_counted_as_expected_and_put_right_when_known() -> None:
     """Estimated input and the whole output at first; less afterwards lets the next one in."""
     account = _account(tpm=1000)
-    ask = Ask(input_tokens=100, tokens=900)
-    held = _admitted(account.admit(ask, NOON, 0))
-    _admitted(account.admit(ask, NOON, 1))
-    over = _refused(account.admit(ask, NOON, 2))
+    each = Ask(input_tokens=100, tokens=900)
+    held = _admitted(account.admit(each, NOON, 0))
+    _admitted(account.admit(each, NOON, 1))
+    over = _refused(account.admit(each, NOON, 2))
     assert (over.rate, over.spent) == ("tpm", 1800)
     assert account.settle(held, 0, 50, NOON, 3)
     assert _refused(account.admit(Ask(input_tokens=51), NOON, 3)).spent == 950
@@ -211,6 +213,20 @@ def test_a_request_larger_than_a_minute_holds_is_refused_for_good() -> None:
     """Waiting is vain, and nobody is told otherwise."""
     over = _refused(_account(tpm=100).admit(Ask(input_tokens=101), NOON, 0))
     assert over.retry_after is None
+
+
+def test_a_call_is_expected_to_take_the_high_estimate_and_all_of_its_output() -> None:
+    """Where its input may be written to a cache, at the dearest price of that."""
+    dollars = {"input": "2", "input_cache_write_1h": "4", "output": "10"}
+    prices = {name: Sourced(value=Decimal(each), source="x") for name, each in dollars.items()}
+    estimate = Estimate(low=1, likely=800_000, high=1_000_000, method=Method.RATIO)
+    plain = ask(prices, estimate, 100_000)
+    assert plain == Ask(
+        input_cost=Decimal(2), cost=Decimal(3), input_tokens=800_000, tokens=900_000
+    )
+    cached = ask(prices, estimate, 100_000, caching=True)
+    assert (cached.input_cost, cached.cost) == (Decimal(4), Decimal(5))
+    assert ask({}, estimate, 100_000).cost == 0
 
 
 AMOUNTS = st.integers(min_value=0, max_value=40)
