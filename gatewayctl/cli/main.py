@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from gatewayctl import __version__
-from gatewayctl.cli import config, models
+from gatewayctl.cli import auth, config, models
 from gatewayctl.cli.env import env
 from gatewayctl.cli.estimate import estimate
 from gatewayctl.cli.explain import route_explain
@@ -37,6 +37,7 @@ app.command("route-explain")(route_explain)
 app.command()(env)
 app.command()(log)
 app.command()(status)
+app.add_typer(auth.app, name="auth")
 app.add_typer(config.app, name="config")
 app.add_typer(models.app, name="models")
 
