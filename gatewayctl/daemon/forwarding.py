@@ -1,8 +1,9 @@
 """Whom a client's own credential may reach: one party, and never a second.
 
 With ``auth = "forward"`` a client's headers go up as they came. Which route is asked for, what
-fails and who else stands behind it must not matter then: the credential belongs to the first such
-provider behind the name, whether that one is attempted or not, and where it was once sent it stays.
+fails and who else stands behind it must not matter then: where a credential was once sent it stays,
+and one that was sent nowhere yet belongs to the first such provider behind the name, whether that
+one is attempted or not.
 Which headers travel is ``upstream.headers``' business.
 """
 
@@ -51,14 +52,17 @@ class Forwarding:
         origin = self._origins.get(provider)
         if origin is None:
             return None
+        digests = self._digests(headers, "")
+        if any(digest in self._sent for digest in digests):
+            return self._elsewhere(provider, digests)
         first = next((each for each in leaves if each in self._origins), provider)
-        if self._origins[first] != origin:
-            return (
-                f'{provider} takes the client\'s own credential (auth = "forward"), which belongs '
-                f"to {first}, the first such provider behind this name, and goes to no other; ask "
-                f"for a model of {provider} by its own name, or give {provider} an api_key"
-            )
-        return self._elsewhere(provider, self._digests(headers, ""))
+        if self._origins[first] == origin:
+            return None
+        return (
+            f'{provider} takes the client\'s own credential (auth = "forward"), which belongs to '
+            f"{first}, the first such provider behind this name, and goes to no other; ask for a "
+            f"model of {provider} by its own name, or give {provider} an api_key"
+        )
 
     def claim(self, provider: str, headers: Mapping[str, str], query: str = "") -> None:
         """Note that a request's credential goes to a provider now; raise ``UpstreamFailed`` if not.
