@@ -200,9 +200,6 @@ async def test_wherever_it_stands_it_goes_to_one_provider_alone(protocol: str, w
 async def test_a_route_with_nobody_else_says_what_is_wrong_and_what_to_do(protocol: str) -> None:
     """The first one's failure leads; who was left out stands in the explanation."""
     async with stage(routes(("one/small!401", "two/small"))["cascade"]) as on:
-        status, text = await _ask(on, protocol, "cascade", "bearer")
-        assert status == 401
-        assert not on.two.journal.requests
         dry = {**WAYS["bearer"][0], "x-gatewayctl-dry-run": "1"}
         url = f"{on.gateway.url}{address(protocol, 'cascade')}"
         body = encoded(protocol, "cascade", "Hello")
@@ -211,6 +208,9 @@ async def test_a_route_with_nobody_else_says_what_is_wrong_and_what_to_do(protoc
         skipped = json.loads(told)["skipped"]
         assert [(each["model"], each["reason"]) for each in skipped] == [("two/small", "no_key")]
         assert "belongs to one" in skipped[0]["detail"]
+        status, text = await _ask(on, protocol, "cascade", "bearer")
+        assert status == 401
+        assert not on.two.journal.requests
         assert CREDENTIAL not in told + text
 
 
