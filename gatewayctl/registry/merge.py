@@ -25,6 +25,9 @@ RETIREMENT_ORDER = ("models_dev", "litellm")
 
 
 _PRICE_DIGITS = Context(prec=6)
+_CLAUDE = "claude"
+_SHORT_WRITE = Decimal("1.25")
+_LONG_WRITE = 2
 
 INPUT_MAY_BE_TOTAL = frozenset({"litellm"})
 """Sources whose input limit is the whole window for some models."""
@@ -80,7 +83,7 @@ def merge(
             max_output_tokens=max_output,
             served=merging.stated("served", (), lambda claims: claims.served),
             truncates=any(said.claims.truncates for said in spoken.values()),
-            prices=merging.prices(),
+            prices=with_long_writes(model_id, merging.prices()),
             capabilities=merging.capabilities(),
             lifecycle=merging.stated("lifecycle", RETIREMENT_ORDER, lambda c: c.lifecycle),
             deprecated_at=merging.stated(
@@ -192,6 +195,28 @@ def overlay(entry: Entry | None, own: ModelFacts) -> Entry:
     for capability, able in theirs.capabilities.items():
         displaced(f"capabilities.{capability}", own.capabilities.get(capability), able)
     return Entry(facts=layered(own, theirs), others=others)
+
+
+def with_long_writes(
+    model_id: str, prices: dict[str, Sourced[Decimal]]
+) -> dict[str, Sourced[Decimal]]:
+    """Add what a Claude model asks for a cache write that lasts an hour, where nobody says it.
+
+    It is twice the input, wherever the short write is a quarter more than it: one rule of
+    Anthropic's, of which some tables have no place for the second half.
+    """
+    if _CLAUDE not in model_id:
+        return prices
+    derived = {}
+    for key, write in prices.items():
+        rate = rate_key(key)
+        if rate.dimension != "input_cache_write_5m":
+            continue
+        read = prices.get(str(rate._replace(dimension="input")))
+        if read is not None and same_price(write.value, read.value * _SHORT_WRITE):
+            long = msgspec.structs.replace(read, value=read.value * _LONG_WRITE)
+            derived[str(rate._replace(dimension="input_cache_write_1h"))] = long
+    return {**prices, **{key: it for key, it in derived.items() if key not in prices}}
 
 
 def same_price(one: Decimal, other: Decimal) -> bool:

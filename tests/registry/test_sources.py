@@ -146,6 +146,36 @@ def test_tier_prices_are_not_base_prices() -> None:
     }
 
 
+def test_models_devs_price_lists_by_size_and_by_mode() -> None:
+    """Above a size of the context, the older form of that, and what a request says to get them."""
+    fast = {"provider": {"body": {"speed": "fast"}}, "cost": {"input": 30, "output": 150}}
+    priority = {"provider": {"body": {"service_tier": "priority"}}, "cost": {"input": 10}}
+    tiers = [
+        {"tier": {"type": "context", "size": 272000}, "input": 8, "cache_read": 0.8},
+        {"tier": {"size": 32000}, "input": 6},
+        {"tier": {"type": "images", "size": 3}, "input": 7},
+        "odd",
+    ]
+    claims = _models_dev(
+        cost={"input": 5, "output": 25, "tiers": tiers, "context_over_200k": {"input": 7}},
+        experimental={"modes": {"fast": fast, "quick": priority, "odd": {"cost": {"input": 1}}}},
+    )
+    assert claims.prices == {
+        "input": 5, "output": 25,
+        "input>272000": 8, "input_cache_read>272000": Decimal("0.8"),
+        "input>32000": 6, "input>200000": 7,
+        "input@fast": 30, "output@fast": 150, "input@priority": 10,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("tier", ["a b", "x@y", "x>1", "", "standard", 3, None, "x" * 40])
+def test_a_mode_whose_tier_no_reply_could_name_is_left_out(tier: Any) -> None:
+    """It would make a key out of form, or a second base price."""
+    mode = {"provider": {"body": {"service_tier": tier}}, "cost": {"input": 10}}
+    found = _models_dev(cost={"input": 5}, experimental={"modes": {"m": mode}})
+    assert found.prices == {"input": 5}
+
+
 def test_zero_is_a_price_only_where_it_can_be_meant() -> None:
     """A free model is free; a paid model's zero for cached tokens means that none is known."""
     assert _models_dev(cost={"input": 0, "output": 0}).prices == {"input": 0, "output": 0}
