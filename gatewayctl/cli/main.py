@@ -18,8 +18,10 @@ from gatewayctl.cli.env import env
 from gatewayctl.cli.estimate import estimate
 from gatewayctl.cli.explain import route_explain
 from gatewayctl.cli.log import log
+from gatewayctl.cli.quota import quota
 from gatewayctl.cli.serve import serve
 from gatewayctl.cli.status import status
+from gatewayctl.cli.usage import usage
 from gatewayctl.core.errors import ConfigUnreadable, GatewayctlError
 
 app = typer.Typer(
@@ -37,6 +39,8 @@ app.command("route-explain")(route_explain)
 app.command()(env)
 app.command()(log)
 app.command()(status)
+app.command()(usage)
+app.command()(quota)
 app.add_typer(auth.app, name="auth")
 app.add_typer(config.app, name="config")
 app.add_typer(models.app, name="models")

@@ -6,13 +6,15 @@ not known is null.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
 from gatewayctl.core.quota import Figure, Snapshot, dated, spent
 
 SCHEMA_VERSION: Final = 1
+
+Time: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class WindowTold(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,10 +26,10 @@ class WindowTold(msgspec.Struct, frozen=True, kw_only=True):
     remaining: Figure | None
     utilization: float | None
     used: float | None
-    resets_at: str | None
+    resets_at: Time | None
     status: str | None
     source: str
-    at: str
+    at: Time
 
 
 class CredentialTold(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,10 +37,10 @@ class CredentialTold(msgspec.Struct, frozen=True, kw_only=True):
 
     credential: str
     provider: str
-    spent_until: str | None
+    spent_until: Time | None
     status: str | None
-    status_at: str | None
-    resets_at: str | None
+    status_at: Time | None
+    resets_at: Time | None
     fallback: str | None
     representative: str | None
     overage: str | None
@@ -75,9 +77,9 @@ def as_document(
     return Document(credentials=told, probes=probes, degraded=degraded)
 
 
-def iso(seconds: float) -> str:
-    """Return a time in seconds since 1970 as ISO 8601 UTC, to the second."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def moment(seconds: float) -> datetime:
+    """Return a time in seconds since 1970, to the second."""
+    return datetime.fromtimestamp(int(seconds), UTC)
 
 
 def _credential(label: str, snapshot: Snapshot, now: float) -> CredentialTold:
@@ -87,7 +89,7 @@ def _credential(label: str, snapshot: Snapshot, now: float) -> CredentialTold:
         provider=label.partition("/")[0].partition("#")[0],
         spent_until=_maybe(spent(snapshot, now)),
         status=snapshot.status,
-        status_at=None if snapshot.status is None else iso(status_at),
+        status_at=None if snapshot.status is None else moment(status_at),
         resets_at=_maybe(snapshot.resets_at),
         fallback=snapshot.fallback,
         representative=snapshot.representative,
@@ -109,11 +111,11 @@ def _windows(snapshot: Snapshot) -> list[WindowTold]:
             resets_at=_maybe(window.resets_at),
             status=window.status,
             source=source.value,
-            at=iso(at),
+            at=moment(at),
         )
         for window, at, source in sorted(dated(snapshot), key=lambda each: each[0].name)
     ]
 
 
-def _maybe(seconds: float | None) -> str | None:
-    return None if seconds is None else iso(seconds)
+def _maybe(seconds: float | None) -> datetime | None:
+    return None if seconds is None else moment(seconds)

@@ -18,7 +18,7 @@ from multidict import MultiMapping
 
 from gatewayctl.core.errors import StorageFailed
 from gatewayctl.core.quota import Snapshot, newer, not_after, spent
-from gatewayctl.daemon.quota_told import as_document, iso
+from gatewayctl.daemon.quota_told import as_document, moment
 from gatewayctl.storage import quota as storage
 from gatewayctl.storage.quota import Kept, Record
 from gatewayctl.upstream import quotas as replies
@@ -188,6 +188,6 @@ def _tell(label: str, before: Snapshot | None, after: Snapshot, now: float) -> b
         label,
         was[0] or "unknown",
         is_now[0] or "unknown",
-        "none" if is_now[1] is None else iso(is_now[1]),
+        "none" if is_now[1] is None else f"{moment(is_now[1]):%Y-%m-%dT%H:%M:%SZ}",
     )
     return True

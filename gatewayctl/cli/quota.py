@@ -1,0 +1,173 @@
+"""``gatewayctl quota``: what is left of each credential's quota, by the daemon or by its file.
+
+What is known is ``daemon.quotas``' business and how it is shown ``cli.meters``'; here it is asked
+for, and made an exit status.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gatewayctl.cli.options import NO_DAEMON, ConfigOption, JsonOption, UrlOption
+
+if TYPE_CHECKING:
+    from gatewayctl.cli.live import Told
+    from gatewayctl.config.settings import Settings
+    from gatewayctl.daemon.quota_told import Document
+    from gatewayctl.storage.quota import Kept
+    from gatewayctl.upstream.probes import Answer
+
+SPENT = 3
+NOT_ANSWERED = 1
+
+_PATH = "/api/quota"
+
+
+def quota(
+    probe: Annotated[
+        bool,
+        typer.Option(
+            "--probe", help="First ask every provider that tells what a key has left: over the net."
+        ),
+    ] = False,
+    url: UrlOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what is left of each credential's quota, and until when one that is spent is skipped.
+
+    Figures come from the headers of replies, each with its age. Asks the daemon on this machine;
+    where none runs, its file. Nothing is asked of a provider but with --probe.
+
+    Exit status: 0 no credential is spent, 1 the config is wrong or a provider did not answer,
+    3 a credential is spent, 4 no daemon answers at --url.
+    """
+    from gatewayctl.cli import meters, render
+
+    document, origin = _known(url, config, probe=probe)
+    if as_json:
+        import msgspec
+
+        render.print_json({"origin": origin, **msgspec.to_builtins(document)})
+    else:
+        meters.print_document(document, origin)
+    failed = [each for each in document.probes if each.error is not None]
+    for each in failed:
+        render.tell(f"{each.credential}: {each.url} could not be asked: {each.error}")
+    if probe and not document.probes:
+        render.tell("no provider with a key that is at hand tells what it has left")
+    if document.degraded is not None:
+        render.tell(document.degraded)
+    if any(each.spent_until is not None for each in document.credentials):
+        raise typer.Exit(SPENT)
+    if failed:
+        raise typer.Exit(NOT_ANSWERED)
+
+
+def _known(url: str | None, config: Path | None, *, probe: bool) -> "tuple[Document, str]":
+    """Return what is known, and by whom: the daemon's address or the file."""
+    from gatewayctl.cli import live, offline, render
+
+    body = b"" if probe else None
+    try:
+        if url is not None:
+            told = live.found(url, config, _PATH, body=body)
+            return _document(told), told.url
+        settings = offline.load_settings(config, os.environ, forgiving=True)
+        told = live.ask(live.address(settings.server), _PATH, body=body)
+        return _document(told), told.url
+    except live.DaemonRefused as error:
+        render.tell(f"the daemon that answers does not tell of quotas: {error}")
+        raise typer.Exit(NO_DAEMON) from error
+    except live.DaemonUnreachable as error:
+        render.tell(str(error).partition(";")[0])
+    return _from_file(settings, probe=probe)
+
+
+def _document(told: "Told") -> "Document":
+    import msgspec
+
+    from gatewayctl.cli import render
+    from gatewayctl.daemon.quota_told import Document
+
+    try:
+        return msgspec.convert(told.doc, Document)
+    except msgspec.ValidationError as error:
+        render.tell(f"the daemon that answers is of another version: {error}")
+        raise typer.Exit(NO_DAEMON) from error
+
+
+def _from_file(settings: "Settings", *, probe: bool) -> "tuple[Document, str]":
+    """Return what the last daemon wrote, and what providers add to it where they are asked."""
+    import time
+
+    from gatewayctl.core.errors import StorageFailed
+    from gatewayctl.daemon.quota_told import Probed, as_document
+    from gatewayctl.storage import quota as storage
+    from gatewayctl.storage.files import usual_state_folder
+
+    folder, degraded = usual_state_folder(), None
+    try:
+        kept = storage.load(folder)
+    except StorageFailed as error:
+        kept, degraded = storage.fresh(), str(error)
+    answers = _asked(settings) if probe else ()
+    if any(each.snapshot for each in answers):
+        kept = _with(settings, kept, answers)
+        try:
+            storage.save(folder, kept, time.time())
+        except StorageFailed as error:
+            degraded = f"what was answered is not kept: {error}"
+    snapshots = {label: record.snapshot for label, record in kept.credentials.items()}
+    probes = tuple(
+        Probed(credential=each.label, url=each.url, error=each.error) for each in answers
+    )
+    document = as_document(snapshots, time.time(), probes=probes, degraded=degraded)
+    return document, str(folder / storage.NAME)
+
+
+def _with(settings: "Settings", kept: "Kept", answers: "tuple[Answer, ...]") -> "Kept":
+    """Return what is kept with the answers in it."""
+    import msgspec
+
+    from gatewayctl.core.quota import newer
+    from gatewayctl.storage.quota import Record
+    from gatewayctl.upstream.marks import marks
+
+    found = marks(settings.providers, os.environ, bytes.fromhex(kept.salt))
+    records = dict(kept.credentials)
+    for each in answers:
+        if each.snapshot is None:
+            continue
+        mark = found.get(each.label, "")
+        before = records.get(each.label)
+        same = before is not None and before.mark == mark
+        snapshot = newer(before.snapshot if before and same else None, each.snapshot)
+        records[each.label] = Record(snapshot=snapshot, mark=mark)
+    return msgspec.structs.replace(kept, credentials=records)
+
+
+def _asked(settings: "Settings") -> "tuple[Answer, ...]":
+    """Ask the providers from here, and say so first."""
+    import asyncio
+    import time
+
+    from gatewayctl.cli import render
+    from gatewayctl.upstream.credentials import Credentials
+    from gatewayctl.upstream.probes import address, ask
+
+    providers = [each for each in settings.providers.values() if address(each) is not None]
+
+    async def asked() -> "tuple[Answer, ...]":
+        credentials = Credentials(os.environ)
+        try:
+            for each in providers:
+                if credentials.usable(each):
+                    render.tell(f"asking {address(each)} over the network, with its key")
+            return await ask(providers, credentials, time.time)
+        finally:
+            await credentials.close()
+
+    return asyncio.run(asked())
