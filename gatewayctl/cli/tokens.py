@@ -7,6 +7,7 @@ sentences that say how it ended. What cannot be done is raised; no sentence hold
 import asyncio
 import contextlib
 import getpass
+import logging
 import os
 import sys
 import time
@@ -145,6 +146,8 @@ def still_good(settings: ProviderSettings) -> str | None:
 
 async def refreshed(settings: ProviderSettings) -> Credential:
     """Return a provider's credential with new tokens, stored; raise ``UpstreamFailed``."""
+    # what went wrong is told once, as an error: its log is for daemons
+    logging.getLogger("gatewayctl.credentials").addHandler(logging.NullHandler())
     async with _upstream() as http:
         oauth = OAuth(vault(), http)
         try:

@@ -5,6 +5,7 @@ shell of HTTP around it. Whoever opens the login page is logged in at once, unle
 """
 # ruff: noqa: ARG002 - oauthlib decides what its shelves are told
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -164,6 +165,7 @@ class AuthorizationServer:
     """The server at ``url``. ``encoding`` is the one that its token endpoint reads.
 
     ``requests`` are the bodies of all token requests, ``shown`` the queries of the login page.
+    ``asked`` is set by a token request, which waits for ``answers``.
     """
 
     def __init__(self, redirects: tuple[str, ...], encoding: str, lifetime: int) -> None:
@@ -173,6 +175,8 @@ class AuthorizationServer:
         self.declines = False
         self.requests: list[dict[str, str]] = []
         self.shown: list[dict[str, str]] = []
+        self.asked, self.answers = asyncio.Event(), asyncio.Event()
+        self.answers.set()
         self._oauth = WebApplicationServer(self.shelves, token_expires_in=lifetime)
 
     def config(self, name: str, **more: str) -> str:
@@ -214,6 +218,8 @@ class AuthorizationServer:
             return web.json_response({"error": "invalid_request"}, status=400)
         body = await (request.post() if form else request.json())
         self.requests.append({str(key): str(value) for key, value in body.items()})
+        self.asked.set()
+        await self.answers.wait()
         return self._answered(self.requests[-1])
 
     def _answered(self, body: Mapping[str, str]) -> web.Response:
