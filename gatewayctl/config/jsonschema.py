@@ -54,8 +54,11 @@ def _arm(arm: Any, definitions: dict[str, object]) -> dict[str, object]:
     if plain is tuple:
         return {"type": "array", "items": _schema(get_args(arm)[0], definitions)}
     if plain is dict:
-        values = _schema(get_args(arm)[1], definitions)
-        return {"type": "object", "additionalProperties": values}
+        key, item = get_args(arm)
+        schema: dict[str, object] = {"type": "object"}
+        if (form := form_of(key)) is not None:
+            schema["propertyNames"] = form.json_schema()
+        return {**schema, "additionalProperties": _schema(item, definitions)}
     if issubclass(plain, msgspec.Struct):
         name = plain.__name__.removesuffix("Doc")
         if name not in definitions:

@@ -5,7 +5,6 @@ nearer selects ``char_ratio``; tables (``set``, ``timeouts``, ``prices`` …) ar
 """
 
 from collections.abc import Mapping
-from decimal import Decimal
 
 import msgspec
 
@@ -178,7 +177,6 @@ def _chosen(
 
 
 def _facts(full_id: str, doc: ModelKeys) -> ModelFacts:
-    prices: Mapping[str, Decimal | None] = msgspec.structs.asdict(doc.prices)
     capabilities: Mapping[str, bool | None] = msgspec.structs.asdict(doc.capabilities)
     return ModelFacts(
         id=full_id,
@@ -186,11 +184,7 @@ def _facts(full_id: str, doc: ModelKeys) -> ModelFacts:
         context_window=_tokens(doc.context_window),
         max_input_tokens=_tokens(doc.max_input_tokens),
         max_output_tokens=_tokens(doc.max_output_tokens),
-        prices={
-            dimension: Sourced(value=price, source=SOURCE)
-            for dimension, price in prices.items()
-            if price is not None
-        },
+        prices={key: Sourced(value=price, source=SOURCE) for key, price in doc.prices.items()},
         capabilities={
             Capability(name): Sourced(value=able, source=SOURCE)
             for name, able in capabilities.items()

@@ -7,6 +7,7 @@ import msgspec
 
 from gatewayctl.config.figures import Duration, Number, Size, Whole
 from gatewayctl.config.forms import Ident, Json, Required, Text, Tokenizer, Url, Variable
+from gatewayctl.config.rates import Rate
 from gatewayctl.config.settings import TokenEncoding
 from gatewayctl.core.model import Auth, Overflow, WireProtocol
 
@@ -19,6 +20,8 @@ Fraction = Annotated[
     Decimal, Number(code="fraction-out-of-range", above=Decimal(0), most=Decimal(1))
 ]
 Price = Annotated[Decimal, Number(code="negative-price", least=Decimal(0))]
+Prices = dict[Annotated[str, Rate()], Price]
+"""USD per million tokens, by rate key; what is not said is the registry's."""
 
 
 class SecretDoc(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,18 +107,6 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     prefill: bool | None = None
 
 
-class PricesDoc(msgspec.Struct, frozen=True, kw_only=True):
-    """USD per million tokens, by dimension; what is not said is unknown."""
-
-    input: Price | None = None
-    input_cache_read: Price | None = None
-    input_cache_write_5m: Price | None = None
-    input_cache_write_1h: Price | None = None
-    output: Price | None = None
-    image: Price | None = None
-    audio: Price | None = None
-
-
 class ModelKeys(msgspec.Struct, frozen=True, kw_only=True):
     """What can be said of one model, or in ``[model_defaults]`` of every model."""
 
@@ -127,7 +118,7 @@ class ModelKeys(msgspec.Struct, frozen=True, kw_only=True):
     tokenizer_file: Name | None = None
     chars_per_token: Ratio | None = None
     safety_margin: Margin | None = None
-    prices: PricesDoc = PricesDoc()
+    prices: Prices = {}
     capabilities: Capabilities = Capabilities()
     set: dict[str, Annotated[msgspec.Raw, Json()]] = {}
     drop: tuple[Name, ...] | None = None

@@ -128,7 +128,7 @@ def _read_arm(arm: Any, value: object, path: Path, report: Report) -> Any:
     elif plain is tuple:
         read = _read_array(get_args(arm)[0], value, path, report)
     elif plain is dict:
-        read = _read_mapping(get_args(arm)[1], value, path, report)
+        read = _read_mapping(arm, value, path, report)
     elif issubclass(plain, msgspec.Struct):
         read = read_struct(plain, value, path, report)
     elif issubclass(plain, StrEnum):
@@ -155,10 +155,19 @@ def _header(path: Path) -> str:
     return f"write [[{'.'.join(name for name in path if isinstance(name, str))}]]"
 
 
-def _read_mapping(item: Any, value: object, path: Path, report: Report) -> dict[str, Any]:
+def _read_mapping(arm: Any, value: object, path: Path, report: Report) -> dict[str, Any]:
+    """Read a table of any keys, or of those that the keys' form takes."""
     if not isinstance(value, Mapping):
         raise wrong_type("a table", value)
-    read = {name: _read(item, entry, (*path, name), report) for name, entry in value.items()}
+    key, item = get_args(arm)
+    form, read = form_of(key), {}
+    for name, entry in value.items():
+        try:
+            name_read = name if form is None else str(form.read(name))
+        except Wrong as wrong:
+            report.unknown((*path, name), wrong.code, wrong.message, wrong.hint)
+        else:
+            read[name_read] = _read(item, entry, (*path, name), report)
     return {name: entry for name, entry in read.items() if entry is not _UNREAD}
 
 

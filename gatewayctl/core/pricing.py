@@ -32,10 +32,8 @@ DIMENSIONS = (
     "reasoning_output",
     "image",
     "audio",
-    "output_image",
-    "output_audio",
 )
-"""What has a price; the last two have no count of their own in a reply's usage."""
+"""What a reply's usage counts, and what is billed."""
 
 _BASE_TIERS = frozenset(
     {"", "auto", "base", "default", "on_demand", "standard"}

@@ -62,7 +62,7 @@ def wrong(schema: Mapping[str, Any], value: object, at: str = "$") -> Iterator[s
     """Yield where a value breaks a schema: the keywords that ours uses, and no others."""
     known = {"$schema", "title", "$defs", "description", "$ref", "anyOf", "enum", "const"}
     known |= {"type", "properties", "additionalProperties", "required", "items", "pattern"}
-    known |= {"minimum", "maximum", "exclusiveMinimum", "minLength"}
+    known |= {"minimum", "maximum", "exclusiveMinimum", "minLength", "propertyNames"}
     assert schema.keys() <= known
     if "$ref" in schema:
         definitions: Any = SCHEMA["$defs"]
@@ -108,6 +108,7 @@ def _wrong_table(schema: Mapping[str, Any], value: dict[str, object], at: str) -
         if name not in value:
             yield f"{at}.{name}"
     for name, item in value.items():
+        yield from wrong(schema.get("propertyNames", {}), name, f"{at}.{name}")
         inner = schema.get("properties", {}).get(name, schema.get("additionalProperties", True))
         if inner is False:
             yield f"{at}.{name}"

@@ -120,3 +120,26 @@ def test_defaults_hold_for_every_model_that_does_not_say_otherwise() -> None:
     assert own.timeouts == {"idle": 20.0, "total": 60.0}
     assert own.settings.estimator.kind is EstimatorKind.CHAR_RATIO
     assert own.settings.estimator.vocabulary is None
+
+
+def test_single_prices_of_tiers_and_steps_are_said_over_the_others() -> None:
+    """Each key by itself: what the defaults or the registry say of the others stays."""
+    found = settings(
+        """
+        [model_defaults.prices]
+        input = 1
+        "input@flex" = 0.5
+
+        [[models]]
+        id = "openai/gpt-4o"
+        prices = { "input>272000" = 2, "input@flex" = 0.25, "output@fast+us>200000" = 3.5 }
+        """
+    )
+    prices = found.models["openai/gpt-4o"].facts.prices
+    assert {key: price.value for key, price in prices.items()} == {
+        "input": 1,
+        "input>272000": 2,
+        "input@flex": Decimal("0.25"),
+        "output@fast+us>200000": Decimal("3.5"),
+    }
+    assert {price.source for price in prices.values()} == {"config"}
