@@ -182,6 +182,12 @@ class OAuth:
         """Tell whether ``token`` is likely to return one."""
         return self.state(settings) is None
 
+    def ended(self, settings: ProviderSettings) -> str | None:
+        """Return why nothing but a person helps, and how; None where a token may be had. Cheap."""
+        if settings.borrow is None:
+            return self._over(settings, self._there(settings.provider.name))
+        return self.state(settings)
+
     def state(self, settings: ProviderSettings) -> str | None:
         """Return why there is no token to be had, and what to do; None where there is. Cheap."""
         try:
@@ -199,11 +205,11 @@ class OAuth:
         return None
 
     @property
-    def degraded(self) -> tuple[str, ...]:
-        """What goes wrong with credentials that still serve, one sentence each."""
+    def degraded(self) -> str | None:
+        """Say what goes wrong with credentials that still serve, None where nothing does."""
         said = [trouble.failure.message for trouble in self._troubles.values()]
         said += [f"new tokens of {name} cannot be stored" for name in self._renewal.unstored]
-        return (*said, *([self._records.broken] if self._records.broken else []))
+        return "; ".join([*said, *filter(None, [self._records.broken])]) or None
 
     async def close(self) -> None:
         """Wait for token requests under way: cut off, they would cost their credentials."""

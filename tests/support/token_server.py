@@ -54,13 +54,14 @@ class Authority:
     """Logins, and the refresh tokens that descend from each: the last one works, once.
 
     ``requests`` are the refresh tokens in the order they were sent; ``more`` is added to each reply
-    with tokens, None takes a field out of it.
+    with tokens, None takes a field out of it. ``always`` is a status and body to say to everything.
     """
 
     def __init__(self, *, strict: bool = True, lifetime: float = 3600.0) -> None:
         self.requests: list[str] = []
         self.refused: list[str] = []
         self.more: dict[str, object] = {}
+        self.always: tuple[int, bytes] | None = None
         self.lifetime = lifetime
         self._strict = strict
         self._issued = 0
@@ -92,10 +93,24 @@ class Authority:
         """Let upstreams refuse a token from now on."""
         self._dead_access.add(access_token)
 
+    def spend(self, refresh_token: str | None) -> None:
+        """Let somebody else use a refresh token, whose new one nobody here gets."""
+        sent = self.requests.copy()
+        self.answer(
+            {
+                "grant_type": "refresh_token",
+                "client_id": CLIENT_ID,
+                "refresh_token": refresh_token or "",
+            }
+        )
+        self.requests = sent
+
     def answer(self, fields: Mapping[str, str]) -> Said:
         """Answer a token request, rotating its refresh token."""
         token = fields.get("refresh_token", "")
         self.requests.append(token)
+        if self.always is not None:
+            return Said(status=self.always[0], body=self.always[1])
         if fields.get("grant_type") != "refresh_token":
             return _refusal("unsupported_grant_type")
         if fields.get("client_id") != CLIENT_ID:

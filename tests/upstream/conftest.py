@@ -1,8 +1,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import msgspec
 import pytest
+from support.oauth_world import World
+from support.token_server import Authority, serving
 from support.upstream import FakeUpstream
 
 from gatewayctl.config.settings import ProviderSettings, Secret, Timeouts
@@ -89,3 +92,14 @@ async def client() -> AsyncIterator[AiohttpUpstream]:
     upstream = AiohttpUpstream({})
     yield upstream
     await upstream.close()
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """Give a token server and a folder of credentials with nobody logged in."""
+    http = AiohttpUpstream({})
+    async with serving(Authority()) as server:
+        world = World(server, tmp_path, http)
+        yield world
+        await world.close()
+        await http.close()
