@@ -10,6 +10,7 @@ from typing import Final
 
 from gatewayctl.simulator.brain import Wishes
 from gatewayctl.simulator.breaks import BREAKS
+from gatewayctl.simulator.limits import LIMITS
 from gatewayctl.simulator.plays import Fault, Kind, Occasion, Play
 from gatewayctl.simulator.problems import invalid
 from gatewayctl.simulator.refusals import REFUSALS
@@ -37,7 +38,7 @@ FAULTS: Final[dict[str, Kind]] = (
 """Every fault by name."""
 
 TAG: Final = "tag"
-WISHES: Final[dict[str, Kind]] = {
+WISHES: Final[dict[str, Kind]] = LIMITS | {
     "words": Kind(
         change=_unchanged,
         meaning="an answer of so many words, 100 unless told",

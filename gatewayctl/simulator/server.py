@@ -15,7 +15,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from gatewayctl.simulator import brain, faults, listing, paths, plays
+from gatewayctl.simulator import brain, faults, limits, listing, paths, plays
 from gatewayctl.simulator.catalogue import MODELS, SimModel
 from gatewayctl.simulator.journal import Ending, Journal, Received
 from gatewayctl.simulator.meter import Meter, OwnMeter, meter, metered
@@ -42,7 +42,8 @@ class Simulator:
     ``local`` is the local server that is played, None for none; ``meter`` counts tokens; ``secret``
     is what thoughts are sealed with.
     ``command`` can be set to choose, for each request, the shell command that the answer calls
-    for; where it returns None the answer is a text.
+    for; where it returns None the answer is a text. ``plans`` are the credentials that have one,
+    each with the time in seconds since 1970 until which it is used up: their replies say so.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Simulator:
         self._meter = meter or OwnMeter()
         self.local = local
         self.command: Callable[[Ask], str | None] | None = None
+        self.plans: dict[str, float] = {}
         self._tally = Tally()
         self.host = host
         self.port = 0
@@ -146,6 +148,7 @@ class Simulator:
                 result = await self._count_tokens(place, place.counting, received)
             else:
                 result = await self._answer(place, received)
+            result = self._of_plan(place.wire, received, result)
         except Refused as refused:
             result = plays.refusal(place.wire, refused.problem)
         except RecursionError:
@@ -208,6 +211,16 @@ class Simulator:
             frame = Frame(data=wire.whole(made), content=True)
             result = plays.play(iter([frame]), content_type=plays.JSON_TYPE)
         return faults.apply(result, active, wire, made)
+
+    def _of_plan(self, wire: Wire, received: Received, result: Play) -> Play:
+        """Return the reply with the headers of its caller's plan, refused where it is used up."""
+        until = self.plans.get(limits.credential(received.header))
+        if until is None:
+            return result
+        now = time.time()
+        if until > now:
+            return limits.used_up(wire, now, until)
+        return limits.with_headers(result, limits.plan(now))
 
     async def _weighed(self, wire: Wire, ask: Ask, model: SimModel, received: Received) -> Weighed:
         """Count a request, and weigh it as the model or the server that is played would."""

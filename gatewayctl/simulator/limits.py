@@ -1,0 +1,199 @@
+"""Rate-limit headers as providers send them, and plans that are used up. Values only.
+
+Who is spent is the server's to know, and what a client makes of it is the client's.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from math import ceil
+from typing import Final
+
+import msgspec
+
+from gatewayctl.simulator.plays import Fault, Kind, Occasion, Play, refusal
+from gatewayctl.simulator.problems import Problem
+from gatewayctl.simulator.wire import Wire
+
+Headers = tuple[tuple[str, str], ...]
+
+_UNIFIED: Final = "anthropic-ratelimit-unified-"
+_HOUR, _DAY = 3_600, 86_400
+_SPENT: Final = 60.0
+_USED_UP: Final = Problem(
+    status=429, message="You have reached your usage limit.", code="rate_limit_exceeded"
+)
+
+
+def plan(now: float, spent_until: float | None = None) -> Headers:
+    """Return a subscription's headers, in seconds since 1970; rejected where it is spent."""
+    spent = spent_until is not None
+    reset = str(ceil(now + 2 * _HOUR if spent_until is None else spent_until))
+    status = "rejected" if spent else "allowed"
+    said = {
+        "status": status,
+        "reset": reset,
+        "fallback": "available",
+        "representative-claim": "five_hour",
+        "5h-status": status,
+        "5h-reset": reset,
+        "5h-utilization": "1.0" if spent else "0.42",
+        "7d-status": "allowed",
+        "7d-reset": str(round(now + 3 * _DAY)),
+        "7d-utilization": "0.17",
+        "overage-status": "rejected",
+        "overage-disabled-reason": "org_level_disabled",
+    }
+    return tuple((_UNIFIED + name, value) for name, value in said.items())
+
+
+def _anthropic(now: float) -> Headers:
+    reset = datetime.fromtimestamp(now + 30, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    figures = {"requests": 50, "tokens": 40_000, "input-tokens": 30_000, "output-tokens": 8_000}
+    return tuple(
+        (f"anthropic-ratelimit-{name}-{word}", value)
+        for name, limit in figures.items()
+        for word, value in (("limit", limit), ("remaining", limit - 1), ("reset", reset))
+        for value in (str(value),)
+    )
+
+
+def _common(**said: str) -> Headers:
+    """Return headers whose names begin with ``x-ratelimit-``, underscores standing for hyphens."""
+    return tuple((f"x-ratelimit-{name.replace('_', '-')}", value) for name, value in said.items())
+
+
+def _openai(_now: float) -> Headers:
+    return _common(
+        limit_requests="5000",
+        remaining_requests="4999",
+        reset_requests="12ms",
+        limit_tokens="160000",
+        remaining_tokens="159000",
+        reset_tokens="6m0s",
+    )
+
+
+def _groq(_now: float) -> Headers:
+    return _common(
+        limit_requests="14400",
+        remaining_requests="14370",
+        reset_requests="2m59.56s",
+        limit_tokens="18000",
+        remaining_tokens="17997",
+        reset_tokens="7.66s",
+    )
+
+
+def _azure(_now: float) -> Headers:
+    return _common(remaining_requests="19", reset_requests="10", remaining_tokens="19913")
+
+
+def _mistral(_now: float) -> Headers:
+    return (
+        *_common(
+            limit_req_minute="60",
+            remaining_req_minute="59",
+            limit_tokens_month="1000000000",
+            remaining_tokens_month="999000000",
+        ),
+        ("x-ratelimitbysize-limit-minute", "500000"),
+        ("x-ratelimitbysize-remaining-minute", "499000"),
+        ("ratelimitbysize-reset", "42"),
+    )
+
+
+def _openrouter(now: float) -> Headers:
+    return _common(limit="50", remaining="49", reset=str(round((now + _HOUR) * 1000)))
+
+
+def _xai(_now: float) -> Headers:
+    return _common(
+        limit_requests="480",
+        remaining_requests="479",
+        limit_tokens="2000000",
+        remaining_tokens="1999000",
+    )
+
+
+def _together(_now: float) -> Headers:
+    tokens = (("x-tokenlimit-limit", "2000"), ("x-tokenlimit-remaining", "1990"))
+    return (*_common(limit="60", remaining="59", reset="0.25"), *tokens)
+
+
+def _fireworks(_now: float) -> Headers:
+    return _common(
+        limit_requests="6000",
+        remaining_requests="5999",
+        limit_tokens_prompt="60000",
+        remaining_tokens_prompt="59000",
+        over_limit="no",
+    )
+
+
+def _cerebras(_now: float) -> Headers:
+    return _common(
+        limit_requests_day="14400",
+        remaining_requests_day="14399",
+        reset_requests_day="33011.382867",
+        limit_tokens_minute="60000",
+        remaining_tokens_minute="59000",
+        reset_tokens_minute="11.382867",
+    )
+
+
+DIALECTS: Final[Mapping[str, Callable[[float], Headers]]] = {
+    "anthropic": _anthropic,
+    "azure": _azure,
+    "cerebras": _cerebras,
+    "fireworks": _fireworks,
+    "groq": _groq,
+    "mistral": _mistral,
+    "openai": _openai,
+    "openrouter": _openrouter,
+    "plan": plan,
+    "together": _together,
+    "xai": _xai,
+}
+"""Whose headers can be asked for: ``plan`` is a subscription at Anthropic."""
+
+
+def credential(header: Callable[[str], str | None]) -> str:
+    """Return the credential that a caller sent, empty for none; ``header`` looks one up."""
+    bearer = (header("authorization") or "").removeprefix("Bearer ")
+    return bearer or header("x-api-key") or header("x-goog-api-key") or ""
+
+
+def with_headers(play: Play, headers: Headers) -> Play:
+    """Return a reply with more headers."""
+    return msgspec.structs.replace(play, headers=(*play.headers, *headers))
+
+
+def used_up(wire: Wire, now: float, spent_until: float) -> Play:
+    """Return the refusal of a credential whose plan is used up."""
+    return with_headers(refusal(wire, _USED_UP), plan(now, spent_until))
+
+
+def _limits(play: Play, fault: Fault, occasion: Occasion) -> Play:
+    return with_headers(play, DIALECTS[fault.arg or "openai"](occasion.made.created))
+
+
+def _spent(_play: Play, fault: Fault, occasion: Occasion) -> Play:
+    now = occasion.made.created
+    return used_up(occasion.wire, now, now + fault.number(_SPENT))
+
+
+LIMITS: Final[dict[str, Kind]] = {
+    "limits": Kind(
+        change=_limits,
+        meaning="rate-limit headers as a provider sends them, OpenAI's unless told",
+        argument="whose",
+        choices=tuple(DIALECTS),
+    ),
+    "spent": Kind(
+        change=_spent,
+        meaning="a 429 whose headers say that the plan is used up for so many seconds, 60 unless "
+        "told",
+        argument="seconds",
+    ),
+}
+"""What can be asked for, in the way of faults."""
