@@ -123,6 +123,7 @@ def print_portrait(known: Portrait, now: datetime) -> None:
         typer.echo(line)
     typer.echo()
     listed.print_fields(known.facts, known.others, now)
+    listed.print_price_lists(known.facts, known.others, now)
     lines = [*_taught(known, now)]
     if lines:
         typer.echo()

@@ -69,6 +69,41 @@ def test_one_model_is_shown_with_what_the_others_say(cli: Cli) -> None:
     assert "litellm 1,050,000" in text
 
 
+def test_the_prices_of_tiers_and_steps_are_a_table(cli: Cli) -> None:
+    """A line for each, under the dimensions, with who says it; in JSON each has its own key."""
+    document = cli.json("show", "openai/gpt-5.4")["prices"]
+    assert document["input@flex>272000"]["value"] == 2.5
+    assert document["output>272000"]["source"] == "litellm"
+    lines = [line.split() for line in cli("show", "openai/gpt-5.4").splitlines()]
+    title = next(number for number, line in enumerate(lines) if line[:3] == ["$/M", "at", "tier"])
+    assert lines[title][3:] == ["input", "above", "in", "cache", "read", "out", "source", "age"]
+    table = [line[:6] for line in lines[title + 1 :]]
+    assert ["base", "-", "2.5", "0.25", "15", "litellm"] in table
+    assert ["base", "272,000", "5", "0.5", "22.5", "litellm"] in table
+    assert ["flex", "-", "1.25", "0.13", "7.5", "litellm"] in table
+    assert ["priority", "-", "5", "0.5", "30", "litellm"] in table
+    assert not any("@" in word for line in lines[:title] for word in line)
+
+
+def test_a_tiers_price_from_the_config_stands_beside_what_others_say(
+    cli: Cli, tmp_path: Path
+) -> None:
+    """One key is displaced, and the list names both who say something of it."""
+    path = tmp_path / "tiers.toml"
+    path.write_text('[[models]]\nid = "openai/gpt-5.4"\nprices = { "input@flex" = 1 }\n')
+    text = cli("show", "openai/gpt-5.4", "--config", str(path))
+    assert "config, litellm" in text
+    assert "others say of input@flex: litellm 1.25" in text
+    conflicts = cli.json("list", "--conflicts", "--provider", "openai", "--config", str(path))
+    fields = [each["field"] for each in conflicts["conflicts"] if each["model"] == "openai/gpt-5.4"]
+    assert [field for field in fields if field.startswith("prices.")] == ["prices.input@flex"]
+
+
+def test_a_model_without_tiers_and_steps_has_no_table_of_them(cli: Cli) -> None:
+    """Its prices stand among its fields already."""
+    assert "at tier" not in cli("show", "groq/openai/gpt-oss-120b")
+
+
 @pytest.mark.parametrize(
     ("model", "near"),
     [
