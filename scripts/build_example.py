@@ -49,6 +49,8 @@ TEXT = Template("""\
 [server]
 host = "127.0.0.1"             # loopback also listens on ::1; other addresses need client keys
 port = 8790
+keys = []                      # hashes of client keys ("sha256:…") besides those that
+                               # gatewayctl keys create makes; see docs/keys.md
 body_limit = "64M"             # bytes, after decompression
 allowed_hosts = []             # Host values besides loopback names ("host.docker.internal")
 overflow_status = "auto"       # of a refusal by size: auto (what each client reads) | 400 | 413
@@ -286,6 +288,7 @@ min_input_tokens = 100_000     # as estimated, on the safe side, for the target
 max_input_tokens = 900_000
 stream = true
 protocol = "chat_completions"  # chat_completions | responses | messages | gemini
+client = "research"            # the name of the client key that asks
 header = { x-team = "research-*" }
 tools = false
 # images = true

@@ -17,6 +17,7 @@ from gatewayctl.config.problems import Wrong, did_you_mean
 from gatewayctl.config.settings import OverflowStatus
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_KEY_HASH = re.compile(r"sha256:[0-9A-Fa-f]{64}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
@@ -238,6 +239,22 @@ class HostHeader(msgspec.Struct, frozen=True):
     def json_schema(self) -> dict[str, object]:
         """Return a string without what never stands in a host."""
         return {"type": "string", "pattern": r"^[^\s/*?]+$"}
+
+
+class KeyHash(msgspec.Struct, frozen=True):
+    """The SHA-256 of a client key, as ``keys create --json`` tells it."""
+
+    def read(self, value: object) -> str:
+        """Return the hash. What is none may be the key itself, so that it is not repeated."""
+        text = Text().read(value)
+        if not _KEY_HASH.fullmatch(text):
+            hint = 'write "sha256:" and 64 hexadecimal digits; gatewayctl keys create makes a key'
+            raise Wrong("key-hash-out-of-form", "is no hash of a client key", hint)
+        return text.lower()
+
+    def json_schema(self) -> dict[str, object]:
+        """Return a string of 64 hexadecimal digits behind the name of the hash."""
+        return {"type": "string", "pattern": f"^{_KEY_HASH.pattern}$"}
 
 
 class Variable(msgspec.Struct, frozen=True):

@@ -28,8 +28,9 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     Relative paths in it start at ``folder``, ``""`` being the current one.
     ``readable_by_others``: users besides the owner may read it. ``today`` is what retirement
     dates are held against, None to leave them alone. ``reload``: what only the registry can have
-    brought about is a warning, since models that it lost are skipped at run time. ``look`` says
-    what is wrong with a tokenizer file.
+    brought about is a warning, since models that it lost are skipped at run time. ``keyed``:
+    there are client keys besides those of the file. ``look`` says what is wrong with a tokenizer
+    file.
     """
 
     path: str | None = None
@@ -37,6 +38,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     readable_by_others: bool = False
     today: date | None = None
     reload: bool = False
+    keyed: bool = False
     look: Look = unseen
 
 

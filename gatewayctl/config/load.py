@@ -83,11 +83,12 @@ def load(
     catalog: Catalog,
     today: date | None = None,
     reload: bool = False,
+    keyed: bool = False,
     look: Look = tokenizer_files.look,
 ) -> Loaded:
     """Read a file; raise ``ConfigUnreadable`` when it cannot be opened.
 
-    ``today``, ``reload`` and ``look`` are ``Surroundings``'.
+    ``today``, ``reload``, ``keyed`` and ``look`` are ``Surroundings``'.
     """
     data, mode = read(path)
     others = sys.platform != "win32" and bool(mode & _OTHERS)
@@ -97,6 +98,7 @@ def load(
         readable_by_others=others,
         today=today,
         reload=reload,
+        keyed=keyed,
         look=look,
     )
     return load_bytes(data, name=str(path), environ=environ, catalog=catalog, around=around)

@@ -56,7 +56,7 @@ def resolve(
     ``raw`` is the same document as TOML values, for what depends on how a value was written.
     """
     check_support(doc, report)
-    _check_host(doc, report)
+    _check_host(doc, around, report)
     providers = resolve_providers(doc.providers, environ, around.folder, report)
     for name in with_keys(environ):
         if name not in doc.providers:
@@ -113,13 +113,13 @@ def _checked_graph(
     return build_graph(doc, _with_estimators(doc, names, routes, files, report).values())
 
 
-def _check_host(doc: Document, report: Report) -> None:
-    if not is_loopback(doc.server.host) and not doc.server.keys:
+def _check_host(doc: Document, around: Surroundings, report: Report) -> None:
+    if not is_loopback(doc.server.host) and not doc.server.keys and not around.keyed:
         report.error(
             ("server", "host"),
             "public-host-without-keys",
             f"{doc.server.host} is reachable from other machines, and there are no client keys",
-            'keep "127.0.0.1"; other machines need client keys ([server] keys)',
+            'make one with gatewayctl keys create NAME, or keep "127.0.0.1"',
         )
 
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import msgspec
 
 from gatewayctl.config.figures import Duration, Number, Size, Whole
-from gatewayctl.config.forms import Host, HostHeader, Status, Text, Url
+from gatewayctl.config.forms import Host, HostHeader, KeyHash, Status, Text, Url
 from gatewayctl.config.levels import LogFormat, LogLevel
 from gatewayctl.config.schema_providers import (
     Id,
@@ -37,7 +37,7 @@ class ServerDoc(msgspec.Struct, frozen=True, kw_only=True):
 
     host: Annotated[str, Host()] = _SERVER.host
     port: Annotated[int, Whole(least=0, most=65535, code="port-out-of-range")] = _SERVER.port
-    keys: tuple[Annotated[str, Text()], ...] = _SERVER.keys
+    keys: tuple[Annotated[str, KeyHash()], ...] = _SERVER.keys
     body_limit: Annotated[int, Size(least=1)] = _SERVER.body_limit
     allowed_hosts: tuple[Annotated[str, HostHeader()], ...] = _SERVER.allowed_hosts
     cors_origins: tuple[Annotated[str, Text()], ...] = _SERVER.cors_origins

@@ -27,10 +27,8 @@ def _waiting(key: str, default: object) -> Unsupported:
 
 
 UNSUPPORTED: tuple[Unsupported, ...] = (
-    _waiting("server.keys", ()),
     _waiting("server.cors_origins", ()),
     _waiting("providers.*.max_concurrency", 0),
-    _waiting("dispatchers.*.rules.*.when.client", None),
 )
 
 

@@ -2,7 +2,10 @@
 
 import pytest
 
+from gatewayctl.config.catalog import EmptyCatalog
 from gatewayctl.config.hosts import is_loopback, is_near
+from gatewayctl.config.lint import Surroundings
+from gatewayctl.config.load import load_bytes
 
 
 @pytest.mark.parametrize(
@@ -29,3 +32,23 @@ def test_what_is_here_and_what_is_near(host: str, *, loopback: bool, near: bool)
     """Everything of this machine is near, and so is the private network around it."""
     assert is_loopback(host) is loopback
     assert is_near(host) is near
+
+
+@pytest.mark.parametrize(
+    ("server", "keyed", "valid"),
+    [
+        ('host = "0.0.0.0"', False, False),
+        ('host = "0.0.0.0"', True, True),
+        (f'host = "::"\nkeys = ["sha256:{"0" * 64}"]', False, True),
+        ('host = "localhost"', False, True),
+    ],
+)
+def test_a_host_beyond_loopback_needs_a_client_key(
+    server: str, *, keyed: bool, valid: bool
+) -> None:
+    """One of the file's own, or one that there is besides: the state folder's are handed in."""
+    around = Surroundings(keyed=keyed)
+    data = f"[server]\n{server}\n".encode()
+    loaded = load_bytes(data, name="x", environ={}, catalog=EmptyCatalog(), around=around)
+    codes = [problem.code for problem in loaded.problems]
+    assert codes == ([] if valid else ["public-host-without-keys"])
