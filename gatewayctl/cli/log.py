@@ -11,8 +11,6 @@ import typer
 from gatewayctl.cli.options import JsonOption
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from gatewayctl.storage.history import LoggedRequest
 
     Show = Callable[[Iterable[LoggedRequest]], None]
@@ -24,9 +22,6 @@ _USUAL = 20
 _MOST = 10_000
 _POLL = 0.5
 """Seconds between two looks at the ledger, which is written at least once a second."""
-_PATIENCE = 1.5
-"""Seconds to wait for what a daemon has in its journal, and not in the database yet."""
-_STEP = 0.05
 
 IdArgument = Annotated[
     str | None,
@@ -45,7 +40,10 @@ LimitOption = Annotated[
 ]
 SinceOption = Annotated[
     str | None,
-    typer.Option(metavar="DURATION", help="Only what came in the last 30m, 2h, 7d; all of it."),
+    typer.Option(
+        metavar="WHEN",
+        help="Only what came in the last 30m, 2h, 7d, or since a day like 2026-11-01; all of it.",
+    ),
 ]
 
 
@@ -67,13 +65,15 @@ def log(
     Exit status: 0 shown, also when there is nothing to show, 1 no request has this ID, or several
     have, 2 the ledger cannot be read.
     """
-    from gatewayctl.cli import render
+    import time
+
+    from gatewayctl.cli import moments, render
     from gatewayctl.core.errors import StorageFailed
 
     others = follow or failed or limit is not None or since is not None
     if request is not None and others:
         raise typer.BadParameter("an ID is shown alone, without --follow and filters")
-    after = None if since is None else _after(since)
+    after = None if since is None else moments.past(since, time.time())
     try:
         if request is not None:
             _one(request, as_json=as_json)
@@ -89,27 +89,12 @@ def log(
         render.discard_output()
 
 
-def _after(since: str) -> float:
-    """Return the time a duration ago; days are written like the config's durations."""
-    import re
-    import time
-
-    from gatewayctl.config.figures import Duration
-    from gatewayctl.config.problems import Wrong
-
-    days = re.fullmatch("([0-9]{1,5})d", since)
-    try:
-        return time.time() - Duration().read(f"{int(days[1]) * 24}h" if days else since)
-    except Wrong as error:
-        raise typer.BadParameter(f'"{since}" is no duration like 30m, 2h or 7d') from error
-
-
 def _one(given: str, *, as_json: bool) -> None:
     """Show one request's story."""
-    from gatewayctl.cli import logged, render, story
+    from gatewayctl.cli import ledger, logged, render, story
     from gatewayctl.storage import history
 
-    found = history.request(_folder(), logged.long(given))
+    found = history.request(ledger.folder(), logged.long(given))
     match found:
         case None:
             render.tell(f'the ledger has no request "{given}"; gatewayctl log lists the newest')
@@ -125,17 +110,17 @@ def _one(given: str, *, as_json: bool) -> None:
 
 def _many(limit: int, since: float | None, *, failed: bool, follow: bool, as_json: bool) -> None:
     """Show the newest requests, and with ``follow`` those that end from now on."""
-    from gatewayctl.cli import render
+    from gatewayctl.cli import ledger, render
     from gatewayctl.storage import history
 
-    folder = _folder()
+    folder = ledger.folder()
     cursor = history.latest(folder)  # first: what ends meanwhile is told by both, and shown once
     newest = history.requests(folder, limit=limit, failed=failed, since=since)
     found = [each for each in reversed(newest) if each.outcome is not None or not follow]
     show = _shown(as_json=as_json, following=follow)
     show(found)
     if not found:
-        _tell_none(folder, filtered=failed or since is not None)
+        ledger.tell_none(folder, filtered=failed or since is not None)
     elif len(newest) == _MOST == limit:
         render.tell(f"these are the newest {_MOST:,}; --limit shows more")
     if follow:
@@ -163,52 +148,6 @@ def _shown(*, as_json: bool, following: bool) -> "Show":
         sys.stdout.flush()
 
     return show
-
-
-def _tell_none(folder: "Path", *, filtered: bool) -> None:
-    """Say that there is nothing, and why that may be."""
-    from gatewayctl.cli import render
-    from gatewayctl.storage import history
-    from gatewayctl.storage.files import may_write
-
-    if filtered and history.requests(folder, limit=1):
-        render.tell("no request in the ledger is one of these")
-        return
-    where = f"the daemon keeps it in {folder}"
-    if not may_write(folder):
-        where += ", where you may write nothing: a daemon of yours could record nothing there"
-    render.tell(f"no request is in the ledger yet; {where}")
-
-
-def _folder() -> "Path":
-    """Return where the ledger is, with all in it that daemons have written down by now."""
-    from gatewayctl.cli import render
-    from gatewayctl.core.errors import StorageFailed
-    from gatewayctl.storage import history
-    from gatewayctl.storage.files import usual_state_folder
-    from gatewayctl.storage.recovery import recover
-
-    folder = usual_state_folder()
-    try:
-        recover(folder)
-    except StorageFailed as error:
-        history.latest(folder)  # where it cannot be read either, that is what is said
-        render.tell(str(error))
-    else:
-        _catch_up(folder)
-    return folder
-
-
-def _catch_up(folder: "Path") -> None:
-    """Let daemons that live bring in what they have: a reply's request is asked for at once."""
-    import time
-
-    from gatewayctl.storage import lag
-
-    ends = lag.written(folder)
-    until = time.monotonic() + _PATIENCE
-    while lag.is_behind(folder, ends) and time.monotonic() < until:
-        time.sleep(_STEP)
 
 
 def _left(seconds: float) -> bool:

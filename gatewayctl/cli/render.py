@@ -167,7 +167,7 @@ def usd(low: Decimal | float, high: Decimal | float) -> str:
     """Return a range of prices in US dollars, to two digits that mean something."""
     if low == high == 0:
         return "free"
-    cheap, dear = _dollars(low), _dollars(high)
+    cheap, dear = dollars(low), dollars(high)
     return f"${cheap}" if cheap == dear else f"${cheap}{TO}{dear}"
 
 
@@ -176,7 +176,8 @@ def span(low: int, high: int) -> str:
     return f"{low:,}" if low == high else f"{low:,}{TO}{high:,}"
 
 
-def _dollars(price: Decimal | float) -> str:
+def dollars(price: Decimal | float) -> str:
+    """Return US dollars without a sign, to two digits that mean something."""
     if not price:
         return "0"
     exact = Decimal(str(price))

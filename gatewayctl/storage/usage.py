@@ -8,7 +8,6 @@ their sums are exact; what a sum looks like is the command line's business. Time
 import sqlite3
 from collections.abc import Mapping
 from datetime import date
-from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -18,6 +17,7 @@ import msgspec
 from gatewayctl.core.errors import StorageFailed
 from gatewayctl.core.events import Usage
 from gatewayctl.storage import history, tables
+from gatewayctl.storage.grouping import By
 
 DIMENSIONS: Final = Usage.__struct_fields__
 
@@ -26,17 +26,6 @@ _EPOCH: Final = date(1970, 1, 1).toordinal()
 _NEVER: Final = 1e12
 
 _Span = Mapping[str, float | str]
-
-
-class By(StrEnum):
-    """What requests are grouped by. Days are of UTC, as budgets and providers' bills have them."""
-
-    MODEL = "model"
-    ROUTE = "route"
-    KEY = "key"
-    DAY = "day"
-    SESSION = "session"
-    TIER = "tier"
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,8 +10,9 @@ from support.waiting import until
 
 from gatewayctl.core.errors import StorageFailed
 from gatewayctl.storage import tables, usage
+from gatewayctl.storage.grouping import By
 from gatewayctl.storage.records import Outcome, Record, Seen
-from gatewayctl.storage.usage import By, Summary, Sums
+from gatewayctl.storage.usage import Summary, Sums
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "ledger"
 
