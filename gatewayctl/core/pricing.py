@@ -174,11 +174,27 @@ def price_range(
     step that its own input falls in; reads and writes of a cache are left out, since nobody knows
     them beforehand.
     """
-    low = cost(prices, estimate.low, 0)
-    high = cost(prices, estimate.high, output_budget * answers)
-    if low is None or high is None:
-        return None
-    return PriceRange(low=min(low, high), high=max(low, high))
+    reads = turns(prices, estimate.low, estimate.high)
+    low = [cost(prices, read, 0) for read in reads]
+    high = [cost(prices, read, output_budget * answers) for read in reads]
+    known = [it for it in low if it is not None], [it for it in high if it is not None]
+    return PriceRange(low=min(known[0]), high=max(known[1])) if all(known) else None
+
+
+def turns(prices: Prices, low: int, high: int) -> tuple[int, ...]:
+    """Return the sizes of input from ``low`` to ``high`` between which costs grow steadily.
+
+    Both ends, and both sides of every step between them.
+    """
+    steps = _steps(tuple(prices))
+    if not steps:
+        return (low, high)
+    return (low, *(each for step in steps if low <= step < high for each in (step, step + 1)), high)
+
+
+@lru_cache(maxsize=1024)
+def _steps(keys: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(sorted({step for key in keys if (step := rate_key(key).step)}))
 
 
 _Steps = tuple[tuple[int, str], ...]

@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 from gatewayctl.core import pricing
-from gatewayctl.core.routing.decision import UNFIT
+from gatewayctl.core.routing.decision import UNFIT, Estimate
 from gatewayctl.core.routing.planning import Planning
 from gatewayctl.core.routing.tree import Leaf, Tree
 
@@ -66,9 +66,13 @@ def _open(one: Leaf, other: Leaf, answers: int) -> bool:
     if mine is None or theirs is None:
         return False
     if one.place.estimator is other.place.estimator:
-        # Both grow with the same figure, so that their order at its ends holds in between.
-        return any(
-            _known(one, read, answers) > _known(other, read, answers)
-            for read in (mine.low, mine.high)
-        )
-    return _known(one, mine.high, answers) > _known(other, theirs.low, answers)
+        # Both grow with the same figure: their order at two sizes holds between these, unless one
+        # of them passes a step.
+        reads = {*_turns(one, mine), *_turns(other, mine)}
+        return any(_known(one, read, answers) > _known(other, read, answers) for read in reads)
+    most = max(_known(one, read, answers) for read in _turns(one, mine))
+    return most > min(_known(other, read, answers) for read in _turns(other, theirs))
+
+
+def _turns(leaf: Leaf, estimate: Estimate) -> tuple[int, ...]:
+    return pricing.turns(leaf.place.prices, estimate.low, estimate.high)

@@ -18,7 +18,14 @@ from support.world import (
 )
 
 from gatewayctl.core.errors import ErrorKind
-from gatewayctl.core.model import Capability, EstimatorSettings, ModelSettings, WireProtocol
+from gatewayctl.core.model import (
+    Capability,
+    EstimatorSettings,
+    ModelFacts,
+    ModelSettings,
+    Sourced,
+    WireProtocol,
+)
 from gatewayctl.core.routing.decision import Decision, Estimate, Method
 from gatewayctl.core.routing.graph import Cascade, Dispatcher, Order, Place, Policy, Rule, When
 from gatewayctl.core.routing.plan import plan, settled
@@ -274,3 +281,36 @@ def test_an_order_by_price_is_open_only_where_a_finer_figure_could_turn_it() -> 
     world = FakeWorld(models, [dispatcher("x/writer", "x/reader", order=Order.CHEAPEST)])
     assert not settled(decide("d", world, Sized(0, 500_000, 500_000)))
     assert settled(decide("d", world, Sized(500_000)))
+
+
+def stepped(full_id: str, **prices: str) -> ModelFacts:
+    """Return a model that asks these prices for its input, by the step that is passed."""
+    said = {
+        f"input{step.removeprefix('base').replace('above_', '>')}": Sourced(
+            value=Decimal(price), source="test"
+        )
+        for step, price in prices.items()
+    }
+    facts = model(full_id, 10**6, prices=("0", "0"))
+    return msgspec.structs.replace(facts, prices={**facts.prices, **said})
+
+
+def test_cheapest_knows_the_steps_of_prices() -> None:
+    """Cheap for a short question and dear for a long one, as each is billed as a whole."""
+    models = [stepped("x/flat", base="3"), stepped("x/steps", base="1", above_100000="10")]
+    world = FakeWorld(models, [dispatcher("x/flat", "x/steps", order=Order.CHEAPEST)])
+    assert decide("d", world, 100_000).chosen == "x/steps"
+    assert decide("d", world, 100_001).chosen == "x/flat"
+
+
+def test_an_order_by_price_is_open_where_a_step_could_turn_it() -> None:
+    """Whichever size it turns at: at an end of the estimate, or on both sides of its middle."""
+    steps = stepped("x/steps", base="1", above_100000="10", above_300000="1")
+    world = FakeWorld(
+        [stepped("x/flat", base="3"), steps],
+        [dispatcher("x/flat", "x/steps", order=Order.CHEAPEST)],
+    )
+    assert settled(decide("d", world, Sized(50_000, 60_000, 100_000)))
+    assert not settled(decide("d", world, Sized(50_000, 60_000, 100_001)))
+    assert not settled(decide("d", world, Sized(50_000, 60_000, 400_000)))
+    assert settled(decide("d", world, Sized(300_001, 350_000, 400_000)))

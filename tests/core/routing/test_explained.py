@@ -98,3 +98,13 @@ def test_a_candidate_that_may_not_fit_says_so() -> None:
     assert only["reason"] == (  # type: ignore[index]
         "may not fit: 1,000 to 2,000 in (auto) + 500 out, ceiling 2,400"
     )
+
+
+def test_a_price_across_a_step_goes_from_its_lower_to_its_higher_side() -> None:
+    """1,000 to 2,000 tokens around a step at 1,500: each end by the price of its own size."""
+    facts = model("a/one", 100_000, prices=("1", "2"))
+    steps = {"input>1500": "3", "output>1500": "4", "input@flex": "0.1"}
+    added = {key: Sourced(value=Decimal(price), source="test") for key, price in steps.items()}
+    world = FakeWorld([msgspec.structs.replace(facts, prices={**facts.prices, **added})])
+    price = told(world, "a/one")["models"]["a/one"]["price"]  # type: ignore[index]
+    assert price == {"low": Decimal("0.001"), "high": Decimal("0.008")}
