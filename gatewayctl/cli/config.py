@@ -90,6 +90,7 @@ def _problems(
     """
     from functools import partial
 
+    from gatewayctl.cli import offline
     from gatewayctl.config.lint import Surroundings
     from gatewayctl.config.load import LARGEST, load, load_bytes
     from gatewayctl.config.tokenizer_files import look
@@ -98,12 +99,19 @@ def _problems(
     thorough = partial(look, read=problem)
     if str(file) == _STDIN:
         name, data = "<stdin>", _stdin(LARGEST + 1)
-        around = Surroundings(today=today, look=thorough)
+        around = Surroundings(today=today, look=thorough, keyed=offline.keyed())
         loaded = load_bytes(data, name=name, environ=os.environ, catalog=catalog, around=around)
     else:
         path = _existing(file)
         name = str(path)
-        loaded = load(path, environ=os.environ, catalog=catalog, today=today, look=thorough)
+        loaded = load(
+            path,
+            environ=os.environ,
+            catalog=catalog,
+            today=today,
+            keyed=offline.keyed(),
+            look=thorough,
+        )
     return name, loaded.problems
 
 

@@ -88,7 +88,7 @@ def env(
         model=chosen.model,
         small=small_model,
         room=_room(tool, chosen.model, world),
-        keyed=bool(settings.server.keys),
+        keyed=bool(settings.server.keys) or offline.keyed(),
         known=_knows(tool, world),
     )
     made = setups.setup(tool, ground)

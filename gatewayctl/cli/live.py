@@ -19,14 +19,17 @@ from gatewayctl.cli.options import NO_DAEMON
 from gatewayctl.config.hosts import is_loopback
 from gatewayctl.config.load import find_config
 from gatewayctl.config.settings import ServerSettings
-from gatewayctl.core.errors import GatewayctlError
+from gatewayctl.core.errors import GatewayctlError, StorageFailed
 from gatewayctl.core.routing.render import Json
+from gatewayctl.storage.files import usual_state_folder
+from gatewayctl.storage.operator import known_operator_key
 
 _TIMEOUT = 30.0
 _LARGEST = 64 * 1024 * 1024
 _NAME = "gatewayctl"
 _BYTES = {"Content-Type": "application/octet-stream"}
-_OK, _CLIENT_ERROR, _SERVER_ERROR = 200, 400, 500
+_KEY = "x-gatewayctl-key"
+_OK, _CLIENT_ERROR, _UNAUTHORIZED, _SERVER_ERROR = 200, 400, 401, 500
 
 
 class DaemonUnreachable(GatewayctlError):
@@ -107,6 +110,7 @@ def ask(
     asked = {name: value for name, value in query.items() if value is not None}
     target = f"{parts.path.rstrip('/')}{path}{'?' if asked else ''}{urlencode(asked)}"
     method, headers = ("GET", {}) if body is None else ("POST", _BYTES)
+    headers = {**headers, **_shown()}
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=_TIMEOUT)
     try:
         # a daemon that refuses a body early closes before it is sent, and its answer says why
@@ -125,12 +129,26 @@ def ask(
         connection.close()
 
 
+def _shown() -> Mapping[str, str]:
+    """Return the header that shows a daemon of the same user who asks; it may ask for a key."""
+    try:
+        key = known_operator_key(usual_state_folder())
+    except StorageFailed:
+        return {}  # whether one is needed the daemon says, and what is wrong with it
+    return {} if key is None else {_KEY: key}
+
+
 def _told(url: str, reply: http.client.HTTPResponse, body: bytes) -> Told:
     if reply.headers.get("server") != _NAME:
         raise DaemonUnreachable(f"what answers at {url} is not gatewayctl")
     try:
         if reply.status != _OK:
             message = msgspec.json.decode(body, type=_Refused).error.message
+            if reply.status == _UNAUTHORIZED:
+                raise DaemonUnreachable(
+                    f"the daemon at {url} is run by another user, or with another state folder: it "
+                    "does not know this one's operator.key"
+                )
             if _CLIENT_ERROR <= reply.status < _SERVER_ERROR:
                 raise DaemonRefused(message)
             raise DaemonUnreachable(f"the daemon at {url} failed: {message}")

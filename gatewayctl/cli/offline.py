@@ -14,7 +14,7 @@ from gatewayctl.config.every import with_every_provider
 from gatewayctl.config.load import default_settings, find_config, load
 from gatewayctl.config.problems import Severity
 from gatewayctl.config.settings import Settings
-from gatewayctl.core.errors import ConfigInvalid
+from gatewayctl.core.errors import ConfigInvalid, StorageFailed
 from gatewayctl.registry import snapshot
 from gatewayctl.registry.cache import Cache, usual_folder
 from gatewayctl.registry.checking import CheckedAgainst
@@ -23,7 +23,7 @@ from gatewayctl.registry.live import Live
 from gatewayctl.registry.lookup import Registry
 from gatewayctl.registry.table import Table
 from gatewayctl.registry.told import Sources
-from gatewayctl.storage import files
+from gatewayctl.storage import client_keys, files
 from gatewayctl.storage.knowledge import Known, read
 from gatewayctl.upstream.at_hand import askable, available
 
@@ -74,7 +74,7 @@ def load_settings(
     if path is None:
         return default_settings(environ)
     catalog = checked_against(Mode.CACHE)
-    loaded = load(path, environ=environ, catalog=catalog, reload=forgiving)
+    loaded = load(path, environ=environ, catalog=catalog, reload=forgiving, keyed=keyed())
     if loaded.settings is not None:
         return loaded.settings
     errors = tuple(
@@ -120,6 +120,17 @@ def directory(
 def over(settings: Settings, known: Live, learned: Known, environ: Mapping[str, str]) -> Directory:
     """Make the same over a registry that is at hand."""
     return Directory(settings, known, lambda each: available(each, environ), learned)
+
+
+def keyed() -> bool:
+    """Tell whether there are client keys besides the config's, good ones or not.
+
+    A file of them that cannot be read counts: the daemon lets nobody in by it.
+    """
+    try:
+        return bool(client_keys.read(files.usual_state_folder()))
+    except StorageFailed:
+        return True
 
 
 def knowledge() -> Known:

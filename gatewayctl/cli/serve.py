@@ -46,8 +46,11 @@ def serve(
         ServerSettings() if settings is None else settings.server,
         **{name: value for name, value in given.items() if value is not None},
     )
-    if not is_loopback(server.host):
-        raise typer.BadParameter(f"{server.host} is beyond loopback, which needs client keys")
+    if not is_loopback(server.host) and not server.keys and not offline.keyed():
+        hint = "gatewayctl keys create NAME makes one"
+        raise typer.BadParameter(
+            f"{server.host} is beyond loopback, which needs client keys: {hint}"
+        )
     logs.configure(server.log_level, server.log_format)
 
     def say(line: str) -> None:

@@ -109,7 +109,7 @@ def _key_hints(ground: Ground, how: str) -> Iterator[str]:
         names = ", ".join(ground.room.forwards)
         yield f"{names} is sent the tool's own credential, so none is set here: {how}"
     elif ground.keyed:
-        yield f"the gateway asks for a client key (server.keys): {how}"
+        yield f"the gateway asks for a client key (gatewayctl keys create makes one): {how}"
 
 
 # --- Claude Code -------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from types import MappingProxyType
 import msgspec
 import typer
 
+from gatewayctl.cli.offline import keyed
 from gatewayctl.cli.problems import Format, show
 from gatewayctl.config.catalog import Catalog
 from gatewayctl.config.load import decode, default_settings, find_config, load, normal, parse, read
@@ -36,7 +37,7 @@ def resolved_values(named: Path | None, catalog: Catalog) -> dict[str, object]:
     if path is None:
         settings = default_settings(os.environ)
     else:
-        loaded = load(path, environ=os.environ, catalog=catalog)
+        loaded = load(path, environ=os.environ, catalog=catalog, keyed=keyed())
         if loaded.settings is None:
             show(loaded.problems, Format.TEXT, name=str(path))
             raise typer.Exit(1)

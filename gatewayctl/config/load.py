@@ -76,7 +76,7 @@ def find_config(explicit: Path | None, environ: Mapping[str, str]) -> Path | Non
     return usual
 
 
-def load(
+def load(  # noqa: PLR0913 - what is known of a file besides its text
     path: Path,
     *,
     environ: Mapping[str, str],
