@@ -62,6 +62,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     rpm: int | None = None
     tpm: int | None = None
 
+    @property
+    def measured(self) -> bool:
+        """Whether it matters how large a request is."""
+        return bool(self.budgets) or self.tpm is not None
+
 
 NO_LIMITS: Final = Limits()
 

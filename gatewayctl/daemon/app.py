@@ -17,11 +17,13 @@ from gatewayctl.core.errors import ApiError, ErrorKind, RequestInvalid
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.daemon import body
 from gatewayctl.daemon.admin import Admin
-from gatewayctl.daemon.asked import Asked
+from gatewayctl.daemon.asked import Asked, caller_of, came_from
+from gatewayctl.daemon.clients import Clients, NotAllowed
 from gatewayctl.daemon.google import GEMINI, Google, Refused, is_ours
 from gatewayctl.daemon.listing import Listing
 from gatewayctl.daemon.pipeline import Pipeline, wants_decision
 from gatewayctl.daemon.planning import Planner
+from gatewayctl.daemon.probing import Probing
 from gatewayctl.daemon.replies import error_reply, json_reply, new_request_id, own_headers
 from gatewayctl.daemon.status import Status
 from gatewayctl.protocols.catalog import CODECS, COMPLETIONS, EMBEDDINGS
@@ -36,29 +38,36 @@ _VERSION_PREFIX = re.compile(r"^(?:/v1)+(?=/|$)")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _PORT = re.compile(r":\d+$")
 _UPGRADE_REQUIRED = 426
+_OPEN = frozenset({"/", "/healthz", "/readyz"})
+"""Paths that tell nothing which is not everybody's to know, so that they ask for no key."""
+
+_OPERATORS = "/api/"
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class App:
     """Answers every HTTP request of the daemon.
 
-    ``worlds`` are what is configured, and that with every built-in provider besides.
-    ``unready`` says why ``/readyz`` is not to be ready, None when the daemon is; ``url`` is where
-    it listens.
+    ``worlds`` are what is configured, and that with every built-in provider besides. ``clients``
+    knows who calls. ``unready`` says why ``/readyz`` is not to be ready, None when the daemon is;
+    ``url`` is where it listens.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - each is a collaborator
         self,
         settings: Settings,
         planner: Planner,
         pipeline: Pipeline,
         status: Status,
         worlds: tuple[Directory, Directory],
+        clients: Clients,
+        probing: Probing,
     ) -> None:
         self._settings = settings
         self._planner = planner
         self._pipeline = pipeline
         self._told = status
+        self._clients = clients
         self._listing = Listing(worlds[0])
         self._google = Google(planner, pipeline, self._listing, self._body)
         admin = Admin(settings, planner, worlds, status.sources, self._body)
@@ -86,6 +95,7 @@ class App:
             "/api/estimate": (None, {"POST": admin.estimate}),
             "/api/models": (None, {"GET": admin.models}),
             "/api/status": (None, {"GET": self._status}),
+            "/api/quota": (None, {"GET": probing.quota, "POST": probing.quota}),
             "/healthz": (None, {"GET": self._healthz}),
             "/readyz": (None, {"GET": self._readyz}),
             "/": (None, {"GET": self._root}),
@@ -98,6 +108,7 @@ class App:
         try:
             error = self._denied(request)
             if error is None:
+                await self._admit(request, codec)
                 if codec is GEMINI:
                     return await self._google.answer(request, request_id)
                 return await self._dispatch(request, codec, request_id)
@@ -108,7 +119,7 @@ class App:
                 param=invalid.path,
                 should_retry=False,
             )
-        except Refused as refused:
+        except (Refused, NotAllowed) as refused:
             error = refused.error
         except body.BodyTooLarge as too_large:
             error = ApiError(
@@ -190,6 +201,20 @@ class App:
             return None
         return ApiError(kind=ErrorKind.FORBIDDEN, message=message, should_retry=False)
 
+    async def _admit(self, request: web.BaseRequest, codec: Codec) -> None:
+        """Note who calls; raise ``NotAllowed`` for whoever may not."""
+        path = _path(request)
+        if path in _OPEN:
+            return
+        key = request.rel_url.query.get("key")
+        client = await self._clients.identify(request.headers, key)
+        if path.startswith(_OPERATORS) and client is not None and not client.operator:
+            message = f"{request.path} is for the operator of this gateway, not for client keys"
+            raise NotAllowed(
+                ApiError(kind=ErrorKind.FORBIDDEN, message=message, should_retry=False)
+            )
+        came_from(request, client, self._clients.is_ours, google=codec is GEMINI)
+
     def _error(self, codec: Teller, error: ApiError, request_id: str) -> web.Response:
         headers = own_headers(request_id)
         return error_reply(codec, error, headers, self._settings.server.overflow_status)
@@ -210,6 +235,7 @@ class App:
         started = asyncio.get_running_loop().time()
         return Asked(
             request=request,
+            caller=caller_of(request),
             codec=codec,
             body=data,
             reading=await self._planner.read(codec, data, counting=counting),
@@ -234,17 +260,17 @@ class App:
     async def _models(
         self, request: web.BaseRequest, codec: Codec, request_id: str
     ) -> web.StreamResponse:
-        _ = request
-        listed = await self._listing.all(codec.protocol)
+        listed = await self._listing.all(codec.protocol, caller_of(request).client)
         return json_reply(200, listed, own_headers(request_id))
 
     async def _model(
         self, request: web.BaseRequest, codec: Codec, request_id: str
     ) -> web.StreamResponse:
         name = unquote(_path(request).removeprefix("/models/"))
-        found = self._listing.one(name, codec.protocol)
+        client = caller_of(request).client
+        found = self._listing.one(name, codec.protocol, client)
         if found is None:
-            return self._error(codec, self._listing.unknown(name), request_id)
+            return self._error(codec, self._listing.unknown(name, client), request_id)
         return json_reply(200, found, own_headers(request_id))
 
     async def _healthz(

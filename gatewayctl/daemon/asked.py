@@ -1,17 +1,70 @@
-"""A request as the daemon carries it from surface to reply."""
+"""A request as the daemon carries it from surface to reply, and who sent it."""
+
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import unquote_plus
 
 import msgspec
 from aiohttp import web
 from multidict import CIMultiDict, MultiMapping
 
-from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.shape import RequestShape
+from gatewayctl.daemon.permitted import Client
 from gatewayctl.daemon.planning import Question
 from gatewayctl.protocols.codec import Codec
 from gatewayctl.protocols.models_list import unvia
 from gatewayctl.protocols.reading import Reading
 
 _KEY = "x-goog-api-key"
+_MAY_BE_OURS = ("Authorization", "x-api-key", _KEY)
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Who calls, and what of the request goes on: everything but a key of the gateway's own.
+
+    ``client`` is None where no keys were given out. ``headers`` have the credential of Google's
+    clients among them, wherever it stood.
+    """
+
+    client: Client | None
+    headers: MultiMapping[str]
+    query: str
+
+
+_CALLER: Final = web.RequestKey("caller", Caller)
+
+
+def came_from(
+    request: web.BaseRequest,
+    client: Client | None,
+    is_ours: Callable[[str], bool],
+    *,
+    google: bool,
+) -> None:
+    """Note who sends a request; ``is_ours`` tells the gateway's keys from others.
+
+    ``google``: a key in the URL is the client's credential.
+    """
+    headers: MultiMapping[str] = request.headers
+    query = request.rel_url.raw_query_string
+    if client is not None:
+        ours = [name for name in _MAY_BE_OURS if any(map(is_ours, headers.getall(name, ())))]
+        if ours:
+            kept = CIMultiDict(headers)
+            for name in ours:
+                del kept[name]
+            headers = kept
+        parameters = query.split("&")
+        query = "&".join(each for each in parameters if not is_ours(_value(each)))
+    key = request.rel_url.query.get("key") if google else None
+    if key and _KEY not in request.headers and not (client is not None and is_ours(key)):
+        headers = CIMultiDict([*headers.items(), (_KEY, key)])
+    request[_CALLER] = Caller(client=client, headers=headers, query=query)
+
+
+def caller_of(request: web.BaseRequest) -> Caller:
+    """Return who sent a request."""
+    return request[_CALLER]
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +75,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     request: web.BaseRequest
+    caller: Caller
     codec: Codec
     body: bytes
     reading: Reading
@@ -30,15 +84,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def headers(self) -> MultiMapping[str]:
-        """The client's headers, with its credential among them wherever it stood."""
-        if self.codec.protocol is WireProtocol.GEMINI:
-            return client_headers(self.request)
-        return self.request.headers
-
-    @property
-    def query(self) -> str:
-        """The query of its URL, as it came."""
-        return self.request.rel_url.raw_query_string
+        """The client's headers, without a key of the gateway's own."""
+        return self.caller.headers
 
     @property
     def shape(self) -> RequestShape:
@@ -54,6 +101,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
             body=self.body,
             reading=self.reading,
             headers=self.headers,
+            client=self.caller.client,
         )
 
     @property
@@ -62,9 +110,5 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         return unvia(self.shape.model)
 
 
-def client_headers(request: web.BaseRequest) -> MultiMapping[str]:
-    """Return a client's headers; a key that it has in its URL, as Google's may, is among them."""
-    key = request.rel_url.query.get("key")
-    if not key or _KEY in request.headers:
-        return request.headers
-    return CIMultiDict([*request.headers.items(), (_KEY, key)])
+def _value(parameter: str) -> str:
+    return unquote_plus(parameter.partition("=")[2])

@@ -20,6 +20,7 @@ from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.core.routing.graph import OnBreak
 from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.books import Book, Entry, Ledger
+from gatewayctl.daemon.clients import Clients, NotAllowed, taking
 from gatewayctl.daemon.health import Board
 from gatewayctl.daemon.learning import Learner
 from gatewayctl.daemon.outlet import SILENCE, Outlet, sent
@@ -27,6 +28,7 @@ from gatewayctl.daemon.planning import Planned, Planner
 from gatewayctl.daemon.replies import error_reply, header, identified, own_headers
 from gatewayctl.daemon.sending import Sent
 from gatewayctl.daemon.sessions import named_in
+from gatewayctl.daemon.status import Degradable
 from gatewayctl.daemon.trying import Got, Streamed, Tries, Whole
 from gatewayctl.daemon.turns import ANOTHER_MAY_DO, Turns
 from gatewayctl.protocols.losses import weighs
@@ -50,6 +52,9 @@ DROPPED = "x-gatewayctl-dropped"
 TRANSLATED = "x-gatewayctl-translated"
 """The header that says between which protocols a request was translated."""
 
+COST = "x-gatewayctl-cost"
+"""The header that says what a whole reply cost in USD, with all attempts that led to it."""
+
 _RETRY = "x-should-retry"
 _LONGEST_DROPPED = 2048
 
@@ -64,13 +69,16 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
     learner: Learner
     turns: Turns
+    clients: Clients
+    quotas: Degradable
+    tokens: Degradable
     chance: Callable[[], int]
     silence: float = SILENCE
 
     def degraded(self, planning: Planned | Planner) -> str | None:
         """Say what falls short in answering a request, None when nothing does."""
-        parts = (planning, self.ledger, self.learner)
-        short = [each.degraded for each in parts if each.degraded is not None]
+        parts = (planning, self.ledger, self.learner, self.clients, self.quotas, self.tokens)
+        short = [said for each in parts if (said := each.degraded) is not None]
         return "; ".join(short) or None
 
 
@@ -126,7 +134,11 @@ class Run:
                     await asyncio.sleep(step.seconds)
                     outcome = Waited(elapsed=self._elapsed(), cooling=self._cooling())
                 case Try():
-                    came = await self._try(step)
+                    try:
+                        came = await self._try(step)
+                    except NotAllowed as refused:
+                        steps.close()
+                        return await self._refused(refused.error)
                     if isinstance(came, web.StreamResponse):
                         steps.close()
                         return came
@@ -148,6 +160,8 @@ class Run:
     async def _try(self, step: Try) -> web.StreamResponse | Failure:
         """Make one attempt; return the delivered reply, or how it failed before its commit."""
         parts, candidate = self._parts, step.candidate
+        taken = taking(candidate, self._asked.shape.n)
+        held = await parts.clients.admit(self._asked.caller.client, taken, counted=step.number == 1)
         self._tried = step.number
         parts.planner.attempted(self._planned, candidate, self._moved)
         label = self._credential(candidate)
@@ -175,6 +189,7 @@ class Run:
             return self._told_apart(candidate, label, error.failure)
         finally:
             parts.board.over(call)
+            parts.clients.settle(held, entry.cost, entry.tokens)
         if broken is not None:
             parts.board.failed(call, broken, before)
         return response
@@ -213,10 +228,12 @@ class Run:
         match got:
             case Whole():
                 headers |= await self._heard(step.candidate, got.sent, entry)
-                response = web.Response(status=got.reply.status, body=got.body)
-                response.headers.extend((*reply_headers(got.reply.headers), *headers.items()))
                 self._book.outcome = records.Outcome.ANSWERED
                 self._book.ended(records.Outcome.ANSWERED, status=got.reply.status)
+                if (cost := self._book.cost) is not None:
+                    headers[COST] = f"{cost.normalize():f}"
+                response = web.Response(status=got.reply.status, body=got.body)
+                response.headers.extend((*reply_headers(got.reply.headers), *headers.items()))
                 log.info("%s answered by %s", self._asked.request_id, step.candidate.model)
                 if len(got.body) > LARGE:
                     await sent(response, self._asked.request)
@@ -310,6 +327,25 @@ class Run:
             passed.headers.extend(about_limits(first_cause(failures).failure.headers))
         self._book.status = passed.status
         return passed
+
+    async def _refused(self, error: ApiError) -> web.StreamResponse:
+        """Answer a client that may have no (other) attempt, by the limits of its key."""
+        decision, book = self._decision, self._book
+        book.outcome = records.Outcome.FAILED if self._tried else records.Outcome.REFUSED
+        book.error = error.kind
+        log.info("%s refused: %s", self._asked.request_id, error.kind)
+        told_in_stream = identified(error, self._asked.request_id)
+        if self._outlet is not None and await self._outlet.told(told_in_stream):
+            book.status = 200
+            return self._outlet.response or web.StreamResponse()
+        degraded = self._parts.degraded(self._planned)
+        headers = own_headers(
+            self._asked.request_id, decision, attempts=self._tried, degraded=degraded
+        )
+        overflow = self._parts.settings.server.overflow_status
+        refusal = error_reply(self._asked.codec, error, headers, overflow)
+        book.status = refusal.status
+        return refusal
 
     def _own_refusal(self, failures: Sequence[Failed]) -> web.Response | None:
         """Return an upstream's own words where it alone was asked and always said the same."""

@@ -96,6 +96,13 @@ class Entry:
         free = metered.usage == Usage() and (not begun or self._outcome is Outcome.FAILED)
         return Decimal(0) if free else None
 
+    @property
+    def tokens(self) -> int:
+        """All tokens that were metered or estimated so far."""
+        usage = self._metered(self._outcome).usage
+        counts = msgspec.structs.replace(usage, reasoning_output=None)  # a part of the output
+        return sum(count for count in msgspec.structs.astuple(counts) if count is not None)
+
     def first(self) -> None:
         """Note the first content."""
         now = self._clock()

@@ -21,7 +21,8 @@ from gatewayctl.core.allowance import NO_LIMITS, Account, Ask, Held, Over
 from gatewayctl.core.errors import ApiError, ErrorKind, StorageFailed
 from gatewayctl.core.periods import iso
 from gatewayctl.core.permits import Permit
-from gatewayctl.core.pricing import PICO, pico
+from gatewayctl.core.pricing import PICO, cost, pico
+from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.core.routing.world import World
 from gatewayctl.daemon.keyring import JUST_NOW, Entry, Keyring
 from gatewayctl.daemon.permitted import Client, Permitted
@@ -284,3 +285,18 @@ def _over(client: Client, over: Over, wall: float) -> ApiError:
 def _not_allowed(kind: ErrorKind, message: str) -> NotAllowed:
     retry = kind is ErrorKind.UNAVAILABLE
     return NotAllowed(ApiError(kind=kind, message=message, should_retry=retry))
+
+
+def taking(candidate: Candidate, answers: int) -> Ask:
+    """Return what an attempt at a candidate may take at most, with so many answers.
+
+    Prices are those without a tier: at which one it is served the reply will say.
+    """
+    estimate, prices = candidate.estimate, candidate.place.prices
+    output = (candidate.send_budget or candidate.output_budget) * answers
+    return Ask(
+        input_cost=cost(prices, estimate.high, 0) or Decimal(0),
+        cost=cost(prices, estimate.high, output) or Decimal(0),
+        input_tokens=estimate.high,
+        tokens=estimate.high + output,
+    )

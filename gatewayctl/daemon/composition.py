@@ -7,26 +7,32 @@ import secrets
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from gatewayctl.config.every import with_every_provider
-from gatewayctl.config.settings import ProviderSettings, ServerSettings, Settings
+from gatewayctl.config.hosts import is_loopback
+from gatewayctl.config.settings import ServerSettings, Settings
 from gatewayctl.daemon import chance, demo, lifecycle, memory, status
 from gatewayctl.daemon.app import App
 from gatewayctl.daemon.attempting import Parts
 from gatewayctl.daemon.background import Background
+from gatewayctl.daemon.clients import Clients
 from gatewayctl.daemon.counting import Counting
 from gatewayctl.daemon.flights import Flights
 from gatewayctl.daemon.forwarding import Forwarding
 from gatewayctl.daemon.health import Board
+from gatewayctl.daemon.keyring import Keyring
 from gatewayctl.daemon.learning import Learner
 from gatewayctl.daemon.load import Load
 from gatewayctl.daemon.outlet import SILENCE
 from gatewayctl.daemon.owners import Owners
 from gatewayctl.daemon.pipeline import Pipeline
 from gatewayctl.daemon.planning import Planner
+from gatewayctl.daemon.probing import Probing
+from gatewayctl.daemon.quotas import Quotas
 from gatewayctl.daemon.recalling import Recaller
 from gatewayctl.daemon.refreshing import headers_by
 from gatewayctl.daemon.sending import Sending
@@ -43,13 +49,17 @@ from gatewayctl.registry.directory import Directory
 from gatewayctl.registry.live import Live
 from gatewayctl.registry.told import Sources
 from gatewayctl.simulator.server import start as start_simulator
+from gatewayctl.storage.credentials import Vault
 from gatewayctl.storage.files import usual_state_folder
 from gatewayctl.storage.knowledge import Knowledge
 from gatewayctl.storage.ledger import Ledger
+from gatewayctl.storage.usage import spent
 from gatewayctl.tokenizers.counter import Counter
 from gatewayctl.upstream.at_hand import askable
 from gatewayctl.upstream.client import AiohttpUpstream
 from gatewayctl.upstream.credentials import Credentials
+from gatewayctl.upstream.marks import marks
+from gatewayctl.upstream.oauth import OAuth
 
 
 def run(settings: Settings, known: Callable[[Settings], Live], say: Callable[[str], None]) -> None:
@@ -91,24 +101,19 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
     listening: Callable[[], None]
 
 
-class _Unmetered:
-    def spent(self, label: str) -> float | None:
-        _ = label
-        return None
-
-
-class _Living:
-    def terminal(self, settings: ProviderSettings) -> str | None:
-        _ = settings
-        return None
-
-
 class _Opened(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds files, connections, processes or tasks, and is closed at the end."""
+    """What holds files, connections, processes or tasks, and is closed at the end.
 
+    ``state`` is the folder of those files.
+    """
+
+    state: Path
     ledger: Ledger
     knowledge: Knowledge
+    quotas: Quotas
+    tokens: OAuth
     credentials: Credentials
+    keyring: Keyring
     upstream: AiohttpUpstream
     counter: Counter
     flights: Flights
@@ -116,12 +121,21 @@ class _Opened(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextlib.asynccontextmanager
-async def _opened(state: Path, wall: Callable[[], float]) -> AsyncIterator[_Opened]:
+async def _opened(
+    settings: Settings, state: Path, wall: Callable[[], float]
+) -> AsyncIterator[_Opened]:
+    upstream = AiohttpUpstream(os.environ)
+    tokens = OAuth(Vault(state), upstream, wall)
+    marked = partial(marks, settings.providers, os.environ)
     opened = _Opened(
+        state=state,
         ledger=await asyncio.to_thread(Ledger.open, state, wall),
         knowledge=await asyncio.to_thread(Knowledge.open, state, wall),
-        credentials=Credentials(os.environ),
-        upstream=AiohttpUpstream(os.environ),
+        quotas=await asyncio.to_thread(Quotas.open, state, wall, marked),
+        tokens=tokens,
+        credentials=Credentials(os.environ, tokens),
+        keyring=await asyncio.to_thread(_keyring, settings, state),
+        upstream=upstream,
         counter=Counter(),
         flights=Flights(),
         background=Background(),
@@ -132,10 +146,18 @@ async def _opened(state: Path, wall: Callable[[], float]) -> AsyncIterator[_Open
         await opened.background.close()
         await opened.flights.close()
         await opened.counter.close()
+        await opened.tokens.close()
         await opened.upstream.close()
         await opened.credentials.close()
+        await opened.quotas.close()
         await opened.knowledge.close()
         await opened.ledger.close()
+
+
+def _keyring(settings: Settings, state: Path) -> Keyring:
+    """Read the client keys; blocks. Beyond loopback a key is asked for even if there is none."""
+    beyond = not is_loopback(settings.server.host)
+    return Keyring(state, settings.server.keys, time.monotonic, required=beyond)
 
 
 @contextlib.asynccontextmanager
@@ -153,7 +175,7 @@ async def composed(
     ``state`` is the folder of the ledger and of what replies teach, ``cache`` that of the registry.
     ``wall`` is the time in seconds since 1970; ``silence`` seconds pass before a keepalive.
     """
-    async with _opened(state, wall) as opened:
+    async with _opened(settings, state, wall) as opened:
         yield _wired(settings, live, cache, opened, wall, silence)
 
 
@@ -169,7 +191,7 @@ def _wired(
     has_key, clock = credentials.available, asyncio.get_running_loop().time
     world = Directory(settings, live, has_key, knowledge)
     everyone = Directory(with_every_provider(settings, os.environ), live, has_key, knowledge)
-    turns = Turns(credentials.usable, _Unmetered(), secrets.token_bytes(16), clock)
+    turns = Turns(credentials.usable, opened.quotas, secrets.token_bytes(16), clock)
     forwarding = Forwarding(settings, secrets.token_bytes(16))
     board = Board(settings, turns, clock, wall)
     sessions = Sessions(settings.session_ttl, secrets.token_bytes(16), clock)
@@ -180,7 +202,7 @@ def _wired(
             world=world,
             turns=turns,
             forwarding=forwarding,
-            tokens=_Living(),
+            tokens=opened.tokens,
             wall=wall,
         )
     )
@@ -192,16 +214,27 @@ def _wired(
     upkeep = Upkeep(settings, live, cache, headers_by(credentials, os.environ), wall, board.busy)
     learner = Learner(knowledge, planner, wall, load, upkeep.soon)
     opened.background.start(learner.run(), "learning from replies")
+    opened.background.start(opened.quotas.run(), "keeping quotas")
+    clients = Clients(opened.keyring, world, spent, opened.state, wall, clock)
     parts = Parts(
         settings=settings,
         planner=planner,
         tries=Tries(
-            settings, upstream, credentials, sending, forwarding, lambda _label, _headers: None
+            settings,
+            upstream,
+            credentials,
+            sending,
+            opened.tokens,
+            forwarding,
+            opened.quotas.heard,
         ),
         board=board,
         ledger=opened.ledger,
         learner=learner,
         turns=turns,
+        clients=clients,
+        quotas=opened.quotas,
+        tokens=opened.tokens,
         chance=chance.seed,
         silence=silence,
     )
@@ -216,10 +249,18 @@ def _wired(
         knowledge=knowledge,
         has_key=has_key,
         sources=Sources(settings, cache, lambda each: askable(each, os.environ), wall),
+        others=(clients, opened.quotas, opened.tokens),
+        ended=opened.tokens.ended,
     )
     told = status.Status(looked_at, clock, wall)
     app = App(
-        settings, planner, Pipeline(parts, wall, counting, waker, load), told, (world, everyone)
+        settings,
+        planner,
+        Pipeline(parts, wall, counting, waker, load),
+        told,
+        (world, everyone),
+        clients,
+        Probing(settings, credentials, opened.quotas, wall),
     )
     return Daemon(app=app, listening=lambda: upkeep.start(opened.background))
 

@@ -19,7 +19,7 @@ from gatewayctl.core.errors import ApiError, ErrorKind, RequestInvalid, Upstream
 from gatewayctl.core.model import WireProtocol
 from gatewayctl.core.routing.decision import Candidate, Decision, Estimate, Fit, Skipped, SkipReason
 from gatewayctl.core.routing.world import World
-from gatewayctl.daemon.asked import Asked, client_headers
+from gatewayctl.daemon.asked import Asked, Caller
 from gatewayctl.daemon.flights import Flights
 from gatewayctl.daemon.forwarding import Forwarding, query_for
 from gatewayctl.daemon.offload import offloaded
@@ -43,7 +43,7 @@ COUNTED_BY = "x-gatewayctl-counted-by"
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """A request whose tokens are wanted; ``reply`` makes the answer of a count."""
 
-    request: web.BaseRequest
+    caller: Caller
     request_id: str
     question: Question
     teller: Teller
@@ -88,7 +88,7 @@ class Counting:
     async def _answered(self, asked: Asked, reply: Callable[[int], dict[str, int]]) -> web.Response:
         return await self._answer(
             Wanted(
-                request=asked.request,
+                caller=asked.caller,
                 request_id=asked.request_id,
                 question=asked.question,
                 teller=asked.codec,
@@ -136,7 +136,7 @@ class Counting:
         settings = self._settings.providers.get(model.partition("/")[0])
         if settings is None or not upstream_counting.counts(settings, wanted.protocol):
             return None
-        client = client_headers(wanted.request)
+        client = wanted.caller.headers
         if not upstream_counting.allowed(settings, client):
             return None
         if not self._credentials.available(settings):
@@ -145,8 +145,7 @@ class Counting:
             ask = await self._ask(wanted, model, settings, client)
         except RequestInvalid:
             return None  # it can be counted, but not be rewritten: a field stands in it twice
-        query = wanted.request.rel_url.raw_query_string
-        self._forwarding.claim(settings.provider.name, client, query)
+        self._forwarding.claim(settings.provider.name, client, wanted.caller.query)
         size = len(ask.body)
         key = await offloaded(size, ask.digest, self._secret)
         counted = partial(upstream_counting.count, ask, self._upstream, self._credentials)
@@ -166,7 +165,7 @@ class Counting:
             sent = await offloaded(len(body), gemini.request, body, model)
             read = gemini.tokens
         else:
-            query = query_for(settings, wanted.request.rel_url.raw_query_string)
+            query = query_for(settings, wanted.caller.query)
             url = f"{settings.base_url}{messages.PATH}{f'?{query}' if query else ''}"
             if settings.provider.as_it_came:
                 sent = await offloaded(len(body), messages.as_it_came, body, model, layout)
@@ -195,7 +194,7 @@ class Counting:
 
     def _words(self, wanted: Wanted, model: str, failed: UpstreamFailed) -> str:
         provider = model.partition("/")[0]
-        hidden = scrub(self._settings.providers[provider], None, client_headers(wanted.request))
+        hidden = scrub(self._settings.providers[provider], None, wanted.caller.headers)
         return f"{provider} did not count: {hidden.message(failed.failure.said)}"
 
 

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from gatewayctl.core.errors import ApiError, ErrorKind
 from gatewayctl.core.model import WireProtocol
-from gatewayctl.daemon.asked import Asked
+from gatewayctl.daemon.asked import Asked, Caller, caller_of
 from gatewayctl.daemon.listing import Listing
 from gatewayctl.daemon.pipeline import Pipeline, wants_decision
 from gatewayctl.daemon.planning import Planner
@@ -77,7 +77,7 @@ class Google:
             raise _refused(ErrorKind.NOT_FOUND, f"{message} with {_SERVED}, and GET /v1beta/models")
         if request.method not in {"GET", "HEAD"}:
             raise _refused(ErrorKind.METHOD_NOT_ALLOWED, f"{path} takes GET, HEAD")
-        return await self._listed(listed, request_id)
+        return await self._listed(listed, caller_of(request), request_id)
 
     async def _called(
         self, request: web.BaseRequest, called: paths.Called, request_id: str
@@ -92,6 +92,7 @@ class Google:
         )
         asked = Asked(
             request=request,
+            caller=caller_of(request),
             codec=GEMINI,
             body=data,
             reading=msgspec.structs.replace(reading, shape=shape),
@@ -104,13 +105,13 @@ class Google:
             return await self._pipeline.explain(asked)
         return await self._pipeline.counting.gemini(asked)
 
-    async def _listed(self, name: str, request_id: str) -> web.StreamResponse:
+    async def _listed(self, name: str, caller: Caller, request_id: str) -> web.StreamResponse:
         if not name:
-            found = await self._listing.all(WireProtocol.GEMINI)
+            found = await self._listing.all(WireProtocol.GEMINI, caller.client)
         else:
-            one = self._listing.one(name, WireProtocol.GEMINI)
+            one = self._listing.one(name, WireProtocol.GEMINI, caller.client)
             if one is None:
-                raise Refused(self._listing.unknown(name))
+                raise Refused(self._listing.unknown(name, caller.client))
             found = one
         return json_reply(200, found, own_headers(request_id))
 

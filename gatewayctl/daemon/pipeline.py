@@ -67,10 +67,14 @@ class Pipeline:
         at = self._wall() - (asyncio.get_running_loop().time() - asked.started)
         self._load.in_flight += 1
         try:
-            planned = await self._parts.planner.plan(asked.question, coarse=True)
+            client, planner = asked.caller.client, self._parts.planner
+            coarse = client is None or not client.limits.measured
+            planned = await planner.plan(asked.question, coarse=coarse)
             if await self._waker.woken(planned.sized.decision):
-                planned = await self._parts.planner.plan(asked.question, coarse=True)
-            return await self._planned(asked, planned, Book(self._parts.ledger, asked, planned, at))
+                planned = await planner.plan(asked.question, coarse=coarse)
+            name = None if client is None else client.name
+            book = Book(self._parts.ledger, asked, planned, at, name)
+            return await self._planned(asked, planned, book)
         finally:
             self._load.in_flight -= 1
 

@@ -25,9 +25,10 @@ from gatewayctl.core.routing.staged import Answer, Count, Measure, Recall, Sized
 from gatewayctl.core.routing.world import Request, World
 from gatewayctl.core.shape import Measured
 from gatewayctl.daemon.health import Board
+from gatewayctl.daemon.permitted import Client
 from gatewayctl.daemon.recalling import Recaller
 from gatewayctl.daemon.sessions import Sessions
-from gatewayctl.daemon.standing import Client, Standings
+from gatewayctl.daemon.standing import Standings
 from gatewayctl.protocols.catalog import name_of
 from gatewayctl.protocols.codec import Reader
 from gatewayctl.protocols.reading import Reading, read, read_whole
@@ -149,6 +150,9 @@ class Planner:
         cooling = self._board.cooling(sized.decision.attempts, question.headers)
         if cooling:
             decision = weathered(sized.decision, cooling, 0.0)
+            sized = msgspec.structs.replace(sized, decision=decision)
+        if sized.decision.error is not None and question.client is not None:
+            decision = _forbidden(sized.decision, question.client)
             sized = msgspec.structs.replace(sized, decision=decision)
         return Planned(sized=sized, session=session, digests=answers.digests)
 
@@ -298,6 +302,12 @@ class _Answers:
                 return {}
             case Count(vocabularies=wanted):
                 return await planner.counted(question, wanted)
+
+
+def _forbidden(decision: Decision, client: Client) -> Decision:
+    """Return a refusal in the client's own terms where its key may use nothing of what it wants."""
+    error = client.forbidden(decision.requested)
+    return decision if error is None else msgspec.structs.replace(decision, error=error)
 
 
 def _leading(node: Node | None, alloy: str, cooling: Mapping[str, float]) -> int:

@@ -19,35 +19,16 @@ from gatewayctl.core.routing.place import Root, models
 from gatewayctl.core.routing.resolved import asked_for
 from gatewayctl.core.routing.world import Request, Standing, World
 from gatewayctl.daemon.forwarding import Forwarding
+from gatewayctl.daemon.permitted import Client
 from gatewayctl.daemon.turns import Turns
 from gatewayctl.upstream.credentials import serves
-
-
-class Client(Protocol):
-    """Whom a key of the gateway's own was given to."""
-
-    @property
-    def name(self) -> str:
-        """What the key is called."""
-        ...
-
-    def barred(self, model: str, names: Sequence[str]) -> str | None:
-        """Say why the key may not use a model (full id), None when it may.
-
-        ``names`` are what was asked for and the route that it leads to.
-        """
-        ...
-
-    def sees(self, name: str) -> bool:
-        """Tell whether the key may know of a model, a route or an alias."""
-        ...
 
 
 class Tokens(Protocol):
     """Knows which OAuth credentials are dead."""
 
-    def terminal(self, settings: ProviderSettings) -> str | None:
-        """Say why a credential is dead and what to do, None when it is not."""
+    def ended(self, settings: ProviderSettings) -> str | None:
+        """Say why nothing but a person helps a credential, and how; None where it lives."""
         ...
 
 
@@ -105,7 +86,7 @@ class _Standing:
         if settings.clients and not serves(settings, self._agent):
             return Barred(reason=SkipReason.NO_KEY, detail=_not_served(settings))
         match settings.provider.auth:
-            case Auth.OAUTH if (why := parts.tokens.terminal(settings)) is not None:
+            case Auth.OAUTH if (why := parts.tokens.ended(settings)) is not None:
                 return Barred(reason=SkipReason.CREDENTIAL_TERMINAL, detail=why)
             case Auth.FORWARD:
                 why = parts.forwarding.barred(provider, self._providers(asked), headers)

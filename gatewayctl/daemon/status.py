@@ -167,7 +167,8 @@ class Knowledge(Degradable, Protocol):
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """What is looked at. ``has_key`` tells whether a provider's credential is at hand.
 
-    ``sources`` tells how fresh each source of the registry is.
+    ``sources`` tells how fresh each source of the registry is; ``others`` may fall short, too, and
+    ``ended`` says which credential is dead.
     """
 
     settings: Settings
@@ -178,6 +179,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     knowledge: Knowledge
     has_key: Callable[[ProviderSettings], bool]
     sources: Sources
+    others: tuple[Degradable, ...] = ()
+    ended: Callable[[ProviderSettings], str | None] = lambda _: None
 
 
 class Status:
@@ -232,9 +235,12 @@ class Status:
     def _shortcomings(self, fared: Mapping[str, Fared], unready: str | None) -> Iterator[str]:
         """Yield all that keeps the daemon from being at its best, upstreams that cool included."""
         parts = self._parts
-        watched = (parts.planner, parts.ledger, parts.knowledge)
+        watched = (parts.planner, parts.ledger, parts.knowledge, *parts.others)
         told = (unready, *(each.degraded for each in watched))
         yield from (each for each in told if each is not None)
+        for settings in parts.settings.providers.values():
+            if settings.provider.auth is Auth.OAUTH and (why := parts.ended(settings)) is not None:
+                yield why
         # an origin may be several providers'
         breakers = {each: None for it in fared.values() for each in it.breakers}
         for each in breakers:
@@ -247,7 +253,7 @@ def _provider(settings: ProviderSettings, fared: Fared, *, has_key: bool) -> Pro
         name=settings.provider.name,
         origin=fared.origin,
         auth=settings.provider.auth.value,
-        has_key=has_key if settings.provider.auth is Auth.KEY else None,
+        has_key=has_key if settings.provider.auth in {Auth.KEY, Auth.OAUTH} else None,
         breakers=tuple(
             msgspec.structs.replace(each, remaining=round(each.remaining, 3))
             for each in fared.breakers

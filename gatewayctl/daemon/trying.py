@@ -30,11 +30,13 @@ from gatewayctl.upstream.client import Call, Reply, Upstream
 from gatewayctl.upstream.credentials import Credentials
 from gatewayctl.upstream.failures import classify, in_reply, of_type
 from gatewayctl.upstream.headers import request_headers
+from gatewayctl.upstream.oauth import OAuth, is_terminal
 from gatewayctl.upstream.scrub import Scrub, scrub
 
 REPLY_LIMIT = 256 * 1024 * 1024
 """Bytes of a whole reply; more is no answer of a model."""
 
+_UNAUTHORIZED = 401
 _ERRORS = (4, 5)  # the classes of statuses that say an error
 
 ERROR_LIMIT = 256 * 1024
@@ -66,12 +68,13 @@ Heard = Callable[[str, MultiMapping[str]], None]
 class Tries:
     """Attempts candidates through the upstream client; ``sending`` writes what they are sent."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - each is a collaborator
         self,
         settings: Settings,
         upstream: Upstream,
         credentials: Credentials,
         sending: Sending,
+        tokens: OAuth,
         forwarding: Forwarding,
         heard: Heard,
     ) -> None:
@@ -79,6 +82,7 @@ class Tries:
         self._upstream = upstream
         self._credentials = credentials
         self._sending = sending
+        self._tokens = tokens
         self._forwarding = forwarding
         self._heard = heard
 
@@ -96,6 +100,7 @@ class Tries:
         timeouts = _timeouts(settings.timeouts, override)
         limit = _to_commit(asked, candidate, timeouts, left)
         headers = asked.headers
+        credential: str | None = None
         secrets = partial(scrub, settings, None, headers)
         try:
             async with asyncio.timeout(limit) as timer:
@@ -103,7 +108,7 @@ class Tries:
                 secrets = partial(scrub, settings, credential, headers)
                 sent = await self._sending.written(asked, candidate, settings, override)
                 call = _call(asked, step, sent, settings, credential, timeouts)
-                self._forwarding.claim(candidate.provider, headers, asked.query)
+                self._forwarding.claim(candidate.provider, headers, asked.caller.query)
                 reply = await self._upstream.send(call)
                 self._heard(label, reply.headers)
                 held = _Held(entry=entry, secrets=secrets, timer=timer, buffer=buffer)
@@ -116,7 +121,20 @@ class Tries:
             )
             raise UpstreamFailed(failure) from error
         except UpstreamFailed as error:
-            raise UpstreamFailed(secrets().failure(error.failure)) from error
+            failure = await self._renewable(settings, credential, error.failure)
+            raise UpstreamFailed(secrets().failure(failure)) from error
+
+    async def _renewable(
+        self, settings: ProviderSettings, token: str | None, failure: Failure
+    ) -> Failure:
+        """Take note of what a failure says of an OAuth token; tell whether another may do."""
+        if settings.provider.auth is not Auth.OAUTH or token is None:
+            return failure
+        if is_terminal(failure):
+            await self._tokens.terminal(settings, token, failure)
+        elif failure.status == _UNAUTHORIZED and await self._tokens.rejected(settings, token):
+            return msgspec.structs.replace(failure, elsewhere=True)
+        return failure
 
     def passes(self, provider: str, failure: Failure) -> bool:
         """Tell whether an upstream's refusal is the client's to see as it came.
@@ -233,7 +251,7 @@ def _call(
     stream, headers = asked.shape.stream, asked.headers
     query = ""
     if sent.context is None:
-        query = query_for(settings, asked.query)
+        query = query_for(settings, asked.caller.query)
     address = sent.codec.address(step.candidate.upstream_model, query, stream=stream)
     return Call(
         provider=settings,

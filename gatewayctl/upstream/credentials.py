@@ -49,8 +49,8 @@ class _Kept(msgspec.Struct, frozen=True):
 class Tokens(Protocol):
     """Whoever keeps the OAuth tokens of providers fresh."""
 
-    def available(self, settings: ProviderSettings) -> bool:
-        """Tell whether there is a credential that is not known to be dead."""
+    def ended(self, settings: ProviderSettings) -> str | None:
+        """Say why nothing but a person helps a credential, and how; None where it lives."""
         ...
 
     async def token(self, settings: ProviderSettings) -> str:
@@ -84,7 +84,7 @@ class Credentials:
     def available(self, settings: ProviderSettings) -> bool:
         """Tell whether a provider can be called as far as credentials go."""
         if settings.provider.auth is Auth.OAUTH and self._tokens is not None:
-            return self._tokens.available(settings)
+            return self._tokens.ended(settings) is None
         return available(settings, self._environ)
 
     def usable(self, settings: ProviderSettings) -> tuple[str, ...]:
