@@ -6,7 +6,7 @@ for, and made an exit status.
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -32,6 +32,12 @@ def quota(
             "--probe", help="First ask every provider that tells what a key has left: over the net."
         ),
     ] = False,
+    forget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CREDENTIAL", help="First forget what is known of one, so that it is tried."
+        ),
+    ] = None,
     url: UrlOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -46,7 +52,9 @@ def quota(
     """
     from gatewayctl.cli import meters, render
 
-    document, origin = _known(url, config, probe=probe)
+    if probe and forget is not None:
+        raise typer.BadParameter("--probe and --forget are two commands")
+    document, origin = _known(url, config, _Wish(probe=probe, forget=forget))
     if as_json:
         import msgspec
 
@@ -66,24 +74,34 @@ def quota(
         raise typer.Exit(NOT_ANSWERED)
 
 
-def _known(url: str | None, config: Path | None, *, probe: bool) -> "tuple[Document, str]":
+class _Wish(NamedTuple):
+    """What is to be done before it is shown."""
+
+    probe: bool
+    forget: str | None
+
+
+def _known(url: str | None, config: Path | None, wish: _Wish) -> "tuple[Document, str]":
     """Return what is known, and by whom: the daemon's address or the file."""
     from gatewayctl.cli import live, offline, render
 
-    body = b"" if probe else None
+    query = {"forget": wish.forget}
+    body = b"" if wish.probe or wish.forget is not None else None
     try:
         if url is not None:
-            told = live.found(url, config, _PATH, body=body)
+            told = live.found(url, config, _PATH, query, body)
             return _document(told), told.url
         settings = offline.load_settings(config, os.environ, forgiving=True)
-        told = live.ask(live.address(settings.server), _PATH, body=body)
+        told = live.ask(live.address(settings.server), _PATH, query, body)
         return _document(told), told.url
     except live.DaemonRefused as error:
+        if wish.forget is not None:
+            raise typer.BadParameter(str(error)) from error
         render.tell(f"the daemon that answers does not tell of quotas: {error}")
         raise typer.Exit(NO_DAEMON) from error
     except live.DaemonUnreachable as error:
         render.tell(str(error).partition(";")[0])
-    return _from_file(settings, probe=probe)
+    return _from_file(settings, wish)
 
 
 def _document(told: "Told") -> "Document":
@@ -99,7 +117,7 @@ def _document(told: "Told") -> "Document":
         raise typer.Exit(NO_DAEMON) from error
 
 
-def _from_file(settings: "Settings", *, probe: bool) -> "tuple[Document, str]":
+def _from_file(settings: "Settings", wish: _Wish) -> "tuple[Document, str]":
     """Return what the last daemon wrote, and what providers add to it where they are asked."""
     import time
 
@@ -113,19 +131,32 @@ def _from_file(settings: "Settings", *, probe: bool) -> "tuple[Document, str]":
         kept = storage.load(folder)
     except StorageFailed as error:
         kept, degraded = storage.fresh(), str(error)
-    answers = _asked(settings) if probe else ()
-    if any(each.snapshot for each in answers):
+    answers = _asked(settings) if wish.probe else ()
+    forgotten = () if wish.forget is None else (wish.forget,)
+    if wish.forget is not None:
+        kept = _without(kept, wish.forget)
+    if forgotten or any(each.snapshot for each in answers):
         kept = _with(settings, kept, answers)
         try:
-            storage.save(folder, kept, time.time())
+            storage.save(folder, kept, time.time(), forgotten)
         except StorageFailed as error:
-            degraded = f"what was answered is not kept: {error}"
+            degraded = f"it is not kept: {error}"
     snapshots = {label: record.snapshot for label, record in kept.credentials.items()}
     probes = tuple(
         Probed(credential=each.label, url=each.url, error=each.error) for each in answers
     )
     document = as_document(snapshots, time.time(), probes=probes, degraded=degraded)
     return document, str(folder / storage.NAME)
+
+
+def _without(kept: "Kept", label: str) -> "Kept":
+    """Return what is kept without a credential, which has to be there."""
+    import msgspec
+
+    if label not in kept.credentials:
+        raise typer.BadParameter(f'nothing is known of a credential "{label}"')
+    left = {each: record for each, record in kept.credentials.items() if each != label}
+    return msgspec.structs.replace(kept, credentials=left)
 
 
 def _with(settings: "Settings", kept: "Kept", answers: "tuple[Answer, ...]") -> "Kept":

@@ -1,6 +1,7 @@
 """``/api/quota``: what is known of quotas, and asking providers for what they tell on request.
 
-A GET tells; a POST asks first every provider that has an address for it. What is known is
+A GET tells; a POST asks first every provider that has an address for it, or with ``?forget=LABEL``
+asks nobody and forgets what is known of a credential. What is known is
 ``quotas``' business, how a provider is asked ``upstream.probes``'.
 """
 
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from gatewayctl.config.settings import Settings
+from gatewayctl.core.errors import RequestInvalid
 from gatewayctl.daemon.quota_told import Probed, as_document
 from gatewayctl.daemon.quotas import Quotas
 from gatewayctl.daemon.replies import json_reply, own_headers
@@ -39,10 +41,15 @@ class Probing:
     async def quota(
         self, request: web.BaseRequest, codec: Codec, request_id: str
     ) -> web.StreamResponse:
-        """Answer with all that is known; a POST asks the providers before."""
+        """Answer with all that is known; a POST asks the providers before, or forgets."""
         _ = codec
-        probes = await self._asked() if request.method == "POST" else ()
-        quotas = self._quotas
+        quotas, probes = self._quotas, tuple[Probed, ...]()
+        if request.method == "POST":
+            forgotten = request.rel_url.query.getall("forget", [])
+            for label in forgotten:
+                if not quotas.forget(label):
+                    raise RequestInvalid(f'nothing is known of a credential "{label}"', "forget")
+            probes = () if forgotten else await self._asked()
         document = as_document(
             quotas.known(), self._wall(), probes=probes, degraded=quotas.degraded
         )

@@ -61,6 +61,7 @@ class Quotas:
         self._degraded = degraded
         self._own: OrderedDict[str, Snapshot] = OrderedDict()
         self._forwarded: OrderedDict[str, Snapshot] = OrderedDict()
+        self._forgotten: set[str] = set()
         self._changed = asyncio.Event()
         self._urgent = asyncio.Event()
         for label, record in kept.credentials.items():
@@ -118,12 +119,20 @@ class Quotas:
         snapshot = self._own.get(label) or self._forwarded.get(label)
         return None if snapshot is None else spent(snapshot, self._wall())
 
-    def forget(self, label: str) -> None:
-        """Drop what is known of a credential: another one stands behind its label from now on."""
-        if self._own.pop(label, None) is not None:
-            self._changed.set()
-            self._urgent.set()
-        self._forwarded.pop(label, None)
+    def forget(self, label: str) -> bool:
+        """Drop what is known of a credential, so that it is tried; tell whether there was any.
+
+        A provider that resets early, or another account behind the label, tells nobody.
+        """
+        if self._forwarded.pop(label, None) is not None:
+            return True
+        if self._own.pop(label, None) is None:
+            return False
+        log.info("quota_forgotten credential=%s", label)
+        self._forgotten.add(label)
+        self._changed.set()
+        self._urgent.set()
+        return True
 
     def known(self) -> Mapping[str, Snapshot]:
         """Return the newest snapshot of each credential, by label."""
@@ -159,10 +168,12 @@ class Quotas:
             for label, snapshot in self._own.items()
         }
         kept = Kept(salt=self._salt, credentials=records)
+        forgotten, self._forgotten = self._forgotten, set()
         try:
-            await asyncio.to_thread(storage.save, self._folder, kept, self._wall())
+            await asyncio.to_thread(storage.save, self._folder, kept, self._wall(), forgotten)
         except StorageFailed as error:
             self._changed.set()
+            self._forgotten |= forgotten
             degraded: str | None = f"quotas are not kept over a restart: {error}"
         else:
             degraded = None

@@ -5,7 +5,7 @@ the same credential. Everything here blocks. What a snapshot means is ``core.quo
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -63,10 +63,10 @@ def load(folder: Path) -> Kept:
     return kept
 
 
-def save(folder: Path, ours: Kept, now: float) -> None:
+def save(folder: Path, ours: Kept, now: float, forgotten: Collection[str] = ()) -> None:
     """Write what is known beside what other processes know, each credential's newest.
 
-    Raises StorageFailed.
+    Of the labels in ``forgotten`` nothing stays but what is ours. Raises StorageFailed.
     """
     path = folder / NAME
     with locked(path.with_suffix(".lock"), timeout=_PATIENCE):
@@ -74,6 +74,8 @@ def save(folder: Path, ours: Kept, now: float) -> None:
             theirs = load(folder)
         except StorageFailed:
             theirs = ours
+        there = {label: it for label, it in theirs.credentials.items() if label not in forgotten}
+        theirs = msgspec.structs.replace(theirs, credentials=there)
         records = _together(theirs, ours, now)
         data = msgspec.json.encode(msgspec.structs.replace(ours, credentials=records))
         if data != read_bytes(path):

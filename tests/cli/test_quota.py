@@ -229,6 +229,20 @@ def test_what_a_provider_answers_is_kept_for_the_next_time(config: Path, folder:
     assert "planted" not in (folder / storage.NAME).read_text()
 
 
+def test_a_credential_is_forgotten_on_request(
+    answering: StandIn, config: Path, folder: Path
+) -> None:
+    """By the daemon, or in its file where none runs; what is not known is named."""
+    gatewayctl("quota", "--url", answering.url, "--forget", "sub#1")
+    assert answering.asked == [("/api/quota?forget=sub%231", b"")]
+    keep(folder, snapshots())
+    ran = gatewayctl("quota", "--config", str(config), "--forget", "sub#1")
+    assert (ran.status, "sub#1" in ran.out) == (0, False)
+    assert set(storage.load(folder).credentials) == set(snapshots()) - {"sub#1"}
+    ran = gatewayctl("quota", "--config", str(config), "--forget", "sub#1")
+    assert (ran.status, 'nothing is known of a credential "sub#1"' in ran.err) == (2, True)
+
+
 def test_without_anybody_to_ask_a_probe_says_so(config: Path) -> None:
     """No call is made where no provider has an address for it."""
     config.write_text(config.read_text().replace('"openrouter"', '"openai-compatible"'))

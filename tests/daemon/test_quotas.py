@@ -174,12 +174,16 @@ async def test_a_damaged_file_is_said_until_it_is_written_anew(tmp_path: Path, w
     assert set(storage.load(tmp_path).credentials) == {"up"}
 
 
-def test_a_credential_can_be_forgotten(quotas: Quotas) -> None:
-    """After a login of another account, what was known of the label is dropped."""
-    quotas.heard("up", unified("rejected", NOON + 60))
-    quotas.forget("up")
-    quotas.forget("up")
-    assert (quotas.spent("up"), quotas.known()) == (None, {})
+async def test_a_credential_can_be_forgotten(tmp_path: Path, wall: Wall) -> None:
+    """Where a provider reset early, what was known is dropped, on the disk too."""
+    quotas = Quotas.open(tmp_path, wall)
+    for label in ("up", "up/ab", "other"):
+        quotas.heard(label, unified("rejected", NOON + 60))
+    await quotas.close()
+    assert [quotas.forget(label) for label in ("up", "up", "up/ab")] == [True, False, True]
+    assert (quotas.spent("up"), set(quotas.known())) == (None, {"other"})
+    await quotas.close()
+    assert set(Quotas.open(tmp_path, wall).known()) == {"other"}
 
 
 def test_labels_are_bounded(quotas: Quotas) -> None:

@@ -70,6 +70,14 @@ def test_two_processes_keep_each_others_credentials(tmp_path: Path) -> None:
     assert load(tmp_path) == kept(a=record(), b=record())
 
 
+def test_what_is_forgotten_is_gone(tmp_path: Path) -> None:
+    """A label that is to be forgotten does not come back from the file, unless heard of anew."""
+    save(tmp_path, kept(a=record(), b=record(), c=record()), NOW)
+    again = record(NOW + 5, status="allowed")
+    save(tmp_path, kept(c=again), NOW, {"a", "c"})
+    assert load(tmp_path) == kept(b=record(), c=again)
+
+
 def test_another_credential_of_the_same_label_replaces_the_first(tmp_path: Path) -> None:
     """Where the mark is another, nothing of the old one is merged into the new."""
     save(tmp_path, kept(a=record(NOW, mark="old")), NOW)
