@@ -12,7 +12,7 @@ from datetime import datetime
 import msgspec
 from rich.cells import cell_len, set_cell_size
 
-from gatewayctl.cli import logged, render
+from gatewayctl.cli import logged, money, render
 from gatewayctl.storage.history import LoggedRequest
 from gatewayctl.storage.records import Metered, Outcome
 
@@ -163,6 +163,12 @@ def _out(request: LoggedRequest) -> str:
     return _tokens(metered.usage.output, metered)
 
 
+def _cost(request: LoggedRequest) -> str:
+    metered = logged.whole(request)
+    guessed = metered.estimated and metered.cost is not None
+    return f"{'~' if guessed else ''}{money.shown(metered.cost)}"
+
+
 _COLUMNS = (
     _Column(title="  time", cell=lambda it: f"  {_time(it.at)}", least=10, right=False),
     _Column(title="id", cell=lambda it: logged.short(it.request), least=8, right=False),
@@ -177,6 +183,7 @@ _COLUMNS = (
     _Column(title="tries", cell=lambda it: str(len(it.attempts)), least=5, spare=1),
     _Column(title="in", cell=_in, least=6),
     _Column(title="out", cell=_out, least=5),
+    _Column(title="cost", cell=_cost, least=8, spare=4),
     _Column(title="first", cell=lambda it: render.lasted(logged.first_token(it)), least=6, spare=2),
     _Column(title="took", cell=lambda it: render.lasted(it.duration), least=6),
 )

@@ -6,9 +6,11 @@ terminal is ``listing``'s and ``story``'s business, how it is read ``storage.his
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import msgspec
 
+from gatewayctl.cli import money
 from gatewayctl.core.events import Usage
 from gatewayctl.core.learning import input_tokens
 from gatewayctl.core.routing.render import Json
@@ -80,17 +82,22 @@ def cut(attempt: LoggedAttempt) -> str:
 
 
 def whole(request: LoggedRequest) -> Metered:
-    """Return what all attempts at a request were metered for together."""
+    """Return what all attempts at a request were metered for together, and what they cost.
+
+    The cost is unknown where that of any tokens is.
+    """
     metered = [each.metered for each in request.attempts]
     usage = {
         name: _sum(getattr(each.usage, name) for each in metered)
         for name in Usage.__struct_fields__
     }
+    unknown = any(each.cost is None and _counted(each.usage) for each in metered)
     tiers = [each.tier for each in metered if each.tier is not None]
     return Metered(
         usage=Usage(**usage),
         estimated=any(each.estimated for each in metered),
         tier=tiers[-1] if tiers else None,
+        cost=None if unknown else _sum(each.cost for each in metered),
     )
 
 
@@ -138,6 +145,7 @@ def as_json(request: LoggedRequest) -> Json:
         "duration": _seconds(request.duration),
         "first_token": _seconds(first_token(request)),
         "tokens": _tokens(whole(request)),
+        "cost": _cost(whole(request)),
         "session": request.session,
         "client": request.client,
         "daemon": request.instance,
@@ -171,6 +179,9 @@ def _attempt(attempt: LoggedAttempt, waited: float | None) -> Json:
         },
         "output_budget": attempt.output_budget,
         "tokens": _tokens(attempt.metered),
+        "cost": _cost(attempt.metered),
+        "rates": _rates(attempt.metered),
+        "credential": attempt.credential,
         "truncated": attempt.truncated,
     }
 
@@ -182,6 +193,18 @@ def _failure(attempt: LoggedAttempt) -> Json:
 def _tokens(metered: Metered) -> Json:
     usage = msgspec.structs.asdict(metered.usage)
     return {**usage, "estimated": metered.estimated, "tier": metered.tier}
+
+
+def _cost(metered: Metered) -> Decimal | None:
+    return None if metered.cost is None else money.usd(metered.cost)
+
+
+def _rates(metered: Metered) -> dict[str, Decimal]:
+    return {name: Decimal(rate) for name, rate in (metered.rates or {}).items()}
+
+
+def _counted(usage: Usage) -> bool:
+    return any(msgspec.structs.astuple(usage))
 
 
 def _sum(counts: Iterable[int | None]) -> int | None:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from rich.text import Text
 
-from gatewayctl.cli import logged, render
+from gatewayctl.cli import logged, money, render
 from gatewayctl.cli.listing import SIGNS, ending, names
 from gatewayctl.cli.tree import print_decision
 from gatewayctl.core.routing.render import SCHEMA_VERSION
@@ -107,6 +107,7 @@ def _attempt(attempt: LoggedAttempt, waited: float | None) -> Iterator[Text]:
         f"expected {estimate} in ({attempt.estimate_method})",
         f"up to {attempt.output_budget:,} out",
     ]
+    parts += [f"credential {attempt.credential}"] * (attempt.credential is not None)
     yield Text(f"{_INDENT}{_safe(' · '.join(parts))}", "dim")
     yield Text(f"{_INDENT}{_metered(attempt.metered) or 'no tokens metered'}", "dim")
 
@@ -124,7 +125,10 @@ def _became(attempt: LoggedAttempt) -> str:
 
 
 def _metered(metered: Metered) -> str:
-    """Return tokens in and out with their parts; ``~`` and a word say that they are estimated."""
+    """Return tokens in and out with their parts, and what they cost.
+
+    ``~`` and a word say that they are estimated.
+    """
     usage = metered.usage
     about = "~" if metered.estimated else ""
     parts = []
@@ -136,9 +140,14 @@ def _metered(metered: Metered) -> str:
         thought = f" ({reasoning:,} for reasoning)" if reasoning else ""
         parts.append(f"{about}{usage.output:,} out{thought}")
     told = " + ".join((*parts, *_counted(metered, _APART)))
-    if told and metered.tier is not None:
+    if not told:
+        return ""
+    if metered.tier is not None:
         told += f", tier {_safe(metered.tier)}"
-    return f"{told}, estimated" if told and metered.estimated else told
+    if metered.estimated:
+        told += ", estimated"
+    cost = "cost unknown" if metered.cost is None else f"{about}{money.shown(metered.cost)}"
+    return f"{told} · {cost}"
 
 
 def _counted(metered: Metered, words: Mapping[str, str]) -> Iterator[str]:

@@ -7,11 +7,10 @@ Field names are a contract (``schema_version`` 1, docs/usage.md). How the sums a
 import csv
 import sys
 from collections.abc import Iterator
-from decimal import Decimal
 
 import typer
 
-from gatewayctl.cli import render
+from gatewayctl.cli import money, render
 from gatewayctl.core.routing.render import Json
 from gatewayctl.storage.grouping import By
 from gatewayctl.storage.usage import DIMENSIONS, Summary, Sums
@@ -46,7 +45,7 @@ def _as_json(sums: Sums) -> Json:
         "requests": sums.requests,
         "failed": sums.failed,
         "tokens": dict(sums.tokens),
-        "cost": None if sums.cost is None else dollars(sums.cost),
+        "cost": None if sums.cost is None else money.usd(sums.cost),
         "estimated": sums.estimated,
         "unpriced": sums.unpriced,
     }
@@ -57,7 +56,7 @@ def print_csv(summary: Summary, by: By) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(("key", "requests", "failed", *DIMENSIONS, "cost", "estimated", "unpriced"))
     for key, sums in _ordered(summary, by):
-        cost = "" if sums.cost is None else f"{dollars(sums.cost):f}"
+        cost = "" if sums.cost is None else f"{money.usd(sums.cost):f}"
         tokens = (sums.tokens[name] for name in DIMENSIONS)
         marks = (str(sums.estimated).lower(), sums.unpriced)
         writer.writerow((_cell(key or ""), sums.requests, sums.failed, *tokens, cost, *marks))
@@ -92,9 +91,9 @@ def print_table(summary: Summary, by: By) -> None:
 def _line(name: str, sums: Sums) -> tuple[str, ...]:
     """Return a group's cells; ``~`` marks an estimate, ``+`` a cost of which some is unknown."""
     about = "~" if sums.estimated else ""
-    cost = render.UNKNOWN
+    cost = money.shown(sums.cost)
     if sums.cost is not None:
-        cost = f"{about}${render.dollars(dollars(sums.cost))}{'+' if sums.unpriced else ''}"
+        cost = f"{about}{cost}{'+' if sums.unpriced else ''}"
     failed = render.styled(f"{sums.failed:,}", "red" if sums.failed else None)
     sent = sum(sums.tokens[name] for name in _SENT)
     read = sum(sums.tokens[name] for name in _READ)
@@ -127,9 +126,3 @@ def _ordered(summary: Summary, by: By) -> list[tuple[str | None, Sums]]:
         summary.groups.items(),
         key=lambda each: (-each[1].known, -each[1].requests, each[0] or ""),
     )
-
-
-def dollars(pico: int) -> Decimal:
-    """Return US dollars of pico-dollars, exactly and without needless zeros."""
-    exact = Decimal(pico).scaleb(-12)
-    return exact.quantize(Decimal(1)) if exact == exact.to_integral_value() else exact.normalize()

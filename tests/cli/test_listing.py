@@ -6,14 +6,18 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from support.logged import CAME, LIMITED, attempt, failed, request
+from msgspec.structs import replace
+from support.logged import CAME, LIMITED, PAID, attempt, failed, request
 
 from gatewayctl.cli.listing import Listing
 from gatewayctl.core.events import Usage
 from gatewayctl.storage.history import LoggedRequest
 from gatewayctl.storage.records import Metered, Outcome
 
-GUESS = Metered(usage=Usage(input=304, input_cache_read=900, output=345), estimated=True)
+GUESS = Metered(
+    usage=Usage(input=304, input_cache_read=900, output=345), estimated=True, cost=2_119_000_000
+)
+FREE = replace(PAID, cost=0)
 MANY = (
     request(attempt(first_token=0.424), name="1"),
     request(attempt(**LIMITED), attempt(2, "up/two", 0.4, metered=GUESS), name="2"),
@@ -47,13 +51,13 @@ def test_a_line_says_what_was_asked_who_answered_and_what_it_took() -> None:
     """With the sum of the tokens, marked where it is a guess."""
     _, first, second, *_ = lines(*MANY)
     assert (
-        first.split()[-11:]
+        first.split()[-12:]
         == [
-            *("messages", "200", "1", "1.2K", "345", "424", "ms", "2.1", "s"),
+            *("messages", "200", "1", "1.2K", "345", "$0.0082", "424", "ms", "2.1", "s"),
             *("coding", "→", "up/one"),
-        ][-11:]
+        ][-12:]
     )
-    assert second.split()[4:9] == ["messages", "200", "2", "~1.2K", "~345"]
+    assert second.split()[4:10] == ["messages", "200", "2", "~1.2K", "~345", "~$0.0021"]
     assert second.endswith("coding → up/two")
 
 
@@ -161,7 +165,10 @@ CHAT = {"protocol": "chat_completions"}
 LOCAL, HAIKU, GPT = "local/qwen3.5-35b", "anthropic/claude-haiku-4-5", "openai/gpt-5.4"
 PICTURED = (
     request(
-        attempt(1, LOCAL, first_token=0.424, at=_at(14, 2)), name="6b86b273", at=_at(14, 2), **CHAT
+        attempt(1, LOCAL, first_token=0.424, at=_at(14, 2), metered=FREE),
+        name="6b86b273",
+        at=_at(14, 2),
+        **CHAT,
     ),
     request(
         attempt(1, GPT, **LIMITED),

@@ -28,7 +28,8 @@ RESCUED = request(
 
 def as_json(found: LoggedRequest) -> dict[str, Any]:
     """Return the JSON as a program reads it."""
-    told: dict[str, Any] = json.loads(msgspec.json.encode(logged.as_json(found)))
+    encoder = msgspec.json.Encoder(decimal_format="number")
+    told: dict[str, Any] = json.loads(encoder.encode(logged.as_json(found)))
     return told
 
 
@@ -70,6 +71,18 @@ def test_tokens_add_up_over_the_attempts_dimension_by_dimension() -> None:
     assert (tokens["estimated"], tokens["tier"]) == (False, "flex")
     guessed = Metered(usage=Usage(input=1), estimated=True)
     assert logged.whole(request(attempt(metered=guessed), attempt(2))).estimated
+
+
+def test_costs_are_dollars_with_the_rates_they_were_made_with() -> None:
+    """Of each attempt, and in all; where that of any tokens is unknown, the sum is."""
+    told = as_json(request(attempt(1, credential="up#2"), attempt(2, **LIMITED), attempt(3)))
+    assert told["cost"] == 0.01637
+    assert [each["cost"] for each in told["attempts"]] == [0.008185, None, 0.008185]
+    assert told["attempts"][0]["rates"] == {"input": 2.5, "output": 15}
+    assert [each["credential"] for each in told["attempts"]] == ["up#2", None, None]
+    unknown = Metered(usage=Usage(input=1))
+    assert as_json(request(attempt(1), attempt(2, metered=unknown)))["cost"] is None
+    assert as_json(failed())["cost"] is None
 
 
 def test_first_content_is_counted_from_the_requests_arrival() -> None:

@@ -74,7 +74,7 @@ def test_every_attempt_is_told_in_order(told: Any) -> None:
         )
     ]
     assert places == sorted(places)
-    assert story.endswith("1,204 in + 345 out")
+    assert story.endswith("1,204 in + 345 out · $0.0082")
 
 
 def test_the_decision_is_drawn_as_route_explain_draws_it(told: Any) -> None:
@@ -103,12 +103,17 @@ def test_a_refused_request_says_that_nothing_was_tried(told: Any) -> None:
 def test_tokens_are_told_by_their_parts(told: Any) -> None:
     """Caches and reasoning within, images beside, the tier that was billed."""
     metered = Metered(usage=USAGE, tier="flex")
-    assert (
-        "1,204 in (900 read from the cache) + 345 out (120 for reasoning) + 9 for images, tier flex"
-        in told(request(attempt(metered=metered)))
-    )
-    guess = Metered(usage=Usage(input=7, output=5), estimated=True)
-    assert "~7 in + ~5 out, estimated" in told(request(attempt(metered=guess)))
+    parts = "1,204 in (900 read from the cache) + 345 out (120 for reasoning) + 9 for images"
+    assert f"{parts}, tier flex · cost unknown" in told(request(attempt(metered=metered)))
+    guess = Metered(usage=Usage(input=7, output=5), estimated=True, cost=10**9)
+    assert "~7 in + ~5 out, estimated · ~$0.001" in told(request(attempt(metered=guess)))
+
+
+def test_whose_key_and_which_credential_it_was_is_told_by_name(told: Any) -> None:
+    """Both are names that people gave, or labels."""
+    story = "\n".join(told(request(attempt(credential="up#2"), client="laptop")))
+    assert "client laptop" in story
+    assert "up to 4,096 out · credential up#2" in story
 
 
 def test_foreign_words_cannot_steer_the_terminal(told: Any) -> None:

@@ -21,6 +21,14 @@ LIMITED: dict[str, Any] = {
 """What makes an attempt one that was refused for its rate."""
 
 
+PAID = Metered(
+    usage=Usage(input=1204, output=345),
+    cost=8_185_000_000,
+    rates={"input": "2.5", "output": "15"},
+)
+"""What an attempt is metered for: $0.008185."""
+
+
 def attempt(
     number: int = 1, model: str = "up/one", after: float = 0.0, **more: Any
 ) -> LoggedAttempt:
@@ -38,7 +46,7 @@ def attempt(
         "output_budget": 4096,
         "outcome": Outcome.ANSWERED,
         "duration": 1.2,
-        "metered": Metered(usage=Usage(input=1204, output=345)),
+        "metered": PAID,
     }
     return LoggedAttempt(number=number, model=model, **{**usual, **more})
 
