@@ -28,7 +28,7 @@ _gatewayctl() {
     for ((index = 1; index < COMP_CWORD; index++)); do
         candidate="${command:+$command }${COMP_WORDS[index]}"
         case $candidate in
-            'serve'|'estimate'|'route-explain'|'env'|'log'|'status'|'config'|'config validate'|'config init'|'config show'|'config path'|'config schema'|'models'|'models list'|'models show'|'models refresh'|'models forget') command=$candidate ;;
+            'serve'|'estimate'|'route-explain'|'env'|'log'|'status'|'usage'|'quota'|'auth'|'auth login'|'auth import'|'auth list'|'auth refresh'|'auth logout'|'config'|'config validate'|'config init'|'config show'|'config path'|'config schema'|'models'|'models list'|'models show'|'models refresh'|'models forget') command=$candidate ;;
         esac
     done
 
@@ -56,6 +56,21 @@ _gatewayctl() {
         'log --since') return ;;
         'status --url') return ;;
         'status --config') _gatewayctl_files "$current"; return ;;
+        'usage --by') _gatewayctl_words 'model route key day session tier' "$current"; return ;;
+        'usage --since') return ;;
+        'usage --until') return ;;
+        'quota --forget') return ;;
+        'quota --url') return ;;
+        'quota --config') _gatewayctl_files "$current"; return ;;
+        'auth login --port') return ;;
+        'auth login --timeout') return ;;
+        'auth login --config') _gatewayctl_files "$current"; return ;;
+        'auth import --from') _gatewayctl_files "$current"; return ;;
+        'auth import --expires') return ;;
+        'auth import --config') _gatewayctl_files "$current"; return ;;
+        'auth list --config') _gatewayctl_files "$current"; return ;;
+        'auth refresh --config') _gatewayctl_files "$current"; return ;;
+        'auth logout --config') _gatewayctl_files "$current"; return ;;
         'config validate --registry') _gatewayctl_words 'cache snapshot' "$current"; return ;;
         'config validate --as-of') return ;;
         'config validate --format') _gatewayctl_words 'text json github' "$current"; return ;;
@@ -74,7 +89,7 @@ _gatewayctl() {
 
     case "$command/$current" in
         '/-'*) _gatewayctl_words '--version -h --help' "$current" ;;
-        '/'*) _gatewayctl_words 'serve estimate route-explain env log status config models' "$current" ;;
+        '/'*) _gatewayctl_words 'serve estimate route-explain env log status usage quota auth config models' "$current" ;;
         'serve/-'*) _gatewayctl_words '--config --host --port --demo --log-level --log-format -h --help' "$current" ;;
         'estimate/-'*) _gatewayctl_words '-m --model --protocol --exact --config --json -h --help' "$current" ;;
         'estimate/'*) _gatewayctl_files "$current" ;;
@@ -84,6 +99,15 @@ _gatewayctl() {
         'env/'*) _gatewayctl_words 'claude codex gemini openai' "$current" ;;
         'log/-'*) _gatewayctl_words '-f --follow --failed -n --limit --since --json -h --help' "$current" ;;
         'status/-'*) _gatewayctl_words '--url --config --json -h --help' "$current" ;;
+        'usage/-'*) _gatewayctl_words '--by --since --until --json --csv -h --help' "$current" ;;
+        'quota/-'*) _gatewayctl_words '--probe --forget --url --config --json -h --help' "$current" ;;
+        'auth/-'*) _gatewayctl_words '-h --help' "$current" ;;
+        'auth/'*) _gatewayctl_words 'login import list refresh logout' "$current" ;;
+        'auth login/-'*) _gatewayctl_words '--no-browser --port --timeout --config -h --help' "$current" ;;
+        'auth import/-'*) _gatewayctl_words '--token --from --expires --config -h --help' "$current" ;;
+        'auth list/-'*) _gatewayctl_words '--config --json -h --help' "$current" ;;
+        'auth refresh/-'*) _gatewayctl_words '--force --config -h --help' "$current" ;;
+        'auth logout/-'*) _gatewayctl_words '--config -h --help' "$current" ;;
         'config/-'*) _gatewayctl_words '-h --help' "$current" ;;
         'config/'*) _gatewayctl_words 'validate init show path schema' "$current" ;;
         'config validate/-'*) _gatewayctl_words '--strict --registry --as-of --format --config --json -h --help' "$current" ;;
