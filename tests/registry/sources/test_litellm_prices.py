@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from gatewayctl.core.pricing import RateKey
 from gatewayctl.registry.sources.litellm_prices import (
+    DIMENSIONS,
     FACTORS,
     IGNORED,
     IGNORED_FACTORS,
     RANGES,
+    TIERS,
     TIMES,
     meaning,
     prices_of,
@@ -182,3 +184,15 @@ JSON = st.recursive(
 def test_nothing_that_an_entry_holds_is_an_error(entry: dict[str, Any]) -> None:
     """What is no price is none, and every price that is read is one."""
     assert all(price >= 0 for price in _prices(**entry).values())
+
+
+def test_the_manual_lists_every_key_that_is_read_and_every_one_that_is_not() -> None:
+    """A key in one table has its meaning beside it, in the other its reason."""
+    manual = (Path(__file__).parents[3] / "docs" / "prices.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in manual.splitlines() if line.startswith("|")]
+    told = {(key.strip("`"), why) for why, keys, *_ in rows for key in keys.split(", ")}
+    assert {(f"{dimension}", f"`{key}`") for key, dimension in DIMENSIONS.items()} <= told
+    assert {(f"@{tier}", f"`_{ending}`") for ending, tier in TIERS.items()} <= told
+    reasons = {*IGNORED.values(), *IGNORED_FACTORS.values()}
+    left_out = {*IGNORED.items(), *IGNORED_FACTORS.items()}
+    assert {(key, why) for key, why in told if why in reasons} == left_out
