@@ -112,8 +112,7 @@ capacity_fraction = 1.0        # how much of a window is used: above 0, at most 
 $builtin
 
 [providers.anthropic]          # only what differs
-auth = "forward"               # key | forward (each client's own credential, here only) | oauth
-                               # | none; see docs/credentials.md
+auth = "forward"               # key | forward (the client's own) | oauth | none; docs/credentials.md
 clients = ["claude-cli/*"]     # user agents that may use it; empty: all
 
 [providers.local]              # a server of your own: its models are local/MODEL
@@ -145,6 +144,7 @@ mistral_rules = false             # fields that Mistral's API does not know are 
 kind = "openai-compatible"
 base_url = "https://llm.example.com/v1"
 auth = "oauth"                 # where the provider's terms allow it
+# credential = { borrow = "FILE" }  # another program's login, never renewed: then no oauth
 
 [providers.team.oauth]         # its documentation has these
 authorize_url = "https://login.example.com/oauth/authorize"
@@ -152,14 +152,7 @@ token_url = "https://login.example.com/oauth/token"
 client_id = "gatewayctl"
 scopes = ["models"]
 encoding = "json"              # of the token request: json | form
-# redirect_uri in extra: where the login page sends the browser to; without it a free port here
 extra = { audience = "https://llm.example.com" }  # parameters that the login page needs besides
-
-[providers.claude-code]        # a login that another program keeps: read, and never renewed here
-kind = "anthropic"
-auth = "oauth"
-clients = ["claude-cli/*"]     # a subscription serves the client that it was sold for
-credential = { borrow = "~/.claude/.credentials.json" }
 
 # --- models -------------------------------------------------------------------------------------
 #
