@@ -112,7 +112,7 @@ capacity_fraction = 1.0        # how much of a window is used: above 0, at most 
 $builtin
 
 [providers.anthropic]          # only what differs
-auth = "forward"               # key | forward (the client's own) | oauth | none; docs/credentials.md
+auth = "forward"               # key | forward (the client's) | oauth | none; docs/credentials.md
 clients = ["claude-cli/*"]     # user agents that may use it; empty: all
 
 [providers.local]              # a server of your own: its models are local/MODEL
