@@ -254,6 +254,8 @@ def _limit(over: Over) -> str:
 def _over(client: Client, over: Over, wall: float) -> ApiError:
     """Return what a client is told that is over a limit: which, and until when."""
     wait = over.retry_after
+    if wait is not None and over.budget is None:
+        wait = min(wait, LONG)  # a tenth of a second more would keep agents from waiting at all
     resets = None if wait is None else iso(wall + wait)
     details: dict[str, object] = {"client": client.name}
     if over.budget is None:
