@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from gatewayctl import __version__
-from gatewayctl.cli import auth, config, models
+from gatewayctl.cli import auth, config, keys, models
 from gatewayctl.cli.env import env
 from gatewayctl.cli.estimate import estimate
 from gatewayctl.cli.explain import route_explain
@@ -42,6 +42,7 @@ app.command()(status)
 app.command()(usage)
 app.command()(quota)
 app.add_typer(auth.app, name="auth")
+app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
 app.add_typer(models.app, name="models")
 

@@ -69,14 +69,14 @@ def _row(window: WindowTold, now: datetime) -> list[str]:
     over = window.resets_at is not None and _seconds(window.resets_at, now) <= 0
     return [
         render.printable(window.name),
-        render.UNKNOWN if over or window.used is None else _bar(window.used),
+        render.UNKNOWN if over or window.used is None else bar(window.used),
         render.UNKNOWN if over else _left(window),
         _resets(window.resets_at, now),
         render.printable(f"{window.source}, {_age(window.at, now)}"),
     ]
 
 
-def _bar(used: float) -> str:
+def bar(used: float) -> str:
     """Return a bar and a percentage, which is never rounded to all or to nothing."""
     filled = min(_BAR, max(0, round(used * _BAR)))
     percent = 100 if used >= 1 else 0 if used <= 0 else min(99, max(1, round(used * 100)))

@@ -1,0 +1,184 @@
+"""Client keys as they are listed: what each may use, what it spent, and what is left.
+
+Reads the file of keys and the ledger; no daemon is asked. Changing keys is ``cli.keys``' business.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import typer
+
+from gatewayctl.cli import meters, moments, money, render
+from gatewayctl.core.allowance import Budget
+from gatewayctl.core.errors import StorageFailed
+from gatewayctl.core.periods import Period, end, start
+from gatewayctl.core.pricing import pico
+from gatewayctl.core.routing.render import Json
+from gatewayctl.storage import usage
+from gatewayctl.storage.client_keys import HASH, ClientKey
+
+_TITLES: Final = (
+    *("key", "budget", "used", "spent", "left"),
+    *("resets (UTC)", "good until", "per minute", "may use"),
+)
+_FIGURES: Final = (3, 4)
+_SPARE: Final = 3
+_PATTERNS: Final = 3
+"""How many patterns of what a key may use are shown; --json has all."""
+
+
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """A budget and the pico-dollars of it that are gone; ``spent`` None is unknown."""
+
+    budget: Budget
+    spent: int | None
+    resets_at: float | None
+
+    @property
+    def left(self) -> int | None:
+        """Pico-dollars, never less than none."""
+        return None if self.spent is None else max(0, pico(self.budget.amount) - self.spent)
+
+
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """A key and what it has spent: in all, and of each budget in its present period."""
+
+    key: ClientKey
+    in_all: int | None
+    budgets: tuple[Spent, ...]
+
+
+def holders(keys: Sequence[ClientKey], folder: Path, now: float) -> tuple[Holder, ...]:
+    """Return what each key has spent by the ledger; what cannot be read is said once."""
+    try:
+        usage.spent(folder, "", now)
+    except StorageFailed as error:
+        render.tell(f"what was spent is unknown: {error}")
+        return tuple(_holder(each, None, now) for each in keys)
+    return tuple(_holder(each, folder, now) for each in keys)
+
+
+def _holder(key: ClientKey, folder: Path | None, now: float) -> Holder:
+    def spent(period: Period) -> int | None:
+        return None if folder is None else usage.spent(folder, key.name, start(period, now))
+
+    return Holder(
+        key=key,
+        in_all=spent(Period.ALL),
+        budgets=tuple(
+            Spent(budget=each, spent=spent(each.period), resets_at=end(each.period, now))
+            for each in key.limits.budgets
+        ),
+    )
+
+
+def told(key: ClientKey) -> Json:
+    """Return a key's terms as ``--json`` shows them."""
+    return {
+        "name": key.name,
+        "hash": f"{HASH}{key.hash}",
+        "created": moments.iso(key.created),
+        "expires": None if key.expires is None else moments.iso(key.expires),
+        "revoked": None if key.revoked is None else moments.iso(key.revoked),
+        "models": key.models,
+        "rpm": key.rpm,
+        "tpm": key.tpm,
+    }
+
+
+def document(found: Sequence[Holder], now: float) -> Json:
+    """Return the list as ``--json`` shows it; money is in USD."""
+    return {"keys": [_told(each, now) for each in found]}
+
+
+def _told(holder: Holder, now: float) -> Json:
+    budgets = [
+        {
+            "budget": str(each.budget),
+            "amount": each.budget.amount,
+            "period": each.budget.period.value,
+            "spent": _usd(each.spent),
+            "left": _usd(each.left),
+            "resets_at": None if each.resets_at is None else moments.iso(each.resets_at),
+        }
+        for each in holder.budgets
+    ]
+    state = {"state": holder.key.state(now), "spent": _usd(holder.in_all), "budgets": budgets}
+    return {**told(holder.key), **state}
+
+
+def _usd(amount: int | None) -> object:
+    return None if amount is None else money.usd(amount)
+
+
+def written(budget: Budget) -> str:
+    """Return a budget as people read it: ``$20/day``, ``$50 in all``."""
+    return f"${budget}{' in all' if budget.period is Period.ALL else ''}"
+
+
+def print_table(found: Sequence[Holder], now: float) -> None:
+    """Print a line for each key, and another for each of its budgets but the first."""
+    if not found:
+        typer.echo("there are no client keys: the gateway asks nobody on this machine for one")
+        typer.echo("gatewayctl keys create NAME makes one, and is asked for from then on")
+        return
+    rows = [row for each in found for row in _rows(each, now)]
+    render.table(_TITLES, rows, right=_FIGURES, spare=_SPARE)
+
+
+def _rows(holder: Holder, now: float) -> Iterator[Sequence[str]]:
+    key, unknown = holder.key, render.UNKNOWN
+    active = key.state(now) == "active"
+    sign = render.styled("✓", "green", bold=True) if active else render.styled("✗", "red")
+    name = f"{sign} {key.name}"
+    terms = (_until(key, now), _rates(key), _models(key))
+    if not holder.budgets:
+        yield (name, unknown, unknown, money.shown(holder.in_all), unknown, unknown, *terms)
+    for number, each in enumerate(holder.budgets):
+        yield (
+            "" if number else name,
+            written(each.budget),
+            unknown if each.spent is None else meters.bar(_share(each)),
+            money.shown(each.spent),
+            money.shown(each.left),
+            "never" if each.resets_at is None else moments.written(each.resets_at)[:-4],
+            *(("", "", "") if number else terms),
+        )
+
+
+def _share(each: Spent) -> float:
+    most = pico(each.budget.amount)
+    return (each.spent or 0) / most if most else 1.0
+
+
+def _until(key: ClientKey, now: float) -> str:
+    if key.revoked is not None:
+        return render.styled(f"revoked {_day(key.revoked)}", "red")
+    if key.expires is None:
+        return "no end"
+    if key.expires <= now:
+        return render.styled(f"expired {_day(key.expires)}", "red")
+    return _day(key.expires)
+
+
+def _day(moment: float) -> str:
+    return moments.written(moment).partition(" ")[0]
+
+
+def _rates(key: ClientKey) -> str:
+    rates = [
+        f"{render.size(rate)} {what}"
+        for rate, what in ((key.rpm, "requests"), (key.tpm, "tokens"))
+        if rate is not None
+    ]
+    return ", ".join(rates) or render.UNKNOWN
+
+
+def _models(key: ClientKey) -> str:
+    if not key.models:
+        return "everything"
+    more = len(key.models) - _PATTERNS
+    shown = ", ".join(map(render.printable, key.models[:_PATTERNS]))
+    return shown if more <= 0 else f"{shown}, {more} more"

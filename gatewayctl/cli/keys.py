@@ -1,0 +1,220 @@
+"""``gatewayctl keys``: make, list, renew and end the keys that clients show the gateway.
+
+How the list looks is ``cli.holders``' business, the file ``storage.client_keys``'. A key is printed
+once, when it is made.
+"""
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gatewayctl.cli.options import ConfigOption, JsonOption
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from gatewayctl.storage.client_keys import ClientKey
+
+app = typer.Typer(
+    name="keys",
+    help="Make, list, renew and end the keys that clients show the gateway.",
+    no_args_is_help=True,
+)
+
+NameArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="What it is called: in lists, rules and usage.")
+]
+KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="The name of a key.")]
+ExpiresOption = Annotated[
+    str | None, typer.Option(metavar="WHEN", help="When it ends: 30d, 12h, or 2026-12-31 (UTC).")
+]
+
+
+@app.command()
+def create(
+    name: NameArgument,
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAMES",
+            help="What it may use, by commas: models (openai/*), routes, aliases; else everything.",
+        ),
+    ] = None,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="USD/PERIOD",
+            help="What it may spend: 20/day, also hour, week, month; 50 in all. May be repeated.",
+        ),
+    ] = None,
+    rpm: Annotated[int | None, typer.Option(min=1, help="Requests per minute.")] = None,
+    tpm: Annotated[
+        int | None, typer.Option(min=1, help="Tokens per minute, input and output.")
+    ] = None,
+    expires: ExpiresOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a client key and print it, once; only its hash is kept.
+
+    As soon as there is any key, the gateway asks everybody for one. Clients send it as their API
+    key, as a Bearer token or as x-gatewayctl-key. A running daemon knows it at once.
+
+    Exit status: 0 made, 1 the name is taken or the file of keys cannot be written.
+    """
+    from gatewayctl.cli import moments, render
+    from gatewayctl.storage import client_keys
+    from gatewayctl.storage.files import usual_state_folder
+
+    folder, now = usual_state_folder(), time.time()
+    terms = client_keys.Terms(
+        expires=None if expires is None else moments.ahead(expires, now),
+        models=_names(models or ()),
+        budgets=_budgets(budget or ()),
+        rpm=rpm,
+        tpm=tpm,
+    )
+    first = not client_keys.read(folder)
+    key, secret = client_keys.create(folder, name, terms, now)
+    _print(key, secret, as_json=as_json)
+    _check_names(key.models, config)
+    if first:
+        render.tell("it is the first one: from now on the gateway asks every client for a key")
+
+
+@app.command("list")
+def list_keys(as_json: JsonOption = False) -> None:
+    """List all keys with what each has spent of its budgets, and what is left.
+
+    Spent is what the ledger says: calls under way count when they are over.
+
+    Exit status: 0 listed, 1 the file of keys cannot be read.
+    """
+    from gatewayctl.cli import holders, render
+    from gatewayctl.storage import client_keys
+    from gatewayctl.storage.files import usual_state_folder
+
+    folder, now = usual_state_folder(), time.time()
+    found = holders.holders(client_keys.read(folder) or (), folder, now)
+    if as_json:
+        render.print_json(holders.document(found, now))
+    else:
+        holders.print_table(found, now)
+
+
+@app.command()
+def rotate(
+    name: KeyArgument,
+    grace: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="How long the old one stays good: 1h; else not."),
+    ] = None,
+    expires: ExpiresOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give a key a new secret and print it, once; the old one is no longer good.
+
+    What the key may use and has spent stays.
+
+    Exit status: 0 done, 1 there is no such key, or the file of keys cannot be written.
+    """
+    from gatewayctl.cli import moments, render
+    from gatewayctl.storage import client_keys
+    from gatewayctl.storage.files import usual_state_folder
+
+    now = time.time()
+    until = None if expires is None else moments.ahead(expires, now)
+    seconds = 0.0 if grace is None else moments.duration(grace)
+    key, secret = client_keys.rotate(usual_state_folder(), name, now, grace=seconds, expires=until)
+    _print(key, secret, as_json=as_json)
+    if grace is not None:
+        render.tell(f"the old secret is good until {moments.written(now + seconds)}")
+
+
+@app.command()
+def revoke(name: KeyArgument) -> None:
+    """End a key for good. Its name stays taken, since the ledger speaks of it.
+
+    Exit status: 0 done, 1 there is no such key, or the file of keys cannot be written.
+    """
+    from gatewayctl.cli import render
+    from gatewayctl.storage import client_keys
+    from gatewayctl.storage.files import usual_state_folder
+
+    client_keys.revoke(usual_state_folder(), name, time.time())
+    render.tell(f'"{name}" is revoked; a running daemon refuses it within a second')
+
+
+def _names(said: "Sequence[str]") -> tuple[str, ...]:
+    """Return names that were given by commas, by repeating the option, or both."""
+    names = [name.strip() for each in said for name in each.split(",")]
+    if not all(names):
+        raise typer.BadParameter("--models has an empty name")
+    return tuple(dict.fromkeys(names))
+
+
+def _budgets(said: "Sequence[str]") -> tuple[str, ...]:
+    from gatewayctl.core.allowance import budget
+
+    try:
+        return tuple(str(budget(part)) for each in said for part in each.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _print(key: "ClientKey", secret: str, *, as_json: bool) -> None:
+    """Print a secret alone on standard output, so that a script can take it."""
+    from gatewayctl.cli import holders, render
+
+    if as_json:
+        terms = {**holders.told(key), "budgets": key.budgets}
+        render.print_json({**terms, "key": secret})
+        return
+    typer.echo(secret)
+    render.tell(f'this is the key "{key.name}", which is shown this once')
+    render.tell(f"it may use {', '.join(key.models) or 'everything'}{_bounds(key)}")
+
+
+def _bounds(key: "ClientKey") -> str:
+    from gatewayctl.cli import holders, moments
+
+    bounds = [holders.written(each) for each in key.limits.budgets]
+    bounds += [f"{key.rpm:,} requests a minute"] if key.rpm is not None else []
+    bounds += [f"{key.tpm:,} tokens a minute"] if key.tpm is not None else []
+    bounds += [f"until {moments.written(key.expires)}"] if key.expires is not None else []
+    return f", {', '.join(bounds)}" if bounds else ""
+
+
+def _check_names(patterns: "Sequence[str]", config: "Path | None") -> None:
+    """Say which patterns mean nothing by the config: a key that can use nothing is of no use."""
+    import os
+    from fnmatch import fnmatchcase
+
+    from gatewayctl.cli import offline, render
+    from gatewayctl.config.every import with_every_provider
+    from gatewayctl.core.errors import ConfigInvalid, ConfigUnreadable
+    from gatewayctl.core.permits import Permit
+
+    if not patterns:
+        return
+    try:
+        settings = offline.load_settings(config, os.environ, forgiving=True)
+    except (ConfigInvalid, ConfigUnreadable) as error:
+        render.tell(f"whether its models are known was not checked: {error}")
+        return
+    every = with_every_provider(settings, os.environ)
+    live = offline.live(every)
+    world = offline.over(every, live, offline.knowledge(), os.environ)
+    graph = world.graph
+    own = {*graph.routes, *graph.aliases, *(pattern for pattern, _ in graph.wildcards)}
+    listed = {f"{provider}/{model}" for provider, model in live.current.ids()}
+    known = own | listed | set(world.declared())
+    for each in patterns:
+        if each in known or any(fnmatchcase(name, each) for name in known):
+            continue
+        if means := sorted(Permit().behind(each, world)):
+            render.tell(f'"{each}" may be asked for by this name alone; it is {means[0]} in full')
+        else:
+            render.tell(f'no model, route or alias that is known here is called "{each}"')
