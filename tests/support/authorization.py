@@ -7,7 +7,6 @@ shell of HTTP around it. Whoever opens the login page is logged in at once, unle
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -24,6 +23,16 @@ from oauthlib.oauth2 import (
 
 CLIENT = "gatewayctl-test"
 SCOPES = ("models", "profile")
+_COMPLETION = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": "Hi."}, "finish_reason": "stop"}
+    ],
+    "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+}
 
 
 class _Client:
@@ -231,12 +240,14 @@ class AuthorizationServer:
         )
         return web.Response(status=status, text=text, headers=headers)
 
-    async def models(self, request: web.Request) -> web.Response:
-        """Serve a resource to whoever holds an access token."""
+    async def complete(self, request: web.Request) -> web.Response:
+        """Answer a chat of whoever holds an access token."""
         url = _secure(str(request.url))
         valid, _ = self._oauth.verify_request(url, headers=dict(request.headers))
-        body: dict[str, object] = {"object": "list", "data": []} if valid else {"error": {}}
-        return web.Response(status=200 if valid else 401, text=json.dumps(body))
+        if not valid:
+            error = {"message": "no such token", "type": "invalid_request_error", "code": None}
+            return web.json_response({"error": error}, status=401)
+        return web.json_response(_COMPLETION)
 
 
 def _secure(url: str) -> str:
@@ -253,7 +264,7 @@ async def authorization_server(
     app = web.Application()
     app.router.add_get("/authorize", server.authorize)
     app.router.add_post("/token", server.token)
-    app.router.add_get("/v1/models", server.models)
+    app.router.add_post("/v1/chat/completions", server.complete)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
