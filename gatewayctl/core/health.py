@@ -169,6 +169,12 @@ def remaining(health: Health, parties: Parties, now: float) -> float | None:
     return longest
 
 
+def forgot(health: Health, credential: str) -> Health:
+    """Close what cools for a credential's limits alone, whatever its provider asked for."""
+    left = {key: each for key, each in health.breakers.items() if key.credential != credential}
+    return health if len(left) == len(health.breakers) else Health(breakers=left)
+
+
 def states(health: Health, now: float) -> tuple[State, ...]:
     """Return what is not closed, in the order in which it first failed."""
     return tuple(

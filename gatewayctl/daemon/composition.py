@@ -260,7 +260,7 @@ def _wired(
         told,
         (world, everyone),
         clients,
-        Probing(settings, credentials, opened.quotas, wall),
+        Probing(settings, credentials, opened.quotas, wall, board.forget),
     )
     return Daemon(app=app, listening=lambda: upkeep.start(opened.background))
 

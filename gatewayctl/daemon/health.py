@@ -135,6 +135,10 @@ class Board:
         if call.probed:
             self.health = health.released(self.health, call.probed)
 
+    def forget(self, label: str) -> None:
+        """Let the credential of this label be tried, though it was to wait for its limits."""
+        self.health = health.forgot(self.health, label)
+
     def busy(self, provider: str) -> bool:
         """Tell whether a provider is answering now."""
         return self._tallies[provider].under_way > 0

@@ -22,7 +22,10 @@ from gatewayctl.upstream.probes import ask
 
 
 class Probing:
-    """Tells of quotas, and asks for more. ``wall`` is seconds since 1970."""
+    """Tells of quotas, and asks for more. ``wall`` is seconds since 1970.
+
+    ``forgotten`` is called with each label that is to be tried again.
+    """
 
     def __init__(
         self,
@@ -30,12 +33,14 @@ class Probing:
         credentials: Credentials,
         quotas: Quotas,
         wall: Callable[[], float],
+        forgotten: Callable[[str], None] = lambda _: None,
         fetch: Fetch = download,
     ) -> None:
         self._settings = settings
         self._credentials = credentials
         self._quotas = quotas
         self._wall = wall
+        self._forgotten = forgotten
         self._fetch = fetch
 
     async def quota(
@@ -49,6 +54,7 @@ class Probing:
             for label in forgotten:
                 if not quotas.forget(label):
                     raise RequestInvalid(f'nothing is known of a credential "{label}"', "forget")
+                self._forgotten(label)
             probes = () if forgotten else await self._asked()
         document = as_document(
             quotas.known(), self._wall(), probes=probes, degraded=quotas.degraded

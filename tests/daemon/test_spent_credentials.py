@@ -131,6 +131,18 @@ async def test_after_the_reset_it_is_used_again(simulator: Simulator, config: st
     assert statuses == [429, 200]
 
 
+async def test_what_is_forgotten_is_tried_at_once(simulator: Simulator) -> None:
+    """After an early reset, forgetting a credential opens it, whatever its refusal asked for."""
+    async with gateway(ROUTE.format(url=simulator.base_url, auth=KEY)) as running:
+        assert (await ask(running, "route"))[0] == 200
+        simulator.plans["sk-one"] = 0.0
+        used(simulator)
+        async with running.client.post(f"{running.url}/api/quota?forget=first") as reply:
+            assert reply.status == 200
+        assert (await ask(running, "route"))[1]["x-gatewayctl-model"] == "first/small"
+        assert used(simulator) == ["sk-one"]
+
+
 async def test_a_restart_still_knows_what_is_spent(simulator: Simulator, tmp_path: Path) -> None:
     """The new process sends nothing to a credential that the old one knew to be spent."""
     config = ROUTE.format(url=simulator.base_url, auth=KEY)
