@@ -1,6 +1,9 @@
 """A decision as the daemon's API and dry runs tell it, with what translations would leave out."""
 
+import msgspec
+
 from gatewayctl.config.settings import Settings
+from gatewayctl.core.routing.decision import Decision, Judged, Node, SkipReason
 from gatewayctl.core.routing.explained import explained
 from gatewayctl.core.routing.render import Json
 from gatewayctl.daemon.offload import offloaded
@@ -9,7 +12,10 @@ from gatewayctl.protocols.dropping import dropped
 
 
 async def in_full(settings: Settings, question: Question, planned: Planned) -> Json:
-    """Return a decision as JSON-ready values; a large body is translated in a thread."""
+    """Return a decision as JSON-ready values; a large body is translated in a thread.
+
+    Whoever asks with a client key is told of no model that the key may not use.
+    """
     decision, body = planned.sized.decision, question.body
     left_out = await offloaded(
         len(body),
@@ -19,4 +25,33 @@ async def in_full(settings: Settings, question: Question, planned: Planned) -> J
         decision.attempts,
         lambda name: settings.providers[name].flags,
     )
+    if question.client is not None:
+        decision = _pruned(decision)
     return explained(decision, planned.session, left_out)
+
+
+class _Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """A tree without some of its models."""
+
+    judged: Judged
+    hidden: frozenset[str]
+
+    def node(self) -> Node:
+        return self._without(self.judged.node())
+
+    def _without(self, node: Node) -> Node:
+        kept = (each for each in node.children if each.id not in self.hidden)
+        return msgspec.structs.replace(node, children=tuple(map(self._without, kept)))
+
+
+def _pruned(decision: Decision) -> Decision:
+    hidden = {it.model for it in decision.skipped if it.reason is SkipReason.NOT_ALLOWED}
+    if not hidden:
+        return decision
+    judged = decision.judged
+    alone = judged is None or judged.node().id in hidden
+    return msgspec.structs.replace(
+        decision,
+        skipped=tuple(it for it in decision.skipped if it.model not in hidden),
+        judged=None if judged is None or alone else _Seen(judged=judged, hidden=frozenset(hidden)),
+    )

@@ -223,6 +223,21 @@ async def test_a_key_sees_its_models_alone_and_routes_as_far_as_they_are_its() -
         assert len(upstream.calls) == 1
 
 
+async def test_a_dry_run_tells_a_key_of_its_own_models_alone() -> None:
+    """Neither what is skipped nor the tree names another."""
+    async with house(narrow=Terms(models=("up/other",))) as (it, _, keys):
+        headers = {"Authorization": f"Bearer {keys['narrow']}", "x-gatewayctl-dry-run": "1"}
+        url = f"{it.url}/v1/chat/completions"
+        for name, chosen in (("both", "up/other"), ("up/m", None)):
+            body = request("chat_completions", name, "hi")
+            async with it.client.post(url, json=body, headers=headers) as reply:
+                told = await reply.json()
+            assert told["chosen"] == chosen
+            assert set(told["models"]) <= {"up/other"}
+            if chosen is not None:
+                assert "up/m" not in str(told)
+
+
 async def test_a_key_may_use_a_route_whose_models_it_may_not_ask_for() -> None:
     """A route of one's making is a thing to give away by itself."""
     async with house(narrow=Terms(models=("both",))) as (it, _, keys):
