@@ -13,8 +13,9 @@ import typer
 from gatewayctl.config.every import with_every_provider
 from gatewayctl.config.load import default_settings, find_config, load
 from gatewayctl.config.problems import Severity
-from gatewayctl.config.settings import Settings
+from gatewayctl.config.settings import ProviderSettings, Settings
 from gatewayctl.core.errors import ConfigInvalid, StorageFailed
+from gatewayctl.core.model import Auth
 from gatewayctl.registry import snapshot
 from gatewayctl.registry.cache import Cache, usual_folder
 from gatewayctl.registry.checking import CheckedAgainst
@@ -24,6 +25,7 @@ from gatewayctl.registry.lookup import Registry
 from gatewayctl.registry.table import Table
 from gatewayctl.registry.told import Sources
 from gatewayctl.storage import client_keys, files
+from gatewayctl.storage.credentials import State, Vault
 from gatewayctl.storage.knowledge import Known, read
 from gatewayctl.upstream.at_hand import askable, available
 
@@ -119,7 +121,20 @@ def directory(
 
 def over(settings: Settings, known: Live, learned: Known, environ: Mapping[str, str]) -> Directory:
     """Make the same over a registry that is at hand."""
-    return Directory(settings, known, lambda each: available(each, environ), learned)
+    return Directory(settings, known, lambda each: _at_hand(each, environ), learned)
+
+
+def _at_hand(settings: ProviderSettings, environ: Mapping[str, str]) -> bool:
+    """Tell whether a provider's credential is there; whether a token is still good is not asked."""
+    if settings.provider.auth is not Auth.OAUTH:
+        return available(settings, environ)
+    if settings.borrow is not None:
+        return Path(settings.borrow).is_file()
+    try:
+        there = Vault(files.usual_state_folder()).get(settings.provider.name)
+    except StorageFailed:
+        return False
+    return there is not None and there.state is State.READY
 
 
 def keyed() -> bool:
