@@ -33,7 +33,7 @@ from gatewayctl.daemon.trying import Got, Streamed, Tries, Whole
 from gatewayctl.daemon.turns import ANOTHER_MAY_DO, Turns
 from gatewayctl.protocols.losses import weighs
 from gatewayctl.storage import records
-from gatewayctl.upstream.headers import about_limits, reply_headers
+from gatewayctl.upstream.headers import about_limits
 
 log = logging.getLogger("gatewayctl.requests")
 
@@ -160,7 +160,7 @@ class Run:
     async def _try(self, step: Try) -> web.StreamResponse | Failure:
         """Make one attempt; return the delivered reply, or how it failed before its commit."""
         parts, candidate = self._parts, step.candidate
-        taken = taking(candidate, self._asked.shape.n)
+        taken = taking(candidate, self._asked.shape.n, self._asked.body)
         held = await parts.clients.admit(self._asked.caller.client, taken, counted=step.number == 1)
         self._tried = step.number
         parts.planner.attempted(self._planned, candidate, self._moved)
@@ -233,7 +233,7 @@ class Run:
                 if (cost := self._book.cost) is not None:
                     headers[COST] = f"{cost.normalize():f}"
                 response = web.Response(status=got.reply.status, body=got.body)
-                response.headers.extend((*reply_headers(got.reply.headers), *headers.items()))
+                response.headers.extend((*got.headers, *headers.items()))
                 log.info("%s answered by %s", self._asked.request_id, step.candidate.model)
                 if len(got.body) > LARGE:
                     await sent(response, self._asked.request)
@@ -250,7 +250,7 @@ class Run:
             raise RuntimeError("a stream came that nobody had asked for")
         outcome = "was left by the client while answered"
         try:
-            await outlet.open(got.reply.status, reply_headers(got.reply.headers), headers)
+            await outlet.open(got.reply.status, got.headers, headers)
             failure = await got.stream.forward(outlet, partial(self._broke_off, candidate))
             await outlet.end(broken=failure is not None)
             await got.stream.drain()

@@ -29,7 +29,7 @@ from gatewayctl.protocols.translation import Passage, Translated, Verbatim
 from gatewayctl.upstream.client import Call, Reply, Upstream
 from gatewayctl.upstream.credentials import Credentials
 from gatewayctl.upstream.failures import classify, in_reply, of_type
-from gatewayctl.upstream.headers import request_headers
+from gatewayctl.upstream.headers import Headers, reply_headers, request_headers
 from gatewayctl.upstream.oauth import OAuth, is_terminal
 from gatewayctl.upstream.scrub import Scrub, scrub
 
@@ -44,17 +44,22 @@ ERROR_LIMIT = 256 * 1024
 
 
 class Whole(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole reply, read and believed, in the client's protocol; how its request went out."""
+    """A whole reply, read and believed, in the client's protocol; how its request went out.
+
+    ``headers`` are what a client gets of the upstream's.
+    """
 
     reply: Reply
+    headers: Headers
     body: bytes
     sent: Sent
 
 
 class Streamed(msgspec.Struct, frozen=True, kw_only=True):
-    """A stream that has committed; how its request went out."""
+    """A stream that has committed; how its request went out. ``headers`` as in ``Whole``."""
 
     reply: Reply
+    headers: Headers
     stream: Stream
     sent: Sent
 
@@ -156,15 +161,16 @@ class Tries:
                 raise UpstreamFailed(
                     classify(sent.codec.protocol, reply.status, reply.headers, body)
                 )
+            headers = held.secrets().headers(reply_headers(reply.headers))
             if asked.shape.stream and reply.content_type in {"text/event-stream", ""}:
                 stream = _stream(asked, sent, reply, held)
                 await stream.commit()
-                got = Streamed(reply=reply, stream=stream, sent=sent)
+                got = Streamed(reply=reply, headers=headers, stream=stream, sent=sent)
             else:
                 body = await self._whole(asked, sent, reply, held.entry)
                 if sent.saw is not None:
                     sent.saw(body)
-                got = Whole(reply=reply, body=body, sent=sent)
+                got = Whole(reply=reply, headers=headers, body=body, sent=sent)
             return got
         finally:
             if got is None:

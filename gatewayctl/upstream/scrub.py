@@ -4,7 +4,9 @@ Only what the upstream was sent can come back from it, so only that is looked fo
 like a credential is ``failures``'s business.
 """
 
+import os
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import unquote
 
 import msgspec
@@ -13,6 +15,8 @@ from yarl import URL
 from gatewayctl.config.settings import ProviderSettings
 from gatewayctl.core.errors import Failure
 from gatewayctl.core.model import Auth
+from gatewayctl.upstream.egress import basic_login, proxy_for
+from gatewayctl.upstream.headers import Headers, may_hold_credential
 
 _SHORTEST = 8
 """Characters of a configured header's value from which it may be a secret."""
@@ -20,7 +24,11 @@ _SHORTEST = 8
 _SHORTEST_KEY = 6
 """The same of a key: shorter ones are stand-ins (``x``, ``none``), which stand in many a word."""
 
-_CLIENT = ("authorization", "x-api-key", "x-goog-api-key")
+_PROXY_VARIABLES = tuple(
+    spelt
+    for scheme in ("http", "https", "all", "no")
+    for spelt in (f"{scheme}_proxy", f"{scheme.upper()}_PROXY")
+)
 
 
 class Scrub(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,8 +60,14 @@ class Scrub(msgspec.Struct, frozen=True, kw_only=True):
             failure,
             message=self.message(failure.message),
             body=self.raw(failure.body),
-            headers=tuple((name, self._own_out_of(value)) for name, value in failure.headers),
+            headers=self.headers(failure.headers),
         )
+
+    def headers(self, headers: Headers) -> Headers:
+        """Return an upstream's headers that go to the client."""
+        if not self.own:
+            return headers
+        return tuple((name, self._own_out_of(value)) for name, value in headers)
 
     def _own_out_of(self, value: str) -> str:
         return self.raw(value.encode(errors="surrogateescape")).decode(errors="surrogateescape")
@@ -61,14 +75,32 @@ class Scrub(msgspec.Struct, frozen=True, kw_only=True):
 
 def scrub(settings: ProviderSettings, credential: str | None, client: Mapping[str, str]) -> Scrub:
     """Return what to look for in the replies of a provider that was sent these."""
-    keys = (credential or "", URL(settings.base_url).password or "")
+    keys = (credential or "", *_logins(settings.base_url, settings.proxy, _variables()))
     own = [key for key in keys if len(key) >= _SHORTEST_KEY]
     own += [value for value in settings.headers.values() if len(value) >= _SHORTEST]
     forwarded: list[str] = []
     if settings.provider.auth is Auth.FORWARD:
-        values = (client.get(name, "") for name in _CLIENT)
+        values = (value for name, value in client.items() if may_hold_credential(name))
         forwarded = [unquote(value.rpartition(" ")[2]) for value in values]
     return Scrub(
         own=tuple(own),
         client=tuple(secret for secret in forwarded if len(secret) >= _SHORTEST),
     )
+
+
+def _variables() -> tuple[tuple[str, str], ...]:
+    return tuple((name, os.environ[name]) for name in _PROXY_VARIABLES if name in os.environ)
+
+
+@lru_cache(maxsize=256)
+def _logins(
+    base_url: str, proxy: str | None, environ: tuple[tuple[str, str], ...]
+) -> tuple[str, ...]:
+    """Return the passwords that a provider and its proxy are sent, plain and as they travel."""
+    url = URL(base_url)
+    found: list[str] = []
+    for address in (url, URL(proxy_for(url, proxy, dict(environ)) or "")):
+        if address.raw_user is not None:
+            login = basic_login(address) or ""
+            found += [address.password or "", address.raw_password or "", login.partition(" ")[2]]
+    return tuple(dict.fromkeys(found))
