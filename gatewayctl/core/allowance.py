@@ -9,7 +9,7 @@ nobody out who has money left. Whose account it is, and what a client is told, d
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -88,22 +88,27 @@ def ask(
     estimate: Estimate,
     output: int,
     *,
-    tier: str | None = None,
+    tiers: Sequence[str] = (),
     caching: bool = False,
 ) -> Ask:
     """Return what a call of this size may take, with ``output`` tokens of all its answers together.
 
-    Money is counted by the high estimate, so that the true input never costs more; ``caching``:
-    the client may have its input written to a cache, at the dearest price of that. Tokens are
-    counted by the likely one. An unknown price counts as nothing: who has a budget is kept from
-    such a model before.
+    Money is counted by the high estimate and at the dearest of what may be applied, so that the
+    true input never costs more: ``tiers`` are those that the request may be asking for,
+    ``caching`` says that it may have its input written to a cache. Tokens are counted by the likely
+    estimate. An unknown price counts as nothing: who has a budget is kept from such a model before.
     """
     high = estimate.high
     reads = [Usage(input=high), *([Usage(input_cache_write_1h=high)] if caching else [])]
-    wholes = [msgspec.structs.replace(each, output=output) for each in reads]
+
+    def dearest(written: int | None) -> Decimal:
+        uses = [msgspec.structs.replace(each, output=written) for each in reads]
+        bills = (bill(prices, use, tier) for use in uses for tier in (None, *tiers))
+        return max(each.cost or Decimal(0) for each in bills)
+
     return Ask(
-        input_cost=max(bill(prices, each, tier).cost or Decimal(0) for each in reads),
-        cost=max(bill(prices, each, tier).cost or Decimal(0) for each in wholes),
+        input_cost=dearest(None),
+        cost=dearest(output),
         input_tokens=estimate.likely,
         tokens=estimate.likely + output,
     )
@@ -126,10 +131,11 @@ class Over(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Slot(msgspec.Struct):
-    """What was counted in one moment of the last minute."""
+    """What was counted in one moment of the last minute, and when the last of it was."""
 
     moment: int
     amount: int = 0
+    last: float = 0.0
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,7 +149,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Rate:
-    """Counts what happened in the last minute, exactly to a tenth of a second and never too low."""
+    """Counts what happened in the last minute: never too little, and to a tenth of a second."""
 
     def __init__(self) -> None:
         self.total = 0
@@ -170,6 +176,7 @@ class _Rate:
         if not self._slots or self._slots[-1].moment != moment:
             self._slots.append(Slot(moment))
         slot = self._slots[-1]
+        slot.last = clock
         self._add(slot, amount)
         return slot
 
@@ -191,8 +198,8 @@ class _Rate:
 
 
 def _over(slot: Slot) -> float:
-    """Return when the last instant of a slot is a minute ago."""
-    return (slot.moment + 1) * _SLOT + MINUTE
+    """Return when the last of a slot is a minute ago: the first of it leaves with it, later."""
+    return slot.last + MINUTE
 
 
 class _Window:

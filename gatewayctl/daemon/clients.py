@@ -17,11 +17,11 @@ from typing import Final
 
 import msgspec
 
-from gatewayctl.core.allowance import NO_LIMITS, Account, Ask, Held, Over
+from gatewayctl.core.allowance import NO_LIMITS, Account, Ask, Held, Over, ask
 from gatewayctl.core.errors import ApiError, ErrorKind, StorageFailed
 from gatewayctl.core.periods import iso
 from gatewayctl.core.permits import Permit
-from gatewayctl.core.pricing import PICO, cost, pico
+from gatewayctl.core.pricing import PICO, pico
 from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.core.routing.world import World
 from gatewayctl.daemon.keyring import JUST_NOW, Entry, Keyring
@@ -36,6 +36,11 @@ _BEARER: Final = "bearer "
 
 LONG: Final = 60.0
 """Seconds from which a client is told not to wait: agents do not, and SDKs would ask too soon."""
+
+_DEARER: Final = (("priority", b'"priority"'), ("fast", b'"fast"'))
+"""Tiers that cost more than the base one, each with the word that a request asks for it by."""
+
+_CACHING: Final = b'"cache_control"'
 
 _MAKE: Final = "gatewayctl keys create NAME makes one"
 
@@ -209,13 +214,6 @@ class Clients:
 _HOW: Final = f'send it as {OWN_HEADER}, as "Authorization: Bearer …" or as your SDK\'s API key'
 
 
-def for_operator(client: Client | None) -> None:
-    """Raise ``NotAllowed`` for who may not use the daemon's own API: for a client's key."""
-    if client is not None and not client.operator:
-        message = f'the client key "{client.name}" is for models; /api/ is the operator\'s'
-        raise _not_allowed(ErrorKind.FORBIDDEN, message)
-
-
 def _presented(headers: Mapping[str, str], query_key: str | None) -> Iterator[tuple[str, str]]:
     """Yield each value that may be a client key with where it stands; the header of our own alone.
 
@@ -254,8 +252,6 @@ def _limit(over: Over) -> str:
 def _over(client: Client, over: Over, wall: float) -> ApiError:
     """Return what a client is told that is over a limit: which, and until when."""
     wait = over.retry_after
-    if wait is not None and over.budget is None:
-        wait = min(wait, LONG)  # a tenth of a second more would keep agents from waiting at all
     resets = None if wait is None else iso(wall + wait)
     details: dict[str, object] = {"client": client.name}
     if over.budget is None:
@@ -289,16 +285,16 @@ def _not_allowed(kind: ErrorKind, message: str) -> NotAllowed:
     return NotAllowed(ApiError(kind=kind, message=message, should_retry=retry))
 
 
-def taking(candidate: Candidate, answers: int) -> Ask:
+def taking(candidate: Candidate, answers: int, body: bytes) -> Ask:
     """Return what an attempt at a candidate may take at most, with so many answers.
 
-    Prices are those without a tier: at which one it is served the reply will say.
+    What the request asks for is looked up in its body as it came: a word too many makes no more
+    than a larger reservation.
     """
-    estimate, prices = candidate.estimate, candidate.place.prices
-    output = (candidate.send_budget or candidate.output_budget) * answers
-    return Ask(
-        input_cost=cost(prices, estimate.high, 0) or Decimal(0),
-        cost=cost(prices, estimate.high, output) or Decimal(0),
-        input_tokens=estimate.high,
-        tokens=estimate.high + output,
+    return ask(
+        candidate.place.prices,
+        candidate.estimate,
+        (candidate.send_budget or candidate.output_budget) * answers,
+        tiers=[tier for tier, word in _DEARER if word in body],
+        caching=_CACHING in body,
     )

@@ -13,7 +13,7 @@ from gatewayctl.core.allowance import Ask
 from gatewayctl.core.errors import ApiError, ErrorKind, StorageFailed
 from gatewayctl.core.pricing import PICO
 from gatewayctl.core.routing.graph import Cascade, Policy
-from gatewayctl.daemon.clients import FREE, Clients, NotAllowed, for_operator
+from gatewayctl.daemon.clients import FREE, Clients, NotAllowed
 from gatewayctl.daemon.keyring import Keyring
 from gatewayctl.daemon.permitted import Client
 from gatewayctl.storage.client_keys import FILE, Terms, create, digest, revoke, rotate
@@ -191,17 +191,6 @@ async def test_a_broken_file_lets_in_only_who_is_known_without_it(house: _House)
     assert FILE in (clients.degraded or "")
     assert (await _known(clients, "mine")).name.startswith("config:")
     assert (await _known(clients, operator_key(house.folder))).operator
-
-
-async def test_the_daemons_own_api_is_the_operators(house: _House) -> None:
-    """A client's key is for models; where no keys are, everybody is the operator."""
-    secret = house.key()
-    clients = house.clients()
-    for_operator(None)
-    for_operator(await _known(clients, operator_key(house.folder)))
-    with pytest.raises(NotAllowed) as refused:
-        for_operator(await _known(clients, secret))
-    assert refused.value.error.kind is ErrorKind.FORBIDDEN
 
 
 async def test_a_credential_of_the_gateways_own_is_known_as_such(house: _House) -> None:
