@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from gatewayctl.upstream.token_reply import TERMINAL, Refused, Tokens, read, refusal
 
-
 FIELDS = (
     *("access_token", "refresh_token", "expires_in", "scope", "error", "id_token", "token_type"),
     *("account", "organization", "code", "type", "message", "email", "email_address"),
