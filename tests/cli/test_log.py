@@ -33,6 +33,13 @@ ledger = Ledger.open(Path(sys.argv[1]), time.time)
 ledger.record(*msgspec.json.decode(sys.stdin.buffer.read(), type=list[Record]))
 os.kill(os.getpid(), signal.SIGKILL)
 """
+HEEDFUL = """
+import signal
+from gatewayctl.cli.main import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
+"""The command line, heeding Ctrl-C also where tests run in the background, which ignores it."""
 SOON = 60.0
 """Seconds that a process may take to start, on a machine with much else to do."""
 
@@ -289,7 +296,7 @@ class Following:
 
     def __init__(self, *argv: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "gatewayctl", "log", "--follow", *argv],
+            [sys.executable, "-c", HEEDFUL, "log", "--follow", *argv],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
