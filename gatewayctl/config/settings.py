@@ -37,6 +37,9 @@ class FromCommand(msgspec.Struct, frozen=True, kw_only=True, tag="command"):
 
     argv: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        return f"FromCommand(argv=({self.argv[0]!r}, …))"
+
 
 class Plain(msgspec.Struct, frozen=True, kw_only=True, tag="plain"):
     """A secret written in the config itself, which validation warns about."""
@@ -104,6 +107,9 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
     ca_bundle: str | None = None
     flags: Mapping[str, bool] = {}
 
+    def __repr__(self) -> str:
+        return f"ProviderSettings(name={self.provider.name!r}, …)"
+
 
 class ModelOverride(msgspec.Struct, frozen=True, kw_only=True):
     """What the file says of one model: facts (source "config"), use, and body edits.
@@ -170,6 +176,9 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float
     provider: str | None = None
     listing: str = ""
+
+    def __repr__(self) -> str:
+        return f"SourceSettings(provider={self.provider!r}, …)"
 
 
 class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,6 +30,9 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     headers: MultiMapping[str]
     query: str
 
+    def __repr__(self) -> str:
+        return "Caller(…)"
+
 
 _CALLER: Final = web.RequestKey("caller", Caller)
 
@@ -81,6 +84,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     reading: Reading
     request_id: str
     started: float
+
+    def __repr__(self) -> str:
+        return f"Asked(request_id={self.request_id!r}, …)"
 
     @property
     def headers(self) -> MultiMapping[str]:

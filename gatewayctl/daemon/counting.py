@@ -49,6 +49,9 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     teller: Teller
     reply: Callable[[int], dict[str, int]]
 
+    def __repr__(self) -> str:
+        return f"Wanted(request_id={self.request_id!r}, …)"
+
     @property
     def protocol(self) -> WireProtocol:
         """The protocol it speaks."""

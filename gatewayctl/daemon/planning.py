@@ -70,6 +70,9 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     session: str | None = None
     client: Client | None = None
 
+    def __repr__(self) -> str:
+        return f"Question(name={self.name!r}, …)"
+
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """A decision as it was made, and the session it belongs to.

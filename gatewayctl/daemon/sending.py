@@ -61,6 +61,9 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     saw: Callable[[bytes], None] | None = None
     keep: Keep | None = None
 
+    def __repr__(self) -> str:
+        return f"Sent(dropped={self.dropped!r}, …)"
+
 
 class Sending:
     """Makes the bodies that go out; ``wall`` is the time in seconds since 1970."""

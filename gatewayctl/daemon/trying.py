@@ -54,6 +54,9 @@ class Whole(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     sent: Sent
 
+    def __repr__(self) -> str:
+        return f"Whole(status={self.reply.status}, …)"
+
 
 class Streamed(msgspec.Struct, frozen=True, kw_only=True):
     """A stream that has committed; how its request went out. ``headers`` as in ``Whole``."""

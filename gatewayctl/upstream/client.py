@@ -45,6 +45,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     timeouts: Timeouts
     fresh: bool = False
 
+    def __repr__(self) -> str:
+        return f"Call(provider={self.provider.provider.name!r}, …)"
+
 
 class Reply(Protocol):
     """A reply whose head has arrived. ``headers`` are case-insensitive and multi-valued."""

@@ -46,6 +46,9 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     client: MultiMapping[str]
     read: Callable[[bytes], int | None]
 
+    def __repr__(self) -> str:
+        return f"Ask(provider={self.provider.provider.name!r}, …)"
+
     def digest(self, secret: bytes) -> bytes:
         """Return what equal questions have in common, headers that go up among it."""
         headers = request_headers(self.provider, self.protocol, self.client, None)

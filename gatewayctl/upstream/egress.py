@@ -28,6 +28,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     proxy_headers: Mapping[str, str] | None = None
     tls: ssl.SSLContext | bool = True
 
+    def __repr__(self) -> str:
+        return "Route(…)"
+
 
 class Egress:
     """Routes by provider; proxy variables and certificates are read once for each."""
