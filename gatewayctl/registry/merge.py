@@ -182,7 +182,9 @@ def overlay(entry: Entry | None, own: ModelFacts) -> Entry:
     """Put the user's own facts over what the sources say; unsaid fields keep the sources'."""
     if entry is None:
         return Entry(facts=own)
-    theirs, others = entry.facts, dict(entry.others)
+    theirs, others = _without_other_lists(entry.facts, own), dict(entry.others)
+    for key in entry.facts.prices.keys() - theirs.prices.keys():
+        others.pop(f"prices.{key}", None)
 
     def displaced(field: str, mine: object, their: Sourced[Any] | None) -> None:
         if mine is not None and their is not None:
@@ -195,6 +197,23 @@ def overlay(entry: Entry | None, own: ModelFacts) -> Entry:
     for capability, able in theirs.capabilities.items():
         displaced(f"capabilities.{capability}", own.capabilities.get(capability), able)
     return Entry(facts=layered(own, theirs), others=others)
+
+
+def _without_other_lists(theirs: ModelFacts, own: ModelFacts) -> ModelFacts:
+    """Leave out tiers' and steps' prices beside a base price that the user says otherwise.
+
+    They are of a price list that is not the user's: who pays nothing pays nothing above a step.
+    """
+
+    def stands(key: str) -> bool:
+        rate = rate_key(key)
+        mine, their = own.prices.get(rate.dimension), theirs.prices.get(rate.dimension)
+        if mine is None or key in own.prices or not (rate.tier or rate.step):
+            return True
+        return their is not None and same_price(mine.value, their.value)
+
+    kept = {key: price for key, price in theirs.prices.items() if stands(key)}
+    return msgspec.structs.replace(theirs, prices=kept)
 
 
 def with_long_writes(

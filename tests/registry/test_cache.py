@@ -11,7 +11,7 @@ from gatewayctl.core.errors import StorageFailed
 from gatewayctl.registry import snapshot
 from gatewayctl.registry.cache import Attempt, Cache, Outcome
 from gatewayctl.registry.claims import Claims
-from gatewayctl.registry.table import Part, Table
+from gatewayctl.registry.table import FORMAT, Part, Table
 
 NOW = "2026-05-05T05:05:05Z"
 LATER = "2026-05-06T05:05:05Z"
@@ -237,8 +237,9 @@ def test_a_time_that_is_none_is_damage(cache: Cache, moment: str) -> None:
     for name in ("sources/litellm.json", "table.json"):
         path = cache.folder / name
         path.write_bytes(path.read_bytes().replace(NOW.encode(), moment.encode()))
+    attempt = f'{{"outcome":"fetched","attempted_at":"{moment}"}}'
     (cache.folder / "attempts.json").write_text(
-        f'{{"format":2,"sources":{{"litellm":{{"outcome":"fetched","attempted_at":"{moment}"}}}}}}'
+        f'{{"format":{FORMAT},"sources":{{"litellm":{attempt}}}}}'
     )
     assert cache.attempts() == {}
     assert cache.load().lost == {"litellm"}

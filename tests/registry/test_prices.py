@@ -5,12 +5,12 @@ from decimal import Decimal
 import pytest
 
 from gatewayctl.core.events import Usage
-from gatewayctl.core.model import Sourced
+from gatewayctl.core.model import ModelFacts, Sourced
 from gatewayctl.core.pricing import Prices, bill, rate_key
 from gatewayctl.registry import snapshot
 from gatewayctl.registry.claims import Claims
 from gatewayctl.registry.conflicts import conflicts
-from gatewayctl.registry.merge import Entry, Spoken, merge
+from gatewayctl.registry.merge import Entry, Spoken, merge, overlay
 
 MILLION = 1_000_000
 
@@ -139,3 +139,25 @@ def test_an_hour_in_the_cache_is_derived_for_claude_alone() -> None:
         "input_cache_write_1h@fast": 12,
     }
     assert not any("1h" in key for key in merge("p/other", "p", spoken).facts.prices)
+
+
+def test_a_base_price_of_the_users_own_is_the_whole_list_of_its_dimension() -> None:
+    """What the tables ask at a tier or above a step is of their list, and so is a price that agrees."""
+    own = ModelFacts(
+        id="openai/gpt-5.4",
+        provider="openai",
+        prices={
+            key: Sourced(value=Decimal(price), source="config")
+            for key, price in {"input": "0", "input@flex": "1", "output": "15"}.items()
+        },
+    )
+    both = overlay(entry("openai/gpt-5.4"), own)
+    found = {key: it.value for key, it in both.facts.prices.items() if key.startswith("input")}
+    assert {key: it for key, it in found.items() if "cache" not in key} == {
+        "input": 0,
+        "input@flex": 1,
+    }
+    assert found["input_cache_read>272000"] == Decimal("0.5")
+    assert both.facts.prices["output>272000"].source == "litellm"
+    believed = {f"prices.{key}" for key in both.facts.prices}
+    assert {field for field in both.others if field.startswith("prices.")} <= believed
