@@ -44,15 +44,20 @@ Answer = Tokens | Refused | Trouble
 
 
 async def ask(
-    http: Upstream, settings: ProviderSettings, oauth: OAuthSettings, fields: Mapping[str, str]
+    http: Upstream,
+    settings: ProviderSettings,
+    oauth: OAuthSettings,
+    fields: Mapping[str, str],
+    *,
+    timeouts: Timeouts = TIMEOUTS,
 ) -> Answer:
     """Send a token request; ``fields`` are its parameters besides ``client_id``.
 
-    It takes at most ``TIMEOUTS.total`` seconds and raises nothing. No token is in any message.
+    It takes at most ``timeouts.total`` seconds and raises nothing. No token is in any message.
     """
     shown = Scrub(own=tuple(fields[name] for name in _SECRET if fields.get(name)))
     try:
-        reply = await http.send(_call(settings, oauth, fields))
+        reply = await http.send(_call(settings, oauth, fields, timeouts))
     except UpstreamFailed as error:
         return Trouble(failure=_said(error.failure), lost=not error.failure.connecting)
     try:
@@ -63,7 +68,12 @@ async def ask(
         reply.abort()
 
 
-def _call(settings: ProviderSettings, oauth: OAuthSettings, fields: Mapping[str, str]) -> Call:
+def _call(
+    settings: ProviderSettings,
+    oauth: OAuthSettings,
+    fields: Mapping[str, str],
+    timeouts: Timeouts,
+) -> Call:
     told = {**fields, "client_id": oauth.client_id}
     form = oauth.encoding is TokenEncoding.FORM
     body = urlencode(told).encode() if form else msgspec.json.encode(told)
@@ -78,7 +88,7 @@ def _call(settings: ProviderSettings, oauth: OAuthSettings, fields: Mapping[str,
         ),
         body=body,
         stream=False,
-        timeouts=TIMEOUTS,
+        timeouts=timeouts,
         fresh=True,  # a pooled connection may die with the request, and with the reply to it
     )
 
