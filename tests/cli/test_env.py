@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from support.terminal import Ran, gatewayctl, on_terminal
 
+from gatewayctl.storage.client_keys import Terms, create
+
 CONFIG = """
 [server]
 port = 9123
@@ -291,3 +293,41 @@ def test_it_loads_no_http_server(config: Path) -> None:
         "assert 'aiohttp' not in sys.modules and 'rich' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True)
+
+
+@pytest.fixture(params=["config", "state"])
+def asking_for_keys(request: pytest.FixtureRequest, config: Path, folder: Path) -> Path:
+    """Return a config whose gateway asks for keys: one of the file's own, or one that was made."""
+    if request.param == "state":
+        create(folder, "ci", Terms(), 0.0)
+    else:
+        keys = f'keys = ["sha256:{"0" * 64}"]'
+        config.write_text(config.read_text().replace("[server]", f"[server]\n{keys}"))
+    return config
+
+
+@pytest.mark.parametrize(
+    ("tool", "variable"),
+    [
+        ("claude", "ANTHROPIC_AUTH_TOKEN"),
+        ("gemini", "GEMINI_API_KEY"),
+        ("openai", "OPENAI_API_KEY"),
+    ],
+)
+def test_where_keys_are_asked_for_no_placeholder_is_set(
+    asking_for_keys: Path, tool: str, variable: str
+) -> None:
+    """Nobody but the client has its key: what is said is where to put it, and how to get one."""
+    found = told(asking_for_keys, tool)
+    assert variable not in found["variables"]
+    (hint,) = (each for each in found["hints"] if "client key" in each)
+    assert "gatewayctl keys create" in hint
+    assert variable in hint
+
+
+def test_codex_reads_a_client_key_from_a_variable(asking_for_keys: Path) -> None:
+    """Its own config names the variable, which holds the key and no file does."""
+    found = told(asking_for_keys, "codex")
+    provider = tomllib.loads(found["file"]["text"])["model_providers"]["gatewayctl"]
+    assert provider["env_key"] == "GATEWAYCTL_KEY"
+    assert any("GATEWAYCTL_KEY" in each for each in found["hints"])

@@ -114,6 +114,7 @@ def test_without_a_daemon_it_exits_4(tmp_path: Path) -> None:
         ("gatewayctl", 404, b"no", 4, "gave an answer that is none"),
         ("gatewayctl", 500, b'{"error": {"message": "it broke"}}', 4, "failed: it broke"),
         ("gatewayctl", 400, b'{"error": {"message": "$.x: no"}}', 2, "says: $.x: no"),
+        ("gatewayctl", 401, b'{"error": {"message": "who?"}}', 4, "does not know this one's"),
     ],
 )
 def test_an_answer_that_is_none_is_told_from_an_unreadable_request(

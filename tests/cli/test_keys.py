@@ -1,0 +1,221 @@
+"""``gatewayctl keys``: made and shown once, listed with what is left, renewed and ended."""
+
+import asyncio
+import json
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.recorded import came, ended, left, metered, started
+from support.terminal import Ran, gatewayctl, on_terminal
+
+from gatewayctl.core.pricing import PICO
+from gatewayctl.storage.client_keys import FILE, digest, read
+from gatewayctl.storage.ledger import Ledger
+
+CONFIG = """
+[providers.local]
+kind = "openai-compatible"
+base_url = "http://127.0.0.1:11434/v1"
+[[models]]
+id = "local/small"
+[[cascades]]
+id = "coding"
+steps = [{ model = "local/small" }]
+"""
+
+
+@pytest.fixture(autouse=True)
+def _folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep keys, config and cache in folders of the test's own."""
+    for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "APPDATA"):
+        monkeypatch.setenv(name, str(folder.parent / name))
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Write a config with a model and a route."""
+    path = tmp_path / "config.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+def keys(*argv: str) -> Ran:
+    """Run the command."""
+    return gatewayctl("keys", *argv)
+
+
+def listed() -> dict[str, dict[str, Any]]:
+    """Return what the list says, by name."""
+    ran = keys("list", "--json")
+    assert (ran.status, ran.err) == (0, "")
+    found = json.loads(ran.out)
+    assert found["schema_version"] == 1
+    return {each["name"]: each for each in found["keys"]}
+
+
+def test_a_key_is_printed_alone_and_once(folder: Path) -> None:
+    """A script can take it from standard output; what it is for is told beside, never again."""
+    ran = keys("create", "ci", "--budget", "20/day,50", "--rpm", "60", "--expires", "30d")
+    assert ran.status == 0
+    assert re.fullmatch(r"gwk-[A-Za-z0-9_-]{43}\n", ran.out)
+    assert "everything, $20/day, $50 in all, 60 requests a minute, until " in ran.err
+    assert "asks every client for a key" in ran.err
+    secret = ran.out.strip()
+    assert secret not in ran.err + keys("list").out + keys("list", "--json").out
+    assert secret not in (folder / FILE).read_text()
+    assert "asks every client" not in keys("create", "other").err
+
+
+def test_json_has_the_key_its_hash_and_its_terms() -> None:
+    """The hash is what server.keys in a config takes."""
+    argv = (
+        "--models",
+        "a/*, b/c",
+        "--models",
+        "r",
+        "--budget",
+        "1.50/hour",
+        "--tpm",
+        "9",
+        "--json",
+    )
+    found = json.loads(keys("create", "ci", *argv).out)
+    assert found["hash"] == f"sha256:{digest(found['key'])}"
+    assert found["models"] == ["a/*", "b/c", "r"]
+    assert (found["budgets"], found["rpm"], found["tpm"]) == (["1.50/hour"], None, 9)
+    assert (found["expires"], found["revoked"]) == (None, None)
+
+
+def test_names_that_mean_nothing_are_told(config: Path) -> None:
+    """A key for models that nobody knows opens nothing; it is made all the same."""
+    argv = ("--models", "local/*,coding,smal,small", "--config", str(config))
+    ran = keys("create", "ci", *argv)
+    assert ran.status == 0
+    assert 'no model, route or alias that is known here is called "smal"' in ran.err
+    assert '"small" may be asked for by this name alone; it is local/small in full' in ran.err
+    assert '"coding"' not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("--budget", "20/year"), "20/day"),
+        (("--models", "a,,b"), "empty name"),
+        (("--expires", "yesterday"), "no duration"),
+        (("--expires", "2020-01-01"), "over already"),
+        (("--rpm", "0"), "0"),
+    ],
+)
+def test_what_cannot_be_is_a_usage_error(argv: tuple[str, ...], said: str) -> None:
+    """Exit 2, and no key is made."""
+    ran = keys("create", "ci", *argv)
+    assert ran.status == 2
+    assert said in ran.err
+    assert listed() == {}
+
+
+def test_a_taken_or_unknown_name_is_1() -> None:
+    """One line that says what to do, no traceback."""
+    keys("create", "ci")
+    for argv in (("create", "ci"), ("create", "a b"), ("rotate", "cd"), ("revoke", "cd")):
+        ran = keys(*argv)
+        assert (ran.status, ran.out) == (1, "")
+        assert ran.err.count("\n") == 1
+
+
+def test_a_file_that_is_broken_is_1_and_stays(folder: Path) -> None:
+    """Nothing is made over what is not understood."""
+    folder.mkdir(parents=True)
+    (folder / FILE).write_text("{")
+    for argv in (("list",), ("create", "ci"), ("revoke", "ci")):
+        ran = keys(*argv)
+        assert ran.status == 1
+        assert FILE in ran.err
+    assert (folder / FILE).read_text() == "{"
+
+
+def test_a_key_is_renewed_and_ended(folder: Path) -> None:
+    """The new secret is shown as the first was; a grace is said, and the end is for good."""
+    first = keys("create", "ci").out.strip()
+    ran = keys("rotate", "ci", "--grace", "1h")
+    assert ran.status == 0
+    assert ran.out.startswith("gwk-")
+    assert ran.out.strip() != first
+    assert "the old secret is good until" in ran.err
+    (key,) = read(folder) or ()
+    assert key.replaced is not None
+    assert 3590 < key.replaced.until - time.time() <= 3600
+    assert keys("revoke", "ci").status == 0
+    assert listed()["ci"]["state"] == "revoked"
+    assert keys("rotate", "ci").status == 1
+
+
+def _spend(folder: Path, *spent: tuple[str, float, int]) -> None:
+    """Write a ledger of requests: by which key, when, for how many pico-dollars."""
+    ledger = Ledger.open(folder, time.time)
+    for number, (client, at, cost) in enumerate(spent):
+        name = f"r{number}"
+        ledger.record(
+            came(name, client=client, at=at),
+            started(name),
+            ended(name, metered=metered(input=1, output=1, cost=cost)),
+            left(name),
+        )
+    asyncio.run(ledger.close())
+
+
+def test_the_list_says_what_is_spent_and_what_is_left(folder: Path) -> None:
+    """Of each budget in its present period, by the ledger; never less than nothing."""
+    keys("create", "ci", "--budget", "20/day", "--budget", "5/month", "--budget", "100")
+    keys("create", "free")
+    now = time.time()
+    _spend(folder, ("ci", now, 6 * PICO), ("ci", now - 86_400 * 40, 30 * PICO), ("free", now, 1))
+    found = listed()
+    ci = {each["budget"]: each for each in found["ci"]["budgets"]}
+    assert (ci["20/day"]["spent"], ci["20/day"]["left"]) == (6, 14)
+    assert (ci["5/month"]["spent"], ci["5/month"]["left"]) == (6, 0)
+    assert (ci["100"]["spent"], ci["100"]["left"], ci["100"]["resets_at"]) == (36, 64, None)
+    assert ci["20/day"]["resets_at"].endswith("T00:00:00Z")
+    assert found["ci"]["spent"] == 36
+    assert (found["free"]["spent"], found["free"]["budgets"]) == (1e-12, [])
+    out = keys("list").out
+    assert re.search(r"✓ ci +\$20/day +██░+ +30% +\$6\.00 +\$14\.00 ", out)
+    assert re.search(r"\$100 in all .* 36% +\$36\.00 +\$64\.00 +never", out)
+
+
+def test_a_ledger_that_cannot_be_read_hides_no_key(folder: Path) -> None:
+    """What was spent is unknown then, and said to be."""
+    keys("create", "ci", "--budget", "20/day")
+    (folder / "ledger.db").write_bytes(b"no database" * 1000)
+    ran = keys("list", "--json")
+    assert ran.status == 0
+    assert "what was spent is unknown" in ran.err
+    (key,) = json.loads(ran.out)["keys"]
+    assert (key["spent"], key["budgets"][0]["spent"], key["budgets"][0]["left"]) == (None,) * 3
+
+
+def test_without_keys_it_says_what_that_means() -> None:
+    """Everybody on this machine may ask."""
+    ran = keys("list")
+    assert ran.status == 0
+    assert "asks nobody on this machine" in ran.out
+    assert listed() == {}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_the_table_fits_the_terminal(folder: Path, columns: int) -> None:
+    """The last columns go first; names and what is left stay."""
+    keys("create", "ci", "--budget", "20/day", "--models", "openai/*,anthropic/*,coding,best")
+    keys("create", "gone")
+    keys("revoke", "gone")
+    drawn = on_terminal("keys", "list", columns=columns, XDG_STATE_HOME=str(folder.parent))
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", drawn).splitlines()
+    if columns >= 80:
+        assert max(map(len, lines)) <= columns
+    assert "$20.00" in lines[1]
+    assert lines[2].startswith("✗ gone")
