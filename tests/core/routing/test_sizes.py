@@ -44,3 +44,11 @@ def test_every_model_behind_a_name_is_sized_once_key_or_no_key() -> None:
     ]
     assert found[0].sized.verdict.shortfall == 40_000 + 4096 - 32_768
     assert sized("nothing", context) == ()
+
+
+def test_who_may_use_some_models_alone_has_their_room() -> None:
+    """A blend is as large as the smallest that is left, another route as the largest."""
+    only = frozenset({"x/large"})
+    assert [window(name, WORLD, only=only) for name in ("a", "c", "d")] == [262_144] * 3
+    assert window("x/small", WORLD, only=only) is None
+    assert window("a", WORLD, only=frozenset()) is None
