@@ -65,6 +65,7 @@ class ApiError(msgspec.Struct, frozen=True, kw_only=True):
 
     ``param`` is the JSON path at fault; ``tokens`` and ``limit`` are N and M of a refusal by size;
     ``retry_after`` is in seconds; ``details`` becomes the ``gatewayctl`` object of the body.
+    ``exhausted``: it is money that ran out, where the kind alone would say that it was the pace.
     """
 
     kind: ErrorKind
@@ -74,6 +75,7 @@ class ApiError(msgspec.Struct, frozen=True, kw_only=True):
     limit: int | None = None
     retry_after: float | None = None
     should_retry: bool = True
+    exhausted: bool = False
     details: Mapping[str, object] = {}
 
 

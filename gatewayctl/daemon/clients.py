@@ -276,6 +276,7 @@ def _over(client: Client, over: Over, wall: float) -> ApiError:
         message=f'the client key "{client.name}" {said}: {never if wait is None else later}',
         retry_after=wait,
         should_retry=wait is not None and wait <= LONG,
+        exhausted=over.budget is not None,
         details={**details, "resets_at": resets},
     )
 

@@ -61,9 +61,9 @@ def openai_type(kind: ErrorKind) -> str:
     return "invalid_request_error" if status < 500 else "server_error"  # noqa: PLR2004
 
 
-def openai_code(kind: ErrorKind) -> str | None:
+def openai_code(error: ApiError) -> str | None:
     """Return the machine-readable code of an error in OpenAI's dialects."""
-    match kind:
+    match error.kind:
         case ErrorKind.TOO_LARGE:
             return "context_length_exceeded"
         case ErrorKind.UNKNOWN_MODEL:
@@ -71,7 +71,7 @@ def openai_code(kind: ErrorKind) -> str | None:
         case ErrorKind.UNAUTHORIZED:
             return "invalid_api_key"
         case ErrorKind.RATE_LIMITED:
-            return "rate_limit_exceeded"
+            return "insufficient_quota" if error.exhausted else "rate_limit_exceeded"
         case ErrorKind.MALFORMED:
             return None
         case (
@@ -86,8 +86,8 @@ def openai_code(kind: ErrorKind) -> str | None:
             | ErrorKind.UPSTREAM_TIMEOUT
             | ErrorKind.INTERNAL
         ):
-            return kind.value
-    assert_never(kind)
+            return error.kind.value
+    assert_never(error.kind)
 
 
 def openai_object(error: ApiError, *, size_param: str) -> dict[str, object]:
@@ -97,6 +97,6 @@ def openai_object(error: ApiError, *, size_param: str) -> dict[str, object]:
         "message": error.message,
         "type": openai_type(error.kind),
         "param": param,
-        "code": openai_code(error.kind),
+        "code": openai_code(error),
         "gatewayctl": details(error),
     }

@@ -117,6 +117,15 @@ def test_headers_say_when_to_come_back_and_never_that_a_retry_is_wanted(codec: C
     assert codec.error(vain).headers == (("x-should-retry", "false"),)
 
 
+@pytest.mark.parametrize("codec", [CHAT, RESPONSES])
+def test_money_that_ran_out_is_told_from_a_pace_that_is_too_fast(codec: Codec) -> None:
+    """OpenAI's own word for it, at which agents stop instead of waiting."""
+    for exhausted, code in ((True, "insufficient_quota"), (False, "rate_limit_exceeded")):
+        error = ApiError(kind=ErrorKind.RATE_LIMITED, message="no", exhausted=exhausted)
+        told = codec.error(error)
+        assert (told.status, decoded(told.body)["error"]["code"]) == (429, code)
+
+
 @every_codec
 @pytest.mark.parametrize("kind", ErrorKind)
 def test_an_error_frame_is_an_error_to_our_own_watcher(codec: Codec, kind: ErrorKind) -> None:
