@@ -6,31 +6,28 @@ the client ``relay``'s and ``outlet``'s. Here they meet, with the breakers and t
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import msgspec
 from aiohttp import web
 
-from gatewayctl.config.settings import Settings
 from gatewayctl.core.attempts import Failed, Outcome, Step, Try, Wait, Waited, attempt
 from gatewayctl.core.errors import ApiError, ErrorKind, Failure, FailureKind, UpstreamFailed
 from gatewayctl.core.exhausted import broke_off, first_cause, told, told_kind, worth_repeating
 from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.core.routing.graph import OnBreak
 from gatewayctl.daemon.asked import Asked
-from gatewayctl.daemon.books import Book, Entry, Ledger
-from gatewayctl.daemon.clients import Clients, NotAllowed, taking
-from gatewayctl.daemon.health import Board
-from gatewayctl.daemon.learning import Learner
-from gatewayctl.daemon.outlet import SILENCE, Outlet, sent
-from gatewayctl.daemon.planning import Planned, Planner
+from gatewayctl.daemon.books import Book, Entry
+from gatewayctl.daemon.clients import FREE, NotAllowed, Reservation, taking
+from gatewayctl.daemon.outlet import Outlet, sent
+from gatewayctl.daemon.parts import Parts
+from gatewayctl.daemon.planning import Planned
 from gatewayctl.daemon.replies import error_reply, header, identified, own_headers
 from gatewayctl.daemon.sending import Sent
 from gatewayctl.daemon.sessions import named_in
-from gatewayctl.daemon.status import Degradable
-from gatewayctl.daemon.trying import Got, Streamed, Tries, Whole
-from gatewayctl.daemon.turns import ANOTHER_MAY_DO, Turns
+from gatewayctl.daemon.trying import Got, Streamed, Whole
+from gatewayctl.daemon.turns import ANOTHER_MAY_DO
 from gatewayctl.protocols.losses import weighs
 from gatewayctl.storage import records
 from gatewayctl.upstream.headers import about_limits
@@ -57,29 +54,6 @@ COST = "x-gatewayctl-cost"
 
 _RETRY = "x-should-retry"
 _LONGEST_DROPPED = 2048
-
-
-class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """What every request is attempted with. ``chance`` returns 64 random bits."""
-
-    settings: Settings
-    planner: Planner
-    tries: Tries
-    board: Board
-    ledger: Ledger
-    learner: Learner
-    turns: Turns
-    clients: Clients
-    quotas: Degradable
-    tokens: Degradable
-    chance: Callable[[], int]
-    silence: float = SILENCE
-
-    def degraded(self, planning: Planned | Planner) -> str | None:
-        """Say what falls short in answering a request, None when nothing does."""
-        parts = (planning, self.ledger, self.learner, self.clients, self.quotas, self.tokens)
-        short = [said for each in parts if (said := each.degraded) is not None]
-        return "; ".join(short) or None
 
 
 class Run:
@@ -160,8 +134,7 @@ class Run:
     async def _try(self, step: Try) -> web.StreamResponse | Failure:
         """Make one attempt; return the delivered reply, or how it failed before its commit."""
         parts, candidate = self._parts, step.candidate
-        taken = taking(candidate, self._asked.shape.n, self._asked.body)
-        held = await parts.clients.admit(self._asked.caller.client, taken, counted=step.number == 1)
+        held = await self._admitted(step)
         self._tried = step.number
         parts.planner.attempted(self._planned, candidate, self._moved)
         label = self._credential(candidate)
@@ -189,10 +162,20 @@ class Run:
             return self._told_apart(candidate, label, error.failure)
         finally:
             parts.board.over(call)
-            parts.clients.settle(held, entry.cost, entry.tokens)
+            if held is not FREE:
+                parts.clients.settle(held, entry.cost, entry.tokens)
         if broken is not None:
             parts.board.failed(call, broken, before)
         return response
+
+    async def _admitted(self, step: Try) -> Reservation:
+        """Reserve what an attempt may take of what the client has left; raise ``NotAllowed``."""
+        asked = self._asked
+        client = asked.caller.client
+        if client is None:
+            return FREE
+        taken = taking(step.candidate, asked.shape.n, asked.body)
+        return await self._parts.clients.admit(client, taken, counted=step.number == 1)
 
     def _credential(self, candidate: Candidate) -> str:
         """Return the label of the credential that the next attempt uses."""

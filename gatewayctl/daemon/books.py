@@ -74,6 +74,7 @@ class Entry:
         self._first: float | None = None
         self._told = Metered()
         self._outcome: Outcome | None = None
+        self._final: Metered | None = None
         self._prices = step.candidate.place.prices
         self._likely = likely
 
@@ -89,7 +90,7 @@ class Entry:
 
         It is 0 where there is nothing to pay: before a reply, and when one failed before content.
         """
-        metered = self._metered(self._outcome)
+        metered = self._final or self._metered()
         if metered.cost is not None:
             return Decimal(metered.cost).scaleb(-12)
         begun = self.watcher is not None or self.facts is not None
@@ -99,7 +100,7 @@ class Entry:
     @property
     def tokens(self) -> int:
         """All tokens that were metered or estimated so far."""
-        usage = self._metered(self._outcome).usage
+        usage = (self._final or self._metered()).usage
         counts = msgspec.structs.replace(usage, reasoning_output=None)  # a part of the output
         return sum(count for count in msgspec.structs.astuple(counts) if count is not None)
 
@@ -132,6 +133,7 @@ class Entry:
         if self._outcome is not None:
             return None
         self._outcome = outcome
+        self._final = self._metered(outcome)
         return Ended(
             request=self._request,
             number=self._step.number,
@@ -141,7 +143,7 @@ class Entry:
             status=status if failure is None or failure.status is None else failure.status,
             said=None if failure is None else failure.said,
             retry_after=None if failure is None else failure.retry_after,
-            metered=self._metered(outcome),
+            metered=self._final,
             first_token=self._first,
             truncated=self.truncated,
         )

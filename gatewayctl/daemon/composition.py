@@ -17,7 +17,6 @@ from gatewayctl.config.hosts import is_loopback
 from gatewayctl.config.settings import ServerSettings, Settings
 from gatewayctl.daemon import chance, demo, lifecycle, memory, status
 from gatewayctl.daemon.app import App
-from gatewayctl.daemon.attempting import Parts
 from gatewayctl.daemon.background import Background
 from gatewayctl.daemon.clients import Clients
 from gatewayctl.daemon.counting import Counting
@@ -29,6 +28,7 @@ from gatewayctl.daemon.learning import Learner
 from gatewayctl.daemon.load import Load
 from gatewayctl.daemon.outlet import SILENCE
 from gatewayctl.daemon.owners import Owners
+from gatewayctl.daemon.parts import Parts
 from gatewayctl.daemon.pipeline import Pipeline
 from gatewayctl.daemon.planning import Planner
 from gatewayctl.daemon.probing import Probing

@@ -12,11 +12,12 @@ from aiohttp import web
 
 from gatewayctl.core.errors import ErrorKind
 from gatewayctl.daemon.asked import Asked
-from gatewayctl.daemon.attempting import Parts, Run
+from gatewayctl.daemon.attempting import Run
 from gatewayctl.daemon.books import Book
 from gatewayctl.daemon.counting import Counting
 from gatewayctl.daemon.explaining import in_full
 from gatewayctl.daemon.load import Load
+from gatewayctl.daemon.parts import Parts
 from gatewayctl.daemon.planning import Planned
 from gatewayctl.daemon.replies import error_reply, json_reply, own_headers
 from gatewayctl.daemon.waking import Waker
