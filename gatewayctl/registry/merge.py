@@ -202,17 +202,21 @@ def overlay(entry: Entry | None, own: ModelFacts) -> Entry:
 def _without_other_lists(theirs: ModelFacts, own: ModelFacts) -> ModelFacts:
     """Leave out tiers' and steps' prices beside a base price that the user says otherwise.
 
-    They are of a price list that is not the user's: who pays nothing pays nothing above a step.
+    They are of a price list that is not the user's. Who says that input or output is free means
+    all of it: what is cached is input as well.
     """
 
     def stands(key: str) -> bool:
         rate = rate_key(key)
+        side = own.prices.get("output" if "output" in rate.dimension else "input")
+        if side is not None and not side.value:
+            return False
         mine, their = own.prices.get(rate.dimension), theirs.prices.get(rate.dimension)
-        if mine is None or key in own.prices or not (rate.tier or rate.step):
+        if mine is None or not (rate.tier or rate.step):
             return True
         return their is not None and same_price(mine.value, their.value)
 
-    kept = {key: price for key, price in theirs.prices.items() if stands(key)}
+    kept = {key: it for key, it in theirs.prices.items() if key in own.prices or stands(key)}
     return msgspec.structs.replace(theirs, prices=kept)
 
 

@@ -142,22 +142,36 @@ def test_an_hour_in_the_cache_is_derived_for_claude_alone() -> None:
 
 
 def test_a_base_price_of_the_users_own_is_the_whole_list_of_its_dimension() -> None:
-    """What the tables ask at a tier or above a step is of their list, and so is a price that agrees."""
+    """What the tables ask at a tier or above a step is of their list alone."""
     own = ModelFacts(
         id="openai/gpt-5.4",
         provider="openai",
         prices={
             key: Sourced(value=Decimal(price), source="config")
-            for key, price in {"input": "0", "input@flex": "1", "output": "15"}.items()
+            for key, price in {"input": "2", "input@flex": "1", "output": "15"}.items()
         },
     )
     both = overlay(entry("openai/gpt-5.4"), own)
     found = {key: it.value for key, it in both.facts.prices.items() if key.startswith("input")}
     assert {key: it for key, it in found.items() if "cache" not in key} == {
-        "input": 0,
+        "input": 2,
         "input@flex": 1,
     }
     assert found["input_cache_read>272000"] == Decimal("0.5")
     assert both.facts.prices["output>272000"].source == "litellm"
     believed = {f"prices.{key}" for key in both.facts.prices}
     assert {field for field in both.others if field.startswith("prices.")} <= believed
+
+
+def test_who_says_that_a_model_is_free_pays_nothing_for_any_of_it() -> None:
+    """Not for what was cached, at no tier and above no step; what is said besides still holds."""
+    said = {"input": "0", "output": "0", "input_cache_write_5m": "1"}
+    own = ModelFacts(
+        id="anthropic/claude-opus-4-8",
+        provider="anthropic",
+        prices={key: Sourced(value=Decimal(it), source="config") for key, it in said.items()},
+    )
+    found = overlay(entry(own.id), own).facts.prices
+    assert {key: price.value for key, price in found.items()} == {
+        key: Decimal(it) for key, it in said.items()
+    }
