@@ -33,15 +33,11 @@ ledger = Ledger.open(Path(sys.argv[1]), time.time)
 ledger.record(*msgspec.json.decode(sys.stdin.buffer.read(), type=list[Record]))
 os.kill(os.getpid(), signal.SIGKILL)
 """
-HEEDFUL = """
-import signal
-from gatewayctl.cli.main import main
-signal.signal(signal.SIGINT, signal.default_int_handler)
-main()
-"""
-"""The command line, heeding Ctrl-C also where tests run in the background, which ignores it."""
-SOON = 60.0
-"""Seconds that a process may take to start, on a machine with much else to do."""
+HEEDFUL = (  # of Ctrl-C, also where tests run in the background, which ignores it
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "from gatewayctl.cli.main import main; main()"
+)
+SOON = 60.0  # seconds that a process may take to start on a busy machine
 
 
 def came(name: str, at: float | None = None) -> Came:
@@ -145,8 +141,7 @@ def write(folder: Path) -> Write:
             ledger.decided(told[0].request, lambda: decision)
         asyncio.run(settled(ledger))
 
-    async def settled(ledger: Ledger) -> None:
-        # whoever follows may have the database to itself for a moment
+    async def settled(ledger: Ledger) -> None:  # whoever follows may hold the database a while
         await until(lambda: ledger.state().pending == 0, seconds=SOON)
         await ledger.close()
 
