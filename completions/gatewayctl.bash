@@ -15,6 +15,10 @@ _gatewayctl_words() {
     COMPREPLY=($(compgen -W "$1" -- "$2"))
 }
 
+_gatewayctl_key_names() {
+    _gatewayctl_words "$(sed -n 's/^ *"name": "\([A-Za-z0-9._-]*\)",*$/\1/p' "${XDG_STATE_HOME:-$HOME/.local/state}/gatewayctl/client-keys.json" 2>/dev/null)" "$1"
+}
+
 _gatewayctl() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local command='' candidate index
@@ -28,7 +32,7 @@ _gatewayctl() {
     for ((index = 1; index < COMP_CWORD; index++)); do
         candidate="${command:+$command }${COMP_WORDS[index]}"
         case $candidate in
-            'serve'|'estimate'|'route-explain'|'env'|'log'|'status'|'usage'|'quota'|'auth'|'auth login'|'auth import'|'auth list'|'auth refresh'|'auth logout'|'config'|'config validate'|'config init'|'config show'|'config path'|'config schema'|'models'|'models list'|'models show'|'models refresh'|'models forget') command=$candidate ;;
+            'serve'|'estimate'|'route-explain'|'env'|'log'|'status'|'usage'|'quota'|'auth'|'auth login'|'auth import'|'auth list'|'auth refresh'|'auth logout'|'keys'|'keys create'|'keys list'|'keys rotate'|'keys revoke'|'config'|'config validate'|'config init'|'config show'|'config path'|'config schema'|'models'|'models list'|'models show'|'models refresh'|'models forget') command=$candidate ;;
         esac
     done
 
@@ -71,6 +75,14 @@ _gatewayctl() {
         'auth list --config') _gatewayctl_files "$current"; return ;;
         'auth refresh --config') _gatewayctl_files "$current"; return ;;
         'auth logout --config') _gatewayctl_files "$current"; return ;;
+        'keys create --models') return ;;
+        'keys create --budget') return ;;
+        'keys create --rpm') return ;;
+        'keys create --tpm') return ;;
+        'keys create --expires') return ;;
+        'keys create --config') _gatewayctl_files "$current"; return ;;
+        'keys rotate --grace') return ;;
+        'keys rotate --expires') return ;;
         'config validate --registry') _gatewayctl_words 'cache snapshot' "$current"; return ;;
         'config validate --as-of') return ;;
         'config validate --format') _gatewayctl_words 'text json github' "$current"; return ;;
@@ -89,7 +101,7 @@ _gatewayctl() {
 
     case "$command/$current" in
         '/-'*) _gatewayctl_words '--version -h --help' "$current" ;;
-        '/'*) _gatewayctl_words 'serve estimate route-explain env log status usage quota auth config models' "$current" ;;
+        '/'*) _gatewayctl_words 'serve estimate route-explain env log status usage quota auth keys config models' "$current" ;;
         'serve/-'*) _gatewayctl_words '--config --host --port --demo --log-level --log-format -h --help' "$current" ;;
         'estimate/-'*) _gatewayctl_words '-m --model --protocol --exact --config --json -h --help' "$current" ;;
         'estimate/'*) _gatewayctl_files "$current" ;;
@@ -108,6 +120,14 @@ _gatewayctl() {
         'auth list/-'*) _gatewayctl_words '--config --json -h --help' "$current" ;;
         'auth refresh/-'*) _gatewayctl_words '--force --config -h --help' "$current" ;;
         'auth logout/-'*) _gatewayctl_words '--config -h --help' "$current" ;;
+        'keys/-'*) _gatewayctl_words '-h --help' "$current" ;;
+        'keys/'*) _gatewayctl_words 'create list rotate revoke' "$current" ;;
+        'keys create/-'*) _gatewayctl_words '--models --budget --rpm --tpm --expires --config --json -h --help' "$current" ;;
+        'keys list/-'*) _gatewayctl_words '--json -h --help' "$current" ;;
+        'keys rotate/-'*) _gatewayctl_words '--grace --expires --json -h --help' "$current" ;;
+        'keys rotate/'*) _gatewayctl_key_names "$current" ;;
+        'keys revoke/-'*) _gatewayctl_words '-h --help' "$current" ;;
+        'keys revoke/'*) _gatewayctl_key_names "$current" ;;
         'config/-'*) _gatewayctl_words '-h --help' "$current" ;;
         'config/'*) _gatewayctl_words 'validate init show path schema' "$current" ;;
         'config validate/-'*) _gatewayctl_words '--strict --registry --as-of --format --config --json -h --help' "$current" ;;

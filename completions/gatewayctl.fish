@@ -4,11 +4,17 @@
 function __gatewayctl_at --description 'whether the words before the cursor name this command'
     set -l command
     for word in (commandline -opc)[2..-1]
-        if contains -- (string join ' ' -- $command $word) 'serve' 'estimate' 'route-explain' 'env' 'log' 'status' 'usage' 'quota' 'auth' 'auth login' 'auth import' 'auth list' 'auth refresh' 'auth logout' 'config' 'config validate' 'config init' 'config show' 'config path' 'config schema' 'models' 'models list' 'models show' 'models refresh' 'models forget'
+        if contains -- (string join ' ' -- $command $word) 'serve' 'estimate' 'route-explain' 'env' 'log' 'status' 'usage' 'quota' 'auth' 'auth login' 'auth import' 'auth list' 'auth refresh' 'auth logout' 'keys' 'keys create' 'keys list' 'keys rotate' 'keys revoke' 'config' 'config validate' 'config init' 'config show' 'config path' 'config schema' 'models' 'models list' 'models show' 'models refresh' 'models forget'
             set -a command $word
         end
     end
     test (string join ' ' -- _ $command) = (string join ' ' -- _ $argv)
+end
+
+function __gatewayctl_key_names --description 'the names of client keys'
+    set -l state $XDG_STATE_HOME
+    test -n "$state"; or set state ~/.local/state
+    sed -n 's/^ *"name": "\([A-Za-z0-9._-]*\)",*$/\1/p' $state/gatewayctl/client-keys.json 2>/dev/null
 end
 
 complete -c gatewayctl -f
@@ -21,6 +27,7 @@ complete -c gatewayctl -n '__gatewayctl_at' -a status -d 'Show how the running d
 complete -c gatewayctl -n '__gatewayctl_at' -a usage -d 'Show what was used: requests, tokens and what they cost'
 complete -c gatewayctl -n '__gatewayctl_at' -a quota -d 'Show what is left of each credential\'s quota, and until when one that is spent is skipped'
 complete -c gatewayctl -n '__gatewayctl_at' -a auth -d 'Log in to providers with auth = "oauth", and see what became of it'
+complete -c gatewayctl -n '__gatewayctl_at' -a keys -d 'Make, list, renew and end the keys that clients show the gateway'
 complete -c gatewayctl -n '__gatewayctl_at' -a config -d 'Check, write, show and find the config file'
 complete -c gatewayctl -n '__gatewayctl_at' -a models -d 'Show what is known about models, and refresh it'
 complete -c gatewayctl -n '__gatewayctl_at' -l version -d 'Print the version'
@@ -105,6 +112,28 @@ complete -c gatewayctl -n '__gatewayctl_at auth refresh' -l config -r -F -d 'The
 complete -c gatewayctl -n '__gatewayctl_at auth refresh' -s h -l help -d 'Show this message and exit'
 complete -c gatewayctl -n '__gatewayctl_at auth logout' -l config -r -F -d 'The config file, instead of the usual one'
 complete -c gatewayctl -n '__gatewayctl_at auth logout' -s h -l help -d 'Show this message and exit'
+complete -c gatewayctl -n '__gatewayctl_at keys' -a create -d 'Make a client key and print it, once; only its hash is kept'
+complete -c gatewayctl -n '__gatewayctl_at keys' -a list -d 'List all keys with what each has spent of its budgets, and what is left'
+complete -c gatewayctl -n '__gatewayctl_at keys' -a rotate -d 'Give a key a new secret and print it, once; the old one is no longer good'
+complete -c gatewayctl -n '__gatewayctl_at keys' -a revoke -d 'End a key for good'
+complete -c gatewayctl -n '__gatewayctl_at keys' -s h -l help -d 'Show this message and exit'
+complete -c gatewayctl -n '__gatewayctl_at keys create' -l models -x -d 'What it may use, by commas: models (openai/*), routes, aliases'
+complete -c gatewayctl -n '__gatewayctl_at keys create' -l budget -x -d 'What it may spend: 20/day, also hour, week, month'
+complete -c gatewayctl -n '__gatewayctl_at keys create' -l rpm -x -d 'Requests per minute'
+complete -c gatewayctl -n '__gatewayctl_at keys create' -l tpm -x -d 'Tokens per minute, input and output'
+complete -c gatewayctl -n '__gatewayctl_at keys create' -l expires -x -d 'When it ends: 30d, 12h, or 2026-12-31 (UTC)'
+complete -c gatewayctl -n '__gatewayctl_at keys create' -l config -r -F -d 'The config file, instead of the usual one'
+complete -c gatewayctl -n '__gatewayctl_at keys create' -l json -d 'Print JSON'
+complete -c gatewayctl -n '__gatewayctl_at keys create' -s h -l help -d 'Show this message and exit'
+complete -c gatewayctl -n '__gatewayctl_at keys list' -l json -d 'Print JSON'
+complete -c gatewayctl -n '__gatewayctl_at keys list' -s h -l help -d 'Show this message and exit'
+complete -c gatewayctl -n '__gatewayctl_at keys rotate' -l grace -x -d 'How long the old one stays good: 1h'
+complete -c gatewayctl -n '__gatewayctl_at keys rotate' -l expires -x -d 'When it ends: 30d, 12h, or 2026-12-31 (UTC)'
+complete -c gatewayctl -n '__gatewayctl_at keys rotate' -l json -d 'Print JSON'
+complete -c gatewayctl -n '__gatewayctl_at keys rotate' -s h -l help -d 'Show this message and exit'
+complete -c gatewayctl -n '__gatewayctl_at keys rotate' -a '(__gatewayctl_key_names)'
+complete -c gatewayctl -n '__gatewayctl_at keys revoke' -s h -l help -d 'Show this message and exit'
+complete -c gatewayctl -n '__gatewayctl_at keys revoke' -a '(__gatewayctl_key_names)'
 complete -c gatewayctl -n '__gatewayctl_at config' -a validate -d 'Find every problem of a config file in one run'
 complete -c gatewayctl -n '__gatewayctl_at config' -a init -d 'Write a commented config file from what this machine has'
 complete -c gatewayctl -n '__gatewayctl_at config' -a show -d 'Print the config without its secrets'
