@@ -24,7 +24,8 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     """An option (``names`` start with dashes) or an argument (no names).
 
     ``usage`` is how help shows it (``--port INTEGER``), ``text`` its help with default and range.
-    ``choices`` are the only values there are, empty when any value goes.
+    ``choices`` are the only values there are, empty when any value goes. ``takes_key`` says that it
+    is the name of a client key.
     """
 
     names: tuple[str, ...]
@@ -32,6 +33,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     takes_value: bool
     takes_file: bool
+    takes_key: bool
     choices: tuple[str, ...]
 
 
@@ -117,6 +119,7 @@ def _parameter(
         text=_one_line(text),
         takes_value=not (isinstance(parameter, TyperOption) and parameter.is_flag),
         takes_file=parameter.type.name in _FILE_TYPES or "FILE" in (parameter.metavar or ""),
+        takes_key=isinstance(parameter, TyperArgument) and parameter.metavar == "KEY",
         choices=tuple(str(c.value if isinstance(c, Enum) else c) for c in choices),
     )
 

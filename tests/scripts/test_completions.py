@@ -1,5 +1,6 @@
 """The committed completions, tried in the shells that read them."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from gatewayctl.cli.main import app
+from gatewayctl.storage.client_keys import Terms, create
 
 COMPLETIONS = Path(__file__).resolve().parent.parent.parent / "completions"
 BASH = shutil.which("bash")
@@ -37,6 +39,7 @@ def _complete(*lines: list[str], folder: Path | None = None) -> list[set[str]]:
         text=True,
         check=True,
         cwd=folder,
+        env={**os.environ, "XDG_STATE_HOME": str(folder)},
     )
     assert not result.stderr
     return [set(line.split()) for line in result.stdout.splitlines()]
@@ -87,6 +90,15 @@ def test_files_are_offered_where_a_file_goes(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").touch()
     lines = (["config", "validate", "mi"], ["serve", "--config", "mi"])
     assert _complete(*lines, folder=tmp_path) == [{"mine.toml"}, {"mine.toml"}]
+
+
+def test_names_of_keys_are_offered_where_a_key_goes(tmp_path: Path) -> None:
+    """Read from their file as it is written; none where there is no such file."""
+    lines = (["keys", "revoke", "c"], ["keys", "rotate", ""], ["keys", "create", ""])
+    assert _complete(*lines, folder=tmp_path) == [set(), set(), set()]
+    for name in ("ci", "cd.2", "bot"):
+        create(tmp_path / "gatewayctl", name, Terms(models=("name",)), 0.0)
+    assert _complete(*lines, folder=tmp_path) == [{"ci", "cd.2"}, {"ci", "cd.2", "bot"}, set()]
 
 
 @pytest.mark.parametrize(("shell", "script"), [("zsh", "_gatewayctl"), ("fish", "gatewayctl.fish")])
