@@ -5,6 +5,7 @@ table, which was made of two of them, and entries in their shape in ``test_limit
 """
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from gatewayctl.config.kinds import kinds
 from gatewayctl.registry.claims import Parse, SourceTable
 from gatewayctl.registry.lookup import Registry
+from gatewayctl.registry.merge import Spoken, merge
 from gatewayctl.registry.sources import PARSERS, provider_names
 from gatewayctl.registry.table import Part, Table, join
 
@@ -96,3 +98,40 @@ def test_the_limits_of_openais_models_hold_with_every_release_litellm_30928(file
         found = (facts.context_window, facts.max_input_tokens, facts.max_output_tokens)
         assert tuple(limit.value for limit in found if limit) == limits
         assert all(limit.source == "models_dev" for limit in found if limit)
+
+
+@pytest.mark.parametrize(
+    "file", ["litellm-1.85.0.json", "litellm-1.105.0.json", NEWEST, MODELS_DEV]
+)
+def test_every_release_has_the_published_prices_of_gpt_5_4(file: str) -> None:
+    """Input, cached input and output: the base, each tier that the table has, and the step."""
+    prices = _parse(file).models["openai/gpt-5.4"].prices
+    published = {
+        "": ("2.5", "0.25", "15"),
+        "@flex": ("1.25", "0.13", "7.5"),
+        "@priority": ("5", "0.5", "30"),
+        ">272000": ("5", "0.5", "22.5"),
+    }
+    dimensions = ("input", "input_cache_read", "output")
+    found = {
+        suffix: tuple(prices.get(f"{dimension}{suffix}") for dimension in dimensions)
+        for suffix in published
+    }
+    expected = {suffix: tuple(map(Decimal, listed)) for suffix, listed in published.items()}
+    if file == MODELS_DEV:
+        expected["@flex"] = (None, None, None)  # type: ignore[assignment]
+    assert found == expected
+
+
+@pytest.mark.parametrize("file", ["litellm-1.85.0.json", "litellm-1.105.0.json", NEWEST])
+def test_every_release_has_the_published_prices_of_claudes_cache(file: str) -> None:
+    """A tenth of the input for a read, a quarter more for a write, twice as much for an hour.
+
+    The oldest does not tell the last one: it follows from the others.
+    """
+    model = "anthropic/claude-sonnet-4-5"
+    claims = _parse(file).models[model]
+    prices = merge(model, "anthropic", {"litellm": Spoken(claims=claims)}).facts.prices
+    names = ("input_cache_read", "input_cache_write_5m", "input_cache_write_1h")
+    shares = [prices[name].value / prices["input"].value for name in names]
+    assert shares == [Decimal("0.1"), Decimal("1.25"), 2]
