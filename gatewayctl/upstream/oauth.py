@@ -10,7 +10,7 @@ import logging
 import re
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -22,13 +22,13 @@ from gatewayctl.upstream.borrowed import Borrowed
 from gatewayctl.upstream.client import Upstream
 from gatewayctl.upstream.records import Records
 from gatewayctl.upstream.renewal import (
-    Blocking,
+    REAL,
     Ended,
-    Means,
     NotNow,
     Outcome,
     Renewal,
     Renewed,
+    Waiting,
     is_alive,
     login,
     unconfigured,
@@ -55,7 +55,8 @@ _KEPT: Final = "and only the program that keeps that file can refresh it: run th
 class OAuth:
     """Access tokens by provider; one object serves a process, any number of processes a folder.
 
-    ``wall`` is seconds since 1970. Calls besides ``close`` belong to one event loop.
+    ``wall`` is seconds since 1970. After a renewal that came to nothing those who have a token that
+    lives on do not wait for the next one. Everything belongs to one event loop.
     """
 
     def __init__(
@@ -63,26 +64,13 @@ class OAuth:
         vault: Vault,
         http: Upstream,
         wall: Callable[[], float] = time.time,
-        *,
-        monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        blocking: Blocking = asyncio.to_thread,
+        waiting: Waiting = REAL,
     ) -> None:
         self._vault = vault
         self._wall = wall
-        self._monotonic = monotonic
-        self._blocking = blocking
-        self._renewal = Renewal(
-            Means(
-                vault=vault,
-                http=http,
-                wall=wall,
-                monotonic=monotonic,
-                sleep=sleep,
-                blocking=blocking,
-            )
-        )
-        self._records = Records(vault, wall, monotonic)
+        self._waiting = waiting
+        self._renewal = Renewal(vault, http, wall, waiting)
+        self._records = Records(vault, wall, waiting.monotonic)
         self._flights: dict[str, asyncio.Task[Outcome]] = {}
         self._troubles: dict[str, _Trouble] = {}
         self._refusals: dict[str, deque[float]] = {}
@@ -107,11 +95,11 @@ class OAuth:
         if there is not None and there.refresh_token is None:
             return _sendable(there)
         outcome = await self._outcome(settings, there)
-        if isinstance(outcome, NotNow):
+        if outcome is None or isinstance(outcome, NotNow):
             there = self._there(name)  # an upstream may have refused it meanwhile
             if there is not None and self._over(settings, there) is None and self._lives(there):
                 return _sendable(there)
-        return _sendable(_credential(outcome))
+        return _sendable(_credential(outcome or await self._flight(settings, there)))
 
     async def refresh(self, settings: ProviderSettings) -> Credential:
         """Renew a credential, fresh or not; raises as ``token`` does."""
@@ -139,7 +127,7 @@ class OAuth:
             if settings.borrow is not None:
                 lent = self._file(settings.borrow).credential(now=True)
                 return lent.access_token != token and self._lives(lent)
-            there = await self._blocking(self._vault.get, name)
+            there = await self._waiting.blocking(self._vault.get, name)
             self._records.forget()
             if there is None or there.state is State.TERMINAL or there.refresh_token is None:
                 return False
@@ -147,7 +135,7 @@ class OAuth:
                 return name not in self._renewal.unstored
             if not self._may_refuse(name):
                 return False
-            await self._blocking(self._vault.amend, name, there, access_token=None)
+            await self._waiting.blocking(self._vault.amend, name, there, access_token=None)
         except StorageFailed as error:
             log.warning("a refused token of %s cannot be cleared: %s", name, error)
             return False
@@ -166,10 +154,10 @@ class OAuth:
             self._refused[name] = (self._vault.label(token), message)
             return
         try:
-            there = await self._blocking(self._vault.get, name)
+            there = await self._waiting.blocking(self._vault.get, name)
             if there is None or there.access_token != token:
                 return  # somebody replaced it meanwhile
-            await self._blocking(
+            await self._waiting.blocking(
                 self._vault.amend, name, there, state=State.TERMINAL, message=message
             )
         except StorageFailed as error:
@@ -233,25 +221,38 @@ class OAuth:
             return why
         return unconfigured(name) if expired and settings.oauth is None else None
 
-    async def _outcome(self, settings: ProviderSettings, there: Credential | None) -> Outcome:
-        """Return what comes of a renewal, or came of the last one a moment ago."""
+    async def _outcome(
+        self, settings: ProviderSettings, there: Credential | None
+    ) -> Outcome | None:
+        """Return what comes of a renewal, or came of the last one a moment ago.
+
+        None: it takes its time, and there is a token that lives on meanwhile.
+        """
         name = settings.provider.name
         trouble = self._trouble(name)
         if trouble is None or name in self._flights:
-            return await self._flight(settings, there)
-        wait = trouble.until - self._monotonic()
+            if there is None or not self._lives(there):
+                return await self._flight(settings, there)
+            flight = self._begun(settings, there)
+            if name not in self._troubles:
+                await asyncio.wait({flight}, timeout=self._waiting.grace)
+            return flight.result() if flight.done() else None
+        wait = trouble.until - self._waiting.monotonic()
         return NotNow(msgspec.structs.replace(trouble.failure, retry_after=max(wait, 0.0)))
 
     async def _flight(self, settings: ProviderSettings, there: Credential | None) -> Outcome:
-        """Join the renewal that is under way, or begin one."""
+        """Join the renewal that is under way, or begin one, and see it through."""
+        # one waiter that leaves must not take it from the others
+        return await asyncio.shield(self._begun(settings, there))
+
+    def _begun(self, settings: ProviderSettings, there: Credential | None) -> asyncio.Task[Outcome]:
         name = settings.provider.name
         flight = self._flights.get(name)
         if flight is None:
             flight = asyncio.create_task(self._fly(settings, there), name=f"renewal of {name}")
             self._flights[name] = flight
             flight.add_done_callback(lambda done: self._landed(name, done))
-        # one waiter that leaves must not take it from the others
-        return await asyncio.shield(flight)
+        return flight
 
     def _landed(self, name: str, flight: asyncio.Task[Outcome]) -> None:
         del self._flights[name]
@@ -277,7 +278,9 @@ class OAuth:
     def _trouble(self, name: str) -> "_Trouble | None":
         """Return what befell the last token request, while it is too early for another."""
         trouble = self._troubles.get(name)
-        return trouble if trouble is not None and self._monotonic() < trouble.until else None
+        return (
+            trouble if trouble is not None and self._waiting.monotonic() < trouble.until else None
+        )
 
     def _paused(self, name: str, failure: Failure) -> Failure:
         """Let no token request be made for a while; return the failure as it is told."""
@@ -287,13 +290,13 @@ class OAuth:
         wait = min(max(pause, failure.retry_after or 0.0), at_most)
         words = f"no new token for {name}: {failure.message}"
         failure = msgspec.structs.replace(failure, message=words, retry_after=wait)
-        self._troubles[name] = _Trouble(failure, pause, self._monotonic() + wait)
+        self._troubles[name] = _Trouble(failure, pause, self._waiting.monotonic() + wait)
         return failure
 
     def _may_refuse(self, name: str) -> bool:
         most, seconds = _REFUSALS
         times = self._refusals.setdefault(name, deque(maxlen=most))
-        now = self._monotonic()
+        now = self._waiting.monotonic()
         if len(times) == most and now - times[0] < seconds:
             return False
         times.append(now)
@@ -302,7 +305,7 @@ class OAuth:
     def _file(self, file: str) -> Borrowed:
         borrowed = self._borrowed.get(file)
         if borrowed is None:
-            self._borrowed[file] = borrowed = Borrowed(file, self._monotonic)
+            self._borrowed[file] = borrowed = Borrowed(file, self._waiting.monotonic)
         return borrowed
 
     def _lent(self, settings: ProviderSettings) -> Credential:

@@ -57,15 +57,20 @@ class Blocking(Protocol):
         ...
 
 
-class Means(msgspec.Struct, frozen=True, kw_only=True):
-    """What renewing needs from outside; ``wall`` is seconds since 1970, ``monotonic`` seconds."""
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """How time passes, in seconds, and how what blocks is waited for.
 
-    vault: Vault
-    http: Upstream
-    wall: Callable[[], float] = time.time
+    A renewal is waited for ``grace`` seconds by those who have a token that lives on.
+    """
+
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     blocking: Blocking = asyncio.to_thread
+    grace: float = 5.0
+
+
+REAL: Final = Waiting()
+"""On the system's clocks and threads."""
 
 
 class Renewed(msgspec.Struct, frozen=True):
@@ -93,9 +98,13 @@ Outcome = Renewed | Ended | NotNow
 class Renewal:
     """Renews credentials, each call one of them; whoever calls sees to it that calls are few."""
 
-    def __init__(self, means: Means) -> None:
-        self._means = means
-        self._vault = means.vault
+    def __init__(
+        self, vault: Vault, http: Upstream, wall: Callable[[], float], waiting: Waiting
+    ) -> None:
+        self._vault = vault
+        self._http = http
+        self._wall = wall
+        self._waiting = waiting
         self._saving: dict[str, asyncio.Task[None]] = {}
         self.closing = False
         """Set at the end: wait for nobody else."""
@@ -128,22 +137,22 @@ class Renewal:
 
     async def _taken(self, name: str, seen: Credential | None) -> Lease | Outcome:
         """Return the lease; or, once others who have it are done, what they stored."""
-        until = self._means.monotonic() + PATIENCE
+        until = self._waiting.monotonic() + PATIENCE
         while (lease := self._vault.lease(name)) is None:
-            there = await self._means.blocking(self._vault.get, name)
+            there = await self._waiting.blocking(self._vault.get, name)
             if there is not None and self._is_newer(there, seen):
                 return Renewed(there)
-            if self.closing or self._means.monotonic() >= until:
+            if self.closing or self._waiting.monotonic() >= until:
                 words = f"another process has been asking for new tokens for {PATIENCE:g} s"
                 return NotNow(Failure(kind=FailureKind.TIMEOUT, message=words))
-            await self._means.sleep(_POLL)
+            await self._waiting.sleep(_POLL)
         return lease
 
     async def _followed(self, settings: ProviderSettings, seen: Credential | None) -> Outcome:
         """Renew what is stored now, and again where others replace it meanwhile."""
         name = settings.provider.name
         for _ in range(_ROUNDS):
-            there = await self._means.blocking(self._vault.get, name)
+            there = await self._waiting.blocking(self._vault.get, name)
             if there is None or there.state is State.TERMINAL or there.refresh_token is None:
                 return Ended(unusable(name, there, expired=True) or "")
             if self._is_newer(there, seen):
@@ -160,14 +169,14 @@ class Renewal:
         self, settings: ProviderSettings, oauth: OAuthSettings, there: Credential
     ) -> Outcome | None:
         """Ask with one refresh token; None where it is not the stored one any more."""
-        name, now = settings.provider.name, self._means.wall()
+        name, now = settings.provider.name, self._wall()
         # what a kill lost before stays said, whatever becomes of this request
         killed = there.pending is not None and there.pending.lost is None
         mark = there.pending if killed else Pending(at=now)
         if await self._amended(name, there, pending=mark) is None:
             return None
         fields = {"grant_type": "refresh_token", "refresh_token": there.refresh_token or ""}
-        answer = await ask(self._means.http, settings, oauth, fields)
+        answer = await ask(self._http, settings, oauth, fields)
         match answer:
             case Tokens():
                 return await self._kept(name, there, answer, now)
@@ -189,7 +198,7 @@ class Renewal:
         """Store new tokens; None where somebody replaced the old ones by others meanwhile."""
         new = renewed(there, tokens, now)
         try:
-            stored = await self._means.blocking(self._vault.swap, name, there, new)
+            stored = await self._waiting.blocking(self._vault.swap, name, there, new)
         except StorageFailed as error:
             log.error(  # noqa: TRY400 - where it was raised says nothing
                 "new tokens of %s cannot be stored, which is tried again: %s", name, error
@@ -215,7 +224,7 @@ class Renewal:
 
     async def _ended(self, name: str, there: Credential, refused: Refused) -> Outcome | None:
         """End a credential that is refused for good, unless others have replaced it."""
-        now = await self._means.blocking(self._vault.get, name)
+        now = await self._waiting.blocking(self._vault.get, name)
         if now is None or now.refresh_token != there.refresh_token:
             self._recovered(name, now)
             return None
@@ -232,7 +241,7 @@ class Renewal:
         pause, longest = _SAVE
         try:
             while True:
-                await self._means.sleep(pause)
+                await self._waiting.sleep(pause)
                 pause = min(2 * pause, longest)
                 if await self._last_saved(name, there, new):
                     return
@@ -245,14 +254,14 @@ class Renewal:
 
     async def _last_saved(self, name: str, there: Credential, new: Credential) -> bool:
         try:
-            await self._means.blocking(self._vault.swap, name, there, new)
+            await self._waiting.blocking(self._vault.swap, name, there, new)
         except StorageFailed:
             return False
         log.info("new tokens of %s are stored", name)
         return True
 
     async def _amended(self, name: str, there: Credential, **changes: object) -> Credential | None:
-        return await self._means.blocking(self._vault.amend, name, there, **changes)
+        return await self._waiting.blocking(self._vault.amend, name, there, **changes)
 
     async def _unmarked(self, name: str, there: Credential, before: Pending | None) -> None:
         """Say that no request is under way any more, and what got lost, if anything did."""
@@ -265,7 +274,7 @@ class Renewal:
         """Tell whether somebody has stored tokens since that can be used now."""
         if there.state is State.TERMINAL or (seen and there.generation == seen.generation):
             return False
-        return is_alive(there, self._means.wall())
+        return is_alive(there, self._wall())
 
     def _recovered(self, name: str, now: Credential | None) -> None:
         if now is not None:

@@ -20,6 +20,7 @@ from gatewayctl.core.errors import Failure, FailureKind, StorageFailed, Upstream
 from gatewayctl.storage.credentials import Credential, Lease, Vault
 from gatewayctl.upstream.client import Call
 from gatewayctl.upstream.oauth import OAuth
+from gatewayctl.upstream.renewal import Waiting
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -168,9 +169,12 @@ class Process:
             Watched(world, self),
             _Http(world, self),
             lambda: world.now,
-            monotonic=lambda: world.now,
-            sleep=self._sleep,
-            blocking=self._blocking,
+            Waiting(
+                monotonic=lambda: world.now,
+                sleep=self._sleep,
+                blocking=self._blocking,
+                grace=3600.0,  # by a clock that is not this world's
+            ),
         )
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:

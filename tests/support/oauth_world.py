@@ -10,6 +10,7 @@ from gatewayctl.core.errors import Failure, FailureKind, UpstreamFailed
 from gatewayctl.storage.credentials import Credential, Vault
 from gatewayctl.upstream.client import AiohttpUpstream
 from gatewayctl.upstream.oauth import OAuth
+from gatewayctl.upstream.renewal import Waiting
 
 NOW = 1_800_000_000.0
 
@@ -39,13 +40,13 @@ class World:
         self._http = http
         self._started: list[OAuth] = []
 
-    def process(self, vault: Vault | None = None) -> OAuth:
+    def process(self, vault: Vault | None = None, *, grace: float = 30.0) -> OAuth:
         """Return what another process would have."""
         oauth = OAuth(
             vault or Vault(self.vault.path.parent),
             self._http,
             lambda: self.clock.wall,
-            monotonic=lambda: self.clock.monotonic,
+            Waiting(monotonic=lambda: self.clock.monotonic, grace=grace),
         )
         self._started.append(oauth)
         return oauth

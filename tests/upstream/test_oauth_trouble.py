@@ -1,9 +1,13 @@
+import asyncio
+
 import pytest
 from support.oauth_world import NOW, World, over, refusal
-from support.token_server import Fault, provider
+from support.token_server import Fault, held, provider
 
 from gatewayctl.core.errors import FailureKind, StorageFailed
 from gatewayctl.storage.credentials import Credential, Pending, State, Vault
+
+from .conftest import until
 
 
 @pytest.mark.parametrize(
@@ -63,6 +67,42 @@ async def test_trouble_does_not_cost_a_token_request_per_call(world: World) -> N
         await refusal(oauth, world.settings)
         world.clock.passes(1)
     assert 10 <= len(world.authority.requests) <= 16
+
+
+async def test_a_slow_token_server_is_not_waited_for_while_the_old_token_lives(
+    world: World,
+) -> None:
+    """It is given a moment; the renewal goes on, and what it brings is used by whoever comes then.
+
+    Whoever has no token waits for it to the end.
+    """
+    world.login(expires_in=200)
+    oauth = world.process(grace=0.05)
+    with held(world.server):
+        assert await oauth.token(world.settings) == "old"
+        assert await oauth.token(world.settings) == "old"
+        await until(lambda: bool(world.server.heads))
+        world.clock.passes(200)
+        waiting = asyncio.ensure_future(oauth.token(world.settings))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+    assert await waiting == world.stored().access_token
+    assert len(world.authority.requests) == 1
+
+
+async def test_after_trouble_nobody_waits_who_has_a_token(world: World) -> None:
+    """The next token request is made in the background."""
+    world.login(expires_in=200)
+    world.server.faults.append(Fault.ERROR)
+    oauth = world.process()
+    assert await oauth.token(world.settings) == "old"
+    world.clock.passes(2)
+    with held(world.server):
+        assert await oauth.token(world.settings) == "old"
+        await until(lambda: len(world.server.heads) == 2)
+    await oauth.close()
+    assert await oauth.token(world.settings) == world.stored().access_token != "old"
+    assert len(world.authority.requests) == 2
 
 
 async def test_a_token_servers_wish_to_wait_is_granted_within_bounds(world: World) -> None:
