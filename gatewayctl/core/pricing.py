@@ -61,6 +61,8 @@ _READ = tuple(each for each in _FALLBACKS if each != "output")
 _EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
 """Wide enough that no product of a price and a count is ever rounded."""
 
+_STEP_DIGITS = 10
+
 _SCALED_DIGITS = Decimal("1e-12")
 """To what a price is rounded that no source states: USD per million tokens."""
 
@@ -112,7 +114,7 @@ def rate_key(key: str) -> RateKey:
     dimension, _, tier = rest.partition("@")
     if not more:
         return RateKey(dimension, tier)
-    if not (step.isascii() and step.isdigit()):
+    if not (step.isascii() and step.isdigit() and len(step) <= _STEP_DIGITS):
         return RateKey(key)
     return RateKey(dimension, tier, int(step))
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gatewayctl.core.events import Usage
 from gatewayctl.core.model import Sourced
 from gatewayctl.core.pricing import (
+    DIMENSIONS,
     PICO,
     Bill,
     PriceRange,
@@ -75,7 +76,8 @@ def test_a_rate_key_is_read_and_written_alike(key: str, rate: RateKey) -> None:
 
 def test_a_key_out_of_form_prices_nothing() -> None:
     """A table's odd key never becomes another key's price."""
-    assert rate_key("input>many") == RateKey("input>many")
+    for key in ("input>many", "input>", "input>" + "9" * 5000, "input>-1"):
+        assert rate_key(key) == RateKey(key)
     assert bill(priced(**{"input>many": "1"}), Usage(input=1)).cost is None
 
 
@@ -264,3 +266,28 @@ def test_a_cost_beforehand_is_the_bill_afterwards(
     before = cost(prices, read, written, tier)
     after = bill(prices, Usage(input=read, output=written), tier)
     assert before is None or before == after.cost
+
+
+COUNTS = st.none() | st.integers(0, 10**7)
+
+
+@given(
+    st.builds(Usage, **dict.fromkeys(DIMENSIONS, COUNTS)),
+    st.sampled_from([GPT, CLAUDE, {**GPT, **priced(reasoning_output="4", audio="1")}]),
+    st.sampled_from([None, "flex", "fast", "fast+us", "scale"]),
+)
+def test_a_bill_is_its_counts_times_its_rates(
+    usage: Usage, prices: Prices, tier: str | None
+) -> None:
+    """Every token is paid for once, at a rate that the bill tells."""
+    found = bill(prices, usage, tier)
+    counts = {name: getattr(usage, name) or 0 for name in DIMENSIONS}
+    thought = min(counts["output"], counts.pop("reasoning_output"))
+    if "reasoning_output" in found.rates:
+        counts["output"] -= thought
+        counts["reasoning_output"] = thought
+    total = sum((count * found.rates[name] for name, count in counts.items() if count), Decimal(0))
+    known = any(
+        getattr(usage, name) is not None for name in DIMENSIONS if name != "reasoning_output"
+    )
+    assert found.cost == (total / MILLION if known else None)
