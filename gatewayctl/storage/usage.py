@@ -6,7 +6,7 @@ their sums are exact; what a sum looks like is the command line's business. Time
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
@@ -50,16 +50,10 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
         """The pico-dollars, None where there were tokens and no price of any attempt is known."""
         return None if self.unpriced and not self.priced else self.known
 
-    def __add__(self, other: "Sums") -> "Sums":
-        """Return what both come to, which have no request in common."""
-        return Sums(
-            requests=self.requests + other.requests,
-            failed=self.failed + other.failed,
-            tokens={name: self.tokens[name] + other.tokens[name] for name in DIMENSIONS},
-            known=self.known + other.known,
-            priced=self.priced + other.priced,
-            unpriced=self.unpriced + other.unpriced,
-            estimated=self.estimated or other.estimated,
+    def counting(self, requests: int, failed: int) -> "Sums":
+        """Return these sums with so many more requests, which had no attempt."""
+        return msgspec.structs.replace(
+            self, requests=self.requests + requests, failed=self.failed + failed
         )
 
 
@@ -131,9 +125,9 @@ def _by_request(
     for row in _rows(connection, _attempts(of_attempt), span):
         groups[row["key"]] = _sums(row, requests=0, failed=0)
     for row in _rows(connection, _requests(of_request), span):
-        counted = Sums(requests=row["requests"], failed=row["failed"])
-        groups[row["key"]] = groups.get(row["key"], Sums()) + counted
-    return Summary(groups=groups, total=sum(groups.values(), Sums()))
+        sums = groups.get(row["key"], _NOTHING)
+        groups[row["key"]] = sums.counting(row["requests"], row["failed"])
+    return Summary(groups=groups, total=_together(groups.values()))
 
 
 def _by_attempt(connection: sqlite3.Connection, key: str, span: _Span) -> Summary:
@@ -145,15 +139,28 @@ def _by_attempt(connection: sqlite3.Connection, key: str, span: _Span) -> Summar
         # the last attempt alone is answered or under way
         failed = requests - row["answered"] - row["running"]
         groups[row["key"]] = _sums(row, requests=requests, failed=failed)
-    total = sum(groups.values(), Sums())
+    total = _together(groups.values())
     for row in _rows(connection, _requests("NULL"), span):  # one, or none where there are none
         counted = {"requests": row["requests"], "failed": row["failed"]}
         total = msgspec.structs.replace(total, **counted)
     for row in _rows(connection, _UNTRIED, span):
         if row["requests"]:
-            refused = Sums(requests=row["requests"], failed=row["failed"])
-            groups[None] = groups.get(None, Sums()) + refused
+            sums = groups.get(None, _NOTHING)
+            groups[None] = sums.counting(row["requests"], row["failed"])
     return Summary(groups=groups, total=total)
+
+
+def _together(groups: Collection[Sums]) -> Sums:
+    """Return what groups come to that have no attempt in common."""
+    return Sums(
+        requests=sum(each.requests for each in groups),
+        failed=sum(each.failed for each in groups),
+        tokens={name: sum(each.tokens[name] for each in groups) for name in DIMENSIONS},
+        known=sum(each.known for each in groups),
+        priced=sum(each.priced for each in groups),
+        unpriced=sum(each.unpriced for each in groups),
+        estimated=any(each.estimated for each in groups),
+    )
 
 
 def _sums(row: sqlite3.Row, *, requests: int, failed: int) -> Sums:
@@ -177,6 +184,8 @@ def _rows(connection: sqlite3.Connection, query: str, values: _Span) -> list[sql
             raise
         return connection.execute(query.format(sum="total"), values).fetchall()
 
+
+_NOTHING: Final = Sums()
 
 _FAILED: Final = "coalesce(outcome NOT IN ('answered'), FALSE)"
 _ANY: Final = " OR ".join(f"{name} > 0" for name in DIMENSIONS)
