@@ -11,7 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from gatewayctl.config.positions import Path, Position, Positions
-from gatewayctl.config.secrecy import hidden
+from gatewayctl.config.secrecy import hidden, told
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 FEW = 50
@@ -101,7 +101,7 @@ class Report:
         self._wrong: set[Path] = set()
         self._touched: set[Path] = set()
         self._problems: list[Problem] = []
-        self._hidden: dict[int, str] = {}
+        self._hidden: dict[tuple[int, bool], str] = {}
 
     def error(self, path: Path, code: str, message: str, hint: str = "") -> None:
         """Report what makes the file unusable, at the value of ``path``."""
@@ -162,12 +162,12 @@ class Report:
         near = next((known[path[:n]] for n in range(len(path), 0, -1) if path[:n] in known), None)
         self._append(severity, path, near, said)
 
-    def _shown(self, number: int) -> str:
+    def _shown(self, number: int, *, every: bool) -> str:
         """Return a line without its secrets. One line may have thousands of problems."""
-        if number not in self._hidden:
+        if (number, every) not in self._hidden:
             line = self._lines[number - 1] if number <= len(self._lines) else ""
-            self._hidden[number] = hidden(line)
-        return self._hidden[number]
+            self._hidden[number, every] = hidden(line, every=every)
+        return self._hidden[number, every]
 
     def _append(
         self, severity: Severity, path: Path, where: Position | None, said: tuple[str, str, str]
@@ -177,12 +177,12 @@ class Report:
             Problem(
                 severity=severity,
                 code=code,
-                message=message,
-                hint=hint,
+                message=told(message),
+                hint=told(hint),
                 file=self._file,
                 line=where.line if where else None,
                 column=where.column if where else None,
-                key=key_of(path),
-                source_line=self._shown(where.line) if where else "",
+                key=told(key_of(path)),
+                source_line=self._shown(where.line, every=code == "unknown-key") if where else "",
             )
         )

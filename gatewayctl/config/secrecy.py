@@ -26,8 +26,14 @@ _LOOKS_SECRET = re.compile(
 
 _URL_USER = re.compile(r"(?<=://)[^/\s\"'@]+(?=@)")
 _SAYS_SECRET = re.compile(
-    r"(?i)(?:keys?|(?<!first[-_])(?<!per[-_])token|secret|passw(?:or)?d|authori[sz]ation|cookie)\d*[\"']?\s*=\s*(?!\s*\{)"
+    r"(?i)(?:keys?(?![a-z])|(?<!first[-_])(?<!per[-_])token(?!s|i[sz]e)|secret|passw(?:or)?d"
+    r"|authori[sz]ation|bearer|cookie|credential|command|argv)[\w.-]*[\"']?\s*[=:]?(?=\s*[\"'\[{])"
 )
+"""What says so in a line, and how the value may follow that is not even TOML."""
+_REFERS = re.compile(
+    r"(?i)(?:\b(?:env|file|name|path|type|borrow)|(?:command|argv)\s*=\s*\[)\s*=?\s*$"
+)
+"""What stands before a string that says where a secret is: a name, a path, a program."""
 _STRING = re.compile(r"""(["'])((?:\\.|(?!\1).)*)(\1|$)""")
 
 
@@ -74,14 +80,28 @@ def _text(value: str) -> str:
     return _URL_USER.sub(MASK, _LOOKS_SECRET.sub(MASK, value))
 
 
-def hidden(line: str) -> str:
-    """Return a line of a file with what may be a secret in it starred out, as long as before."""
+def told(text: str) -> str:
+    """Return words about a config without what looks like a secret in them."""
+    return _text(text)
+
+
+def hidden(line: str, *, every: bool = False) -> str:
+    """Return a line of a file with what may be a secret in it starred out, as long as before.
+
+    ``every``: nobody knows what its value is, so all of its strings are.
+    """
     line = _URL_USER.sub(_stars, _LOOKS_SECRET.sub(_stars, line))
     said = _SAYS_SECRET.search(line)
-    if said is None:
-        return line
-    rest = _STRING.sub(lambda it: f"{it[1]}{'*' * len(it[2])}{it[3]}", line[said.end() :])
-    return line[: said.end()] + rest
+    start = line.find("=") + 1 if every and "=" in line else len(line)
+    start = min(start, len(line) if said is None else said.end())
+    rest = line[start:]
+
+    def starred(it: re.Match[str]) -> str:
+        if not every and _REFERS.search(line[: start + it.start()]):
+            return it[0]
+        return f"{it[1]}{'*' * len(it[2])}{it[3]}"
+
+    return line[:start] + _STRING.sub(starred, rest)
 
 
 def _stars(found: re.Match[str]) -> str:
