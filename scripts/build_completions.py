@@ -17,6 +17,13 @@ KEYS = "${XDG_STATE_HOME:-$HOME/.local/state}/gatewayctl/client-keys.json"
 NAMES = r"""sed -n 's/^ *"name": "\([A-Za-z0-9._-]*\)",*$/\1/p'"""
 
 
+BASH_KEY_NAMES = f"""\
+_{PROGRAM}_key_names() {{
+    _{PROGRAM}_words "$({NAMES} "{KEYS}" 2>/dev/null)" "$1"
+}}
+"""
+
+
 def _quoted(text: str) -> str:
     """Quote for bash and zsh."""
     return "'" + text.replace("'", "'\\''") + "'"
@@ -54,10 +61,7 @@ _{PROGRAM}_words() {{
     COMPREPLY=($(compgen -W "$1" -- "$2"))
 }}
 
-_{PROGRAM}_key_names() {{
-    _{PROGRAM}_words "$({NAMES} "{KEYS}" 2>/dev/null)" "$1"
-}}
-
+{BASH_KEY_NAMES}
 _{PROGRAM}() {{
     local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}}
     local command='' candidate index

@@ -1,11 +1,14 @@
 """``gatewayctl serve``: from options to a running daemon."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gatewayctl.cli.options import ConfigOption
 from gatewayctl.config.levels import LogFormat, LogLevel
+
+if TYPE_CHECKING:
+    from gatewayctl.config.settings import ServerSettings
 
 
 def serve(
@@ -32,7 +35,6 @@ def serve(
     import msgspec
 
     from gatewayctl.cli import offline
-    from gatewayctl.config.hosts import is_loopback
     from gatewayctl.config.settings import ServerSettings
     from gatewayctl.daemon import composition, logs
 
@@ -46,11 +48,7 @@ def serve(
         ServerSettings() if settings is None else settings.server,
         **{name: value for name, value in given.items() if value is not None},
     )
-    if not is_loopback(server.host) and not server.keys and not offline.keyed():
-        hint = "gatewayctl keys create NAME makes one"
-        raise typer.BadParameter(
-            f"{server.host} is beyond loopback, which needs client keys: {hint}"
-        )
+    _check_host(server)
     logs.configure(server.log_level, server.log_format)
 
     def say(line: str) -> None:
@@ -61,3 +59,15 @@ def serve(
     else:
         settings = msgspec.structs.replace(settings, server=server)
         composition.run(settings, offline.live, say)
+
+
+def _check_host(server: "ServerSettings") -> None:
+    """Refuse to listen beyond loopback without any client key."""
+    from gatewayctl.cli import offline
+    from gatewayctl.config.hosts import is_loopback
+
+    if not is_loopback(server.host) and not server.keys and not offline.keyed():
+        raise typer.BadParameter(
+            f"{server.host} is beyond loopback, which needs client keys: "
+            "gatewayctl keys create NAME makes one"
+        )
