@@ -91,7 +91,8 @@ def _config(home: Path, upstream: str, place: str) -> str:
         "urlpass": 'auth = "none"',
         "header": f'auth = "none"\nheaders = {{ x-team-token = "{secret("header")}" }}',
         "several": f'api_key = ["{secret("first")}", "{secret("second")}"]',
-        "oauth": f'auth = "oauth"\noauth = {{ token_url = "{upstream}/token", client_id = "c" }}',
+        "oauth": f'auth = "oauth"\noauth = {{ token_url = "{upstream}/token", client_id = "c",'
+        f' authorize_url = "{upstream}/authorize" }}',
         "borrow": f'auth = "oauth"\ncredential = {{ borrow = "{home}/borrowed.json" }}',
         "proxied": f'auth = "none"\nproxy = "http://user:{secret("proxypass")}@{place}"',
         "dead": 'auth = "none"',
