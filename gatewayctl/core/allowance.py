@@ -118,8 +118,9 @@ class Over(msgspec.Struct, frozen=True, kw_only=True):
     """Why a call is not admitted: which limit, and when it may be worth another try.
 
     ``budget`` is the one that is spent, None where it is a rate: then ``rate`` names it (``rpm``,
-    ``tpm``) and ``limit`` is its figure. ``spent`` and ``reserved`` are pico-dollars of the budget,
-    or what the rate has counted. ``retry_after`` is in seconds, None where waiting is vain.
+    ``tpm``). ``limit`` is its figure, ``spent`` and ``reserved`` what is gone of it and ``needed``
+    what the call's input takes: pico-dollars of a budget, requests or tokens of a rate.
+    ``retry_after`` is in seconds, None where waiting is vain.
     """
 
     budget: Budget | None = None
@@ -127,6 +128,7 @@ class Over(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 0
     spent: int = 0
     reserved: int = 0
+    needed: int = 0
     retry_after: float | None = None
 
 
@@ -310,26 +312,27 @@ class Account:
         return window.spent, window.reserved
 
     def _against(self, ask: Ask, clock: float, requests: int) -> Iterator[Over]:
-        limits, ours = self.limits, pico(ask.input_cost)
-        if (
-            limits.rpm is not None
-            and (wait := self._requests.wait(requests, limits.rpm, clock)) != 0
-        ):
-            yield Over(rate="rpm", limit=limits.rpm, spent=self._requests.total, retry_after=wait)
-        if limits.tpm is not None:
-            wait = self._tokens.wait(ask.input_tokens, limits.tpm, clock)
-            if wait != 0:
-                yield Over(rate="tpm", limit=limits.tpm, spent=self._tokens.total, retry_after=wait)
-        for each in limits.budgets:
+        rates = (
+            ("rpm", self.limits.rpm, self._requests, requests),
+            ("tpm", self.limits.tpm, self._tokens, ask.input_tokens),
+        )
+        for name, limit, rate, needed in rates:
+            if limit is not None and (wait := rate.wait(needed, limit, clock)) != 0:
+                yield Over(
+                    rate=name, limit=limit, spent=rate.total, needed=needed, retry_after=wait
+                )
+        ours = pico(ask.input_cost)
+        for each in self.limits.budgets:
             window, most = self._windows[each.period], pico(each.amount)
             # what is free is no money's business, and of nothing nobody can have even a little
             if ask.cost and window.spent + window.reserved + max(ours, 1) > most:
-                until = end(each.period, self._now)
+                until = None if max(ours, 1) > most else end(each.period, self._now)
                 yield Over(
                     budget=each,
                     limit=most,
                     spent=window.spent,
                     reserved=window.reserved,
+                    needed=ours,
                     retry_after=None if until is None else until - self._now,
                 )
 

@@ -255,30 +255,43 @@ def _over(client: Client, over: Over, wall: float) -> ApiError:
     resets = None if wait is None else iso(wall + wait)
     details: dict[str, object] = {"client": client.name}
     if over.budget is None:
-        what = "requests" if over.rate == "rpm" else "tokens"
-        said = f"may use {over.limit:,} {what} a minute"
+        said, why = _over_rate(over, resets)
         details |= {over.rate: over.limit}
-        later = f"has used {over.spent:,}; the next may come in {wait or 0:.1f} s, at {resets}"
-        never = "this request alone is larger, so that no waiting helps"
     else:
-        said = f"has a budget of ${over.budget}"
-        details |= {
-            "budget": str(over.budget),
-            "spent": over.spent / PICO,
-            "reserved": over.reserved / PICO,
-        }
+        said, why = f"has a budget of ${over.budget}", _over_budget(over, resets)
         spent, reserved = over.spent / PICO, over.reserved / PICO
-        gone = f"${spent:.4f} is spent and ${reserved:.4f} reserved for calls under way, so that"
-        later = f"{gone} this call does not fit; it is reset at {resets}"
-        never = f"{gone} this call does not fit; it is never reset"
+        details |= {"budget": str(over.budget), "spent": spent, "reserved": reserved}
     return ApiError(
         kind=ErrorKind.RATE_LIMITED,
-        message=f'the client key "{client.name}" {said}: {never if wait is None else later}',
+        message=f'the client key "{client.name}" {said}: {why}',
         retry_after=wait,
         should_retry=wait is not None and wait <= LONG,
         exhausted=over.budget is not None,
         details={**details, "resets_at": resets},
     )
+
+
+def _over_rate(over: Over, resets: str | None) -> tuple[str, str]:
+    said = f"may use {over.limit:,} {'requests' if over.rate == 'rpm' else 'tokens'} a minute"
+    if over.retry_after is None:
+        return said, f"this request alone has {over.needed:,}, so that no waiting helps"
+    used = f"{over.spent:,} were used in the last one"
+    return said, f"{used}; the next may come in {over.retry_after:.1f} s, at {resets}"
+
+
+def _over_budget(over: Over, resets: str | None) -> str:
+    if over.needed > over.limit:
+        return f"the input of this call alone costs up to {_usd(over.needed)}"
+    gone = f"{_usd(over.spent)} is spent and {_usd(over.reserved)} reserved for calls under way"
+    until = "it is never reset" if resets is None else f"it is reset at {resets}"
+    return f"{gone}, so that this call does not fit; {until}"
+
+
+def _usd(amount: int) -> str:
+    """Return pico-dollars to the hundredth of a cent, less than that to two digits."""
+    exact = Decimal(amount).scaleb(-12)
+    places = max(4, 1 - exact.adjusted()) if amount else 2
+    return f"${exact:.{places}f}"
 
 
 def _not_allowed(kind: ErrorKind, message: str) -> NotAllowed:

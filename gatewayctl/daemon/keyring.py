@@ -115,7 +115,8 @@ class Keyring:
         if self._own is not None and hmac.compare_digest(digest, self._own):
             return Entry(key=None)
         # By its hash, which nobody can choose: how long it takes tells nothing of another secret.
-        return self._configured.get(digest) or self._ring.entries.get(digest)
+        # What the file says of a key, its end and limits, holds where the config has its hash too.
+        return self._ring.entries.get(digest) or self._configured.get(digest)
 
     async def refreshed(self, *, within: float = FRESH) -> None:
         """Look whether the file changed, unless somebody did less than so many seconds ago."""

@@ -265,11 +265,21 @@ async def test_who_is_over_budget_hears_which_and_until_when(house: _House) -> N
 
 async def test_a_budget_in_all_is_never_reset(house: _House) -> None:
     """So that there is no time to name."""
+    house.before = {"ci": PICO}
     clients = house.clients()
-    error = await _over(clients, await _known(clients, house.key(budgets=("0",))))
+    error = await _over(clients, await _known(clients, house.key(budgets=("1",))))
     assert error.retry_after is None
     assert "never reset" in error.message
     assert error.details["resets_at"] is None
+
+
+async def test_a_call_that_no_period_can_pay_for_is_not_put_off(house: _House) -> None:
+    """Its input alone costs more than the whole budget, tomorrow too; small sums are told."""
+    clients = house.clients()
+    client = await _known(clients, house.key(budgets=("0.0003/day",)))
+    error = await _over(clients, client, Ask(input_cost=Decimal("0.00041"), cost=Decimal(1)))
+    assert (error.retry_after, error.should_retry) == (None, False)
+    assert "the input of this call alone costs up to $0.00041" in error.message
 
 
 async def test_who_asks_too_often_hears_for_how_long(house: _House) -> None:

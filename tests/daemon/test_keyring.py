@@ -92,6 +92,16 @@ async def test_the_operator_and_the_configs_keys_are_known_beside_the_file(tmp_p
     assert ring.names == {configured.key.name}
 
 
+async def test_a_key_that_is_in_both_is_what_the_file_says_of_it(tmp_path: Path) -> None:
+    """Its hash in the config takes off no limit, nor does it bring back a revoked key."""
+    made, secret = create(tmp_path, "ci", Terms(), NOW)
+    revoke(tmp_path, "ci", NOW)
+    entry = (await _ring(tmp_path, _Clock(), f"sha256:{made.hash}")).find(secret)
+    assert entry is not None
+    assert entry.key is not None
+    assert (entry.key.name, entry.key.revoked) == ("ci", NOW)
+
+
 def _said(ring: Keyring) -> str:
     """Return what is wrong, which nobody can come in by."""
     assert ring.trouble == ring.degraded
