@@ -160,6 +160,9 @@ class Run:
             self._book.ended(records.Outcome.FAILED, error.failure)
             self._note(step, error.failure)
             return self._told_apart(candidate, label, error.failure)
+        except asyncio.CancelledError:
+            self._book.ended(records.Outcome.ABANDONED)
+            raise
         finally:
             parts.board.over(call)
             if held is not FREE:

@@ -58,13 +58,15 @@ class Entry:
     """One attempt in the books, from its start to its end. ``request`` is the id of its request.
 
     ``likely`` are the tokens of its input, for an upstream that meters none. It is billed at the
-    prices that held when it was planned, whatever becomes of them meanwhile.
+    prices that held when it was planned, whatever becomes of them meanwhile. ``sent`` is to be set
+    as soon as its request goes out.
     """
 
     def __init__(self, ledger: Ledger, request: str, step: Try, likely: int) -> None:
         self.watcher: StreamWatcher | None = None
         self.facts: ReplyFacts | None = None
         self.truncated = False
+        self.sent = False
         self._ledger = ledger
         self._request = request
         self._step = step
@@ -152,7 +154,10 @@ class Entry:
         """Return what was metered, and in the place of what was not (yet) an estimate."""
         source = self.watcher or self.facts
         if source is None:
-            return Metered()
+            # Whoever was sent a request may bill it, whether anybody waits for the answer or not.
+            left = self.sent and outcome is Outcome.ABANDONED
+            guess = Metered(usage=Usage(input=self._likely, output=0), estimated=True)
+            return self._billed(guess) if left else Metered()
         usage, written = source.usage, source.written
         # Whoever leaves a stream that has begun may be billed for it; one that failed is not.
         if not written and usage == Usage() and outcome is not Outcome.ABANDONED:

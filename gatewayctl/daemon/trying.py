@@ -117,6 +117,7 @@ class Tries:
                 sent = await self._sending.written(asked, candidate, settings, override)
                 call = _call(asked, step, sent, settings, credential, timeouts)
                 self._forwarding.claim(candidate.provider, headers, asked.caller.query)
+                entry.sent = True
                 reply = await self._upstream.send(call)
                 self._heard(label, reply.headers)
                 held = _Held(entry=entry, secrets=secrets, timer=timer, buffer=buffer)

@@ -125,7 +125,7 @@ def expected(state: State, outcome: str | None) -> tuple[dict[str, int | None], 
     """
     counts: dict[str, int | None] = dict(state.counts)
     if not counts and not state.written:
-        return {}, False
+        return ({"input": None}, True) if outcome == "abandoned" else ({}, False)
     estimated = False
     least = -int(-state.written // CHARS_A_TOKEN)
     told = counts.get("output")
@@ -139,9 +139,7 @@ def expected(state: State, outcome: str | None) -> tuple[dict[str, int | None], 
 def fits(row: Row, state: State) -> bool:
     """Tell whether a row says what had been told."""
     counts, estimated = expected(state, row.outcome)
-    if row.estimated is not estimated:
-        return row.outcome == "abandoned" and row.estimated and not counts
-    return all(
+    return row.estimated is estimated and all(
         counts.get(name, 0) is None or (row.counts[name] or 0) == counts.get(name, 0)
         for name in _COLUMNS
     )
