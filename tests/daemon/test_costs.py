@@ -120,7 +120,7 @@ async def test_a_cost_that_cannot_be_made_out_harms_nothing(
 async def test_an_answer_is_recorded_with_its_cost(protocol: str, *, stream: bool) -> None:
     """In every protocol, by the prices of the config."""
     body = encoded(protocol, "demo/large", "Hi", stream=stream)
-    async with demo(PRICED) as (running, _):
+    async with demo() as (running, _):
         async with running.client.post(running.url + PATHS[protocol], data=body) as answer:
             await answer.read()
         found = await logged(running.state, answer.headers["x-gatewayctl-request-id"])
