@@ -65,8 +65,13 @@ def in_order(failures: Sequence[Failed]) -> list[dict[str, object]]:
 
 
 def first_cause(failures: Sequence[Failed]) -> Failed:
-    """Return the failure that tells why; a dead pooled connection is nobody's, if others follow."""
-    return next((it for it in failures if not it.failure.stale), failures[0])
+    """Return the failure that tells why.
+
+    If others follow, it is neither a dead pooled connection, which is nobody's, nor the failure of
+    a credential that another took the place of.
+    """
+    telling = (it for it in failures if not it.failure.stale and not it.failure.elsewhere)
+    return next(telling, failures[0])
 
 
 def worth_repeating(failure: Failure) -> bool:

@@ -174,3 +174,13 @@ def test_whatever_failed_is_told_whole(drawn: list[tuple[object, ...]]) -> None:
         assert error.tokens is not None
         assert error.limit is not None
         assert error.tokens > error.limit
+
+
+def test_what_the_last_credential_came_to_is_told_not_what_the_ones_before_it_did() -> None:
+    """Nobody has to do anything about a token that was renewed."""
+    refused = Failed(
+        candidate=ONE, failure=failure(FailureKind.AUTH, "refused", elsewhere=True), elapsed=1
+    )
+    over = Failed(candidate=ONE, failure=failure(FailureKind.AUTH, "log in again"), elapsed=2)
+    assert told("c", [refused, over]).message.startswith("a/one: log in again")
+    assert first_cause([refused]) is refused
