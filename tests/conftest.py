@@ -1,12 +1,22 @@
-"""How property tests draw: a few cases at random by hand, the same ones each time in CI.
+"""How property tests draw, and what no test may do: let a secret into a log or print one.
 
-Hypothesis sees by itself that it runs in CI; ``make fuzz`` asks for the long profile. No test fails
-for being slow: a busy machine is no defect of what is tested.
+A few cases are drawn at random by hand, the same ones each time in CI. Hypothesis sees by itself
+that it runs in CI; ``make fuzz`` asks for the long profile. No test fails for being slow: a busy
+machine is no defect of what is tested.
 """
 
+import logging
 import os
+from collections.abc import Generator
 
+import pytest
 from hypothesis import HealthCheck, settings
+from support.watch import Watch, in_text
+
+_WATCH = Watch()
+for _name in ("", "gatewayctl"):  # some tests replace the handlers of the first
+    logging.getLogger(_name).addHandler(_WATCH)
+logging.getLogger("gatewayctl").setLevel(logging.DEBUG)
 
 _PATIENT = settings(
     settings.get_profile(settings.get_current_profile_name()),
@@ -19,3 +29,17 @@ settings.register_profile("fuzz", _PATIENT, max_examples=1000)
 settings.load_profile("usual")
 if profile := os.environ.get("HYPOTHESIS_PROFILE"):
     settings.load_profile(profile)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test that let a secret into a log line or into what it printed."""
+    report = yield
+    leaks = _WATCH.taken()
+    for title, text in report.sections:
+        if (found := in_text(text)) is not None:
+            leaks.append(f"{title}: {found}")
+    if leaks and report.passed:
+        report.outcome = "failed"
+        report.longrepr = "a secret came to light:\n" + "\n".join(leaks)
+    return report

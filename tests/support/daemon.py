@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
+from support.watch import in_text
 
 _LISTENING = re.compile(r"gatewayctl listening on (http://\S+)")
 
@@ -51,6 +52,7 @@ def daemon(*options: str, env: Mapping[str, str], port: int = 0) -> Iterator[Dae
     reader.start()
     try:
         yield Daemon(url=_url(lines, log), process=process, log=log)
+        assert (found := in_text("".join(log))) is None, f"the log holds {found}"
     finally:
         if process.poll() is None:
             process.kill()

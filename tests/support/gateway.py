@@ -9,6 +9,7 @@ from pathlib import Path
 
 import aiohttp
 import msgspec
+from support.watch import in_files
 
 from gatewayctl.config.catalog import EmptyCatalog
 from gatewayctl.config.load import load_text
@@ -66,6 +67,7 @@ async def gateway(
     async with contextlib.AsyncExitStack() as stack:
         if state is None:
             state = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=_MEMORY)))
+        stack.callback(_assert_no_secret_is_kept, state)
         cache = Cache(state / "registry")
         wired = composed(settings, live, state, cache, wall=wall, silence=silence)
         daemon = await stack.enter_async_context(wired)
@@ -76,6 +78,10 @@ async def gateway(
             daemon.listening()
         client = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
         yield Gateway(url=lifecycle.url(sockets[0]), app=daemon.app, client=client, state=state)
+
+
+def _assert_no_secret_is_kept(state: Path) -> None:
+    assert not (found := in_files(state)), found
 
 
 @contextlib.asynccontextmanager
