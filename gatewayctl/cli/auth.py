@@ -79,7 +79,7 @@ def login(
     import asyncio
 
     from gatewayctl.cli import moments, render, tokens
-    from gatewayctl.cli.login import LoginTimedOut, Ways, log_in
+    from gatewayctl.cli.login import LoginInterrupted, LoginTimedOut, Ways, log_in
 
     settings = tokens.own(name, config)
     oauth = tokens.endpoints(settings)
@@ -99,7 +99,7 @@ def login(
     except LoginTimedOut as error:
         render.tell(f"{error}; nothing was stored")
         raise typer.Exit(TIMED_OUT) from error
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, LoginInterrupted):
         render.tell("the login was interrupted; nothing was stored")
         raise typer.Exit(INTERRUPTED) from None
 

@@ -11,6 +11,7 @@ import hashlib
 import html
 import os
 import secrets
+import signal
 import sys
 import threading
 import webbrowser
@@ -45,6 +46,10 @@ _HEADERS = {
 
 class LoginTimedOut(LoginFailed):
     """Nobody answered in time."""
+
+
+class LoginInterrupted(LoginFailed):
+    """The person pressed Ctrl-C."""
 
 
 class Landing(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,13 +148,34 @@ async def log_in(name: str, oauth: OAuthSettings, ways: Ways) -> str:
         if ways.browser and _has_browser():
             threading.Thread(target=_open, args=(url,), daemon=True).start()
         _read_pasted(wait, end, ways)
-        try:
-            async with asyncio.timeout(ways.seconds):
-                code = await wait.code
-        except TimeoutError as error:
-            raise LoginTimedOut(f"nobody logged in within {ways.seconds:g} s") from error
-        exchange = Exchange(code=code, verifier=verifier, redirect_uri=end.uri)
-        return await wait.told(ways.finish(exchange))
+        with _interruptible():
+            try:
+                async with asyncio.timeout(ways.seconds):
+                    code = await wait.code
+            except TimeoutError as error:
+                raise LoginTimedOut(f"nobody logged in within {ways.seconds:g} s") from error
+            exchange = Exchange(code=code, verifier=verifier, redirect_uri=end.uri)
+            return await wait.told(ways.finish(exchange))
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end what is awaited inside, as ``LoginInterrupted``.
+
+    asyncio's own way leaves the loop asleep where the system hands the signal to another thread,
+    and the one that reads standard input is always there.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    if task is None or sys.platform == "win32":
+        yield
+        return
+    loop.add_signal_handler(signal.SIGINT, task.cancel)
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        raise LoginInterrupted("the login was interrupted") from error
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
 
 
 def _invite(name: str, url: str, end: Landing, ways: Ways) -> None:
@@ -190,8 +216,8 @@ class _Wait:
         """Return what becomes of the code, and let the browser's page say so too."""
         try:
             said = await finishing
-        except Exception as error:
-            self._end.set_result((False, str(error)))
+        except BaseException as error:
+            self._end.set_result((False, str(error) or "it was interrupted"))
             raise
         self._end.set_result((True, f"You are logged in to {self._name}."))
         return said

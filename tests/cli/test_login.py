@@ -289,3 +289,21 @@ async def test_a_credential_that_the_server_ended_says_what_to_do(tmp_path: Path
         assert "invalid_grant" in said
         assert "gatewayctl auth login team" in said
     assert "terminal" in listed.stdout
+
+
+async def test_ctrl_c_while_tokens_are_asked_for_ends_the_page_too(tmp_path: Path) -> None:
+    """The browser is not left waiting for a login that nobody goes on with."""
+    async with authorization_server() as server:
+        person = _person(tmp_path, server)
+        server.answers.clear()
+        async with login(person, "--no-browser") as waiting:
+            page = asyncio.create_task(followed(waiting.page))
+            async with asyncio.timeout(10):
+                await server.asked.wait()
+            waiting.process.send_signal(signal.SIGINT)
+            status, said = await page
+            ended = await waiting.ended()
+        server.answers.set()
+    assert (status, ended.status) == (502, 130)
+    assert "The login failed: it was interrupted." in said
+    assert not person.stored.exists()
