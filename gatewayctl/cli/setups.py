@@ -17,6 +17,9 @@ from gatewayctl.core.routing.room import Room
 PLACEHOLDER: Final = "gatewayctl"
 """What stands for a key where none is asked for: tools do not start without one."""
 
+KEY_HEADER: Final = "x-gatewayctl-key"
+"""Where a client key stands beside a credential that is forwarded."""
+
 
 class Tool(StrEnum):
     """Whom a set-up is for; ``openai`` is whatever uses OpenAI's SDKs or their variables."""
@@ -103,11 +106,16 @@ def _key(ground: Ground, variable: str) -> dict[str, str]:
     return {} if ground.keyed or ground.room.forwards else {variable: PLACEHOLDER}
 
 
-def _key_hints(ground: Ground, how: str) -> Iterator[str]:
-    """Say what to do where no placeholder will do; ``how`` is where the key goes."""
+def _key_hints(ground: Ground, how: str, beside: str) -> Iterator[str]:
+    """Say what to do where no placeholder will do.
+
+    ``how`` is where the key goes, ``beside`` where a client key does if the tool's own is needed.
+    """
     if ground.room.forwards:
         names = ", ".join(ground.room.forwards)
         yield f"{names} is sent the tool's own credential, so none is set here: {how}"
+        if ground.keyed:
+            yield f"the gateway asks for a client key besides, as {KEY_HEADER}: {beside}"
     elif ground.keyed:
         yield f"the gateway asks for a client key (gatewayctl keys create makes one): {how}"
 
@@ -129,7 +137,11 @@ def _claude(ground: Ground) -> Setup:
     variables = {"ANTHROPIC_BASE_URL": ground.url, **_key(ground, "ANTHROPIC_AUTH_TOKEN")}
     variables["CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY"] = "1"  # for its /model
     hints = list(
-        _key_hints(ground, "ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or claude's own login")
+        _key_hints(
+            ground,
+            "ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or claude's own login",
+            f'ANTHROPIC_CUSTOM_HEADERS="{KEY_HEADER}: KEY"',
+        )
     )
     if ground.model is not None:
         small = ground.small or ground.model
@@ -172,6 +184,7 @@ def _claude_window(room: Room, most: int, output: int) -> int:
 _CODEX_OUTPUT: Final = 4096
 """Output that is taken to be wanted, since it never says."""
 _PROFILE: Final = "gatewayctl"
+_CODEX_KEY: Final = "put it into GATEWAYCTL_KEY"
 
 
 def _codex(ground: Ground) -> Setup:
@@ -190,9 +203,11 @@ def _codex(ground: Ground) -> Setup:
     lines += ["", f"[model_providers.{_PROFILE}]", 'name = "gatewayctl"']
     lines.append(f"base_url = {_toml(f'{ground.url}/v1')}")
     lines.append('wire_api = "responses"')
-    hints = list(_key_hints(ground, _codex_key(ground)))
+    hints = list(_key_hints(ground, _codex_key(ground), _CODEX_KEY))
     if room.forwards:
         lines.append("requires_openai_auth = true")
+        if ground.keyed:
+            lines.append(f'env_http_headers = {{ {KEY_HEADER} = "GATEWAYCTL_KEY" }}')
     elif ground.keyed:
         lines.append('env_key = "GATEWAYCTL_KEY"')
     file = File(path=f"~/.codex/{_PROFILE}.config.toml", text="\n".join(lines) + "\n")
@@ -200,7 +215,7 @@ def _codex(ground: Ground) -> Setup:
 
 
 def _codex_key(ground: Ground) -> str:
-    return "codex login" if ground.room.forwards else "put it into GATEWAYCTL_KEY"
+    return "codex login" if ground.room.forwards else _CODEX_KEY
 
 
 def _toml(text: str) -> str:
@@ -225,7 +240,8 @@ def _gemini(ground: Ground) -> Setup:
     if most is not None and most < _GEMINI_WINDOW:
         share = int(most / _GEMINI_WINDOW * _GEMINI_SHARE * 10_000) / 10_000
         settings["model"] = {"compressionThreshold": max(share, 0.0001)}
-    hints = list(_key_hints(ground, "GEMINI_API_KEY"))
+    beside = f'GEMINI_CLI_CUSTOM_HEADERS="{KEY_HEADER}: KEY"'
+    hints = list(_key_hints(ground, "GEMINI_API_KEY", beside))
     if "model" in settings:
         hints.append(
             f"Gemini CLI takes every window for {_GEMINI_WINDOW:,} tokens: compressionThreshold "
@@ -248,4 +264,5 @@ def _openai(ground: Ground) -> Setup:
     variables = {"OPENAI_BASE_URL": f"{ground.url}/v1", **_key(ground, "OPENAI_API_KEY")}
     if ground.model is not None:
         variables["OPENAI_MODEL"] = ground.model
-    return Setup(variables=variables, hints=tuple(_key_hints(ground, "OPENAI_API_KEY")))
+    hints = _key_hints(ground, "OPENAI_API_KEY", "among the client's default headers")
+    return Setup(variables=variables, hints=tuple(hints))

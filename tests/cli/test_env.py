@@ -331,3 +331,30 @@ def test_codex_reads_a_client_key_from_a_variable(asking_for_keys: Path) -> None
     provider = tomllib.loads(found["file"]["text"])["model_providers"]["gatewayctl"]
     assert provider["env_key"] == "GATEWAYCTL_KEY"
     assert any("GATEWAYCTL_KEY" in each for each in found["hints"])
+
+
+@pytest.mark.parametrize(
+    ("tool", "said"),
+    [
+        ("claude", 'ANTHROPIC_CUSTOM_HEADERS="x-gatewayctl-key: KEY"'),
+        ("codex", "GATEWAYCTL_KEY"),
+        ("gemini", 'GEMINI_CLI_CUSTOM_HEADERS="x-gatewayctl-key: KEY"'),
+        ("openai", "default headers"),
+    ],
+)
+def test_beside_a_forwarded_credential_the_key_has_a_header_of_its_own(
+    asking_for_keys: Path, tool: str, said: str
+) -> None:
+    """Both are needed then: the provider's in its usual place, the gateway's in its own."""
+    base = 'base_url = "http://127.0.0.1:11434/v1"'
+    spoken = 'protocols = ["chat_completions", "responses", "messages", "gemini"]'
+    forwarding = f'{base}\nauth = "forward"\n{spoken}'
+    asking_for_keys.write_text(asking_for_keys.read_text().replace(base, forwarding))
+    found = told(asking_for_keys, tool)
+    (hint,) = (each for each in found["hints"] if "client key" in each)
+    assert "x-gatewayctl-key" in hint
+    assert said in hint
+    if tool == "codex":
+        provider = tomllib.loads(found["file"]["text"])["model_providers"]["gatewayctl"]
+        assert provider["env_http_headers"] == {"x-gatewayctl-key": "GATEWAYCTL_KEY"}
+        assert "env_key" not in provider

@@ -117,6 +117,24 @@ def test_headers_say_when_to_come_back_and_never_that_a_retry_is_wanted(codec: C
     assert codec.error(vain).headers == (("x-should-retry", "false"),)
 
 
+@pytest.mark.parametrize(
+    ("retry_after", "should_retry", "delay"),
+    [(1.5, True, "1.500s"), (7200.0, False, "7200.000s"), (None, False, "86400.000s")],
+)
+def test_gemini_cli_hears_for_how_long_to_wait(
+    retry_after: float | None, should_retry: bool, delay: str
+) -> None:
+    """It stops at more than five minutes; told no time it would ask again and again."""
+    error = ApiError(
+        kind=ErrorKind.RATE_LIMITED,
+        message="no",
+        retry_after=retry_after,
+        should_retry=should_retry,
+    )
+    details = decoded(CODECS[WireProtocol.GEMINI].error(error).body)["error"]["details"]
+    assert [each["retryDelay"] for each in details if "retryDelay" in each] == [delay]
+
+
 @pytest.mark.parametrize("codec", [CHAT, RESPONSES])
 def test_money_that_ran_out_is_told_from_a_pace_that_is_too_fast(codec: Codec) -> None:
     """OpenAI's own word for it, at which agents stop instead of waiting."""

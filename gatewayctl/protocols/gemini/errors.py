@@ -9,6 +9,8 @@ from gatewayctl.protocols import errors, sse
 from gatewayctl.protocols.codec import WireError
 
 _RETRY = "type.googleapis.com/google.rpc.RetryInfo"
+_VAIN = 86_400.0
+"""Seconds told where no waiting helps: Gemini CLI stops at over 300, and asks again at none."""
 _OWN = "type.gatewayctl/Error"
 
 
@@ -18,8 +20,11 @@ def whole(error: ApiError, too_large_status: int | None) -> WireError:
     if error.kind is ErrorKind.TOO_LARGE:
         status = too_large_status or 400
     details: list[dict[str, object]] = [{"@type": _OWN, "gatewayctl": errors.details(error)}]
-    if error.retry_after is not None:
-        details.append({"@type": _RETRY, "retryDelay": f"{max(0.0, error.retry_after):.3f}s"})
+    delay = error.retry_after
+    if delay is None and error.kind is ErrorKind.RATE_LIMITED and not error.should_retry:
+        delay = _VAIN
+    if delay is not None:
+        details.append({"@type": _RETRY, "retryDelay": f"{max(0.0, delay):.3f}s"})
     body = {
         "code": status,
         "message": _message(error),
