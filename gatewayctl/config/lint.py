@@ -97,9 +97,6 @@ def _plain_in_oauth(oauth: OAuthDoc, path: Path) -> Iterator[Path]:
     for key, url in (("authorize_url", oauth.authorize_url), ("token_url", oauth.token_url)):
         if url and is_secret_url(url):
             yield (*path, key)
-    for parameter, value in oauth.extra.items():
-        if value and is_secret_header(parameter):
-            yield (*path, "extra", parameter)
 
 
 def _mentions(doc: Document, names: Names) -> Iterator[tuple[Path, str]]:

@@ -34,6 +34,7 @@ _OWN_PARAMETERS = frozenset(
     }
 )
 """What a login says itself; ``extra`` may not say otherwise."""
+_SECRET_PARAMETERS = frozenset({"client_assertion", "client_secret", "password"})
 _IDENTITY = frozenset({"originator", "user-agent", "x-app"})
 """Headers by which a client tells a provider who it is."""
 _EITHER = 'keep one: an api_key, or credential with auth = "oauth"'
@@ -109,6 +110,10 @@ def _check_extra(doc: OAuthDoc, path: Path, report: Report) -> None:
             message = f"{name} is a parameter that the login says itself"
             hint = "client_id and scopes have keys of their own; remove it here"
             report.error(where, "oauth-parameter-taken", message, hint)
+        elif name in _SECRET_PARAMETERS:
+            message = f"{name} would stand in the address of the login page, for all to see"
+            hint = "only clients without a secret can log in here: PKCE takes its place"
+            report.error(where, "oauth-secret-shown", message, hint)
         elif name == REDIRECT and not _may_return_to(value):
             message = "a browser cannot bring the code back there safely"
             hint = 'write "http://127.0.0.1:PORT/PATH", "http://localhost:PORT/PATH" or https://'
