@@ -176,26 +176,73 @@ async def composed(
     ``wall`` is the time in seconds since 1970; ``silence`` seconds pass before a keepalive.
     """
     async with _opened(settings, state, wall) as opened:
-        yield _wired(settings, live, cache, opened, wall, silence)
+        grounds = _Grounds(settings=settings, live=live, cache=cache, opened=opened, wall=wall)
+        yield _wired(grounds, silence)
 
 
-def _wired(
-    settings: Settings,
-    live: Live,
-    cache: Cache,
-    opened: _Opened,
-    wall: Callable[[], float],
-    silence: float,
-) -> Daemon:
-    credentials, upstream, knowledge = opened.credentials, opened.upstream, opened.knowledge
-    has_key, clock = credentials.available, asyncio.get_running_loop().time
-    world = Directory(settings, live, has_key, knowledge)
-    everyone = Directory(with_every_provider(settings, os.environ), live, has_key, knowledge)
+class _Grounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What a daemon is made of, and made for."""
+
+    settings: Settings
+    live: Live
+    cache: Cache
+    opened: _Opened
+    wall: Callable[[], float]
+
+    def directory(self, settings: Settings) -> Directory:
+        """Return what routing looks things up in, over some providers."""
+        opened = self.opened
+        return Directory(settings, self.live, opened.credentials.available, opened.knowledge)
+
+
+def _wired(grounds: _Grounds, silence: float) -> Daemon:
+    settings, opened, wall = grounds.settings, grounds.opened, grounds.wall
+    credentials, upstream = opened.credentials, opened.upstream
+    clock = asyncio.get_running_loop().time
+    world = grounds.directory(settings)
+    worlds = (world, grounds.directory(with_every_provider(settings, os.environ)))
     turns = Turns(credentials.usable, opened.quotas, secrets.token_bytes(16), clock)
     forwarding = Forwarding(settings, secrets.token_bytes(16))
     board = Board(settings, turns, clock, wall)
+    planner = _planner(grounds, world, board, turns, forwarding)
+    load = Load()
+    sending = Sending(opened.counter, Owners(), Thoughts(), wall)
+    headers = headers_by(credentials, os.environ)
+    upkeep = Upkeep(settings, grounds.live, grounds.cache, headers, wall, board.busy)
+    learner = Learner(opened.knowledge, planner, wall, load, upkeep.soon)
+    opened.background.start(learner.run(), "learning from replies")
+    opened.background.start(opened.quotas.run(), "keeping quotas")
+    clients = Clients(opened.keyring, world, spent, opened.state, wall, clock)
+    tokens, heard = opened.tokens, opened.quotas.heard
+    parts = Parts(
+        settings=settings,
+        planner=planner,
+        tries=Tries(settings, upstream, credentials, sending, tokens, forwarding, heard),
+        board=board,
+        ledger=opened.ledger,
+        learner=learner,
+        turns=turns,
+        clients=clients,
+        quotas=opened.quotas,
+        tokens=tokens,
+        chance=chance.seed,
+        silence=silence,
+    )
+    counting = Counting(settings, planner, world, upstream, credentials, forwarding, opened.flights)
+    waker = Waker(settings, upstream, credentials, upkeep, opened.background)
+    pipeline = Pipeline(parts, wall, counting, waker, load)
+    told = status.Status(_looked_at(grounds, parts), clock, wall)
+    probing = Probing(settings, credentials, opened.quotas, wall, board.forget)
+    app = App(settings, planner, pipeline, told, worlds, clients, probing)
+    return Daemon(app=app, listening=lambda: upkeep.start(opened.background))
+
+
+def _planner(
+    grounds: _Grounds, world: Directory, board: Board, turns: Turns, forwarding: Forwarding
+) -> Planner:
+    settings, opened, clock = grounds.settings, grounds.opened, asyncio.get_running_loop().time
     sessions = Sessions(settings.session_ttl, secrets.token_bytes(16), clock)
-    recaller = Recaller(knowledge, opened.counter)
+    recaller = Recaller(opened.knowledge, opened.counter)
     standings = Standings(
         StandingParts(
             settings=settings,
@@ -203,66 +250,28 @@ def _wired(
             turns=turns,
             forwarding=forwarding,
             tokens=opened.tokens,
-            wall=wall,
+            wall=grounds.wall,
         )
     )
-    planner = Planner(
-        world, opened.counter, sessions, board, recaller, standings, chance=chance.seed
-    )
-    load = Load()
-    sending = Sending(opened.counter, Owners(), Thoughts(), wall)
-    upkeep = Upkeep(settings, live, cache, headers_by(credentials, os.environ), wall, board.busy)
-    learner = Learner(knowledge, planner, wall, load, upkeep.soon)
-    opened.background.start(learner.run(), "learning from replies")
-    opened.background.start(opened.quotas.run(), "keeping quotas")
-    clients = Clients(opened.keyring, world, spent, opened.state, wall, clock)
-    parts = Parts(
+    return Planner(world, opened.counter, sessions, board, recaller, standings, chance=chance.seed)
+
+
+def _looked_at(grounds: _Grounds, parts: Parts) -> status.Parts:
+    settings, opened = grounds.settings, grounds.opened
+    return status.Parts(
         settings=settings,
-        planner=planner,
-        tries=Tries(
-            settings,
-            upstream,
-            credentials,
-            sending,
-            opened.tokens,
-            forwarding,
-            opened.quotas.heard,
+        live=grounds.live,
+        planner=parts.planner,
+        board=parts.board,
+        ledger=opened.ledger,
+        knowledge=opened.knowledge,
+        has_key=opened.credentials.available,
+        sources=Sources(
+            settings, grounds.cache, lambda each: askable(each, os.environ), grounds.wall
         ),
-        board=board,
-        ledger=opened.ledger,
-        learner=learner,
-        turns=turns,
-        clients=clients,
-        quotas=opened.quotas,
-        tokens=opened.tokens,
-        chance=chance.seed,
-        silence=silence,
-    )
-    counting = Counting(settings, planner, world, upstream, credentials, forwarding, opened.flights)
-    waker = Waker(settings, upstream, credentials, upkeep, opened.background)
-    looked_at = status.Parts(
-        settings=settings,
-        live=live,
-        planner=planner,
-        board=board,
-        ledger=opened.ledger,
-        knowledge=knowledge,
-        has_key=has_key,
-        sources=Sources(settings, cache, lambda each: askable(each, os.environ), wall),
-        others=(clients, opened.quotas, opened.tokens),
+        others=(parts.clients, opened.quotas, opened.tokens),
         ended=opened.tokens.ended,
     )
-    told = status.Status(looked_at, clock, wall)
-    app = App(
-        settings,
-        planner,
-        Pipeline(parts, wall, counting, waker, load),
-        told,
-        (world, everyone),
-        clients,
-        Probing(settings, credentials, opened.quotas, wall, board.forget),
-    )
-    return Daemon(app=app, listening=lambda: upkeep.start(opened.background))
 
 
 async def _serve(settings: Settings, live: Live, say: Callable[[str], None]) -> None:

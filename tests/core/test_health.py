@@ -52,14 +52,9 @@ def cooling(health: Health, now: float = 0.0) -> list[float | None]:
     return [remaining(health, each, now) for each in (ONE, TWO, OTHER_KEY, ELSEWHERE)]
 
 
-# What is forgotten on request
-
-
 def test_a_credentials_limits_are_forgotten_and_nothing_else() -> None:
     """Its breakers at all models close; those of others, of models and of origins stay."""
-    health = after(LIMITED)
-    for parties in (TWO, OTHER_KEY):
-        health = failed(health, parties, LIMITED, 0.0)
+    health = failed(failed(after(LIMITED), TWO, LIMITED, 0.0), OTHER_KEY, LIMITED, 0.0)
     health = failed(health, ELSEWHERE, BUSY, 0.0)
     assert cooling(forgot(health, "a")) == [None, None, 10.0, 10.0]
     assert forgot(health, "unknown") is health
