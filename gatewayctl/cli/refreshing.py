@@ -122,12 +122,15 @@ def _fetch(settings: "Settings", source: str | None, *, quiet: bool) -> "list[Re
 def _wanted(settings: "Settings", source: str | None) -> "dict[str, SourceSettings]":
     """Return the sources to ask: without a name those that can be; say why there is none."""
     from gatewayctl.cli import render
+    from gatewayctl.core.model import Auth
     from gatewayctl.registry.freshness import Freshness
 
     status = {each.name: each.status for each in _statuses(settings)}
     if source is not None and status.get(source) is Freshness.NO_KEY:
-        provider = settings.providers[settings.registry.sources[source].provider or source]
-        hint = provider.provider.key_hint or 'auth = "forward" has only its clients\''
+        provider = settings.providers[settings.registry.sources[source].provider or source].provider
+        hint = provider.key_hint or 'auth = "forward" has only its clients\''
+        if provider.auth is Auth.OAUTH:
+            hint = 'auth = "oauth" is for its clients\' requests alone'
         render.tell(f"{source} is not asked without a key: {hint}")
         return {}
     wanted = {

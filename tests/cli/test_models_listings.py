@@ -128,3 +128,17 @@ def test_a_server_that_is_down_keeps_what_it_said(
     assert "2 models, fetched just now, due in " in line
     assert "; tried just now: HTTP 503" in line
     assert cli.json("show", "local/big", *config)["effective_window"]["value"] == 4096
+
+
+def test_a_login_is_not_used_for_a_listing_and_no_login_is_asked_for(cli: Cli) -> None:
+    """Logging in would not help: what is said of the source must not say that it would."""
+    cli.config.write_text("""
+[providers.team]
+kind = "openai-compatible"
+base_url = "http://127.0.0.1:9/v1"
+auth = "oauth"
+oauth = { token_url = "http://127.0.0.1:9/t", client_id = "i" }
+""")
+    told = cli("refresh", "--source", "team", "--config", str(cli.config), code=5)
+    assert 'team is not asked without a key: auth = "oauth" is for its clients' in told
+    assert "login" not in told
