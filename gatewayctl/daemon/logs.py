@@ -81,4 +81,4 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def _described(error: BaseException) -> str:
     frames = "".join(traceback.format_tb(error.__traceback__))
     words = told(str(error)) if isinstance(error, _OWN_WORDS) else "…"
-    return f"{frames}{type(error).__name__}: {words}"
+    return f"Traceback (most recent call last):\n{frames}{type(error).__name__}: {words}"
