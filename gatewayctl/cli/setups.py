@@ -130,6 +130,7 @@ _CLAUDE_SPARE: Final = 13_000
 """… and what it keeps free besides."""
 _CLAUDE_OWN: Final = 30_000
 """What its own prompt and tools take, about."""
+_CLAUDE_LOGIN: Final = "ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or claude's own login"
 _TIERS: Final = ("OPUS", "SONNET", "HAIKU", "FABLE")
 
 
@@ -139,7 +140,7 @@ def _claude(ground: Ground) -> Setup:
     hints = list(
         _key_hints(
             ground,
-            "ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or claude's own login",
+            _CLAUDE_LOGIN if ground.room.forwards else "put it into ANTHROPIC_AUTH_TOKEN",
             f'ANTHROPIC_CUSTOM_HEADERS="{KEY_HEADER}: KEY"',
         )
     )
