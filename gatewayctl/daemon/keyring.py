@@ -86,6 +86,7 @@ class Keyring:
         self._names = frozenset(each.key.name for each in self._configured.values() if each.key)
         self._ring = _read(folder, _Ring())
         self._looked = clock()
+        self._reading: asyncio.Future[_Ring] | None = None
 
     @property
     def degraded(self) -> str | None:
@@ -119,12 +120,24 @@ class Keyring:
         return self._ring.entries.get(digest) or self._configured.get(digest)
 
     async def refreshed(self, *, within: float = FRESH) -> None:
-        """Look whether the file changed, unless somebody did less than so many seconds ago."""
-        now = self._clock()
-        if now - self._looked < within:
-            return
-        self._looked = now  # who comes meanwhile goes by what is known
-        self._ring = await asyncio.to_thread(_read, self._folder, self._ring)
+        """Look whether the file changed, unless somebody did less than so many seconds ago.
+
+        Who comes while it is looked at waits for that: what was known before may be long out of
+        date, and would let in whoever was shut out since.
+        """
+        if self._reading is None:
+            now = self._clock()
+            if now - self._looked < within:
+                return
+            self._looked = now
+            loop = asyncio.get_running_loop()
+            self._reading = loop.run_in_executor(None, _read, self._folder, self._ring)
+            self._reading.add_done_callback(self._noted)
+        await asyncio.shield(self._reading)
+
+    def _noted(self, reading: asyncio.Future[_Ring]) -> None:
+        self._reading = None
+        self._ring = reading.result()
 
 
 def _configured(digest: str) -> ClientKey:

@@ -67,6 +67,28 @@ async def test_changes_are_seen_when_the_file_is_another(tmp_path: Path) -> None
     assert ended.key.revoked == NOW
 
 
+async def test_nobody_goes_by_what_was_known_before_while_the_file_is_looked_at(
+    tmp_path: Path,
+) -> None:
+    """Of many that come at once after a long while, all are told by the file as it is now."""
+    clock = _Clock()
+    _, secret = create(tmp_path, "ci", Terms(), NOW)
+    ring = await _ring(tmp_path, clock)
+    revoke(tmp_path, "ci", NOW)
+
+    async def revoked() -> bool:
+        await ring.refreshed()
+        entry = ring.find(secret)
+        return entry is not None and entry.key is not None and entry.key.revoked == NOW
+
+    clock.now += 3600.0
+    leaving = asyncio.create_task(revoked())
+    others = [asyncio.create_task(revoked()) for _ in range(9)]
+    await asyncio.sleep(0)
+    leaving.cancel()
+    assert await asyncio.gather(*others) == [True] * 9
+
+
 async def test_the_file_is_not_looked_at_for_every_request(tmp_path: Path) -> None:
     """Only after a while, and sooner where somebody presents what nobody knows yet."""
     clock = _Clock()
