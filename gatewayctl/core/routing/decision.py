@@ -56,7 +56,7 @@ class SkipReason(StrEnum):
     """Why a model is not attempted, in the order in which the reasons are looked for.
 
     ``not_allowed``: the client, by its key or its name, may not use it. ``credential_terminal``:
-    its credential was there and is dead. ``pinned``: a sticky session keeps another target, which
+    its login is missing or dead. ``pinned``: a sticky session keeps another target, which
     is too small by now. ``cooling``: it failed lately, and so did all others; found after planning,
     of what would have been attempted.
     """

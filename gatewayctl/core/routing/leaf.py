@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from gatewayctl.core import fit
-from gatewayctl.core.model import EstimatorSettings, Overflow, Provider
+from gatewayctl.core.model import Auth, EstimatorSettings, Overflow, Provider
 from gatewayctl.core.routing.decision import GREY, UNCHECKED, UNFIT, Estimate, Fit, SkipReason
 from gatewayctl.core.routing.graph import FitMode
 from gatewayctl.core.routing.place import Ceilings, ModelPlace
@@ -144,7 +144,8 @@ def _by_credential(place: ModelPlace, provider: Provider, planning: Planning) ->
         )
     if not planning.has_key(provider.name):
         note = f"no credential for {provider.name}: {provider.key_hint}"
-        return _leaf(place, SkipReason.NO_KEY, note)
+        login = provider.auth is Auth.OAUTH
+        return _leaf(place, SkipReason.CREDENTIAL_TERMINAL if login else SkipReason.NO_KEY, note)
     return None if barred is None else _leaf(place, barred.reason, barred.detail)
 
 

@@ -5,7 +5,7 @@ import pytest
 from support.world import FakeWorld, Sized, model, places, provider, shape
 
 from gatewayctl.core.errors import ErrorKind
-from gatewayctl.core.model import Capability
+from gatewayctl.core.model import Auth, Capability
 from gatewayctl.core.routing.decision import Barred, Decision, SkipReason
 from gatewayctl.core.routing.graph import Cascade, Policy
 from gatewayctl.core.routing.plan import plan
@@ -128,6 +128,9 @@ def test_reasons_are_looked_for_in_their_order() -> None:
     ):
         decision = decided({"one/small": bar(reason)}, needs=needs)
         assert decision.skipped[0].reason is found
+    world = FakeWorld([SMALL], providers=[provider("one", auth=Auth.OAUTH)], keyless=["one"])
+    nobody = plan("one/small", Request(shape=shape()), world, Sized(100))
+    assert nobody.skipped[0].reason is SkipReason.CREDENTIAL_TERMINAL
     unnamed = decided({"one/small": bar(SkipReason.NO_KEY)}, keyless=["one"])
     assert unnamed.skipped[0].detail == "no credential for one: set ONE_API_KEY"
 
