@@ -15,6 +15,7 @@ from aiohttp import web
 from gatewayctl.core.attempts import Failed, Outcome, Step, Try, Wait, Waited, attempt
 from gatewayctl.core.errors import ApiError, ErrorKind, Failure, FailureKind, UpstreamFailed
 from gatewayctl.core.exhausted import broke_off, first_cause, told, told_kind, worth_repeating
+from gatewayctl.core.model import Auth
 from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.core.routing.graph import OnBreak
 from gatewayctl.daemon.asked import Asked
@@ -285,9 +286,16 @@ class Run:
     def _told(self, failures: tuple[Failed, ...]) -> ApiError:
         """Return what a client is told when nothing more is tried."""
         error = told(self._asked.name, failures)
-        provider = first_cause(failures).candidate.provider
+        cause = first_cause(failures)
+        provider = cause.candidate.provider
         if error.kind is ErrorKind.UPSTREAM_AUTH:
-            hint = self._parts.settings.providers[provider].provider.key_hint
+            known = self._parts.settings.providers[provider].provider
+            if known.auth is Auth.FORWARD:
+                refused = cause.failure.kind is FailureKind.AUTH
+                kind = ErrorKind.UNAUTHORIZED if refused else ErrorKind.FORBIDDEN
+                message = f"{error.message}; this is about the client's own credential"
+                return msgspec.structs.replace(error, kind=kind, message=message)
+            hint = known.key_hint
             advice = f"; it is the gateway's own credential for {provider} that was refused"
             message = error.message + advice + (f": {hint}" if hint else "")
             return msgspec.structs.replace(error, message=message)

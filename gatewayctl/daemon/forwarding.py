@@ -42,17 +42,29 @@ class Forwarding:
         self._sent: OrderedDict[bytes, str] = OrderedDict()
 
     def barred(
-        self, provider: str, leaves: Sequence[str], headers: Mapping[str, str]
+        self,
+        provider: str,
+        leaves: Sequence[str],
+        headers: Mapping[str, str],
+        *,
+        keyed: bool = False,
     ) -> str | None:
         """Say why a provider may not have the credential of a request, None where it may.
 
         ``leaves`` are the providers behind the name that was asked for, in declaration order;
-        two of one origin are one party. Nothing is noted: planning sends nothing.
+        two of one origin are one party. ``keyed``: a key of the gateway's came with the request,
+        and is not in ``headers``. Nothing is noted: planning sends nothing.
         """
         origin = self._origins.get(provider)
         if origin is None:
             return None
         digests = self._digests(headers, "")
+        if keyed and not digests:
+            return (
+                f'{provider} takes the client\'s own credential (auth = "forward"), and none came '
+                "besides the gateway's key: send that one in x-gatewayctl-key, and your own in its "
+                "usual header"
+            )
         if any(digest in self._sent for digest in digests):
             return self._elsewhere(provider, digests)
         first = next((each for each in leaves if each in self._origins), provider)

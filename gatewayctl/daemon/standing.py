@@ -89,7 +89,8 @@ class _Standing:
             case Auth.OAUTH if (why := parts.tokens.ended(settings)) is not None:
                 return Barred(reason=SkipReason.CREDENTIAL_TERMINAL, detail=why)
             case Auth.FORWARD:
-                why = parts.forwarding.barred(provider, self._providers(asked), headers)
+                keyed, leaves = self._client is not None, self._providers(asked)
+                why = parts.forwarding.barred(provider, leaves, headers, keyed=keyed)
                 if why is not None:
                     return Barred(reason=SkipReason.NO_KEY, detail=why)
             case _:

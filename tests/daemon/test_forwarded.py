@@ -1,5 +1,6 @@
 """A client's own credential reaches the provider it is for, and no second one, whatever happens."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 
@@ -97,6 +98,17 @@ def test_one_of_several_credentials_is_enough_to_keep_all_back() -> None:
     found = forwarding()
     found.claim("one", {"x-api-key": "a"})
     assert found.barred("two", ("two",), {**bearer("b"), "x-api-key": "a"}) is not None
+
+
+def test_a_key_of_the_gateways_is_nobodys_credential() -> None:
+    """Whoever has that alone is told to send one of its own, and where each belongs."""
+    found = forwarding()
+    why = found.barred("one", ("one",), {"user-agent": "curl/8"}, keyed=True)
+    assert why is not None
+    assert "x-gatewayctl-key" in why
+    assert found.barred("one", ("one",), bearer("a"), keyed=True) is None
+    assert found.barred("one", ("one",), {}) is None
+    assert found.barred("keyed", ("keyed",), {}, keyed=True) is None
 
 
 def test_planning_leaves_no_trace() -> None:
@@ -295,3 +307,47 @@ async def test_a_redirect_takes_it_nowhere(status: int) -> None:
                     assert "location" not in answer.headers
             assert upstream.requests
         assert elsewhere.connections == 0
+
+
+async def test_a_key_of_the_gateways_is_forwarded_to_nobody() -> None:
+    """In whichever header it came; beside it, the client's own goes up as always."""
+    key = "gwk-" + "c" * 43
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    async with FakeUpstream([sized(b"{}", 401)]) as upstream:
+        config = f'[server]\nkeys = ["sha256:{digest}"]\n'
+        async with gateway(config + upstream_config(upstream.base_url, auth="forward")) as it:
+            url = f"{it.url}/v1/chat/completions"
+            body = encoded("chat_completions", "up/m", "Hi")
+            for name, value in (
+                ("authorization", f"Bearer {key}"), ("x-api-key", key), ("x-gatewayctl-key", key),
+            ):  # fmt: skip
+                async with it.client.post(url, data=body, headers={name: value}) as answer:
+                    assert answer.status == 403
+                    assert "send that one in x-gatewayctl-key" in await answer.text()
+            assert upstream.connections == 0
+            both = {"x-gatewayctl-key": key, **bearer(CREDENTIAL)}
+            async with it.client.post(f"{url}?key={key}", data=body, headers=both) as answer:
+                assert answer.status == 401
+        (request,) = upstream.requests
+    assert request.header("authorization") == f"Bearer {CREDENTIAL}".encode()
+    assert key.encode() not in request.head
+
+
+@pytest.mark.parametrize(("status", "kind"), [(401, "unauthorized"), (403, "forbidden")])
+async def test_a_refusal_without_readable_words_is_about_the_clients_own(
+    status: int, kind: str
+) -> None:
+    """Nobody is sent to look after a credential of the gateway's that there is not."""
+    page = sized(b"<html>no</html>", status, [("content-type", "text/html")])
+    async with (
+        FakeUpstream([page]) as upstream,
+        gateway(upstream_config(upstream.base_url, auth="forward")) as it,
+    ):
+        body = encoded("chat_completions", "up/m", "Hi")
+        url = f"{it.url}/v1/chat/completions"
+        async with it.client.post(url, data=body, headers=bearer(CREDENTIAL)) as answer:
+            assert answer.status == status
+            error = json.loads(await answer.read())["error"]
+    assert error["gatewayctl"]["kind"] == kind
+    assert "the client's own credential" in error["message"]
+    assert "gateway's own" not in error["message"]
