@@ -49,6 +49,7 @@ _gatewayctl() {
         'route-explain --max-output') return ;;
         'route-explain --seed') return ;;
         'route-explain --session') return ;;
+        'route-explain --client') return ;;
         'route-explain --url') return ;;
         'route-explain --config') _gatewayctl_files "$current"; return ;;
         'env -m'|'env --model') return ;;
@@ -105,7 +106,7 @@ _gatewayctl() {
         'serve/-'*) _gatewayctl_words '--config --host --port --demo --log-level --log-format -h --help' "$current" ;;
         'estimate/-'*) _gatewayctl_words '-m --model --protocol --exact --config --json -h --help' "$current" ;;
         'estimate/'*) _gatewayctl_files "$current" ;;
-        'route-explain/-'*) _gatewayctl_words '--protocol --max-output --seed --session --live --url --config --json -h --help' "$current" ;;
+        'route-explain/-'*) _gatewayctl_words '--protocol --max-output --seed --session --client --live --url --config --json -h --help' "$current" ;;
         'route-explain/'*) _gatewayctl_files "$current" ;;
         'env/-'*) _gatewayctl_words '-m --model --small-model --shell --url --config --file -q --quiet --json -h --help' "$current" ;;
         'env/'*) _gatewayctl_words 'claude codex gemini openai' "$current" ;;

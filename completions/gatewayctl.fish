@@ -50,6 +50,7 @@ complete -c gatewayctl -n '__gatewayctl_at route-explain' -l protocol -x -a 'cha
 complete -c gatewayctl -n '__gatewayctl_at route-explain' -l max-output -x -d 'Output budget in place of the body\'s own'
 complete -c gatewayctl -n '__gatewayctl_at route-explain' -l seed -x -d 'Draw alloys with this seed of 64 bits, not by chance'
 complete -c gatewayctl -n '__gatewayctl_at route-explain' -l session -x -d 'The conversation it belongs to, as clients name it'
+complete -c gatewayctl -n '__gatewayctl_at route-explain' -l client -x -d 'The name of the client key that it comes with'
 complete -c gatewayctl -n '__gatewayctl_at route-explain' -l live -d 'Ask the running daemon: its sessions and counters'
 complete -c gatewayctl -n '__gatewayctl_at route-explain' -l url -x -d 'Ask the daemon at this address, not where the config says it is'
 complete -c gatewayctl -n '__gatewayctl_at route-explain' -l config -r -F -d 'The config file, instead of the usual one'

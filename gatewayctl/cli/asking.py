@@ -17,6 +17,7 @@ from gatewayctl.core.anchors import Anchored
 from gatewayctl.core.errors import CountUnavailable, GatewayctlError, RequestInvalid
 from gatewayctl.core.estimate import Counted
 from gatewayctl.core.routing.affinity import remembers
+from gatewayctl.core.routing.decision import Barred, SkipReason
 from gatewayctl.core.routing.estimates import Estimates, estimates
 from gatewayctl.core.routing.explained import explained
 from gatewayctl.core.routing.render import Json
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gatewayctl.core.routing.decision import Decision
+    from gatewayctl.daemon.permitted import Client
     from gatewayctl.protocols.dropping import Flags
 
 T = TypeVar("T")
@@ -93,13 +95,14 @@ def explain(
     *,
     seed: int,
     session: str | None = None,
+    client: "Client | None" = None,
     max_output: int | None = None,
     learned: Learned | None = None,
     flags: "Flags",
 ) -> Json:
     """Plan a request that asks for ``name``, and return the decision as ``--json`` prints it.
 
-    ``flags`` returns a provider's.
+    ``flags`` returns a provider's; ``client`` is whose key it comes with.
     ``learned`` is what replies taught, where anything is to be recalled of the conversation.
     """
     name = unvia(name)
@@ -110,10 +113,29 @@ def explain(
         seed=seed,
         today=datetime.now(UTC).date().isoformat(),
         session=kept,
+        client=None if client is None else client.name,
+        standing=None if client is None else _Standing(client),
     )
     planned = _driven(decide(name, request, world, coarse=False), asked, learned)
     decision = planned.decision
     return explained(decision, kept, _left_out(decision, asked, flags))
+
+
+class _Standing:
+    """What a client key may use; what is left of it, only the daemon knows."""
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+
+    def barred(self, asked: str, provider: str, model: str) -> Barred | None:
+        """Tell why a model may not be used; a route is permitted under the name asked for."""
+        _ = provider
+        why = self._client.barred(model, (asked,))
+        return None if why is None else Barred(reason=SkipReason.NOT_ALLOWED, detail=why)
+
+    def sees(self, name: str) -> bool:
+        """Tell whether the key may know of a name."""
+        return self._client.sees(name)
 
 
 def _left_out(

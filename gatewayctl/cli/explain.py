@@ -39,6 +39,10 @@ SessionOption = Annotated[
     str | None,
     typer.Option(metavar="KEY", help="The conversation it belongs to, as clients name it."),
 ]
+ClientOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The name of the client key that it comes with."),
+]
 LiveOption = Annotated[
     bool, typer.Option("--live", help="Ask the running daemon: its sessions and counters.")
 ]
@@ -51,6 +55,7 @@ class Asked(NamedTuple):
     protocol: Dialect | None
     seed: int | None
     session: str | None
+    client: str | None
     max_output: int | None
 
 
@@ -61,6 +66,7 @@ def route_explain(
     max_output: MaxOutputOption = None,
     seed: SeedOption = None,
     session: SessionOption = None,
+    client: ClientOption = None,
     live: LiveOption = False,
     url: UrlOption = None,
     config: ConfigOption = None,
@@ -79,7 +85,14 @@ def route_explain(
 
     if seed is not None and seed >= _SEEDS:
         raise typer.BadParameter("a seed has 64 bits")
-    asked = Asked(model=model, protocol=protocol, seed=seed, session=session, max_output=max_output)
+    asked = Asked(
+        model=model,
+        protocol=protocol,
+        seed=seed,
+        session=session,
+        client=client,
+        max_output=max_output,
+    )
     try:
         data = asking.data(source)
         if live or url is not None:
@@ -112,13 +125,15 @@ def _here(
     if len(data) > settings.server.body_limit:
         limit = f"{settings.server.body_limit:,} bytes (server.body_limit)"
         render.tell(f"the daemon takes no request of more than {limit}")
+    world = offline.directory(settings, os.environ, learned)
     doc = asking.explain(
         asked.model,
         given,
         shape,
-        offline.directory(settings, os.environ, learned),
+        world,
         seed=secrets.randbits(64) if asked.seed is None else asked.seed,
         session=asked.session,
+        client=None if asked.client is None else offline.client(asked.client, settings, world),
         max_output=asked.max_output,
         learned=learned,
         flags=lambda name: settings.providers[name].flags,

@@ -16,6 +16,8 @@ from gatewayctl.config.problems import Severity
 from gatewayctl.config.settings import ProviderSettings, Settings
 from gatewayctl.core.errors import ConfigInvalid, StorageFailed
 from gatewayctl.core.model import Auth
+from gatewayctl.core.permits import Permit
+from gatewayctl.daemon.permitted import Client, Permitted
 from gatewayctl.registry import snapshot
 from gatewayctl.registry.cache import Cache, usual_folder
 from gatewayctl.registry.checking import CheckedAgainst
@@ -146,6 +148,24 @@ def keyed() -> bool:
         return bool(client_keys.read(files.usual_state_folder()))
     except StorageFailed:
         return True
+
+
+def client(name: str, settings: Settings, world: Directory) -> Client:
+    """Return whose client key is called so, good or not; what it has spent is not asked.
+
+    Raises ``typer.BadParameter`` where nobody's is, and StorageFailed.
+    """
+    keys = client_keys.read(files.usual_state_folder()) or ()
+    found = next((key for key in keys if key.name == name), None)
+    if found is not None:
+        permit = Permit(patterns=found.models)
+        return Client(name, Permitted(world), permit=permit, limits=found.limits)
+    if any(client_keys.configured(each).name == name for each in settings.server.keys):
+        return Client(name, Permitted(world))
+    known = ", ".join(key.name for key in keys)
+    raise typer.BadParameter(
+        f'no client key is called "{name}"' + (f"; there are {known}" * bool(known))
+    )
 
 
 def knowledge() -> Known:

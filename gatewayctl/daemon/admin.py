@@ -21,6 +21,7 @@ from gatewayctl.core.routing.world import World
 from gatewayctl.daemon.explaining import in_full
 from gatewayctl.daemon.listing import AT_ONCE
 from gatewayctl.daemon.offload import offloaded
+from gatewayctl.daemon.permitted import Client
 from gatewayctl.daemon.planning import Planner, Question
 from gatewayctl.daemon.replies import as_json, error_reply, header, json_reply, own_headers
 from gatewayctl.protocols.codec import Codec
@@ -40,13 +41,15 @@ _SEEDS = 2**64
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked besides the request itself, in the query or beside ``request``.
 
-    ``model`` may be several for an estimate. ``protocol`` None is seen from the body.
+    ``model`` may be several for an estimate. ``protocol`` None is seen from the body. ``client``
+    is the name of the client key to plan for.
     """
 
     model: str | tuple[str, ...] | None = None
     protocol: Dialect | None = None
     seed: Annotated[int, msgspec.Meta(ge=0)] | None = None
     session: str | None = None
+    client: str | None = None
     max_output: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] | None = None
     exact: bool = False
 
@@ -76,8 +79,8 @@ class Admin:
     """Answers ``/api/*``, with handlers in the form of the app's.
 
     ``everything`` is the world with every built-in provider, for estimates of models that nobody
-    is about to call; ``sources`` tells how fresh the registry's sources are; ``read`` returns a
-    request's whole body, decompressed.
+    is about to call; ``client`` finds a client by its key's name; ``sources`` tells how fresh the
+    registry's sources are; ``read`` returns a request's whole body, decompressed.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Admin:
         worlds: tuple[World, Directory],
         sources: Callable[[], Awaitable[tuple[SourceStatus, ...]]],
         read: Callable[[web.BaseRequest], Awaitable[bytes]],
+        client: Callable[[str], Client | None],
     ) -> None:
         self._settings = settings
         self._config = "" if settings.path is None else header(str(Path(settings.path).absolute()))
@@ -94,6 +98,7 @@ class Admin:
         self._world, self._everything = worlds
         self._sources = sources
         self._read = read
+        self._client = client
 
     async def route_explain(
         self, request: web.BaseRequest, codec: Codec, request_id: str
@@ -171,6 +176,9 @@ class Admin:
                 reading.shape.output_budget if options.max_output is None else options.max_output
             ),
         )
+        client = None if options.client is None else self._client(options.client)
+        if client is None and options.client is not None:
+            raise RequestInvalid(f'no client key is called "{options.client}"', "client")
         question = Question(
             name=names[0],
             reader=asked.reader,
@@ -179,6 +187,7 @@ class Admin:
             headers=request.headers,
             seed=options.seed,
             session=options.session,
+            client=client,
         )
         return _Asked(names=names, dialect=asked.dialect, question=question, options=options)
 

@@ -70,7 +70,7 @@ class App:
         self._clients = clients
         self._listing = Listing(worlds[0])
         self._google = Google(planner, pipeline, self._listing, self._body)
-        admin = Admin(settings, planner, worlds, status.sources, self._body)
+        admin = Admin(settings, planner, worlds, status.sources, self._body, clients.named)
         self._hosts = _LOOPBACK_NAMES | {
             settings.server.host.lower(),
             *(host.lower() for host in settings.server.allowed_hosts),

@@ -17,12 +17,11 @@ from typing import Final
 
 import msgspec
 
-from gatewayctl.core.allowance import NO_LIMITS, Account, Ask, Held, Over, ask
+from gatewayctl.core.allowance import NO_LIMITS, Account, Ask, Held, Over
 from gatewayctl.core.errors import ApiError, ErrorKind, StorageFailed
 from gatewayctl.core.periods import iso
 from gatewayctl.core.permits import Permit
 from gatewayctl.core.pricing import PICO, pico
-from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.core.routing.world import World
 from gatewayctl.daemon.keyring import JUST_NOW, Entry, Keyring
 from gatewayctl.daemon.permitted import Client, Permitted
@@ -36,11 +35,6 @@ _BEARER: Final = "bearer "
 
 LONG: Final = 60.0
 """Seconds from which a client is told not to wait: agents do not, and SDKs would ask too soon."""
-
-_DEARER: Final = (("priority", b'"priority"'), ("fast", b'"fast"'))
-"""Tiers that cost more than the base one, each with the word that a request asks for it by."""
-
-_CACHING: Final = b'"cache_control"'
 
 _MAKE: Final = "gatewayctl keys create NAME makes one"
 
@@ -134,6 +128,14 @@ class Clients:
         log.info("a key that nobody has was refused: %s in %s", self._short(secret), where)
         message = f"what stands in {where} is no client key of this gateway: {_MAKE}"
         raise _not_allowed(ErrorKind.UNAUTHORIZED, message)
+
+    def named(self, name: str) -> Client | None:
+        """Return whose key is called so, whether it is good or not; None where nobody's is."""
+        key = self._ring.named(name)
+        if key is None:
+            return None
+        permit = Permit(patterns=key.models)
+        return Client(key.name, self._permitted, permit=permit, limits=key.limits)
 
     async def admit(self, client: Client | None, ask: Ask, *, counted: bool = True) -> Reservation:
         """Reserve what a call may take, or raise ``NotAllowed`` with when to try again.
@@ -297,18 +299,3 @@ def _usd(amount: int) -> str:
 def _not_allowed(kind: ErrorKind, message: str) -> NotAllowed:
     retry = kind is ErrorKind.UNAVAILABLE
     return NotAllowed(ApiError(kind=kind, message=message, should_retry=retry))
-
-
-def taking(candidate: Candidate, answers: int, body: bytes) -> Ask:
-    """Return what an attempt at a candidate may take at most, with so many answers.
-
-    What the request asks for is looked up in its body as it came: a word too many makes no more
-    than a larger reservation.
-    """
-    return ask(
-        candidate.place.prices,
-        candidate.estimate,
-        (candidate.send_budget or candidate.output_budget) * answers,
-        tiers=[tier for tier, word in _DEARER if word in body],
-        caching=_CACHING in body,
-    )

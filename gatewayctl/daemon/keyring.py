@@ -28,11 +28,6 @@ FRESH: Final = 0.2
 JUST_NOW: Final = 0.05
 """The same for a secret that nobody knows: its key may have been made a moment ago."""
 
-CONFIGURED: Final = "config:"
-"""Begins the names of keys in the config, followed by digits of their hash."""
-
-_DIGITS: Final = 8
-
 Stamp = tuple[int, int, int] | None
 
 
@@ -81,8 +76,8 @@ class Keyring:
         except StorageFailed as error:
             self._trouble = str(error)
         self._own = None if own is None else client_keys.digest(own)
-        bare = [each.removeprefix(client_keys.HASH) for each in hashes]
-        self._configured = {each: Entry(key=_configured(each)) for each in bare}
+        configured = map(client_keys.configured, hashes)
+        self._configured = {each.hash: Entry(key=each) for each in configured}
         self._names = frozenset(each.key.name for each in self._configured.values() if each.key)
         self._ring = _read(folder, _Ring())
         self._looked = clock()
@@ -109,6 +104,12 @@ class Keyring:
     def names(self) -> frozenset[str]:
         """The names of all keys there are."""
         return self._ring.names | self._names
+
+    def named(self, name: str) -> ClientKey | None:
+        """Return the key of this name, good or not, None where there is none."""
+        entries = (*self._configured.values(), *self._ring.entries.values())
+        keys = (each.key for each in entries if each.key is not None)
+        return next((key for key in keys if key.name == name), None)
 
     def find(self, secret: str) -> Entry | None:
         """Return what is known of a secret, None when it is nobody's."""
@@ -138,10 +139,6 @@ class Keyring:
     def _noted(self, reading: asyncio.Future[_Ring]) -> None:
         self._reading = None
         self._ring = reading.result()
-
-
-def _configured(digest: str) -> ClientKey:
-    return ClientKey(name=f"{CONFIGURED}{digest[:_DIGITS]}", hash=digest, created=0.0)
 
 
 def _read(folder: Path, known: _Ring) -> _Ring:

@@ -27,6 +27,10 @@ HASH: Final = "sha256:"
 MOST_KEYS: Final = 1000
 MOST_PATTERNS: Final = 100
 MOST_BUDGETS: Final = 5
+CONFIGURED: Final = "config:"
+"""Begins the names of keys in the config, followed by digits of their hash."""
+
+_DIGITS: Final = 8
 _LARGEST: Final = 16 * 1024 * 1024
 _LOCK: Final = ".client-keys.lock"
 
@@ -97,6 +101,12 @@ class _Version(msgspec.Struct):
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     schema_version: int
     keys: tuple[ClientKey, ...]
+
+
+def configured(said: str) -> ClientKey:
+    """Return the key of which the config says ``sha256:HASH``; nothing else is known of it."""
+    bare = said.removeprefix(HASH)
+    return ClientKey(name=f"{CONFIGURED}{bare[:_DIGITS]}", hash=bare, created=0.0)
 
 
 def digest(secret: str) -> str:
