@@ -139,7 +139,12 @@ def _binding(decision: Decision, limit: int) -> Skipped:
 
 
 def _said(skipped: Sequence[Skipped]) -> str:
-    return "; ".join(f"{each.model}: {each.detail}" for each in skipped[:MAX_SUGGESTIONS])
+    """Say why of each model; those that a client may not use are not named to it."""
+    said = (
+        each.detail if each.reason is SkipReason.NOT_ALLOWED else f"{each.model}: {each.detail}"
+        for each in skipped[:MAX_SUGGESTIONS]
+    )
+    return "; ".join(dict.fromkeys(said))
 
 
 def _candidates(decision: Decision) -> list[dict[str, object]]:

@@ -87,6 +87,14 @@ def test_a_request_that_everything_is_barred_for_is_refused_by_what_bars_it(
     assert error.should_retry is (kind is ErrorKind.RATE_LIMITED)
 
 
+def test_a_refusal_names_no_model_that_the_client_may_not_use() -> None:
+    """That its key may not use what is there is all that it is told."""
+    barred = bar(SkipReason.NOT_ALLOWED)
+    error = decided({"one/small": barred, "two/large": barred}).error
+    assert error is not None
+    assert error.message == "c cannot take this request: said not_allowed"
+
+
 def test_a_spent_quota_says_when_the_first_credential_is_good_again() -> None:
     """The soonest of all candidates counts."""
     quota = SkipReason.QUOTA_EXHAUSTED
