@@ -88,27 +88,34 @@ def ask(
     estimate: Estimate,
     output: int,
     *,
+    most: int | None = None,
     tiers: Sequence[str] = (),
-    caching: bool = False,
+    reads: Sequence[str] = ("input",),
 ) -> Ask:
     """Return what a call of this size may take, with ``output`` tokens of all its answers together.
 
-    Money is counted by the high estimate and at the dearest of what may be applied, so that the
-    true input never costs more: ``tiers`` are those that the request may be asking for,
-    ``caching`` says that it may have its input written to a cache. Tokens are counted by the likely
-    estimate. An unknown price counts as nothing: who has a budget is kept from such a model before.
+    Money is counted by the high estimate, with ``most`` tokens of output (where nothing holds it
+    to ``output``) and at the dearest of what may be applied, so that the true call never costs
+    more: ``tiers`` are those that the request may be asking for, ``reads`` the dimensions that its
+    input may be billed as. Tokens are counted by the likely estimate. An unknown price counts as
+    nothing: who has a budget is kept from such a model before.
     """
     high = estimate.high
-    reads = [Usage(input=high), *([Usage(input_cache_write_1h=high)] if caching else [])]
+    written = output if most is None else most
+    thought = (None, written) if written else (None,)
 
-    def dearest(written: int | None) -> Decimal:
-        uses = [msgspec.structs.replace(each, output=written) for each in reads]
+    def dearest(written: int | None, *thought: int | None) -> Decimal:
+        uses = [
+            Usage(**{dimension: high}, output=written, reasoning_output=part)
+            for dimension in reads
+            for part in thought
+        ]
         bills = (bill(prices, use, tier) for use in uses for tier in (None, *tiers))
         return max(each.cost or Decimal(0) for each in bills)
 
     return Ask(
-        input_cost=dearest(None),
-        cost=dearest(output),
+        input_cost=dearest(None, None),
+        cost=dearest(written, *thought),
         input_tokens=estimate.likely,
         tokens=estimate.likely + output,
     )

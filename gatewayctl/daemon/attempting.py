@@ -20,13 +20,14 @@ from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.core.routing.graph import OnBreak
 from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.books import Book, Entry
-from gatewayctl.daemon.clients import FREE, NotAllowed, Reservation, taking
+from gatewayctl.daemon.clients import FREE, NotAllowed, Reservation
 from gatewayctl.daemon.outlet import Outlet, sent
 from gatewayctl.daemon.parts import Parts
 from gatewayctl.daemon.planning import Planned
 from gatewayctl.daemon.replies import error_reply, header, identified, own_headers
 from gatewayctl.daemon.sending import Sent
 from gatewayctl.daemon.sessions import named_in
+from gatewayctl.daemon.taking import taking
 from gatewayctl.daemon.trying import Got, Streamed, Whole
 from gatewayctl.daemon.turns import ANOTHER_MAY_DO
 from gatewayctl.protocols.losses import weighs
@@ -174,11 +175,10 @@ class Run:
 
     async def _admitted(self, step: Try) -> Reservation:
         """Reserve what an attempt may take of what the client has left; raise ``NotAllowed``."""
-        asked = self._asked
-        client = asked.caller.client
+        client = self._asked.caller.client
         if client is None:
             return FREE
-        taken = taking(step.candidate, asked.shape.n, asked.body)
+        taken = taking(step.candidate, self._asked, self._parts.settings)
         return await self._parts.clients.admit(client, taken, counted=step.number == 1)
 
     def _credential(self, candidate: Candidate) -> str:

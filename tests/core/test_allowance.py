@@ -224,11 +224,25 @@ def test_a_call_is_expected_to_take_the_high_estimate_and_all_of_its_output() ->
     assert plain == Ask(
         input_cost=Decimal(2), cost=Decimal(3), input_tokens=800_000, tokens=900_000
     )
-    cached = ask(prices, estimate, 100_000, caching=True)
+    cached = ask(prices, estimate, 100_000, reads=["input", "input_cache_write_1h"])
     assert (cached.input_cost, cached.cost) == (Decimal(4), Decimal(5))
     fast = prices | {"output@fast": Sourced(value=Decimal(60), source="x")}
     assert ask(fast, estimate, 100_000, tiers=["fast", "flex"]).cost == Decimal(8)
     assert ask({}, estimate, 100_000).cost == 0
+
+
+def test_money_is_reserved_for_the_longest_answer_and_the_dearest_kind_of_tokens() -> None:
+    """Nobody holds an answer to its usual length; thoughts and sound may have prices of their own.
+
+    Tokens a minute go by the usual length all the same.
+    """
+    dollars = {"input": "2", "audio": "20", "output": "10", "reasoning_output": "30"}
+    prices = {name: Sourced(value=Decimal(each), source="x") for name, each in dollars.items()}
+    estimate = Estimate(low=1, likely=800_000, high=1_000_000, method=Method.RATIO)
+    longest = ask(prices, estimate, 100_000, most=200_000)
+    assert (longest.input_cost, longest.cost) == (Decimal(2), Decimal(8))
+    assert longest.tokens == 900_000
+    assert ask(prices, estimate, 0, reads=["input", "audio"]).cost == Decimal(20)
 
 
 AMOUNTS = st.integers(min_value=0, max_value=40)
