@@ -59,7 +59,7 @@ class Entry:
 
     ``likely`` are the tokens of its input, for an upstream that meters none. It is billed at the
     prices that held when it was planned, whatever becomes of them meanwhile. ``sent`` is to be set
-    as soon as its request goes out.
+    as soon as its request goes out, ``over`` to what tells whether its stream has come to its end.
     """
 
     def __init__(self, ledger: Ledger, request: str, step: Try, likely: int) -> None:
@@ -67,6 +67,7 @@ class Entry:
         self.facts: ReplyFacts | None = None
         self.truncated = False
         self.sent = False
+        self.over: Callable[[], bool] = lambda: False
         self._ledger = ledger
         self._request = request
         self._step = step
@@ -162,7 +163,7 @@ class Entry:
         # Whoever leaves a stream that has begun may be billed for it; one that failed is not.
         if not written and usage == Usage() and outcome is not Outcome.ABANDONED:
             return Metered(tier=source.tier)
-        whole = outcome is Outcome.ANSWERED or self.watcher is None
+        whole = outcome is Outcome.ANSWERED or self.watcher is None or self.over()
         guessed: dict[str, int] = {}
         if usage.input is None and usage.input_cache_read is None:
             guessed["input"] = self._likely

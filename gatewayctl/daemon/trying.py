@@ -15,6 +15,7 @@ from gatewayctl.config.addresses import base
 from gatewayctl.config.settings import ModelOverride, ProviderSettings, Settings, Timeouts
 from gatewayctl.core.attempts import Try
 from gatewayctl.core.errors import Failure, FailureKind, UpstreamFailed
+from gatewayctl.core.events import Phase
 from gatewayctl.core.model import Auth
 from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.daemon.asked import Asked
@@ -231,7 +232,7 @@ class _Held(msgspec.Struct, frozen=True, kw_only=True):
 def _stream(asked: Asked, sent: Sent, reply: Reply, held: _Held) -> Stream:
     passage = _passage(asked, sent)
     held.entry.watcher = passage.watcher
-    return Stream(
+    stream = Stream(
         reply,
         sent.codec.protocol,
         passage,
@@ -240,6 +241,8 @@ def _stream(asked: Asked, sent: Sent, reply: Reply, held: _Held) -> Stream:
         first=held.first,
         progress=held.entry.progress,
     )
+    held.entry.over = lambda: stream.ended is Phase.TERMINAL
+    return stream
 
 
 def _passage(asked: Asked, sent: Sent) -> Passage:
