@@ -100,6 +100,7 @@ async def translating(
     protocol: str,
     folder: Path,
     model: SimModel = MODEL,
+    more: str = "",
     *,
     declared: int | None = None,
     tokenizer: str | None = None,
@@ -107,7 +108,7 @@ async def translating(
 ) -> AsyncIterator[Translating]:
     """Run the setting: the route ``coding`` leads to a model that speaks ``protocol`` alone.
 
-    ``declared`` is the window that the gateway believes it to have, instead of its own.
+    ``more`` is further config, ``declared`` the window that the gateway believes the model to have.
     ``strict``: the upstream refuses whatever the strictest provider of the protocol refuses.
     """
     home = folder / "home"
@@ -133,6 +134,7 @@ steps = [{{ model = "up/{model.id}" }}]
 
 [aliases]
 "gemini-*" = "{ROUTE}"
+{more}
 """
     try:
         async with serving(config, folder) as daemon, Tap(daemon.host, daemon.port) as tap:
