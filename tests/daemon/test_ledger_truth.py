@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
@@ -76,8 +77,11 @@ def rows(state: Path) -> dict[int, list[Row]]:
     return found
 
 
-async def ask(running: Gateway, upstream: Meter, asked: Plan) -> None:
-    """Make a request as planned, and leave when the plan says so."""
+async def ask(running: Gateway, upstream: Meter, asked: Plan) -> str | None:
+    """Make a request as planned, and leave when the plan says so; return what it is said to cost.
+
+    That is told of whole answers alone, in USD.
+    """
     url = running.url + address(asked.protocol, asked.asked, stream=asked.stream)
     prompt = f"#{asked.number}# How do you do?"
     body = encoded(asked.protocol, asked.asked, prompt, stream=asked.stream)
@@ -89,7 +93,7 @@ async def ask(running: Gateway, upstream: Meter, asked: Plan) -> None:
         for task in (asking, came):
             task.cancel()
         await asyncio.gather(asking, came, return_exceptions=True)
-        return
+        return None
     answer = await asking
     until = f"~{asked.after}~".encode() if asked.leaves == "piece" else None
     most = asked.after * 150 if asked.leaves == "whenever" else None
@@ -102,20 +106,26 @@ async def ask(running: Gateway, upstream: Meter, asked: Plan) -> None:
     except aiohttp.ClientPayloadError:
         received += b"(torn)"
     answer.close()
+    return answer.headers.get("x-gatewayctl-cost")
 
 
-async def drive(count: int, state: Path, seed: int) -> Meter:
-    """Ask so many requests, and return the upstream with its meter once all is written down."""
+async def drive(count: int, state: Path, seed: int) -> tuple[Meter, Mapping[int, str]]:
+    """Ask so many requests; return the upstream with its meter once all is written down.
+
+    With it comes what each answer was said to cost, where that was said.
+    """
+    told: dict[int, str] = {}
     async with Meter(seed) as upstream, gateway(config(upstream.url), state=state) as running:
         numbers = iter(range(count))
 
         async def client() -> None:
             for number in numbers:
                 async with asyncio.timeout(60):
-                    await ask(running, upstream, plan(seed, number))
+                    if (cost := await ask(running, upstream, plan(seed, number))) is not None:
+                        told[number] = cost
 
         await asyncio.gather(*(client() for _ in range(AT_ONCE)))
-    return upstream
+    return upstream, told
 
 
 def expected(state: State, outcome: str | None) -> tuple[dict[str, int | None], bool]:
@@ -206,7 +216,7 @@ async def test_the_ledger_equals_the_upstreams_meter() -> None:
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder)
         began = time.monotonic()
-        upstream = await drive(count, state, SEED)
+        upstream, told = await drive(count, state, SEED)
         took = time.monotonic() - began
         books, added = rows(state), summed(state, By.MODEL).total
     wrong, totals = compared(books, upstream)
@@ -214,6 +224,9 @@ async def test_the_ledger_equals_the_upstreams_meter() -> None:
     assert not wrong, f"{len(wrong)} differences, among them:\n" + "\n".join(wrong[:10])
     for name in (*_COLUMNS, "cost"):
         assert totals["ledger", name] == totals["meter", name] > 0, name
+    for number, cost in told.items():
+        assert Fraction(cost) * 10**12 == sum(row.cost or 0 for row in books[number]), number
+    assert len(told) > count // 5
     attempts = [row for each in books.values() for row in each]
     assert added.requests == count
     for name in _COLUMNS:
