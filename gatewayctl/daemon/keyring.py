@@ -126,19 +126,24 @@ class Keyring:
         Who comes while it is looked at waits for that: what was known before may be long out of
         date, and would let in whoever was shut out since.
         """
-        if self._reading is None:
+        reading = self._reading
+        if reading is None:
             now = self._clock()
             if now - self._looked < within:
                 return
             self._looked = now
             loop = asyncio.get_running_loop()
-            self._reading = loop.run_in_executor(None, _read, self._folder, self._ring)
-            self._reading.add_done_callback(self._noted)
-        await asyncio.shield(self._reading)
+            reading = loop.run_in_executor(None, _read, self._folder, self._ring)
+            reading.add_done_callback(self._noted)
+            self._reading = reading
+        await asyncio.shield(reading)
+        self._noted(reading)
 
     def _noted(self, reading: asyncio.Future[_Ring]) -> None:
-        self._reading = None
-        self._ring = reading.result()
+        """Go by a reading from now on; once, by whoever hears first that it is over."""
+        if self._reading is reading:
+            self._reading = None
+            self._ring = reading.result()
 
 
 def _read(folder: Path, known: _Ring) -> _Ring:
