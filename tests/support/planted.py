@@ -22,14 +22,14 @@ CORE: Final = "canary"
 PROMPT: Final = "My canary-prompt-5e1c is a secret too."
 KINDS: Final = (
     "env", "file", "command", "argument", "plain", "urlpass", "header", "first", "second", "access",
-    "refresh", "borrowed", "proxypass", "sourcepass", "sourcepath", "deadpass",
+    "refresh", "borrowed", "proxypass", "tunnelpass", "sourcepass", "sourcepath", "deadpass",
 )  # fmt: skip
 """What the gateway has; clients have ``forwarded`` besides."""
 
 FORWARDED: Final = "sk-canary-forwarded-0badc0de"
 PROVIDERS: Final = (
     "env", "file", "command", "plain", "urlpass", "header", "several", "oauth", "borrow",
-    "proxied", "dead", "forward",
+    "proxied", "tunnelled", "dead", "forward",
 )  # fmt: skip
 WAYS: Final = (
     "echo-400", "echo-401", "echo-403", "echo-404", "echo-413", "echo-429", "echo-500",
@@ -95,12 +95,14 @@ def _config(home: Path, upstream: str, place: str) -> str:
         f' authorize_url = "{upstream}/authorize" }}',
         "borrow": f'auth = "oauth"\ncredential = {{ borrow = "{home}/borrowed.json" }}',
         "proxied": f'auth = "none"\nproxy = "http://user:{secret("proxypass")}@{place}"',
+        "tunnelled": f'auth = "none"\nproxy = "http://user:{secret("tunnelpass")}@{place}"',
         "dead": 'auth = "none"',
         "forward": 'auth = "forward"',
     }
     urls = {
         "urlpass": f"http://user:{secret('urlpass')}@{place}",
         "proxied": "http://nowhere.test",
+        "tunnelled": "https://nowhere.test",
         "dead": f"http://user:{secret('deadpass')}@127.0.0.1:9",
     }
     parts = [
