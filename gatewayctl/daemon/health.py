@@ -13,6 +13,7 @@ from yarl import URL
 from gatewayctl.config.settings import ProviderSettings, Settings
 from gatewayctl.core import health
 from gatewayctl.core.errors import Failure
+from gatewayctl.core.happened import Happened
 from gatewayctl.core.health import Health, Parties
 from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.daemon.status import Fared, LastError
@@ -166,5 +167,16 @@ class Board:
         now = self._clock()
         was, now_is = health.remaining(before, parties, now), health.remaining(after, parties, now)
         if (was is None) != (now_is is None):
-            state = "closed" if now_is is None else f"open for {now_is:.1f} s"
-            log.info("breaker_changed model=%s state=%s", parties.model, state)
+            log.info(
+                Happened(
+                    "breaker_changed",
+                    {
+                        "model": parties.model,
+                        "origin": parties.origin,
+                        "credential": parties.credential,
+                        "from": "closed" if was is None else "open",
+                        "to": "closed" if now_is is None else "open",
+                        "seconds": None if now_is is None else round(now_is, 1),
+                    },
+                )
+            )

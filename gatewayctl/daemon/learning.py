@@ -19,6 +19,7 @@ from gatewayctl.core.correction import Sample
 from gatewayctl.core.errors import Failure, FailureKind, GatewayctlError
 from gatewayctl.core.estimate import bound, by_ratio
 from gatewayctl.core.events import Usage
+from gatewayctl.core.happened import Happened
 from gatewayctl.core.learning import (
     LEAST,
     PINNED,
@@ -271,7 +272,9 @@ class Learner:
             return None
         model, at = candidate.model, self._now()
         truncation = Truncation(at=at, metered=tokens, low=estimate.low)
-        log.warning("upstream_truncated model=%s metered=%d low=%d", model, tokens, estimate.low)
+        log.warning(
+            Happened("upstream_truncated", {"model": model, "metered": tokens, "low": estimate.low})
+        )
         earlier = self._knowledge.truncations(model)
         largest = self._knowledge.largest(model)
         cap = from_truncation(truncation, earlier, _believed(candidate), at, largest=largest)
@@ -325,11 +328,10 @@ class Learner:
         if self._knowledge.cap(model) == known:
             return
         log.warning(
-            "window_learned model=%s window=%d cause=%s over=%s",
-            model,
-            cap.window,
-            cap.cause,
-            cap.over,
+            Happened(
+                "window_learned",
+                {"model": model, "window": cap.window, "cause": cap.cause.value, "over": cap.over},
+            )
         )
 
     def _wonder(self, candidate: Candidate) -> None:

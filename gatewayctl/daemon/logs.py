@@ -11,6 +11,7 @@ import msgspec
 from gatewayctl.config.levels import LogFormat, LogLevel
 from gatewayctl.config.secrecy import told
 from gatewayctl.core.errors import GatewayctlError
+from gatewayctl.core.happened import Happened
 
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
@@ -43,13 +44,18 @@ class JsonFormatter(_Formatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record as JSON: time (UTC), level, logger, message, exception."""
-        line = {
+        """Return the record as JSON: time (UTC), level, logger, message, exception.
+
+        Of a change there are its name (``event``) and its fields besides.
+        """
+        line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if isinstance(record.msg, Happened):
+            line |= {"event": record.msg.name, **record.msg.fields}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return msgspec.json.encode(line).decode()

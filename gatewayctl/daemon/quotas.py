@@ -17,6 +17,7 @@ import msgspec
 from multidict import MultiMapping
 
 from gatewayctl.core.errors import StorageFailed
+from gatewayctl.core.happened import Happened
 from gatewayctl.core.quota import Snapshot, newer, not_after, spent
 from gatewayctl.daemon.quota_told import as_document, moment
 from gatewayctl.storage import quota as storage
@@ -128,7 +129,7 @@ class Quotas:
             return True
         if self._own.pop(label, None) is None:
             return False
-        log.info("quota_forgotten credential=%s", label)
+        log.info(Happened("quota_forgotten", {"credential": label}))
         self._forgotten.add(label)
         self._changed.set()
         self._urgent.set()
@@ -195,10 +196,16 @@ def _tell(label: str, before: Snapshot | None, after: Snapshot, now: float) -> b
     if was == is_now:
         return False
     log.info(
-        "quota_changed credential=%s from=%s to=%s spent_until=%s",
-        label,
-        was[0] or "unknown",
-        is_now[0] or "unknown",
-        "none" if is_now[1] is None else f"{moment(is_now[1]):%Y-%m-%dT%H:%M:%SZ}",
+        Happened(
+            "quota_changed",
+            {
+                "credential": label,
+                "from": was[0] or "unknown",
+                "to": is_now[0] or "unknown",
+                "spent_until": None
+                if is_now[1] is None
+                else f"{moment(is_now[1]):%Y-%m-%dT%H:%M:%SZ}",
+            },
+        )
     )
     return True

@@ -15,6 +15,7 @@ import msgspec
 
 from gatewayctl.config.settings import ProviderSettings, Settings, SourceSettings
 from gatewayctl.core.errors import SourceFailed, UpstreamFailed
+from gatewayctl.core.happened import Happened
 from gatewayctl.registry.cache import Attempt, Cache, Outcome
 from gatewayctl.registry.fetching import Access
 from gatewayctl.registry.freshness import backoff, due_at
@@ -177,7 +178,7 @@ class Refresher:
         self._batches.discard(batch)
         self._wake.set()
         if not batch.cancelled() and (error := batch.exception()) is not None:
-            log.error("registry_refresh_failed reason=%s", type(error).__name__)
+            log.error(Happened("registry_refresh_failed", {"reason": type(error).__name__}))
 
     async def _fly(self, names: Collection[str]) -> None:
         """Have these sources refreshed by a process of their own."""
@@ -247,8 +248,12 @@ class Refresher:
             self._failures.pop(name, None)
             self._complained.pop(name, None)
             self._not_before.pop(name, None)
-            change = "changed" if result.changed else "unchanged"
-            log.info("registry_refreshed source=%s models=%d %s", name, result.models, change)
+            log.info(
+                Happened(
+                    "registry_refreshed",
+                    {"source": name, "models": result.models, "changed": result.changed},
+                )
+            )
             self._on_refreshed()
             return
         failures = self._failures[name] = self._failures.get(name, 0) + 1
@@ -256,8 +261,13 @@ class Refresher:
         # a server that is off for the night is told of once
         level = logging.INFO if self._complained.get(name) == result.error else logging.WARNING
         self._complained[name] = result.error
-        said = (name, result.outcome.value, result.error)
-        log.log(level, "registry_refresh_failed source=%s outcome=%s reason=%s", *said)
+        log.log(
+            level,
+            Happened(
+                "registry_refresh_failed",
+                {"source": name, "outcome": result.outcome.value, "reason": result.error},
+            ),
+        )
 
 
 async def _run(job: bytes, limit: float, hear: Callable[[Refreshed], None]) -> str:

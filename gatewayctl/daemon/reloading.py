@@ -7,6 +7,7 @@ read in a thread, and the newer table takes the place of the older one in a sing
 import asyncio
 import logging
 
+from gatewayctl.core.happened import Happened
 from gatewayctl.registry.cache import Cache
 from gatewayctl.registry.live import Live
 
@@ -55,4 +56,4 @@ class Reloader:
         self._live.renew(table)
         self._changed.set()
         self._changed = asyncio.Event()
-        log.info("registry_reloaded models=%d", len(table))
+        log.info(Happened("registry_reloaded", {"models": len(table)}))

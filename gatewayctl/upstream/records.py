@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from gatewayctl.core.errors import StorageFailed
+from gatewayctl.core.happened import Happened
 from gatewayctl.storage.credentials import Credential, State, Vault
 
 log = logging.getLogger("gatewayctl.credentials")
@@ -87,14 +88,19 @@ class Records:
         if before == state or (before, state) == ("unknown", "ready"):
             return
         secret = credential and (credential.refresh_token or credential.access_token)
+        level = logging.INFO if state == "ready" else logging.WARNING
         log.log(
-            logging.INFO if state == "ready" else logging.WARNING,
-            "credential_state_changed provider=%s credential=%s from=%s to=%s reason=%s",
-            name,
-            self._vault.label(secret) if secret else "none",
-            before,
-            state,
-            reason,
+            level,
+            Happened(
+                "credential_state_changed",
+                {
+                    "provider": name,
+                    "credential": self._vault.label(secret) if secret else None,
+                    "from": before,
+                    "to": state,
+                    "reason": reason,
+                },
+            ),
         )
 
     def _look(self, now: float) -> None:

@@ -17,6 +17,7 @@ import msgspec
 
 from gatewayctl.config.settings import OAuthSettings, ProviderSettings
 from gatewayctl.core.errors import Failure, FailureKind, StorageFailed
+from gatewayctl.core.happened import Field, Happened
 from gatewayctl.storage.credentials import (
     Account,
     Credential,
@@ -210,16 +211,15 @@ class Renewal:
         if tokens.access_token is None:
             words = f"the reply of the token server cannot be used: {tokens.unusable}"
             return NotNow(Failure(kind=FailureKind.BAD_RESPONSE, message=words))
-        log.info(
-            "credential_refreshed provider=%s credential=%s generation=%d expires_in=%s"
-            " rotated=%s scopes_changed=%s",
-            name,
-            self._label(stored),
-            stored.generation,
-            "unknown" if stored.expires_at is None else f"{stored.expires_at - now:.0f}",
-            str(tokens.refresh_token is not None).lower(),
-            str(set(stored.scopes) != set(there.scopes)).lower(),
-        )
+        told: dict[str, Field] = {
+            "provider": name,
+            "credential": self._label(stored),
+            "generation": stored.generation,
+            "expires_in": None if stored.expires_at is None else round(stored.expires_at - now),
+            "rotated": tokens.refresh_token is not None,
+            "scopes_changed": set(stored.scopes) != set(there.scopes),
+        }
+        log.info(Happened("credential_refreshed", told))
         return Renewed(stored)
 
     async def _ended(self, name: str, there: Credential, refused: Refused) -> Outcome | None:
@@ -278,8 +278,8 @@ class Renewal:
 
     def _recovered(self, name: str, now: Credential | None) -> None:
         if now is not None:
-            label = self._label(now)
-            log.info("credential_race_recovered provider=%s credential=%s", name, label)
+            told: dict[str, Field] = {"provider": name, "credential": self._label(now)}
+            log.info(Happened("credential_race_recovered", told))
 
     def _label(self, credential: Credential) -> str:
         return self._vault.label(credential.refresh_token or credential.access_token or "")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ import pytest
 from support.asking import Setting, asking, cascade
 from support.dialects import PATHS, PROTOCOLS, encoded
 
+from gatewayctl.core.happened import Happened
 from gatewayctl.simulator.journal import waits
 
 WELL = "up/large!words=2"
@@ -248,3 +250,19 @@ async def test_one_model_that_fails_does_not_cool_another_at_the_same_address() 
             assert (await it.ask("failing")).model == WELL
         assert (it.calls("small!503"), it.calls("small!429=100")) == (3, 1)
         assert (await it.ask("up/small!words=2")).status == 200
+
+
+async def test_a_breaker_that_opens_is_told_with_its_fields(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Which model at which address with which credential, and for how long: once, not per call."""
+    caplog.set_level(logging.INFO)
+    async with first_then_well("small!429=100") as it:
+        await it.ask("both")
+        await it.ask("both")
+    told = [each.msg for each in caplog.records if isinstance(each.msg, Happened)]
+    changes = [each.fields for each in told if each.name == "breaker_changed"]
+    assert [(each["model"], each["credential"]) for each in changes] == [("up/small!429=100", "up")]
+    assert [(each["from"], each["to"]) for each in changes] == [("closed", "open")]
+    assert changes[0]["seconds"] == pytest.approx(100, abs=5)
+    assert str(changes[0]["origin"]).startswith("http://127.0.0.1:")

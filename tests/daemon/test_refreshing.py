@@ -172,8 +172,8 @@ async def test_no_secret_is_logged_or_shown_to_other_processes(
     world.api.play = play
     await world.refresher.tick()
     lines = [record.getMessage() for record in caplog.records]
-    assert "registry_refreshed source=litellm models=5000 changed" in lines
-    failed = "registry_refresh_failed source=anthropic outcome=failed reason=HTTP 500"
+    assert "registry_refreshed source=litellm models=5000 changed=true" in lines
+    failed = 'registry_refresh_failed source=anthropic outcome=failed reason="HTTP 500'
     assert any(line.startswith(failed) for line in lines)
     assert SECRET not in "\n".join(lines)
     if sys.platform == "linux":
