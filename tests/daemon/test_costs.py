@@ -1,16 +1,18 @@
 """What attempts cost, as the books have it: at which prices, and where it is unknown."""
 
+import json
 import logging
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 import pytest
 from msgspec.structs import replace
+from support.asking import cascade
 from support.attempting import A
 from support.books import logged
 from support.dialects import PATHS, PROTOCOLS, encoded
 from support.gateway import demo, gateway, upstream_config
-from support.upstream import FakeUpstream, Hold, chunked
+from support.upstream import FakeUpstream, Hold, chunked, sized
 from support.waiting import until
 
 from gatewayctl.core.attempts import Try
@@ -153,3 +155,26 @@ async def test_what_a_stream_has_cost_is_on_record_while_it_runs() -> None:
 
         await until(checkpointed)
         answer.close()
+
+
+async def test_an_answer_says_what_it_cost_with_the_attempts_before_it() -> None:
+    """An attempt that failed after it was metered is paid for, too."""
+    usage = {"input_tokens": 100, "output_tokens": 10, "total_tokens": 110}
+    reply = {"id": "resp_1", "object": "response", "output": [], "usage": usage}
+    error = {"code": "server_error", "message": "no"}
+    broken = json.dumps({**reply, "status": "failed", "error": error}).encode()
+    good = json.dumps({**reply, "status": "completed"}).encode()
+    config = PRICED + cascade("both", "up/a", "up/b")
+    body = encoded("responses", "both", "Hi", stream=False)
+    replies = [*[sized(broken)] * 2, sized(good)]
+    async with (
+        FakeUpstream(replies) as upstream,
+        gateway(config + upstream_config(upstream.base_url)) as it,
+        it.client.post(it.url + PATHS["responses"], data=body) as answer,
+    ):
+        assert (answer.status, len(upstream.requests)) == (200, 3)
+        assert answer.headers["x-gatewayctl-attempts"] == "3"
+        each = 100 * Decimal("2.5") + 10 * Decimal(15)
+        assert Decimal(answer.headers["x-gatewayctl-cost"]) * 10**6 == 3 * each
+        found = await logged(it.state, answer.headers["x-gatewayctl-request-id"])
+        assert [tried.metered.cost for tried in found.attempts] == [int(each * 10**6)] * 3
