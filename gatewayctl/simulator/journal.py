@@ -25,7 +25,8 @@ class Received:
     names the connection, ``at`` the event loop's time in seconds, ``ended`` that at which the
     reply was over, ``status`` its status, ``frames`` how many frames were sent. ``model`` is what
     was asked for, with the faults in its name, empty where it was not understood; ``tokens`` are
-    the whole prompt's, whatever was cut of it or refused, None where they were not counted.
+    the whole prompt's, whatever was cut of it or refused, None where they were not counted;
+    ``written`` are those of the answer that was made, whatever of it was sent, None without one.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Received:
         self.frames = 0
         self.model = ""
         self.tokens: int | None = None
+        self.written: int | None = None
         self.ending = Ending.RUNNING
         self.ended: float | None = None
 

@@ -197,9 +197,11 @@ class Simulator:
             wishes=wishes,
             command=None if self.command is None else self.command(ask) or "",
         )
+        answer = await metered(answer, self._meter, weighed.limit)
+        received.written = answer.output_tokens * ask.n
         made = Made(
             ask=ask,
-            answer=await metered(answer, self._meter, weighed.limit),
+            answer=answer,
             token=self._token(received.body),
             created=int(time.time()),
             secret=self._secret,
