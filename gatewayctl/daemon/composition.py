@@ -26,6 +26,7 @@ from gatewayctl.daemon.health import Board
 from gatewayctl.daemon.keyring import Keyring
 from gatewayctl.daemon.learning import Learner
 from gatewayctl.daemon.load import Load
+from gatewayctl.daemon.logins import Logins
 from gatewayctl.daemon.outlet import SILENCE
 from gatewayctl.daemon.owners import Owners
 from gatewayctl.daemon.parts import Parts
@@ -224,7 +225,7 @@ def _wired(grounds: _Grounds, silence: float) -> Daemon:
         turns=turns,
         clients=clients,
         quotas=opened.quotas,
-        tokens=tokens,
+        logins=Logins(settings, tokens),
         chance=chance.seed,
         silence=silence,
     )
@@ -269,8 +270,7 @@ def _looked_at(grounds: _Grounds, parts: Parts) -> status.Parts:
         sources=Sources(
             settings, grounds.cache, lambda each: askable(each, os.environ), grounds.wall
         ),
-        others=(parts.clients, opened.quotas, opened.tokens),
-        ended=opened.tokens.ended,
+        others=(parts.clients, parts.quotas, parts.logins),
     )
 
 

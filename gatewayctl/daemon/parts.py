@@ -28,12 +28,12 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     turns: Turns
     clients: Clients
     quotas: Degradable
-    tokens: Degradable
+    logins: Degradable
     chance: Callable[[], int]
     silence: float = SILENCE
 
     def degraded(self, planning: Planned | Planner) -> str | None:
         """Say what falls short in answering a request, None when nothing does."""
-        parts = (planning, self.ledger, self.learner, self.clients, self.quotas, self.tokens)
+        parts = (planning, self.ledger, self.learner, self.clients, self.quotas, self.logins)
         short = [said for each in parts if (said := each.degraded) is not None]
         return "; ".join(short) or None

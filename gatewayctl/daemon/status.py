@@ -167,8 +167,7 @@ class Knowledge(Degradable, Protocol):
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """What is looked at. ``has_key`` tells whether a provider's credential is at hand.
 
-    ``sources`` tells how fresh each source of the registry is; ``others`` may fall short, too, and
-    ``ended`` says which credential is dead.
+    ``sources`` tells how fresh each source of the registry is; ``others`` may fall short, too.
     """
 
     settings: Settings
@@ -180,7 +179,6 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     has_key: Callable[[ProviderSettings], bool]
     sources: Sources
     others: tuple[Degradable, ...] = ()
-    ended: Callable[[ProviderSettings], str | None] = lambda _: None
 
 
 class Status:
@@ -238,9 +236,6 @@ class Status:
         watched = (parts.planner, parts.ledger, parts.knowledge, *parts.others)
         told = (unready, *(each.degraded for each in watched))
         yield from (each for each in told if each is not None)
-        for settings in parts.settings.providers.values():
-            if settings.provider.auth is Auth.OAUTH and (why := parts.ended(settings)) is not None:
-                yield why
         # an origin may be several providers'
         breakers = {each: None for it in fared.values() for each in it.breakers}
         for each in breakers:

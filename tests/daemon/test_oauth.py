@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import json
+import logging
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from aiohttp import web
 from support.gateway import Gateway, gateway
 from support.token_server import CLIENT_ID, Authority, serving
@@ -142,8 +144,14 @@ async def test_an_upstream_that_refuses_every_token_is_told_after_one_renewal() 
         assert len(upstream.authority.requests) == 2
 
 
-async def test_a_dead_credential_is_told_with_what_to_do_and_routes_go_round_it() -> None:
-    """502 in the client's own dialect, the status says it too, and nothing is sent any more."""
+async def test_a_dead_credential_is_told_with_what_to_do_and_routes_go_round_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """502 in the client's own dialect, nothing is sent any more.
+
+    The log, the status, /readyz and every reply's headers say it, too.
+    """
+    caplog.set_level(logging.INFO)
     async with club() as (it, upstream):
         vault = Vault(it.state)
         there = vault.get("club")
@@ -161,8 +169,12 @@ async def test_a_dead_credential_is_told_with_what_to_do_and_routes_go_round_it(
         async with it.client.get(f"{it.url}/api/status") as reply:
             told = await reply.json()
         assert any("auth login club" in each for each in told["degraded"])
+        async with it.client.get(f"{it.url}/readyz") as reply:
+            assert "auth login club" in (await reply.json())["degraded"]
         status, headers, _ = await ask(it, "both")
         assert (status, headers["x-gatewayctl-model"]) == (200, "spare/m")
+        assert "auth login club" in headers["x-gatewayctl-degraded"]
+        assert "from=ready to=terminal reason=invalid_grant" in caplog.text
 
 
 async def test_a_login_while_the_daemon_runs_is_noticed() -> None:
