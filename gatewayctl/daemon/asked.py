@@ -16,7 +16,8 @@ from gatewayctl.protocols.models_list import unvia
 from gatewayctl.protocols.reading import Reading
 
 _KEY = "x-goog-api-key"
-_MAY_BE_OURS = ("Authorization", "x-api-key", _KEY)
+_NOT_OURS = frozenset({"Host", "Accept", "Content-Type", "Content-Length"})
+"""Headers that are not looked into, as most clients write them: no credential stands there."""
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,14 +52,9 @@ def came_from(
     headers: MultiMapping[str] = request.headers
     query = request.rel_url.raw_query_string
     if client is not None:
-        ours = [name for name in _MAY_BE_OURS if any(map(is_ours, headers.getall(name, ())))]
-        if ours:
-            kept = CIMultiDict(headers)
-            for name in ours:
-                del kept[name]
-            headers = kept
+        headers = _without(headers, is_ours)
         parameters = query.split("&")
-        query = "&".join(each for each in parameters if not is_ours(_value(each)))
+        query = "&".join(each for each in parameters if not is_ours(unquote_plus(each)))
     key = request.rel_url.query.get("key") if google else None
     if key and _KEY not in request.headers and not (client is not None and is_ours(key)):
         headers = CIMultiDict([*headers.items(), (_KEY, key)])
@@ -116,5 +112,12 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         return unvia(self.shape.model)
 
 
-def _value(parameter: str) -> str:
-    return unquote_plus(parameter.partition("=")[2])
+def _without(headers: MultiMapping[str], is_ours: Callable[[str], bool]) -> MultiMapping[str]:
+    """Return headers without those that hold a key of the gateway's, under whatever name."""
+    ours = {name for name, value in headers.items() if name not in _NOT_OURS and is_ours(value)}
+    if not ours:
+        return headers
+    kept = CIMultiDict(headers)
+    for name in ours:
+        kept.popall(name, None)
+    return kept

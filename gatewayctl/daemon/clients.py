@@ -7,7 +7,9 @@ hash.
 """
 
 import asyncio
+import binascii
 import logging
+import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
@@ -26,6 +28,7 @@ from gatewayctl.core.routing.world import World
 from gatewayctl.daemon.keyring import JUST_NOW, Entry, Keyring
 from gatewayctl.daemon.permitted import Client, Permitted
 from gatewayctl.storage.client_keys import PREFIX, ClientKey
+from gatewayctl.storage.operator import PREFIX as OPERATORS
 
 log = logging.getLogger("gatewayctl.clients")
 
@@ -35,6 +38,12 @@ _BEARER: Final = "bearer "
 
 LONG: Final = 60.0
 """Seconds from which a client is told not to wait: agents do not, and SDKs would ask too soon."""
+
+_SHAPED: Final = re.compile(rf"(?:{PREFIX}|{OPERATORS})[A-Za-z0-9_-]{{4}}")
+"""What a key of the gateway's own looks like, wherever it stands."""
+
+_BETWEEN: Final = re.compile(r"[\s,;:&=\"']+")
+_MOST_PARTS: Final = 16
 
 _MAKE: Final = "gatewayctl keys create NAME makes one"
 
@@ -98,9 +107,13 @@ class Clients:
         return not self._ring.empty
 
     def is_ours(self, value: str) -> bool:
-        """Tell whether a credential is one of the gateway's own, which goes to no upstream."""
-        bare = value[len(_BEARER) :] if value[: len(_BEARER)].lower() == _BEARER else value
-        return bare.startswith(PREFIX) or self._ring.find(bare) is not None
+        """Tell whether one of the gateway's own credentials stands anywhere in a text.
+
+        It goes to no upstream then. Whoever made it up, what is shaped like one counts as one.
+        """
+        if _SHAPED.search(value) is not None:
+            return True
+        return any(self._ring.find(each) is not None for each in _parts(value))
 
     async def identify(
         self, headers: Mapping[str, str], query_key: str | None = None
@@ -233,6 +246,19 @@ def _presented(headers: Mapping[str, str], query_key: str | None) -> Iterator[tu
             yield name, value
     if query_key:
         yield "the URL's key", query_key
+
+
+def _parts(value: str) -> list[str]:
+    """Return what a credential may be in a text: all of it, behind a scheme, or a word of it."""
+    scheme, _, rest = value.strip().partition(" ")
+    texts = [value, rest.strip()]
+    if scheme.lower() == "basic":
+        try:
+            texts.append(binascii.a2b_base64(rest).decode(errors="replace"))
+        except ValueError:
+            texts.append(rest)
+    words = [word for text in texts for word in _BETWEEN.split(text, _MOST_PARTS) if word]
+    return [*texts, *words]
 
 
 def _ended(key: ClientKey, until: float | None, now: float) -> str | None:

@@ -210,6 +210,35 @@ async def test_a_key_of_the_gateways_own_goes_to_no_upstream() -> None:
         assert keys["ci"] not in str(upstream.headers)
 
 
+@pytest.mark.parametrize("name", ["Authorization", "x-api-key", "api-key", "X-Custom", "Cookie"])
+async def test_a_key_is_forwarded_under_no_name_and_in_no_form(name: str) -> None:
+    """Where a client's own headers go up as they came, a key of ours does not go with them."""
+    forwards = """
+[providers.theirs]
+kind = "openai-compatible"
+base_url = "{url}/v1"
+auth = "forward"
+[[models]]
+id = "theirs/m"
+context_window = "128K"
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        state = Path(folder)
+        _, key = create(state, "ci", Terms(), time.time())
+        async with (
+            keyed() as upstream,
+            gateway(forwards.format(url=upstream.base_url), state=state) as it,
+        ):
+            body = request("chat_completions", "theirs/m", "hi", max_tokens=1)
+            for value in (key, f"Bearer  {key}", f"Token {key}", f"sk-theirs, {key}"):
+                headers = {"x-gatewayctl-key": key, name: value}
+                url = f"{it.url}/v1/chat/completions?a=1;x={key}&{key}"
+                async with it.client.post(url, json=body, headers=headers) as reply:
+                    assert reply.status == 200
+    assert len(upstream.headers) == 4
+    assert key not in str(upstream.headers)
+
+
 async def test_a_key_sees_its_models_alone_and_routes_as_far_as_they_are_its() -> None:
     """Lists, names and routes are pruned to what it may use; what is not there is not told."""
     async with house(narrow=Terms(models=("up/other",))) as (it, upstream, keys):
