@@ -33,7 +33,7 @@ from gatewayctl.protocols.losses import Loss
 from gatewayctl.protocols.provenance import MARK
 from gatewayctl.protocols.remembering import Keep
 from gatewayctl.tokenizers.counter import Counter
-from gatewayctl.upstream.credentials import serves
+from gatewayctl.upstream.credentials import not_served, serves
 
 log = logging.getLogger("gatewayctl.requests")
 
@@ -89,7 +89,8 @@ class Sending:
         request, so that is not to be expected.
         """
         if not serves(settings, asked.headers.get("User-Agent", "")):
-            raise UpstreamFailed(_not_served(settings))
+            refusal = Failure(kind=FailureKind.FORBIDDEN, message=not_served(settings))
+            raise UpstreamFailed(refusal)
         changes = _changes(asked, candidate, settings, override)
         body, codec = asked.body, asked.codec
         if candidate.protocol is codec.protocol:
@@ -166,14 +167,3 @@ def _changes(
 
 def _takes_long(body: bytes) -> bool:
     return len(body) >= LARGE or (len(body) >= _MANY_FROM and body.count(b"{") >= MANY)
-
-
-def _not_served(settings: ProviderSettings) -> Failure:
-    allowed = ", ".join(settings.clients)
-    return Failure(
-        kind=FailureKind.FORBIDDEN,
-        message=(
-            f"{settings.provider.name} serves only {allowed}; for other clients configure a "
-            "provider with an API key of its own"
-        ),
-    )

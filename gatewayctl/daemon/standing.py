@@ -21,7 +21,7 @@ from gatewayctl.core.routing.world import Request, Standing, World
 from gatewayctl.daemon.forwarding import Forwarding
 from gatewayctl.daemon.permitted import Client
 from gatewayctl.daemon.turns import Turns
-from gatewayctl.upstream.credentials import serves
+from gatewayctl.upstream.credentials import not_served, serves
 
 
 class Tokens(Protocol):
@@ -84,7 +84,7 @@ class _Standing:
         if settings is None:
             return None
         if settings.clients and not serves(settings, self._agent):
-            return Barred(reason=SkipReason.NO_KEY, detail=_not_served(settings))
+            return Barred(reason=SkipReason.NO_KEY, detail=not_served(settings))
         match settings.provider.auth:
             case Auth.OAUTH if (why := parts.tokens.ended(settings)) is not None:
                 return Barred(reason=SkipReason.CREDENTIAL_TERMINAL, detail=why)
@@ -115,12 +115,6 @@ class _Standing:
     def _providers(self, asked: str) -> Sequence[str]:
         root = self._root(asked)
         return () if root is None else [place.provider for place in models(root.place)]
-
-
-def _not_served(settings: ProviderSettings) -> str:
-    """Say whom a credential serves, and what other clients need."""
-    allowed, name = ", ".join(settings.clients), settings.provider.name
-    return f"the credential of {name} serves {allowed} alone; other clients need an api_key of its"
 
 
 def _spent(provider: str, until: float, now: float) -> Barred:

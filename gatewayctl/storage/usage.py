@@ -76,7 +76,6 @@ def usage(
 
     Raises StorageFailed, also for a database of an older schema, which has no costs.
     """
-    span = {"since": 0.0 if since is None else since, "until": 1e12 if until is None else until}
     span = {"since": 0.0 if since is None else since, "until": _NEVER if until is None else until}
     with history.opened(folder) as connection:
         if not _has_costs(connection):

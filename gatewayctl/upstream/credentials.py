@@ -202,6 +202,14 @@ def serves(settings: ProviderSettings, user_agent: str) -> bool:
     )
 
 
+def not_served(settings: ProviderSettings) -> str:
+    """Say whom a provider's credential serves, to one whom it does not, and what that one needs."""
+    return (
+        f"the credential of {settings.provider.name} serves {', '.join(settings.clients)} alone; "
+        "other clients need a provider with an api_key of its own"
+    )
+
+
 async def _output(process: asyncio.subprocess.Process) -> bytes:
     """Return what a program prints, up to one byte more than a credential may have."""
     if process.stdout is None:
