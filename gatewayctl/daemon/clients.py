@@ -8,6 +8,7 @@ hash.
 
 import asyncio
 import binascii
+import itertools
 import logging
 import re
 import secrets
@@ -42,7 +43,7 @@ LONG: Final = 60.0
 _SHAPED: Final = re.compile(rf"(?:{PREFIX}|{OPERATORS})[A-Za-z0-9_-]{{4}}")
 """What a key of the gateway's own looks like, wherever it stands."""
 
-_BETWEEN: Final = re.compile(r"[\s,;:&=\"']+")
+_BETWEEN: Final = (re.compile(r"[\s,;\"']+"), re.compile(r"[\s,;\"':&=]+"))
 _MOST_PARTS: Final = 16
 
 _MAKE: Final = "gatewayctl keys create NAME makes one"
@@ -257,8 +258,8 @@ def _parts(value: str) -> list[str]:
             texts.append(binascii.a2b_base64(rest).decode(errors="replace"))
         except ValueError:
             texts.append(rest)
-    words = [word for text in texts for word in _BETWEEN.split(text, _MOST_PARTS) if word]
-    return [*texts, *words]
+    words = (each.split(text, _MOST_PARTS) for text in texts for each in _BETWEEN)
+    return [*filter(None, {*texts, *itertools.chain.from_iterable(words)})]
 
 
 def _ended(key: ClientKey, until: float | None, now: float) -> str | None:

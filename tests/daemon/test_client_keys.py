@@ -231,7 +231,7 @@ context_window = "128K"
         ):
             body = request("chat_completions", "theirs/m", "hi", max_tokens=1)
             for value in (key, f"Bearer  {key}", f"Token {key}", f"sk-theirs, {key}"):
-                headers = {"x-gatewayctl-key": key, name: value}
+                headers = {"x-gatewayctl-key": key, "x-goog-api-key": "sk-theirs", name: value}
                 url = f"{it.url}/v1/chat/completions?a=1;x={key}&{key}"
                 async with it.client.post(url, json=body, headers=headers) as reply:
                     assert reply.status == 200

@@ -197,7 +197,7 @@ async def test_a_broken_file_lets_in_only_who_is_known_without_it(house: _House)
 async def test_a_credential_of_the_gateways_own_is_known_as_such(house: _House) -> None:
     """So that it goes to no upstream: known ones, and whatever looks like one."""
     secret = house.key()
-    clients = house.clients(f"sha256:{digest('mine')}")
+    clients = house.clients(f"sha256:{digest('mine')}", f"sha256:{digest('bWluZQ==')}")
     for value in (secret, f"Bearer {secret}", "Bearer mine", "gwk-gone"):
         assert clients.is_ours(value)
     basic = b64encode(f"me:{secret}".encode()).decode()
@@ -208,7 +208,7 @@ async def test_a_credential_of_the_gateways_own_is_known_as_such(house: _House) 
         f"Basic {basic}",
     ):
         assert clients.is_ours(value)
-    for value in ("Bearer  mine", "BEARER\tmine", "sk-other, mine", "key=mine"):
+    for value in ("Bearer  mine", "BEARER\tmine", "sk-other, mine", "key=mine", "bWluZQ==,x"):
         assert clients.is_ours(value)
     for value in ("Bearer sk-other", "Basic", "Basic !", "", "sk-minetoo"):
         assert not clients.is_ours(value)
