@@ -20,34 +20,34 @@ from gatewayctl.daemon.quota_told import Probed, as_document
 from gatewayctl.storage import quota as storage
 from gatewayctl.storage.quota import Kept, Record
 
-NOW = time.time()
 LONG = "provider-" + "x" * 90
 
 
 def snapshots() -> dict[str, Snapshot]:
     """Return one of each: a spent subscription, a key's limits, money, and a long name."""
+    now = time.time()
     return {
         "sub#1": Snapshot(
-            at=NOW - 200,
+            at=now - 200,
             status="rejected",
-            resets_at=NOW + 7_800,
+            resets_at=now + 7_800,
             overage="rejected",
             windows=(
-                Window(name="5h", utilization=1.0, resets_at=NOW + 7_800, status="rejected"),
-                Window(name="7d", utilization=0.174, resets_at=NOW + 500_000),
+                Window(name="5h", utilization=1.0, resets_at=now + 7_800, status="rejected"),
+                Window(name="7d", utilization=0.174, resets_at=now + 500_000),
                 Window(name="overage", status="rejected"),
             ),
         ),
-        "sub#2": Snapshot(at=NOW, status="allowed_warning", overage_reason="org_level_disabled"),
+        "sub#2": Snapshot(at=now, status="allowed_warning", overage_reason="org_level_disabled"),
         "key": Snapshot(
-            at=NOW - 12,
+            at=now - 12,
             windows=(
-                Window(name="requests", limit=5000, remaining=5000, resets_at=NOW - 60),
-                Window(name="tokens", limit=160_000, remaining=60_000, resets_at=NOW + 361),
+                Window(name="requests", limit=5000, remaining=5000, resets_at=now - 60),
+                Window(name="tokens", limit=160_000, remaining=60_000, resets_at=now + 361),
             ),
         ),
         "money": Snapshot(
-            at=NOW - 7_300,
+            at=now - 7_300,
             source=Source.PROBE,
             windows=(
                 Window(name="balance", remaining=110.0, unit="CNY"),
@@ -55,7 +55,7 @@ def snapshots() -> dict[str, Snapshot]:
                 Window(name="free", unit="USD", status="unlimited"),
             ),
         ),
-        LONG: Snapshot(at=NOW, windows=(Window(name="tokens-" + "y" * 33, remaining=1),)),
+        LONG: Snapshot(at=now, windows=(Window(name="tokens-" + "y" * 33, remaining=1),)),
     }
 
 
@@ -74,7 +74,7 @@ def config(tmp_path: Path) -> Path:
 @pytest.fixture
 def answering() -> Iterator[StandIn]:
     """Run something where the daemon should be, which knows of all these."""
-    document = as_document(snapshots(), NOW)
+    document = as_document(snapshots(), time.time())
     with standing_in(msgspec.json.encode(document)) as server:
         yield server
 
@@ -82,7 +82,7 @@ def answering() -> Iterator[StandIn]:
 def keep(folder: Path, known: dict[str, Snapshot]) -> None:
     """Write what a daemon would have."""
     records = {label: Record(snapshot=each) for label, each in known.items()}
-    storage.save(folder, Kept(salt="00" * 16, credentials=records), NOW)
+    storage.save(folder, Kept(salt="00" * 16, credentials=records), time.time())
 
 
 def rows(out: str) -> dict[str, str]:
@@ -129,7 +129,7 @@ def test_gating_is_said_plainly_and_is_the_exit_status(answering: StandIn) -> No
 
 def test_without_a_spent_credential_all_is_well(answering: StandIn) -> None:
     """Limits alone are no shortage."""
-    answering.body = msgspec.json.encode(as_document({"key": snapshots()["key"]}, NOW))
+    answering.body = msgspec.json.encode(as_document({"key": snapshots()["key"]}, time.time()))
     assert gatewayctl("quota", "--url", answering.url).status == 0
 
 
@@ -199,7 +199,7 @@ def test_a_probe_goes_through_the_daemon(answering: StandIn) -> None:
         Probed(credential="money", url="https://up/key"),
         Probed(credential="sub", url="https://up/key", error="HTTP 401: it refuses the key"),
     )
-    answering.body = msgspec.json.encode(as_document({}, NOW, probes=probes))
+    answering.body = msgspec.json.encode(as_document({}, time.time(), probes=probes))
     ran = gatewayctl("quota", "--url", answering.url, "--probe")
     assert "sub: https://up/key could not be asked: HTTP 401" in ran.err
     assert (ran.status, len(answering.asked)) == (1, 1)
@@ -264,8 +264,10 @@ def test_on_a_terminal_long_names_stand_out_of_line(answering: StandIn) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no pseudo-terminal")
 def test_what_a_daemon_says_cannot_steer_the_terminal(answering: StandIn) -> None:
     """Control characters in names and statuses are shown, and not obeyed."""
-    known = {"a\x1b[2Jb": Snapshot(at=NOW, windows=(Window(name="w\x07", status="s\x1b]0;"),))}
-    answering.body = msgspec.json.encode(as_document(known, NOW))
+    known = {
+        "a\x1b[2Jb": Snapshot(at=time.time(), windows=(Window(name="w\x07", status="s\x1b]0;"),))
+    }
+    answering.body = msgspec.json.encode(as_document(known, time.time()))
     drawn = on_terminal("quota", "--url", answering.url, columns=80)
     assert "\x1b[2J" not in drawn
     assert "\x07" not in drawn
