@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
+from math import ceil
 
 import msgspec
 from aiohttp import web
@@ -127,10 +128,7 @@ class Run:
 
     def _failed(self, candidate: Candidate, failure: Failure) -> Failed:
         return Failed(
-            candidate=candidate,
-            failure=failure,
-            elapsed=self._elapsed(),
-            cooling=self._cooling(),
+            candidate=candidate, failure=failure, elapsed=self._elapsed(), cooling=self._cooling()
         )
 
     async def _try(self, step: Try) -> web.StreamResponse | Failure:
@@ -353,8 +351,9 @@ class Run:
         if overflow and not self._asked.codec.tells_overflow(last.failure.body):
             return None  # an agent would not see that it has to compact
         response = web.Response(status=last.failure.status or 502, body=last.failure.body)
-        headers = self._headers(last.candidate)
-        response.headers.extend((*last.failure.headers, *headers.items()))
+        response.headers.extend((*last.failure.headers, *self._headers(last.candidate).items()))
+        if last.failure.retry_after is not None:  # some say it in other headers alone
+            response.headers.setdefault("retry-after", f"{ceil(last.failure.retry_after)}")
         if not worth_repeating(last.failure):
             response.headers[_RETRY] = "false"
         return response

@@ -157,6 +157,18 @@ async def test_an_upstreams_own_refusal_reaches_the_client_as_it_came() -> None:
             assert "set-cookie" not in answer.headers
 
 
+async def test_a_refusal_that_says_in_other_headers_when_to_come_again_says_it_in_all() -> None:
+    """Agents look at retry-after alone, and some providers have no such header."""
+    reset = [("content-type", "application/json"), ("x-ratelimit-remaining-requests", "0")]
+    reset += [("x-ratelimit-reset-requests", "1m9.5s")]
+    reply = sized(b'{"error": {"message": "slow down"}}', status=429, headers=reset)
+    async with FakeUpstream([reply]) as upstream, gateway(upstream_config(upstream.base_url)) as it:
+        body = encoded("chat_completions", "up/m", "Hi")
+        async with it.client.post(f"{it.url}/v1/chat/completions", data=body) as answer:
+            assert (answer.status, answer.headers["retry-after"]) == (429, "70")
+            assert await answer.json() == {"error": {"message": "slow down"}}
+
+
 async def test_when_all_fail_the_client_sees_the_first_cause_and_every_attempt() -> None:
     """Not the last noise: the first failure leads, all stand in order."""
     config = """
