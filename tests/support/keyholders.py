@@ -22,10 +22,14 @@ from support.translated import (
 )
 
 READ: Final = 3
+CACHED: Final = 0.3
 WRITTEN: Final = 15
 """USD per million tokens."""
 
-_PRICED: Final = f"[model_defaults]\nprices = {{ input = {READ}, output = {WRITTEN} }}\n"
+_PRICED: Final = f"""
+[model_defaults]
+prices = {{ input = {READ}, input_cache_read = {CACHED}, output = {WRITTEN} }}
+"""
 
 _TWICE: Final = "for _ in range(2): print(ask(), flush=True)"
 _OPENAI: Final = f"""
