@@ -31,7 +31,7 @@ async def in_full(settings: Settings, question: Question, planned: Planned) -> J
 
 
 class _Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """A tree without some of its models."""
+    """A tree without some of its models, and without routes that lead to them alone."""
 
     judged: Judged
     hidden: frozenset[str]
@@ -40,8 +40,12 @@ class _Seen(msgspec.Struct, frozen=True, kw_only=True):
         return self._without(self.judged.node())
 
     def _without(self, node: Node) -> Node:
-        kept = (each for each in node.children if each.id not in self.hidden)
-        return msgspec.structs.replace(node, children=tuple(map(self._without, kept)))
+        kept = []
+        for child in node.children:
+            left = self._without(child)
+            if child.id not in self.hidden and (left.children or not child.children):
+                kept.append(left)
+        return msgspec.structs.replace(node, children=tuple(kept))
 
 
 def _pruned(decision: Decision) -> Decision:

@@ -46,6 +46,15 @@ model = "up/m"
 [[cascades.steps]]
 model = "up/other"
 
+[[cascades]]
+id = "hidden-route"
+[[cascades.steps]]
+model = "up/m"
+
+[[dispatchers]]
+id = "nested"
+targets = ["hidden-route", "both"]
+
 [[dispatchers]]
 id = "by-client"
 targets = ["up/m"]
@@ -245,8 +254,9 @@ async def test_a_key_sees_its_models_alone_and_routes_as_far_as_they_are_its() -
         headers = {"Authorization": f"Bearer {keys['narrow']}"}
         async with it.client.get(f"{it.url}/v1/models", headers=headers) as reply:
             listed = {each["id"]: each for each in (await reply.json())["data"]}
-        assert set(listed) == {"both", "by-client", "up/other"}
+        assert set(listed) == {"both", "by-client", "nested", "up/other"}
         assert listed["both"]["members"] == ["up/other"]
+        assert listed["nested"]["members"] == ["both"]
         async with it.client.get(f"{it.url}/v1/models/up/m", headers=headers) as reply:
             assert reply.status == 404
         status, told, _ = await ask(it, keys["narrow"], "both")
@@ -262,7 +272,7 @@ async def test_a_dry_run_tells_a_key_of_its_own_models_alone() -> None:
     async with house(narrow=Terms(models=("up/other",))) as (it, _, keys):
         headers = {"Authorization": f"Bearer {keys['narrow']}", "x-gatewayctl-dry-run": "1"}
         url = f"{it.url}/v1/chat/completions"
-        for name, chosen in (("both", "up/other"), ("up/m", None)):
+        for name, chosen in (("both", "up/other"), ("nested", "up/other"), ("up/m", None)):
             body = request("chat_completions", name, "hi")
             async with it.client.post(url, json=body, headers=headers) as reply:
                 told = await reply.json()
@@ -270,6 +280,7 @@ async def test_a_dry_run_tells_a_key_of_its_own_models_alone() -> None:
             assert set(told["models"]) <= {"up/other"}
             if chosen is not None:
                 assert "up/m" not in str(told)
+                assert "hidden-route" not in str(told)
 
 
 async def test_a_key_may_use_a_route_whose_models_it_may_not_ask_for() -> None:
