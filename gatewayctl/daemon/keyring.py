@@ -158,9 +158,10 @@ def _read(folder: Path, known: _Ring) -> _Ring:
     except OSError as error:
         path = folder / client_keys.FILE
         return _broken(known, f"cannot look at {path}: {error.strerror}")
-    if keys is None and known.there:
+    if not keys and (known.names or (keys is None and known.there)):
         path = folder / client_keys.FILE
-        return _broken(known, f"{path} is gone; restart the gateway to do without it")
+        what = "is gone" if keys is None else "has no keys any more"
+        return _broken(known, f"{path} {what}; restart the gateway to do without it")
     entries: dict[str, Entry] = {}
     for key in keys or ():
         if key.replaced is not None:

@@ -6,6 +6,7 @@ loop calls it through a thread. What the bytes mean does not belong here.
 
 import contextlib
 import os
+import stat
 import sys
 import tempfile
 import time
@@ -18,6 +19,9 @@ from gatewayctl.core.errors import StorageFailed
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
+MOST_BYTES = 256 * 1024 * 1024
+"""Bytes of the largest file that is read: more is none of ours."""
+
 LOCK_TIMEOUT = 10.0
 _LOCK_POLL = 0.001, 0.05
 """Seconds between two tries for a lock: the first, doubled until the last."""
@@ -32,13 +36,27 @@ def usual_state_folder() -> Path:
 
 
 def read_bytes(path: Path) -> bytes | None:
-    """Return a file's content, None when there is no such file; StorageFailed when unreadable."""
+    """Return a file's content, None when there is no such file; StorageFailed when unreadable.
+
+    What is no file, like a pipe or a device, could take for ever or all memory: it is not read.
+    """
     try:
-        return path.read_bytes()
+        with open(path, "rb", opener=_opened) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise StorageFailed(f"cannot read {path}: it is no file")
+            if found.st_size > MOST_BYTES:
+                raise StorageFailed(f"cannot read {path}: it has more than {MOST_BYTES:,} bytes")
+            return file.read()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise _failed("read", path, error) from error
+
+
+def _opened(path: str, flags: int) -> int:
+    """Open without waiting for somebody at the other end, should it be a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def make_folder(path: Path) -> None:

@@ -181,3 +181,22 @@ async def test_an_operators_key_that_cannot_be_had_is_told(tmp_path: Path) -> No
     ring = await _ring(tmp_path, _Clock())
     assert ring.degraded is not None
     assert ring.find(secret) is not None
+
+
+async def test_a_file_that_was_emptied_of_its_keys_opens_no_door(tmp_path: Path) -> None:
+    """Nobody is let in until it says who, or until a restart begins anew."""
+    clock = _Clock()
+    _, secret = create(tmp_path, "ci", Terms(), NOW)
+    before = (tmp_path / FILE).read_bytes()
+    ring = await _ring(tmp_path, clock)
+    (tmp_path / FILE).write_text('{"schema_version": 1, "keys": []}')
+    await _later(ring, clock)
+    assert not ring.empty
+    assert "has no keys any more" in (ring.trouble or "")
+    await _later(ring, clock)
+    assert not ring.empty
+    assert (await _ring(tmp_path, clock)).empty
+    (tmp_path / FILE).write_bytes(before)
+    await _later(ring, clock)
+    assert ring.trouble is None
+    assert ring.find(secret) is not None

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gatewayctl.core.errors import StorageFailed
 from gatewayctl.storage.files import (
+    MOST_BYTES,
     locked,
     make_folder,
     may_write,
@@ -96,6 +97,20 @@ def test_state_is_kept_where_xdg_says(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert usual_state_folder() == tmp_path / ".local" / "state" / "gatewayctl"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pipes in its folders")
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    """A pipe would be waited for, and a device read until no memory is left."""
+    (tmp_path / "device").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("device", "pipe"):
+        with pytest.raises(StorageFailed, match="it is no file"):
+            read_bytes(tmp_path / name)
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(MOST_BYTES + 1)
+    with pytest.raises(StorageFailed, match="more than 268,435,456 bytes"):
+        read_bytes(tmp_path / "large")
 
 
 def test_a_missing_file_is_no_error(tmp_path: Path) -> None:
