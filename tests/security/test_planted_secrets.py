@@ -9,6 +9,7 @@ import json
 import signal
 import stat
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -87,7 +88,8 @@ async def _ask(
     return received.decode(errors="replace")
 
 
-async def _drive(url: str, evidence: Evidence) -> None:
+async def _drive(url: str, evidence: Evidence, begin: int = 0, step: int = 1) -> None:
+    """Ask for every so manyth of all requests."""
     gate = asyncio.Semaphore(16)
     async with aiohttp.ClientSession() as http:
 
@@ -95,7 +97,7 @@ async def _drive(url: str, evidence: Evidence) -> None:
             async with gate, asyncio.timeout(60):
                 await _ask(http, url + path, body, evidence, f"{provider} {way} {path}")
 
-        await asyncio.gather(*(one(*each) for each in _requests()))
+        await asyncio.gather(*(one(*each) for each in islice(_requests(), begin, None, step)))
         for path in _API:
             await _ask(http, url + path, None, evidence, path)
         for provider in (*PROVIDERS, "all"):
@@ -119,20 +121,23 @@ def _files(planted: Planted, evidence: Evidence) -> None:
 
 @pytest.mark.parametrize("style", ["text", "json"])
 async def test_nothing_planted_is_told_logged_or_kept(tmp_path: Path, style: str) -> None:
-    """Answers, their headers, explanations, the log at its most talkative, and every file."""
+    """Answers, their headers, explanations, the log at its most talkative, and every file.
+
+    Half of the requests are asked with each form of the log.
+    """
     evidence = Evidence()
     async with FakeUpstream(choose=echo) as upstream:
         planted = plant(tmp_path, upstream.base_url)
         env = environment(planted.home, **planted.environ)
         options = ("--config", str(planted.config), "--log-level", "debug", "--log-format", style)
         with daemon(*options, env=env) as running:
-            await _drive(running.url, evidence)
+            await _drive(running.url, evidence, ["text", "json"].index(style), 2)
             assert await asyncio.to_thread(running.stop) == 0
         evidence.look("log", "".join(running.log))
         seen = b"".join(request.head + request.body for request in upstream.requests)
     _files(planted, evidence)
     assert not evidence.leaks, "\n".join(sorted(set(evidence.leaks))[:40])
-    assert evidence.looked_at > 500
+    assert evidence.looked_at > 250
     for kind in ("env", "file", "command", "plain", "header", "first", "access", "borrowed"):
         assert f"sk-canary-{kind}-".encode() in seen, kind  # it went where it belongs
     assert FORWARDED.encode() in seen
