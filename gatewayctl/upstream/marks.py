@@ -44,8 +44,12 @@ def _told(secret: Secret, environ: Mapping[str, str]) -> bytes:
         case FromEnv():
             return environ.get(secret.name, "").strip().encode(errors="surrogateescape")
         case FromFile():
+            path = Path(secret.path).expanduser()
             try:
-                with Path(secret.path).expanduser().open("rb") as file:
+                # what is no file, a pipe for instance, may be opened for ever
+                if not path.is_file():
+                    return b""
+                with path.open("rb") as file:
                     return file.read(_LONGEST).strip()
             except OSError:
                 return b""

@@ -1,4 +1,8 @@
+import os
+import sys
 from pathlib import Path
+
+import pytest
 
 from gatewayctl.config.settings import FromCommand, FromEnv, FromFile, Plain, ProviderSettings
 from gatewayctl.core.model import Auth, Provider, WireProtocol
@@ -50,3 +54,11 @@ def test_what_is_not_there_has_a_mark_too(tmp_path: Path) -> None:
     """A missing variable, a missing file and a provider without a key raise nothing."""
     assert set(of(FromEnv(name="KEY"), FromFile(path=str(tmp_path / "none")))) == {"up#1", "up#2"}
     assert set(of()) == {"up"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes in folders")
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    """Nobody writes into it, and the daemon would neither start nor end."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert set(of(FromFile(path=str(pipe)))) == {"up"}
