@@ -341,19 +341,20 @@ class Run:
 
     def _own_refusal(self, failures: Sequence[Failed]) -> web.Response | None:
         """Return an upstream's own words where it alone was asked and always said the same."""
-        last = failures[-1]
+        last, codec = failures[-1], self._asked.codec
         asked = {(failed.candidate.model, failed.failure.kind) for failed in failures}
-        if last.candidate.protocol is not self._asked.codec.protocol:
-            return None  # its words are of another dialect
-        if len(asked) > 1 or not self._parts.tries.passes(last.candidate.provider, last.failure):
-            return None
-        overflow = last.failure.kind is FailureKind.CONTEXT_OVERFLOW
-        if overflow and not self._asked.codec.tells_overflow(last.failure.body):
+        alone = len(asked) == 1 and self._parts.tries.passes(last.candidate.provider, last.failure)
+        if not alone or last.candidate.protocol is not codec.protocol:
+            return None  # not all there is to tell, or words of another dialect
+        kind, said, wait = last.failure.kind, last.failure.body, last.failure.retry_after
+        if kind is FailureKind.CONTEXT_OVERFLOW and not codec.tells_overflow(said):
             return None  # an agent would not see that it has to compact
-        response = web.Response(status=last.failure.status or 502, body=last.failure.body)
+        if told_kind(kind) is ErrorKind.RATE_LIMITED and not codec.tells_limit(said, wait):
+            return None  # an agent would wait for hours, and not say why
+        response = web.Response(status=last.failure.status or 502, body=said)
         response.headers.extend((*last.failure.headers, *self._headers(last.candidate).items()))
-        if last.failure.retry_after is not None:  # some say it in other headers alone
-            response.headers.setdefault("retry-after", f"{ceil(last.failure.retry_after)}")
+        if wait is not None:  # some say it in other headers alone
+            response.headers.setdefault("retry-after", f"{ceil(wait)}")
         if not worth_repeating(last.failure):
             response.headers[_RETRY] = "false"
         return response

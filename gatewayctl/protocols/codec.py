@@ -321,6 +321,13 @@ class Codec(Reader, Teller, Translator, Protocol):
         """Tell whether clients of this dialect see in an upstream's refusal that it is by size."""
         ...
 
+    def tells_limit(self, body: bytes, wait: float | None) -> bool:
+        """Tell whether clients do right by an upstream's refusal that has them wait so long.
+
+        ``wait`` is in seconds, None where nothing is said of it.
+        """
+        ...
+
     def stream_error(self, error: ApiError, *, seen: StreamWatcher | None) -> bytes:
         """Render an error after the headers: the dialect's typed error frame, whole."""
         ...

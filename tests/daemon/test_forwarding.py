@@ -157,6 +157,19 @@ async def test_an_upstreams_own_refusal_reaches_the_client_as_it_came() -> None:
             assert "set-cookie" not in answer.headers
 
 
+async def test_codex_is_told_of_an_upstreams_hour_in_words_that_it_stops_at() -> None:
+    """Passed on as it came, that refusal would have it wait for an hour without a word."""
+    said = b'{"error": {"message": "slow down", "type": "tokens", "code": "rate_limit_exceeded"}}'
+    headers = [("content-type", "application/json"), ("retry-after", "3600")]
+    reply = sized(said, status=429, headers=headers)
+    async with FakeUpstream([reply]) as upstream, gateway(upstream_config(upstream.base_url)) as it:
+        body = encoded("responses", "up/m", "Hi")
+        async with it.client.post(f"{it.url}/v1/responses", data=body) as answer:
+            assert (answer.status, answer.headers["retry-after"]) == (429, "3600")
+            assert answer.headers["x-codex-promo-message"] == "up/m: HTTP 429: slow down"
+            assert (await answer.json())["error"]["type"] == "usage_limit_reached"
+
+
 async def test_a_refusal_that_says_in_other_headers_when_to_come_again_says_it_in_all() -> None:
     """Agents look at retry-after alone, and some providers have no such header."""
     reset = [("content-type", "application/json"), ("x-ratelimit-remaining-requests", "0")]

@@ -153,6 +153,16 @@ def assert_beside(arrived: Sequence[Received], header: str, own: str, key: str) 
     assert not any(key.encode() in seen(each) for each in arrived)
 
 
+async def codex_command(codex: Path, running: Translating, key: str) -> list[str | Path]:
+    """Write what Codex is told by ``gatewayctl env``, and return the command that runs it."""
+    folder = running.setting.home / ".codex"
+    folder.mkdir()
+    (folder / "config.toml").write_text(CODEX_SETTINGS)
+    (folder / "gatewayctl.config.toml").write_text(await running.printed("codex"))
+    options = ["--profile", "gatewayctl", "--skip-git-repo-check"]
+    return ["env", f"GATEWAYCTL_KEY={key}", codex, "exec", *options, "run"]
+
+
 async def test_codex_sends_its_login_and_a_key_as_the_printed_profile_says(
     codex: Path, tmp_path: Path
 ) -> None:
@@ -163,14 +173,10 @@ async def test_codex_sends_its_login_and_a_key_as_the_printed_profile_says(
         config = OWN.format(url=url, route=ROUTE, **names)
         async with guarded(config, simulator, tmp_path) as (setting, key):
             running = Translating(setting=setting, config=tmp_path / "config.toml")
-            folder = setting.home / ".codex"
-            folder.mkdir()
-            (folder / "config.toml").write_text(CODEX_SETTINGS)
-            (folder / "gatewayctl.config.toml").write_text(await running.printed("codex"))
+            command = await codex_command(codex, running, key)
             login = {"auth_mode": "apikey", "OPENAI_API_KEY": "sk-test-0003"}
-            (folder / "auth.json").write_bytes(msgspec.json.encode(login))
-            command = ["exec", "--profile", "gatewayctl", "--skip-git-repo-check", "run"]
-            done = await running.plain(["env", f"GATEWAYCTL_KEY={key}", codex, *command])
+            (setting.home / ".codex" / "auth.json").write_bytes(msgspec.json.encode(login))
+            done = await running.plain(command)
         assert_answered(done)
         assert_beside(simulator.journal.calls(), "authorization", "Bearer sk-test-0003", key)
 
@@ -286,4 +292,36 @@ async def test_claude_code_stops_at_a_subscription_that_is_used_up(
                 assert "429" in done.stdout, done.stdout + done.stderr
                 assert len(await setting.tap.posts("/v1/messages")) == asked
             assert "the quota of club is spent until" in done.stdout
+        assert len(simulator.journal.requests) == 1
+
+
+HOUSES: Final = """
+[providers.up]
+kind = "openai-compatible"
+base_url = "{url}/v1"
+api_key = "sk-test-house"
+protocols = ["responses"]
+[[cascades]]
+id = "coding"
+steps = [{{ model = "up/claude-sonnet-4-5", context_window = 200000 }}]
+"""
+
+
+async def test_codex_stops_at_a_provider_that_is_used_up_and_shows_why(
+    codex: Path, tmp_path: Path
+) -> None:
+    """Both where the provider says so and where it is known: by itself it would wait an hour."""
+    async with upstreams(1) as (simulator,):
+        simulator.plans["sk-test-house"] = time.time() + 3600
+        config = HOUSES.format(url=simulator.base_url)
+        async with guarded(config, simulator, tmp_path) as (setting, key):
+            running = Translating(setting=setting, config=tmp_path / "config.toml")
+            command = await codex_command(codex, running, key)
+            for asked, words in enumerate(
+                ("your usage limit", "the quota of up is spent until"), 1
+            ):
+                done = await running.plain(command)
+                assert done.status != 0
+                assert words in done.stderr.partition("hit your usage limit. ")[2]
+                assert len(await setting.tap.posts("/v1/responses")) == asked
         assert len(simulator.journal.requests) == 1

@@ -69,7 +69,7 @@ async def test_a_wrong_key_ends_the_run_with_words_that_say_so(
 
 OVER: Final = {
     "claude": 'Request rejected (429) · the client key \\"holder\\" has a budget of',
-    "codex": "Quota exceeded",
+    "codex": 'hit your usage limit. the client key \\"holder\\" has a budget of',
     "gemini": "has a budget of",
     "openai": "RateLimitError: Error code: 429",
     "anthropic": "RateLimitError: Error code: 429",

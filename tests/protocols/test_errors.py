@@ -144,6 +144,48 @@ def test_money_that_ran_out_is_told_from_a_pace_that_is_too_fast(codec: Codec) -
         assert (told.status, decoded(told.body)["error"]["code"]) == (429, code)
 
 
+@pytest.mark.parametrize("wait", [None, 61.0, 86_400.0])
+def test_codex_is_told_of_a_long_wait_so_that_it_stops_and_shows_why(wait: float | None) -> None:
+    """It waits in silence for as long as it is told, but for one type; the reason is a header."""
+    error = ApiError(
+        kind=ErrorKind.RATE_LIMITED, message="spent\nbis Mär…", retry_after=wait, should_retry=False
+    )
+    told = RESPONSES.error(error)
+    assert told.status == 429
+    assert decoded(told.body)["error"]["type"] == "usage_limit_reached"
+    assert decoded(told.body)["error"]["message"] == error.message
+    assert dict(told.headers).get("x-codex-promo-message") == "spent?bis M?r?"
+    assert ("retry-after" in dict(told.headers)) is (wait is not None)
+
+
+def test_codex_waits_for_a_minute_by_itself() -> None:
+    """As every agent does, and then goes on."""
+    error = ApiError(kind=ErrorKind.RATE_LIMITED, message="no", retry_after=60.0)
+    told = RESPONSES.error(error)
+    assert decoded(told.body)["error"]["type"] == "rate_limit_error"
+    assert dict(told.headers) == {"retry-after": "60"}
+
+
+@pytest.mark.parametrize(
+    ("error", "wait", "tells"),
+    [
+        ({"type": "requests", "code": "rate_limit_exceeded"}, 3600.0, False),
+        ({"type": "requests", "code": "rate_limit_exceeded"}, 60.0, True),
+        ({"type": "requests", "code": "rate_limit_exceeded"}, None, True),
+        ({"type": "usage_limit_reached", "resets_at": 1}, 3600.0, True),
+        ({"type": "insufficient_quota", "code": "insufficient_quota"}, 3600.0, True),
+    ],
+)
+def test_an_upstreams_refusal_is_passed_on_to_codex_where_it_stops_or_waits_for_a_minute(
+    error: dict[str, object], wait: float | None, *, tells: bool
+) -> None:
+    """Those that would have it wait for an hour are told in the gateway's words."""
+    body = msgspec.json.encode({"error": {"message": "no", **error}})
+    assert RESPONSES.tells_limit(body, wait) is tells
+    others = (codec for codec in CODECS.values() if codec is not RESPONSES)
+    assert all(codec.tells_limit(body, wait) for codec in others)
+
+
 @every_codec
 @pytest.mark.parametrize("kind", ErrorKind)
 def test_an_error_frame_is_an_error_to_our_own_watcher(codec: Codec, kind: ErrorKind) -> None:

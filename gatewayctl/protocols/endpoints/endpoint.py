@@ -118,6 +118,10 @@ class Endpoint(ABC):
         """Tell whether a refusal has the code that clients look for."""
         return self._dialect.tells_overflow(body)
 
+    def tells_limit(self, body: bytes, wait: float | None) -> bool:
+        """Tell what the dialect does."""
+        return self._dialect.tells_limit(body, wait)
+
     def stream_error(self, error: ApiError, *, seen: StreamWatcher | None) -> bytes:
         """Render an error event."""
         return self._dialect.stream_error(error, seen=seen)

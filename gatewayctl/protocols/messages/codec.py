@@ -67,6 +67,10 @@ class MessagesCodec(MessagesBodies):
         told = error_in(body)
         return told.message.startswith("prompt is too long")
 
+    def tells_limit(self, body: bytes, wait: float | None) -> bool:  # noqa: ARG002
+        """Return True: clients look at ``retry-after``, and give up where it is long."""
+        return True
+
     def stream_error(self, error: ApiError, *, seen: StreamWatcher | None) -> bytes:  # noqa: ARG002
         """Render an error event."""
         return errors.frame(error)

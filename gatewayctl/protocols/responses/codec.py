@@ -67,6 +67,10 @@ class ResponsesCodec(ResponsesBodies):
         told = error_in(body)
         return "context_length_exceeded" in told.codes
 
+    def tells_limit(self, body: bytes, wait: float | None) -> bool:
+        """Tell whether the wait is short, or the refusal one that Codex stops at."""
+        return errors.tells_limit(body, wait)
+
     def read_prompt(self, body: bytes) -> Prompt:
         """Read a whole request."""
         return prompts.read(body)

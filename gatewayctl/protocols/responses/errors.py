@@ -1,7 +1,8 @@
 """Errors as Responses clients know them: OpenAI's error object, or a failed response as an event.
 
 Codex retries six times on 413 and 422, and loses the message of a bare ``error`` event: neither
-is sent here, unless the config forces 413 on refusals by size.
+is sent here, unless the config forces 413 on refusals by size. It waits in silence for as long as
+``retry-after`` says, were it a day, unless an error is of a type or code that it stops at at once.
 """
 
 from typing import assert_never
@@ -12,9 +13,17 @@ from gatewayctl.core.errors import ApiError, ErrorKind
 from gatewayctl.protocols import errors, sse
 from gatewayctl.protocols.codec import WireError
 from gatewayctl.protocols.responses import snapshot, wire
+from gatewayctl.protocols.told import error_in
 
 COMMENT = b": keepalive\n\n"
 _BAD_REQUEST = 400
+_PATIENCE = 60.0
+"""Seconds that an agent may be let wait without a word to its user, as Claude Code does."""
+_USED_UP = "usage_limit_reached"
+_WHY = "x-codex-promo-message"
+"""Where Codex looks for words to show with that type; those of the body it passes over."""
+_LONGEST_WHY = 1000
+_STOPS_AT = frozenset({_USED_UP, "insufficient_quota"})
 
 
 def whole(error: ApiError, too_large_status: int | None) -> WireError:
@@ -24,8 +33,28 @@ def whole(error: ApiError, too_large_status: int | None) -> WireError:
         status = too_large_status or _BAD_REQUEST
     elif error.kind is ErrorKind.BODY_TOO_LARGE:
         status = _BAD_REQUEST
-    body = msgspec.json.encode({"error": errors.openai_object(error, size_param="input")})
-    return WireError(status=status, body=body, headers=errors.headers(error))
+    told, headers = errors.openai_object(error, size_param="input"), errors.headers(error)
+    if error.kind is ErrorKind.RATE_LIMITED and _is_vain(error):
+        told["type"] = _USED_UP
+        headers = (*headers, (_WHY, _printable(error.message[:_LONGEST_WHY])))
+    return WireError(status=status, body=msgspec.json.encode({"error": told}), headers=headers)
+
+
+def tells_limit(body: bytes, wait: float | None) -> bool:
+    """Tell whether an upstream's refusal for a limit keeps Codex from waiting in silence."""
+    short = wait is None or wait <= _PATIENCE
+    return short or not _STOPS_AT.isdisjoint(error_in(body).codes)
+
+
+def _is_vain(error: ApiError) -> bool:
+    """Tell whether no wait that is worth it helps."""
+    wait = error.retry_after
+    return not error.should_retry if wait is None else wait > _PATIENCE
+
+
+def _printable(text: str) -> str:
+    """Return a text that is safe in a header."""
+    return "".join(each if " " <= each <= "~" else "?" for each in text)
 
 
 def failed(error: ApiError, response: wire.Response, sequence_number: int) -> bytes:
