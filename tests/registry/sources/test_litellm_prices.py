@@ -23,6 +23,7 @@ from gatewayctl.registry.sources.litellm_prices import (
     prices_of,
 )
 
+LISTED = Path(__file__).parents[2] / "fixtures" / "prices" / "litellm-1.109.1-keys.txt"
 DATA = Path(__file__).parents[4] / "shared" / "data"
 RELEASES = ("litellm-1.85.0.json", "litellm-1.105.0.json", "litellm-1.109.1.json")
 WORDS = ("cost", "price", "pricing", "multiplier")
@@ -54,15 +55,36 @@ def _release(file: str) -> set[tuple[str, str]]:
     return {pair for entry in entries.values() for pair in _keys(entry)}
 
 
+def _priced(file: str) -> set[str]:
+    return {key for _, key in _release(file) if any(word in key for word in WORDS)}
+
+
+def _assert_looked_at(priced: set[str]) -> None:
+    understood = {key for key in priced if meaning(key) is not None} | {RANGES, FACTORS}
+    assert priced - understood - IGNORED.keys() == set()
+    assert understood & IGNORED.keys() == set()
+
+
+def test_every_price_key_of_1_109_1_is_understood_or_left_out_with_a_reason() -> None:
+    """By the list of their names, also where the release itself is not at hand."""
+    priced = set(LISTED.read_text().split())
+    assert len(priced) == 171
+    _assert_looked_at(priced)
+
+
+@the_releases
+def test_the_list_of_price_keys_is_that_of_the_release() -> None:
+    """Nothing is missing, so that the test above proves what it says."""
+    assert set(LISTED.read_text().split()) == _priced("litellm-1.109.1.json")
+
+
 @the_releases
 @pytest.mark.parametrize("file", RELEASES)
 def test_every_price_key_of_a_release_is_understood_or_left_out_with_a_reason(file: str) -> None:
     """A release with a key that nobody has looked at yet fails here, by the key's name."""
-    priced = {key for _, key in _release(file) if any(word in key for word in WORDS)}
+    priced = _priced(file)
     assert len(priced) > 80
-    understood = {key for key in priced if meaning(key) is not None} | {RANGES, FACTORS}
-    assert priced - understood - IGNORED.keys() == set()
-    assert understood & IGNORED.keys() == set()
+    _assert_looked_at(priced)
 
 
 @the_releases
