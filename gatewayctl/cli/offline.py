@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -16,8 +17,6 @@ from gatewayctl.config.problems import Severity
 from gatewayctl.config.settings import ProviderSettings, Settings
 from gatewayctl.core.errors import ConfigInvalid, StorageFailed
 from gatewayctl.core.model import Auth
-from gatewayctl.core.permits import Permit
-from gatewayctl.daemon.permitted import Client, Permitted
 from gatewayctl.registry import snapshot
 from gatewayctl.registry.cache import Cache, usual_folder
 from gatewayctl.registry.checking import CheckedAgainst
@@ -30,6 +29,9 @@ from gatewayctl.storage import client_keys, files
 from gatewayctl.storage.credentials import State, Vault
 from gatewayctl.storage.knowledge import Known, read
 from gatewayctl.upstream.at_hand import askable, available
+
+if TYPE_CHECKING:
+    from gatewayctl.daemon.permitted import Client
 
 
 class Mode(StrEnum):
@@ -150,11 +152,14 @@ def keyed() -> bool:
         return True
 
 
-def client(name: str, settings: Settings, world: Directory) -> Client:
+def client(name: str, settings: Settings, world: Directory) -> "Client":
     """Return whose client key is called so, good or not; what it has spent is not asked.
 
     Raises ``typer.BadParameter`` where nobody's is, and StorageFailed.
     """
+    from gatewayctl.core.permits import Permit
+    from gatewayctl.daemon.permitted import Client, Permitted
+
     keys = client_keys.read(files.usual_state_folder()) or ()
     found = next((key for key in keys if key.name == name), None)
     if found is not None:

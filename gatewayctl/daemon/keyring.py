@@ -152,7 +152,7 @@ def _read(folder: Path, known: _Ring) -> _Ring:
         stamp = _stamp(folder / client_keys.FILE)
         if stamp == known.stamp and known.trouble is None:
             return known
-        keys = client_keys.read(folder)
+        keys = None if stamp is None else client_keys.read(folder)
     except StorageFailed as error:
         return _broken(known, str(error))
     except OSError as error:
@@ -181,6 +181,6 @@ def _stamp(path: Path) -> Stamp:
     """Return what is another as soon as the file is: it is always replaced, never written to."""
     try:
         found = os.stat(path)  # noqa: PTH116 - half the time of Path.stat, for every few requests
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
