@@ -198,7 +198,7 @@ class Run:
         if failure.kind in ANOTHER_MAY_DO:
             failed.add(label)
         if failure.kind is FailureKind.AUTH:
-            turns.refused(label)
+            turns.refused(settings, label)
         elsewhere = renewed or turns.another(settings, failure.kind, failed)
         return msgspec.structs.replace(failure, elsewhere=elsewhere)
 

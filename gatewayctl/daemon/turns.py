@@ -119,9 +119,13 @@ class Turns:
             for label in self._usable(settings)
         )
 
-    def refused(self, label: str) -> None:
-        """Note that a provider refuses a credential; by and by it is tried again."""
-        self._refused[label] = self._clock() + REFUSED
+    def refused(self, settings: ProviderSettings, label: str) -> None:
+        """Note that a provider refuses a credential; by and by it is tried again.
+
+        One that is alone is always tried, a client's own among them, of which there is no end.
+        """
+        if len(settings.secrets) > 1:
+            self._refused[label] = self._clock() + REFUSED
 
     def spent(self, settings: ProviderSettings, headers: Mapping[str, str]) -> float | None:
         """Return until when all of a provider's credentials are spent, None when one is not."""

@@ -4,8 +4,11 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
-from support.gateway import Gateway, gateway
+from support.gateway import Gateway, gateway, settings_of
 from support.keyed import Keyed, Reply, keyed
+
+from gatewayctl.daemon.turns import REFUSED, Turns
+from gatewayctl.upstream.at_hand import labels
 
 ONE, TWO, THREE = "stand-in-one", "stand-in-two", "stand-in-three"
 CONFIG = """
@@ -112,3 +115,29 @@ async def test_a_request_that_is_at_fault_itself_is_not_tried_with_other_credent
     async with running({ONE: (403, {})}) as (it, upstream):
         assert (await ask(it))[0] == 502
     assert upstream.calls == [ONE]
+
+
+class NothingSpent:
+    """Knows of no credential that is spent."""
+
+    def spent(self, label: str) -> float | None:  # noqa: ARG002 - it is so of each
+        """Return that it is not."""
+        return None
+
+
+def test_a_refused_credential_has_its_turn_again_after_a_while() -> None:
+    """Until then others go first; where there is no other nothing is kept of it."""
+    more = "[providers.theirs]\nkind = 'openai'\nauth = 'forward'\n"
+    config = CONFIG.format(url="http://127.0.0.1:9", one=ONE, two=TWO, three=THREE) + more
+    providers = settings_of(config).providers
+    up, theirs = providers["up"], providers["theirs"]
+    now = [0.0]
+    turns = Turns(labels, NothingSpent(), b"k", lambda: now[0])
+    turns.refused(up, "up#1")
+    assert {turns.chosen(up, {}, None) for _ in range(6)} == {"up#2", "up#3"}
+    now[0] = REFUSED
+    assert {turns.chosen(up, {}, None) for _ in range(6)} == {"up#1", "up#2", "up#3"}
+    for number in range(100):
+        client = {"authorization": f"Bearer {number}"}
+        turns.refused(theirs, turns.chosen(theirs, client, None))
+    assert set(turns._refused) == {"up#1"}
