@@ -163,6 +163,14 @@ async def codex_command(codex: Path, running: Translating, key: str) -> list[str
     return ["env", f"GATEWAYCTL_KEY={key}", codex, "exec", *options, "run"]
 
 
+async def gemini_command(gemini: Path, running: Translating) -> list[str | Path]:
+    """Write what Gemini CLI is told by ``gatewayctl env``, and return the command that runs it."""
+    folder = running.setting.home / ".gemini"
+    folder.mkdir()
+    (folder / "settings.json").write_text(await running.printed("gemini", "--file"))
+    return ["node", gemini, "-p", "run", "--yolo", "--skip-trust"]
+
+
 async def test_codex_sends_its_login_and_a_key_as_the_printed_profile_says(
     codex: Path, tmp_path: Path
 ) -> None:
@@ -191,12 +199,9 @@ async def test_gemini_cli_sends_its_key_and_ours_as_it_was_told(
         config = OWN.format(url=url, route=ROUTE, **names)
         async with guarded(config, simulator, tmp_path) as (setting, key):
             running = Translating(setting=setting, config=tmp_path / "config.toml")
-            folder = setting.home / ".gemini"
-            folder.mkdir()
-            (folder / "settings.json").write_text(await running.printed("gemini", "--file"))
             done = await running.run(
                 "gemini",
-                ["node", gemini, "-p", "run", "--yolo", "--skip-trust"],
+                await gemini_command(gemini, running),
                 GEMINI_API_KEY="sk-test-0004",
                 GEMINI_CLI_CUSTOM_HEADERS=f"x-gatewayctl-key: {key}",
             )
@@ -297,10 +302,10 @@ async def test_claude_code_stops_at_a_subscription_that_is_used_up(
 
 HOUSES: Final = """
 [providers.up]
-kind = "openai-compatible"
-base_url = "{url}/v1"
+kind = "{kind}"
+base_url = "{url}"
 api_key = "sk-test-house"
-protocols = ["responses"]
+protocols = ["{protocol}"]
 [[cascades]]
 id = "coding"
 steps = [{{ model = "up/claude-sonnet-4-5", context_window = 200000 }}]
@@ -313,7 +318,8 @@ async def test_codex_stops_at_a_provider_that_is_used_up_and_shows_why(
     """Both where the provider says so and where it is known: by itself it would wait an hour."""
     async with upstreams(1) as (simulator,):
         simulator.plans["sk-test-house"] = time.time() + 3600
-        config = HOUSES.format(url=simulator.base_url)
+        url = f"{simulator.base_url}/v1"
+        config = HOUSES.format(url=url, kind="openai-compatible", protocol="responses")
         async with guarded(config, simulator, tmp_path) as (setting, key):
             running = Translating(setting=setting, config=tmp_path / "config.toml")
             command = await codex_command(codex, running, key)
@@ -325,3 +331,20 @@ async def test_codex_stops_at_a_provider_that_is_used_up_and_shows_why(
                 assert words in done.stderr.partition("hit your usage limit. ")[2]
                 assert len(await setting.tap.posts("/v1/responses")) == asked
         assert len(simulator.journal.requests) == 1
+
+
+async def test_gemini_cli_stops_at_a_provider_that_is_used_up(gemini: Path, tmp_path: Path) -> None:
+    """It is told an hour where it looks for it, which the provider had said in headers alone."""
+    async with upstreams(1) as (simulator,):
+        simulator.plans["sk-test-house"] = time.time() + 3600
+        url = f"{simulator.base_url}/v1beta"
+        config = HOUSES.format(url=url, kind="gemini", protocol="gemini")
+        async with guarded(config, simulator, tmp_path) as (setting, key):
+            running = Translating(setting=setting, config=tmp_path / "config.toml")
+            done = await running.run(
+                "gemini", await gemini_command(gemini, running), GEMINI_API_KEY=key
+            )
+            assert done.status != 0
+            assert "You have reached your usage limit." in done.stderr
+            asked = [each for each in await setting.tap.requests() if each.head[:4] == b"POST"]
+        assert (len(asked), len(simulator.journal.requests)) == (1, 1)

@@ -182,8 +182,23 @@ def test_an_upstreams_refusal_is_passed_on_to_codex_where_it_stops_or_waits_for_
     """Those that would have it wait for an hour are told in the gateway's words."""
     body = msgspec.json.encode({"error": {"message": "no", **error}})
     assert RESPONSES.tells_limit(body, wait) is tells
-    others = (codec for codec in CODECS.values() if codec is not RESPONSES)
-    assert all(codec.tells_limit(body, wait) for codec in others)
+    assert all(codec.tells_limit(body, wait) for codec in (CHAT, MESSAGES))
+
+
+@pytest.mark.parametrize(
+    ("details", "wait", "tells"),
+    [
+        ([], None, True),
+        ([], 30.0, False),
+        ([{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "30s"}], 30.0, True),
+    ],
+)
+def test_an_upstreams_refusal_is_passed_on_to_gemini_cli_where_it_tells_the_wait_there_is(
+    details: list[object], wait: float | None, *, tells: bool
+) -> None:
+    """It looks for that in the body alone, and asks again at once where it finds nothing."""
+    body = msgspec.json.encode({"error": {"code": 429, "message": "no", "details": details}})
+    assert CODECS[WireProtocol.GEMINI].tells_limit(body, wait) is tells
 
 
 @every_codec

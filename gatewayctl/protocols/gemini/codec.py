@@ -68,9 +68,9 @@ class GeminiCodec(GeminiBodies):
         words = error_in(body).message
         return "input token count" in words and "exceeds the maximum number of tokens" in words
 
-    def tells_limit(self, body: bytes, wait: float | None) -> bool:  # noqa: ARG002
-        """Return True: clients look at ``retry-after``, and give up where it is long."""
-        return True
+    def tells_limit(self, body: bytes, wait: float | None) -> bool:
+        """Tell whether a known wait stands where Gemini CLI looks: else it asks again too soon."""
+        return wait is None or b"RetryInfo" in body
 
     def stream_error(self, error: ApiError, *, seen: StreamWatcher | None) -> bytes:  # noqa: ARG002
         """Render an error frame."""
