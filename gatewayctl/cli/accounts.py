@@ -59,7 +59,7 @@ def _own(settings: ProviderSettings, stored: Credential | None, now: float) -> L
     name = settings.provider.name
     if stored is None:
         return Listed(provider=name, state="missing", message=settings.provider.key_hint)
-    why = unusable(name, stored, expired=not is_alive(stored, now))
+    why = unusable(settings, stored, expired=not is_alive(stored, now))
     state = "ready" if why is None else "expired"
     if stored.state is State.TERMINAL:
         state = "terminal"

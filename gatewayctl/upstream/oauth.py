@@ -217,7 +217,7 @@ class OAuth:
         if there is None and self._records.broken:
             return self._records.broken
         expired = there is not None and not self._lives(there)
-        if (why := unusable(name, there, expired=expired)) is not None:
+        if (why := unusable(settings, there, expired=expired)) is not None:
             return why
         return unconfigured(name) if expired and settings.oauth is None else None
 

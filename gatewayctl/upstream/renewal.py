@@ -155,7 +155,7 @@ class Renewal:
         for _ in range(_ROUNDS):
             there = await self._waiting.blocking(self._vault.get, name)
             if there is None or there.state is State.TERMINAL or there.refresh_token is None:
-                return Ended(unusable(name, there, expired=True) or "")
+                return Ended(unusable(settings, there, expired=True) or "")
             if self._is_newer(there, seen):
                 return Renewed(there)
             if settings.oauth is None:
@@ -313,13 +313,16 @@ def is_alive(credential: Credential, now: float) -> bool:
     return credential.access_token is not None and (expires_at is None or expires_at > now)
 
 
-def unusable(name: str, credential: Credential | None, *, expired: bool) -> str | None:
+def unusable(
+    settings: ProviderSettings, credential: Credential | None, *, expired: bool
+) -> str | None:
     """Return why nothing can be had with a credential, and what to do; None where something can.
 
     ``expired``: its access token is.
     """
-    if credential is None:
-        return f"there is no credential for {name}: {login(name)}"
+    name = settings.provider.name
+    if credential is None:  # where there is no page to log in to, its hint names another way
+        return f"there is no credential for {name}: {settings.provider.key_hint or login(name)}"
     if credential.state is State.TERMINAL:
         return credential.message or f"the credential of {name} is over: {login(name)}"
     if credential.refresh_token is None and expired:

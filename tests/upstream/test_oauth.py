@@ -1,6 +1,7 @@
 import asyncio
 import logging
 
+import msgspec
 import pytest
 from support.oauth_world import NOW, World, over
 from support.token_server import held, provider
@@ -159,6 +160,14 @@ async def test_nothing_is_asked_where_nobody_is_logged_in(world: World) -> None:
     )
     assert not await oauth.rejected(world.settings, "any")
     assert world.authority.requests == []
+
+
+async def test_what_to_do_is_what_the_config_makes_possible(world: World) -> None:
+    """Without a login page it is another way."""
+    known = msgspec.structs.replace(world.settings.provider, key_hint="import a token")
+    settings = msgspec.structs.replace(world.settings, provider=known)
+    message = await over(world.process(), settings)
+    assert message == "there is no credential for claude: import a token"
 
 
 async def test_a_login_of_another_process_is_seen_within_a_second(world: World) -> None:
