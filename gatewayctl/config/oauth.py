@@ -177,13 +177,22 @@ def served_clients(
 
 
 def _check_identity(doc: ProviderDoc, auth: Auth, path: Path, report: Report) -> None:
-    """Report headers that would make any client pass for the one whose credential it is."""
-    if auth not in {Auth.OAUTH, Auth.FORWARD}:
-        return
+    """Report headers that would make any client pass for another, such as a credential's own."""
     for name, value in doc.headers.items():
-        if value and name.lower() in _IDENTITY:
+        where = (*path, "headers", name)
+        if not value or name.lower() not in _IDENTITY:
+            continue
+        if auth in {Auth.OAUTH, Auth.FORWARD}:
             message = f'with auth = "{auth}" a client says itself who it is'
-            report.error((*path, "headers", name), "identity-forged", message, "remove it")
+            report.error(where, "identity-forged", message, "remove it")
+        elif name.lower() == "user-agent" and _is_within(value, _subscribed()):
+            message = "it is the name of another program, for which no request may pass"
+            report.error(where, "identity-forged", message, "remove it")
+
+
+def _subscribed() -> tuple[str, ...]:
+    """Return every program that some provider has subscriptions for."""
+    return tuple(glob for kind in kinds().values() for glob in kind.own_clients)
 
 
 def _own_clients(base_url: str) -> tuple[str, ...]:
