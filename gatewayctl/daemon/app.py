@@ -286,6 +286,7 @@ class App:
         headers = own_headers(request_id)
         if self.unready is not None:
             return json_reply(503, {"status": "not ready", "reason": self.unready}, headers)
+        await self._clients.looked()
         degraded = self._pipeline.degraded
         told = (
             {"status": "ready"} if degraded is None else {"status": "ready", "degraded": degraded}

@@ -107,6 +107,10 @@ class Clients:
         """Tell whether a key is needed."""
         return not self._ring.empty
 
+    async def looked(self) -> None:
+        """Look at the keys as they are now, for whoever is told how they fare."""
+        await self._ring.refreshed()
+
     def is_ours(self, value: str) -> bool:
         """Tell whether one of the gateway's own credentials stands anywhere in a text.
 

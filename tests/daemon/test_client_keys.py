@@ -17,7 +17,7 @@ from support.keyed import READ, Keyed, keyed
 from support.waiting import until
 
 from gatewayctl.storage import history
-from gatewayctl.storage.client_keys import Terms, create, revoke
+from gatewayctl.storage.client_keys import FILE, Terms, create, revoke
 from gatewayctl.storage.operator import operator_key
 
 WRITTEN = 1000
@@ -190,6 +190,24 @@ async def test_who_has_no_key_spends_nothing() -> None:
                 assert (path, reply.status) == (path, expected)
         assert upstream.calls == []
         assert (await ask(it, keys["ci"]))[0] == 200
+
+
+async def test_readiness_tells_of_a_broken_file_of_keys_though_nobody_calls() -> None:
+    """Whoever watches sees it break and hears when it is repaired."""
+    async with house(ci=Terms()) as (it, _, _):
+        file = it.state / FILE
+        good = file.read_bytes()
+
+        async def told() -> str:
+            await asyncio.sleep(0.3)
+            async with it.client.get(f"{it.url}/readyz") as reply:
+                assert reply.status == 200
+                return str((await reply.json()).get("degraded"))
+
+        file.write_bytes(b"garbage")
+        assert FILE in await told()
+        file.write_bytes(good)
+        assert await told() == "None"
 
 
 async def test_revoking_the_last_key_opens_no_door() -> None:
