@@ -39,6 +39,9 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     proxy: str | None = None
     ca_bundle: str | None = None
 
+    def __repr__(self) -> str:
+        return "Access(…)"
+
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
     """One request: a GET, or a POST of a JSON ``body``.

@@ -10,7 +10,11 @@ from support.planted import PROMPT, PROVIDERS, echo, plant, traces
 from support.upstream import FakeUpstream, Hold, RawRequest, Step
 from support.waiting import until
 
+from gatewayctl.registry.fetching import Access, Query
+from gatewayctl.upstream.refresher import Job
+
 OWN = "gatewayctl."
+CANARY = "sk-canary-listing-0badc0de"
 
 
 def shown() -> set[str]:
@@ -52,3 +56,11 @@ async def test_no_repr_of_an_object_shows_a_secret_or_a_prompt(tmp_path: Path) -
                 task.cancel()
             await asyncio.gather(*asking, return_exceptions=True)
     assert not found, "\n".join(sorted(found))
+
+
+def test_what_asks_a_source_shows_no_credential() -> None:
+    """It lives in threads and in the refreshing process, for a moment at a time."""
+    access = Access(headers={"authorization": f"Bearer {CANARY}"}, proxy=f"http://me:{CANARY}@up")
+    query = Query(url="https://up/models", access=access, timeout=1, limit=1)
+    job = Job(folder="cache", now=0.0, sources={}, access={"up": access})
+    assert CANARY not in repr((access, query, job))
