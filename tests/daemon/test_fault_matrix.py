@@ -31,9 +31,9 @@ async def test_every_fault_is_rescued_or_told_as_the_policy_says(protocol: str) 
     Every fifth cell where the upstreams speak the client's protocol, fewer of them where they speak
     another; with soak, all.
     """
-    cells = matrix.cells(protocol, protocol, every=1 if SOAK else 5)
+    cells = matrix.cells(protocol, protocol, every=1 if SOAK else 7)
     for upstream in others(protocol):
-        cells += matrix.cells(protocol, upstream, every=1 if SOAK else 23)
+        cells += matrix.cells(protocol, upstream, every=1 if SOAK else 31)
     await hold(cells)
 
 
@@ -51,7 +51,7 @@ async def test_faults_after_early_headers_are_held_to_it_as_well(protocol: str) 
 
 def drawn(protocol: str, seed: int) -> list[matrix.Cell]:
     """Return drawn cells of a client, most of them on upstreams of its own protocol."""
-    cells = matrix.drawn(protocol, protocol, count=150 if SOAK else 40, seed=seed)
+    cells = matrix.drawn(protocol, protocol, count=150 if SOAK else 30, seed=seed)
     for upstream in others(protocol):
         cells += matrix.drawn(protocol, upstream, count=150 if SOAK else 9, seed=seed)
     return cells

@@ -20,7 +20,7 @@ from gatewayctl.tokenizers.count import count
 from gatewayctl.tokenizers.huggingface import Files, encoder
 
 TEXT = "The quick brown fox: naïve café, 天地玄黄, 12345 + 6.78!\n\n\treturn x 🙂\n"
-RUN = 1_000_000
+RUN = 300_000
 RUNS = {
     "spaces": " " * RUN,
     "spaces, then a word": " " * RUN + "x",
@@ -56,7 +56,7 @@ def test_a_longer_text_counts_the_same_to_a_thousandth(path: str) -> None:
 
 
 @pytest.mark.parametrize("text", RUNS.values(), ids=RUNS)
-def test_a_megabyte_of_anything_is_counted(path: str, text: str) -> None:
+def test_a_long_run_of_anything_is_counted(path: str, text: str) -> None:
     """No run of one character panics or is given whole to a regular expression.
 
     Some tokenizers have no token for blanks, and a single one for all that they do not know.
