@@ -1,4 +1,4 @@
-"""How property tests draw, and what no test may do: let a secret into a log or print one.
+"""How property tests draw, that Ctrl-C counts, and what no test may do: bring a secret to light.
 
 A few cases are drawn at random by hand, the same ones each time in CI. Hypothesis sees by itself
 that it runs in CI; ``make fuzz`` asks for the long profile. No test fails for being slow: a busy
@@ -7,6 +7,7 @@ machine is no defect of what is tested.
 
 import logging
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -17,6 +18,10 @@ _WATCH = Watch()
 for _name in ("", "gatewayctl"):  # some tests replace the handlers of the first
     logging.getLogger(_name).addHandler(_WATCH)
 logging.getLogger("gatewayctl").setLevel(logging.DEBUG)
+
+# A shell has its background jobs ignore Ctrl-C, and what they start inherits that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _PATIENT = settings(
     settings.get_profile(settings.get_current_profile_name()),

@@ -33,10 +33,6 @@ ledger = Ledger.open(Path(sys.argv[1]), time.time)
 ledger.record(*msgspec.json.decode(sys.stdin.buffer.read(), type=list[Record]))
 os.kill(os.getpid(), signal.SIGKILL)
 """
-HEEDFUL = (  # of Ctrl-C, also where tests run in the background, which ignores it
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    "from gatewayctl.cli.main import main; main()"
-)
 SOON = 60.0  # seconds that a process may take to start on a busy machine
 
 
@@ -291,7 +287,7 @@ class Following:
 
     def __init__(self, *argv: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", HEEDFUL, "log", "--follow", *argv],
+            [sys.executable, "-m", "gatewayctl", "log", "--follow", *argv],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
