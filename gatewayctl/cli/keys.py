@@ -181,7 +181,7 @@ def _bounds(key: "ClientKey") -> str:
     from gatewayctl.cli import holders, moments
 
     bounds = [holders.written(each) for each in key.limits.budgets]
-    bounds += [f"{key.rpm:,} requests a minute"] if key.rpm is not None else []
+    bounds += [f"{key.rpm:,} request{'s' * (key.rpm != 1)} a minute"] if key.rpm is not None else []
     bounds += [f"{key.tpm:,} tokens a minute"] if key.tpm is not None else []
     bounds += [f"until {moments.written(key.expires)}"] if key.expires is not None else []
     return f", {', '.join(bounds)}" if bounds else ""

@@ -35,10 +35,11 @@ DIMENSIONS = (
 )
 """What a reply's usage counts, and what is billed."""
 
-_BASE_TIERS = frozenset(
+BASE_TIERS = frozenset(
     {"", "auto", "base", "default", "on_demand", "standard"}
     | {"unspecified", "service_tier_unspecified", "traffic_type_unspecified"}
 )
+"""What providers call the tier that has no name of its own in a price list, in lower case."""
 
 _SAME_TIERS = {"batches": "batch"}
 
@@ -126,7 +127,7 @@ def tier_names(told: str | None) -> tuple[str, ...]:
     ``"fast+us"`` is both: their common price where there is one, else that of the first with any.
     """
     parts = [_SAME_TIERS.get(part, part) for part in (told or "").lower().split("+")]
-    names = [part for part in parts if part not in _BASE_TIERS]
+    names = [part for part in parts if part not in BASE_TIERS]
     whole = ("+".join(names),) if len(names) > 1 else ()
     return (*whole, *names, *(_ALSO[name] for name in names if name in _ALSO))
 

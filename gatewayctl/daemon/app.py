@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from gatewayctl.config.hosts import is_loopback
 from gatewayctl.config.settings import Settings
 from gatewayctl.core.errors import ApiError, ErrorKind, RequestInvalid
 from gatewayctl.core.model import WireProtocol
@@ -288,6 +289,10 @@ class App:
             return json_reply(503, {"status": "not ready", "reason": self.unready}, headers)
         await self._clients.looked()
         degraded = self._pipeline.degraded
+        beyond = not is_loopback(self._settings.server.host)
+        if degraded is not None and beyond and not await self._clients.knows(request.headers):
+            # Strangers need not learn the names of providers and folders.
+            degraded = "gatewayctl status says how"
         told = (
             {"status": "ready"} if degraded is None else {"status": "ready", "degraded": degraded}
         )

@@ -147,6 +147,14 @@ class Clients:
         message = f"what stands in {where} is no client key of this gateway: {_MAKE}"
         raise _not_allowed(ErrorKind.UNAUTHORIZED, message)
 
+    async def knows(self, headers: Mapping[str, str]) -> bool:
+        """Tell whether it is somebody who may call: without keys, everybody is."""
+        try:
+            await self.identify(headers)
+        except NotAllowed:
+            return False
+        return True
+
     def named(self, name: str) -> Client | None:
         """Return whose key is called so, whether it is good or not; None where nobody's is."""
         key = self._ring.named(name)

@@ -16,6 +16,7 @@ import msgspec
 
 from gatewayctl.core.errors import StorageFailed
 from gatewayctl.core.events import Usage
+from gatewayctl.core.pricing import BASE_TIERS
 from gatewayctl.storage import history, tables
 from gatewayctl.storage.grouping import By
 
@@ -84,8 +85,10 @@ def usage(
                 " and cannot be brought up to date"
             )
         match by:
-            case By.MODEL | By.TIER:
-                return _by_attempt(connection, by.value, span)
+            case By.MODEL:
+                return _by_attempt(connection, "{attempt}model", span)
+            case By.TIER:
+                return _by_attempt(connection, _TIER, span)
             case By.ROUTE | By.SESSION:
                 return _by_request(connection, by.value, by.value, span)
             case By.KEY:
@@ -130,10 +133,10 @@ def _by_request(
 
 
 def _by_attempt(connection: sqlite3.Connection, key: str, span: _Span) -> Summary:
-    """Group by what each attempt at a request has for itself."""
+    """Group by what each attempt at a request has for itself; ``key`` says it of ``{attempt}``."""
     again = {row["key"]: row["again"] for row in _rows(connection, _again(key), span)}
     groups: dict[str | None, Sums] = {}
-    for row in _rows(connection, _attempts(key), span):
+    for row in _rows(connection, _attempts(key.format(attempt="")), span):
         requests = row["attempts"] - again.get(row["key"], 0)
         # the last attempt alone is answered or under way
         failed = requests - row["answered"] - row["running"]
@@ -214,13 +217,21 @@ def _attempts(key: str) -> str:
     """  # noqa: S608
 
 
+_BASE: Final = ", ".join(f"'{name}'" for name in sorted(BASE_TIERS))
+_TIER: Final = (
+    f"CASE WHEN lower({{attempt}}tier) IN ({_BASE}) THEN NULL ELSE lower({{attempt}}tier) END"
+)
+"""The tier that an attempt was billed at, whatever its provider calls the base one."""
+
+
 def _again(key: str) -> str:
     """Count attempts that are not the first of their request in their group."""
+    later, first = key.format(attempt="later."), key.format(attempt="first.")
     return f"""
-        SELECT {key} AS key, count(*) AS again FROM attempts AS later
+        SELECT {later} AS key, count(*) AS again FROM attempts AS later
         WHERE number > 1 AND came >= :since AND came < :until AND EXISTS (
             SELECT 1 FROM attempts AS first WHERE first.request = later.request
-            AND first.number < later.number AND first.{key} IS later.{key}
+            AND first.number < later.number AND {first} IS {later}
         ) GROUP BY 1
     """  # noqa: S608
 

@@ -344,3 +344,18 @@ async def test_the_daemons_own_api_is_the_operators() -> None:
         url = f"{it.url}/api/route-explain"
         async with it.client.post(url, data=body, headers=headers) as reply:
             assert (await reply.json())["chosen"] == "up/m"
+
+
+async def test_beyond_loopback_strangers_hear_only_that_something_is_wrong(tmp_path: Path) -> None:
+    """What falls short names folders and providers, which is for those who have a key."""
+    (tmp_path / "quota.json").write_text("no JSON")
+    secret = "gwk-canary-of-the-config"
+    server = f'[server]\nhost = "0.0.0.0"\nkeys = ["sha256:{digest(secret)}"]\n'
+    async with gateway(server + CONFIG.format(url="http://127.0.0.1:9"), state=tmp_path) as it:
+        told = {}
+        for key in ("", secret):
+            headers = {"x-gatewayctl-key": key} if key else {}
+            async with it.client.get(f"{it.url}/readyz", headers=headers) as reply:
+                told[key] = (await reply.json())["degraded"]
+    assert told[""] == "gatewayctl status says how"
+    assert "quota" in told[secret]

@@ -98,6 +98,23 @@ async def test_requests_count_once_in_every_group_they_are_in(tmp_path: Path) ->
     assert _counted(usage.usage(tmp_path, By.TIER)) == {None: (4, 3), "flex": (1, 0)}
 
 
+async def test_the_base_tier_is_one_whatever_providers_call_it(tmp_path: Path) -> None:
+    """And a request whose first attempt failed before it had a tier is in one group with it."""
+    names = ("default", "STANDARD", "on_demand", None, "Flex", "flex")
+    for name in names:
+        request = str(name)
+        await _recorded(
+            tmp_path,
+            *(came(request), started(request), ended(request, outcome=Outcome.FAILED)),
+            started(request, 2),
+            ended(request, 2, metered=metered(input=1, cost=1, tier=name)),
+            left(request, attempts=2),
+        )
+    found = usage.usage(tmp_path, By.TIER)
+    assert _counted(found) == {None: (6, 2), "flex": (2, 0)}
+    assert {key: sums.known for key, sums in found.groups.items()} == {None: 4, "flex": 2}
+
+
 @pytest.mark.parametrize("by", list(By))
 async def test_every_grouping_has_the_same_tokens_and_money_in_all(tmp_path: Path, by: By) -> None:
     """Whatever is grouped, nothing is left out or counted twice."""
