@@ -17,7 +17,7 @@ from support.keyed import READ, Keyed, keyed
 from support.waiting import until
 
 from gatewayctl.storage import history
-from gatewayctl.storage.client_keys import FILE, Terms, create, revoke
+from gatewayctl.storage.client_keys import FILE, Terms, create, digest, revoke
 from gatewayctl.storage.operator import operator_key
 
 WRITTEN = 1000
