@@ -25,7 +25,8 @@ from gatewayctl.daemon.clients import FREE, NotAllowed, Reservation
 from gatewayctl.daemon.outlet import Outlet, sent
 from gatewayctl.daemon.parts import Parts
 from gatewayctl.daemon.planning import Planned
-from gatewayctl.daemon.replies import error_reply, header, identified, own_headers
+from gatewayctl.daemon.remarks import about, cost_of, truncated
+from gatewayctl.daemon.replies import error_reply, identified, own_headers
 from gatewayctl.daemon.sending import Sent
 from gatewayctl.daemon.sessions import named_in
 from gatewayctl.daemon.taking import taking
@@ -43,20 +44,7 @@ LARGE = 64 * 1024
 UNASKED = 5.0
 """Seconds after which a client may try again where no upstream has said when."""
 
-TRUNCATED = "x-gatewayctl-truncated"
-"""The header of a reply whose upstream counted fewer tokens than there were."""
-
-DROPPED = "x-gatewayctl-dropped"
-"""The header that names what a translation left out of the request."""
-
-TRANSLATED = "x-gatewayctl-translated"
-"""The header that says between which protocols a request was translated."""
-
-COST = "x-gatewayctl-cost"
-"""The header that says what a whole reply cost in USD, with all attempts that led to it."""
-
 _RETRY = "x-should-retry"
-_LONGEST_DROPPED = 2048
 
 
 class Run:
@@ -206,7 +194,7 @@ class Run:
         self, step: Try, got: Got, entry: Entry
     ) -> tuple[Failure | None, web.StreamResponse]:
         """Return how the upstream broke after its commit, if it did, and the reply."""
-        headers = self._headers(step.candidate) | _about(self._asked, got.sent)
+        headers = self._headers(step.candidate) | about(self._asked, got.sent)
         if got.sent.dropped:
             self._book.dropped[step.candidate.model] = got.sent.dropped
         self._book.status = got.reply.status
@@ -215,8 +203,7 @@ class Run:
                 headers |= await self._heard(step.candidate, got.sent, entry)
                 self._book.outcome = records.Outcome.ANSWERED
                 self._book.ended(records.Outcome.ANSWERED, status=got.reply.status)
-                if (cost := self._book.cost) is not None:
-                    headers[COST] = f"{cost.normalize():f}"
+                headers |= cost_of(self._book.cost)
                 response = web.Response(status=got.reply.status, body=got.body)
                 response.headers.extend((*got.headers, *headers.items()))
                 log.info("%s answered by %s", self._asked.request_id, step.candidate.model)
@@ -274,7 +261,7 @@ class Run:
         if truncation is None:
             return {}
         entry.truncated = True
-        return {TRUNCATED: f"{truncation.metered} of at least {truncation.low} tokens of input"}
+        return truncated(truncation)
 
     def _broke_off(self, candidate: Candidate, failure: Failure) -> ApiError:
         """Return what a client is told whose stream breaks now."""
@@ -388,13 +375,3 @@ class Run:
             failure.kind,
             failure.said,
         )
-
-
-def _about(asked: Asked, sent: Sent) -> dict[str, str]:
-    """Return the headers that tell of a translation, and of what was left out."""
-    told = {}
-    if sent.context is not None:
-        told[TRANSLATED] = f"{asked.codec.protocol} to {sent.codec.protocol}"
-    if sent.dropped:
-        told[DROPPED] = header(", ".join(sent.dropped)[:_LONGEST_DROPPED])
-    return told
