@@ -278,9 +278,14 @@ class OAuth:
     def _trouble(self, name: str) -> "_Trouble | None":
         """Return what befell the last token request, while it is too early for another."""
         trouble = self._troubles.get(name)
-        return (
-            trouble if trouble is not None and self._waiting.monotonic() < trouble.until else None
-        )
+        if trouble is None or self._waiting.monotonic() >= trouble.until:
+            return None
+        return trouble if trouble.of == self._refresh(name) else None  # else of an earlier login
+
+    def _refresh(self, name: str) -> str:
+        """Return what tells the stored refresh token from others."""
+        there = self._there(name)
+        return self._vault.label((there and there.refresh_token) or "")
 
     def _paused(self, name: str, failure: Failure) -> Failure:
         """Let no token request be made for a while; return the failure as it is told."""
@@ -290,7 +295,8 @@ class OAuth:
         wait = min(max(pause, failure.retry_after or 0.0), at_most)
         words = f"no new token for {name}: {failure.message}"
         failure = msgspec.structs.replace(failure, message=words, retry_after=wait)
-        self._troubles[name] = _Trouble(failure, pause, self._waiting.monotonic() + wait)
+        until = self._waiting.monotonic() + wait
+        self._troubles[name] = _Trouble(failure, pause, until, self._refresh(name))
         return failure
 
     def _may_refuse(self, name: str) -> bool:
@@ -324,11 +330,15 @@ class OAuth:
 
 
 class _Trouble(msgspec.Struct, frozen=True):
-    """A token request that came to nothing; no other before ``until`` (monotonic)."""
+    """A token request that came to nothing; no other before ``until`` (monotonic).
+
+    But for another login: ``of`` tells its refresh token.
+    """
 
     failure: Failure
     pause: float
     until: float
+    of: str
 
     @property
     def message(self) -> str:

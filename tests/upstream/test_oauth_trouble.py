@@ -69,6 +69,22 @@ async def test_trouble_does_not_cost_a_token_request_per_call(world: World) -> N
     assert 10 <= len(world.authority.requests) <= 16
 
 
+async def test_a_new_login_need_not_sit_out_the_pause_of_the_old_one(world: World) -> None:
+    """Who logs in because something is wrong is served at once, not told the same again."""
+    world.login(expires_in=0)
+    world.authority.always = (400, b'{"error": "invalid_request"}')
+    oauth = world.process()
+    for _ in range(40):
+        await refusal(oauth, world.settings)
+        world.clock.passes(1)
+    world.authority.always = None
+    await refusal(oauth, world.settings)
+    world.login(expires_in=0)
+    world.clock.passes(2)
+    assert await oauth.token(world.settings) == world.stored().access_token
+    assert oauth.degraded is None
+
+
 async def test_a_slow_token_server_is_not_waited_for_while_the_old_token_lives(
     world: World,
 ) -> None:
