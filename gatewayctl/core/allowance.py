@@ -127,7 +127,8 @@ class Over(msgspec.Struct, frozen=True, kw_only=True):
     ``budget`` is the one that is spent, None where it is a rate: then ``rate`` names it (``rpm``,
     ``tpm``). ``limit`` is its figure, ``spent`` and ``reserved`` what is gone of it and ``needed``
     what the call's input takes: pico-dollars of a budget, requests or tokens of a rate.
-    ``retry_after`` is in seconds, None where waiting is vain.
+    ``retry_after`` is in seconds, None where waiting is vain. ``under_way``: nothing but what
+    other calls have reserved stands against it, so that it may fit as soon as one is settled.
     """
 
     budget: Budget | None = None
@@ -137,6 +138,7 @@ class Over(msgspec.Struct, frozen=True, kw_only=True):
     reserved: int = 0
     needed: int = 0
     retry_after: float | None = None
+    under_way: bool = False
 
 
 class Slot(msgspec.Struct):
@@ -285,7 +287,7 @@ class Account:
         self._at(wall)
         refused = list(self._against(ask, clock, 1 if counted else 0))
         if refused:
-            return max(refused, key=_longest)
+            return max(refused, key=_gravity)
         if counted and self.limits.rpm is not None:
             self._requests.count(1, clock)
         slot = None if self.limits.tpm is None else self._tokens.count(ask.tokens, clock)
@@ -341,6 +343,7 @@ class Account:
                     reserved=window.reserved,
                     needed=ours,
                     retry_after=None if until is None else until - self._now,
+                    under_way=window.spent + max(ours, 1) <= most,
                 )
 
     def _at(self, wall: float) -> None:
@@ -349,5 +352,6 @@ class Account:
             window.roll(self._now)
 
 
-def _longest(over: Over) -> float:
-    return float("inf") if over.retry_after is None else over.retry_after
+def _gravity(over: Over) -> tuple[bool, float]:
+    """Order refusals: what ends with calls under way counts least, then how long it lasts."""
+    return not over.under_way, float("inf") if over.retry_after is None else over.retry_after

@@ -165,7 +165,9 @@ class Run:
         if client is None:
             return FREE
         taken = taking(step.candidate, self._asked, self._parts.settings)
-        return await self._parts.clients.admit(client, taken, counted=step.number == 1)
+        left = step.deadline - self._elapsed()
+        first = step.number == 1
+        return await self._parts.clients.admit(client, taken, counted=first, patience=left)
 
     def _credential(self, candidate: Candidate) -> str:
         """Return the label of the credential that the next attempt uses."""
@@ -185,7 +187,7 @@ class Run:
         renewed = failure.elsewhere and label not in failed
         if failure.kind in ANOTHER_MAY_DO:
             failed.add(label)
-        if failure.kind is FailureKind.AUTH:
+        if failure.kind in {FailureKind.AUTH, FailureKind.FORBIDDEN}:
             turns.refused(settings, label)
         elsewhere = renewed or turns.another(settings, failure.kind, failed)
         return msgspec.structs.replace(failure, elsewhere=elsewhere)

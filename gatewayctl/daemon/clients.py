@@ -12,6 +12,7 @@ import itertools
 import logging
 import re
 import secrets
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from hashlib import blake2b
@@ -49,6 +50,15 @@ _MOST_PARTS: Final = 16
 _MAKE: Final = "gatewayctl keys create NAME makes one"
 
 
+PATIENCE: Final = 30.0
+"""Seconds that a call waits for others of its key, where what they reserved is all in its way."""
+
+MOST_WAITING: Final = 256
+"""Calls of one key that wait at once; who comes then is refused."""
+
+Queue = deque[asyncio.Future[None]]
+
+
 class NotAllowed(Exception):
     """A client may not do what it asks; ``error`` is what it is told."""
 
@@ -58,10 +68,14 @@ class NotAllowed(Exception):
 
 
 class Reservation(msgspec.Struct, frozen=True, kw_only=True):
-    """What an admitted call holds; it has to be settled, whatever comes of the call."""
+    """What an admitted call holds; it has to be settled, whatever comes of the call.
+
+    ``queue`` are the calls of the same key that wait for that.
+    """
 
     account: Account | None = None
     held: Held | None = None
+    queue: Queue | None = None
 
 
 FREE: Final = Reservation()
@@ -94,6 +108,7 @@ class Clients:
         self._wall = wall
         self._clock = clock
         self._accounts: dict[str, Account] = {}
+        self._queues: dict[str, Queue] = {}
         self._known: dict[str, tuple[ClientKey, Client]] = {}
         self._secret = secrets.token_bytes(16)
 
@@ -163,28 +178,42 @@ class Clients:
         permit = Permit(patterns=key.models)
         return Client(key.name, self._permitted, permit=permit, limits=key.limits)
 
-    async def admit(self, client: Client | None, ask: Ask, *, counted: bool = True) -> Reservation:
+    async def admit(
+        self, client: Client | None, ask: Ask, *, counted: bool = True, patience: float = PATIENCE
+    ) -> Reservation:
         """Reserve what a call may take, or raise ``NotAllowed`` with when to try again.
 
-        Only the first call of a key waits, for what it spent before. ``counted`` is False for
-        another attempt of a request that was admitted before.
+        A call waits, up to ``patience`` seconds, where what others of its key have reserved is all
+        that stands against it: they mostly take less. ``counted`` is False for another attempt of
+        a request that was admitted before.
         """
         if client is None or client.limits == NO_LIMITS:
             return FREE
         account = await self._account(client)
-        wall = self._wall()
-        found = account.admit(ask, wall, self._clock(), counted=counted)
-        if isinstance(found, Over):
-            log.info("client key %s is over its limit: %s", client.name, _limit(found))
-            raise NotAllowed(_over(client, found, wall))
-        return Reservation(account=account, held=found)
+        queue = self._queues.setdefault(client.name, deque())
+        until = self._clock() + min(patience, PATIENCE)
+        while True:
+            wall = self._wall()
+            found = account.admit(ask, wall, self._clock(), counted=counted)
+            if not isinstance(found, Over):
+                return Reservation(account=account, held=found, queue=queue)
+            left = until - self._clock()
+            if not (found.under_way and await _settled(queue, left)):
+                log.info("client key %s is over its limit: %s", client.name, _limit(found))
+                raise NotAllowed(_over(client, found, wall))
 
     def settle(self, reservation: Reservation, cost: Decimal | None, tokens: int) -> None:
-        """Enter what a call took, once: USD, None where nothing was metered, and tokens."""
+        """Enter what a call took, once: USD and tokens; all that it reserved where that is unknown.
+
+        Whoever waits for it tries again, in the order of their coming.
+        """
         account, held = reservation.account, reservation.held
         if account is not None and held is not None:
-            money = 0 if cost is None else pico(cost)
+            money = held.cost if cost is None else pico(cost)
             account.settle(held, money, tokens, self._wall(), self._clock())
+        for turn in reservation.queue or ():
+            if not turn.done():
+                turn.set_result(None)
 
     def _found(self, presented: list[tuple[str, str]]) -> tuple[str, Entry] | None:
         """Return the first secret that is known, and where it stood."""
@@ -214,6 +243,7 @@ class Clients:
             names = self._ring.names
             self._known = {name: it for name, it in self._known.items() if name in names}
             self._accounts = {name: it for name, it in self._accounts.items() if name in names}
+            self._queues = {name: it for name, it in self._queues.items() if it or name in names}
         self._known[key.name] = key, client
         return client
 
@@ -237,6 +267,22 @@ class Clients:
     def _short(self, secret: str) -> str:
         data = secret.encode(errors="surrogateescape")
         return blake2b(data, key=self._secret, digest_size=4).hexdigest()
+
+
+async def _settled(queue: Queue, seconds: float) -> bool:
+    """Wait in line until some call is settled; False where that takes too long."""
+    if seconds <= 0 or len(queue) >= MOST_WAITING:
+        return False
+    turn = asyncio.get_running_loop().create_future()
+    queue.append(turn)
+    try:
+        async with asyncio.timeout(seconds):
+            await turn
+    except TimeoutError:
+        return False
+    finally:
+        queue.remove(turn)
+    return True
 
 
 _HOW: Final = f'send it as {OWN_HEADER}, as "Authorization: Bearer …" or as your SDK\'s API key'

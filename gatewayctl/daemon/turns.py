@@ -23,7 +23,12 @@ REFUSED: Final = 60.0
 """Seconds for which a credential that was refused is passed over where there are others."""
 
 ANOTHER_MAY_DO: Final = frozenset(
-    {FailureKind.AUTH, FailureKind.RATE_LIMITED, FailureKind.QUOTA_EXHAUSTED}
+    {
+        FailureKind.AUTH,
+        FailureKind.FORBIDDEN,
+        FailureKind.RATE_LIMITED,
+        FailureKind.QUOTA_EXHAUSTED,
+    }
 )
 """What lies with a credential, and not with the request or the server."""
 

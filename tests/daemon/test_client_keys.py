@@ -138,6 +138,26 @@ async def test_of_fifty_parallel_calls_with_money_for_ten_ten_pass(protocol: str
     assert "00:00:00Z" in error["message"]
 
 
+async def test_calls_without_a_limit_wait_for_each_other_until_the_money_is_gone() -> None:
+    """Each reserves the longest answer; what it did not take lets the next one in, in order."""
+    async with house(seconds=0.01, ci=Terms(budgets=("0.001/day",))) as (it, upstream, keys):
+        headers = {"Authorization": f"Bearer {keys['ci']}"}
+        body = request("chat_completions", "up/m", "hi")
+        url = f"{it.url}/v1/chat/completions"
+
+        async def one() -> int:
+            async with it.client.post(url, json=body, headers=headers) as reply:
+                return reply.status
+
+        statuses = Counter(await asyncio.gather(*(one() for _ in range(50))))
+        await until(lambda: len(history.requests(it.state, limit=100)) == 50)
+        money = spent(it)
+    # each takes 8 + 100 millionths of a dollar
+    assert statuses == {200: 10, 429: 40}
+    assert len(upstream.calls) == 10
+    assert 10**9 <= money + 108 * 10**6 <= 10**9 + 2 * 108 * 10**6
+
+
 async def test_money_that_is_not_spent_is_there_for_the_next_call() -> None:
     """A reservation is given back in one piece, whatever the call took."""
     async with house(ci=Terms(budgets=("0.25/day",))) as (it, _, keys):

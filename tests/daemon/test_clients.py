@@ -247,7 +247,7 @@ async def test_a_budget_needs_prices(house: _House) -> None:
 
 async def _over(clients: Clients, client: Client, ask: Ask = DOLLAR) -> ApiError:
     with pytest.raises(NotAllowed) as refused:
-        await clients.admit(client, ask)
+        await clients.admit(client, ask, patience=0)
     assert refused.value.error.kind is ErrorKind.RATE_LIMITED
     return refused.value.error
 
@@ -273,6 +273,24 @@ async def test_who_is_over_budget_hears_which_and_until_when(house: _House) -> N
     clients.settle(held, Decimal("0.5"), 0)
     clients.settle(held, Decimal(100), 0)
     await clients.admit(client, DOLLAR)
+
+
+async def test_calls_wait_in_line_for_what_others_have_reserved(house: _House) -> None:
+    """Whoever came first is next, whoever leaves is in nobody's way, and no wait is for ever."""
+    clients = house.clients()
+    client = await _known(clients, house.key(budgets=("1/day",)))
+    held = await clients.admit(client, DOLLAR)
+    first, gone, second = (asyncio.ensure_future(clients.admit(client, DOLLAR)) for _ in range(3))
+    await asyncio.sleep(0)
+    gone.cancel()
+    clients.settle(held, Decimal("0.1"), 0)
+    held = await first
+    assert not second.done()
+    with pytest.raises(NotAllowed):
+        await clients.admit(client, DOLLAR, patience=0.01)
+    clients.settle(held, None, 0)
+    with pytest.raises(NotAllowed):  # what is unknown took all that was reserved: nothing is left
+        await second
 
 
 async def test_a_budget_in_all_is_never_reset(house: _House) -> None:
@@ -314,7 +332,7 @@ async def test_what_was_spent_before_is_read_once_for_each_period(house: _House)
     clients = house.clients()
     client = await _known(clients, house.key(budgets=("10/day", "50")))
     found = await asyncio.gather(
-        *(clients.admit(client, DOLLAR) for _ in range(5)), return_exceptions=True
+        *(clients.admit(client, DOLLAR, patience=0) for _ in range(5)), return_exceptions=True
     )
     assert sum(isinstance(each, NotAllowed) for each in found) == 4
     assert set(house.asked) == {("ci", NOW - NOW % 86_400), ("ci", 0.0)}

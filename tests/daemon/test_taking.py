@@ -13,6 +13,9 @@ from support.keyed import keyed
 from gatewayctl.storage.client_keys import Terms, create
 
 CONFIG = """
+[routing]
+deadline = "100ms"              # which is as long as a call waits for others of its key
+
 [providers.up]
 kind = "openai-compatible"
 base_url = "{url}/v1"

@@ -64,7 +64,7 @@ async def test_requests_that_belong_together_keep_their_credential_and_others_ta
     assert upstream.calls == [ONE, TWO, ONE, THREE, TWO, ONE, ONE, TWO]
 
 
-@pytest.mark.parametrize("status", [401, 429])
+@pytest.mark.parametrize("status", [401, 403, 429])
 async def test_where_one_credential_fails_the_next_is_tried_at_once(status: int) -> None:
     """The client sees the answer alone; what failed is an attempt of its own, and passed over."""
     async with running({ONE: (status, {"retry-after": "30"})}) as (it, upstream):
@@ -111,9 +111,9 @@ async def test_all_credentials_refused_is_told_with_what_to_do() -> None:
 
 
 async def test_a_request_that_is_at_fault_itself_is_not_tried_with_other_credentials() -> None:
-    """A 403 says something of the request or the account's rights, which is for a person."""
-    async with running({ONE: (403, {})}) as (it, upstream):
-        assert (await ask(it))[0] == 502
+    """A 400 says nothing of the credential."""
+    async with running({ONE: (400, {})}) as (it, upstream):
+        assert (await ask(it))[0] == 400
     assert upstream.calls == [ONE]
 
 

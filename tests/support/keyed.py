@@ -14,7 +14,12 @@ Reply = tuple[int, Mapping[str, str]]
 READ = 8
 """Tokens of input that each answer meters."""
 
-_ERRORS = {401: "invalid_api_key", 403: "permission_denied", 429: "rate_limit_exceeded"}
+_ERRORS = {
+    400: "invalid_value",
+    401: "invalid_api_key",
+    403: "permission_denied",
+    429: "rate_limit_exceeded",
+}
 
 
 class Keyed(msgspec.Struct):
