@@ -5,6 +5,7 @@ that it runs in CI; ``make fuzz`` asks for the long profile. No test fails for b
 machine is no defect of what is tested.
 """
 
+import gc
 import logging
 import os
 import signal
@@ -26,7 +27,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 _PATIENT = settings(
     settings.get_profile(settings.get_current_profile_name()),
     deadline=None,
-    max_examples=35,
+    max_examples=28,
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("usual", _PATIENT)
@@ -34,6 +35,12 @@ settings.register_profile("fuzz", _PATIENT, max_examples=1000)
 settings.load_profile("usual")
 if profile := os.environ.get("HYPOTHESIS_PROFILE"):
     settings.load_profile(profile)
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector of garbage pass over what stays to the end: eleven thousand tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -34,7 +34,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc"),
 ]
 
-STREAMS: Final = 10_000 if "GATEWAYCTL_SOAK" in os.environ else 400
+STREAMS: Final = 10_000 if "GATEWAYCTL_SOAK" in os.environ else 240
 ROUNDS: Final = 10
 ORDINARY: Final = "up/large!words=20!pace=0.01"
 """A model whose answers take long enough that those asked for at once are under way at once."""
