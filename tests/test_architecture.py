@@ -5,6 +5,7 @@ longer needed fails too: the tables stay as short as they can be.
 """
 
 import ast
+import gc
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -31,6 +32,14 @@ LONG_FUNCTIONS: dict[str, str] = {}  # "gatewayctl/x.py:f": "why it is one thing
 NAMES_THAT_SAY_NOTHING = frozenset(
     {"common", "helper", "helpers", "manager", "managers", "misc", "util", "utils"}
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _trees_are_no_garbage() -> Iterator[None]:
+    """Millions of nodes that stay would be looked through again and again."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def _name(path: Path) -> str:

@@ -26,7 +26,7 @@ from gatewayctl.storage import history, journal
 from gatewayctl.storage.history import LoggedAttempt
 from gatewayctl.storage.records import Outcome
 
-KILLS: Final = 20 if "GATEWAYCTL_SOAK" in os.environ else 3
+KILLS: Final = 20 if "GATEWAYCTL_SOAK" in os.environ else 2
 CLIENTS: Final = 32
 UNSEEN: Final = 2.5
 """Seconds of a stream that a kill may take from the ledger: a checkpoint and a batch are one each,
