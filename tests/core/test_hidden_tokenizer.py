@@ -20,7 +20,7 @@ from gatewayctl.protocols.readers import READERS
 from gatewayctl.tokenizers.tiktoken import encoder
 
 LONG = bool(os.environ.get("GATEWAYCTL_SOAK"))
-REQUESTS = 5_000 if LONG else 700
+REQUESTS = 5_000 if LONG else 500
 LEARNED = 200
 FRAMINGS = (Framing(), Framing(request=20, message=11, tools=480, tool=20))
 CHATS = WireProtocol.CHAT_COMPLETIONS
