@@ -219,6 +219,9 @@ async def _output(process: asyncio.subprocess.Process) -> bytes:
         raw += more
     if len(raw) > _LONGEST:
         _kill(process)
+        # asyncio says that a program has ended once its pipe was read to the end
+        while await process.stdout.read(_LONGEST):
+            continue
     return raw
 
 
