@@ -27,7 +27,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 _PATIENT = settings(
     settings.get_profile(settings.get_current_profile_name()),
     deadline=None,
-    max_examples=28,
+    max_examples=24,
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("usual", _PATIENT)

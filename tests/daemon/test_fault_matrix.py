@@ -31,9 +31,9 @@ async def test_every_fault_is_rescued_or_told_as_the_policy_says(protocol: str) 
     Every fifth cell where the upstreams speak the client's protocol, fewer of them where they speak
     another; with soak, all.
     """
-    cells = matrix.cells(protocol, protocol, every=1 if SOAK else 11)
+    cells = matrix.cells(protocol, protocol, every=1 if SOAK else 13)
     for upstream in others(protocol):
-        cells += matrix.cells(protocol, upstream, every=1 if SOAK else 41)
+        cells += matrix.cells(protocol, upstream, every=1 if SOAK else 51)
     await hold(cells)
 
 

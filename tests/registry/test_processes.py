@@ -23,7 +23,7 @@ SOAK = bool(os.environ.get("GATEWAYCTL_SOAK"))
 MODELS = 1000 if SOAK else 20
 ROUNDS = 1000
 READERS = 10
-KILLS = 1000 if SOAK else 150
+KILLS = 1000 if SOAK else 90
 
 COMMON = """
 import json, os, random, sys, time
