@@ -251,18 +251,6 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     dropped: tuple[str, ...] = ()
 
 
-def merged(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """Return the messages with those of one speaker in a row made one, for strict alternation."""
-    found: list[Message] = []
-    for message in messages:
-        last = found[-1] if found else None
-        if last is not None and (last.role, last.name) == (message.role, message.name):
-            found[-1] = msgspec.structs.replace(last, parts=last.parts + message.parts)
-        else:
-            found.append(message)
-    return tuple(found)
-
-
 def named(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """Return the messages with every result under the name of the tool that was called."""
     names: dict[str, str] = {}

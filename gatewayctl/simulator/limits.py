@@ -62,34 +62,36 @@ def _common(**said: str) -> Headers:
     return tuple((f"x-ratelimit-{name.replace('_', '-')}", value) for name, value in said.items())
 
 
-def _openai(_now: float) -> Headers:
-    return _common(
-        limit_requests="5000",
-        remaining_requests="4999",
-        reset_requests="12ms",
-        limit_tokens="160000",
-        remaining_tokens="159000",
-        reset_tokens="6m0s",
-    )
+def _openrouter(now: float) -> Headers:
+    return _common(limit="50", remaining="49", reset=str(round((now + _HOUR) * 1000)))
 
 
-def _groq(_now: float) -> Headers:
-    return _common(
+_FIXED: Final[Mapping[str, Headers]] = {
+    "azure": _common(remaining_requests="19", reset_requests="10", remaining_tokens="19913"),
+    "cerebras": _common(
+        limit_requests_day="14400",
+        remaining_requests_day="14399",
+        reset_requests_day="33011.382867",
+        limit_tokens_minute="60000",
+        remaining_tokens_minute="59000",
+        reset_tokens_minute="11.382867",
+    ),
+    "fireworks": _common(
+        limit_requests="6000",
+        remaining_requests="5999",
+        limit_tokens_prompt="60000",
+        remaining_tokens_prompt="59000",
+        over_limit="no",
+    ),
+    "groq": _common(
         limit_requests="14400",
         remaining_requests="14370",
         reset_requests="2m59.56s",
         limit_tokens="18000",
         remaining_tokens="17997",
         reset_tokens="7.66s",
-    )
-
-
-def _azure(_now: float) -> Headers:
-    return _common(remaining_requests="19", reset_requests="10", remaining_tokens="19913")
-
-
-def _mistral(_now: float) -> Headers:
-    return (
+    ),
+    "mistral": (
         *_common(
             limit_req_minute="60",
             remaining_req_minute="59",
@@ -99,62 +101,43 @@ def _mistral(_now: float) -> Headers:
         ("x-ratelimitbysize-limit-minute", "500000"),
         ("x-ratelimitbysize-remaining-minute", "499000"),
         ("ratelimitbysize-reset", "42"),
-    )
-
-
-def _openrouter(now: float) -> Headers:
-    return _common(limit="50", remaining="49", reset=str(round((now + _HOUR) * 1000)))
-
-
-def _xai(_now: float) -> Headers:
-    return _common(
+    ),
+    "openai": _common(
+        limit_requests="5000",
+        remaining_requests="4999",
+        reset_requests="12ms",
+        limit_tokens="160000",
+        remaining_tokens="159000",
+        reset_tokens="6m0s",
+    ),
+    "together": (
+        *_common(limit="60", remaining="59", reset="0.25"),
+        ("x-tokenlimit-limit", "2000"),
+        ("x-tokenlimit-remaining", "1990"),
+    ),
+    "xai": _common(
         limit_requests="480",
         remaining_requests="479",
         limit_tokens="2000000",
         remaining_tokens="1999000",
-    )
+    ),
+}
+"""What providers send whose resets are counted from the reply, or not told."""
 
-
-def _together(_now: float) -> Headers:
-    tokens = (("x-tokenlimit-limit", "2000"), ("x-tokenlimit-remaining", "1990"))
-    return (*_common(limit="60", remaining="59", reset="0.25"), *tokens)
-
-
-def _fireworks(_now: float) -> Headers:
-    return _common(
-        limit_requests="6000",
-        remaining_requests="5999",
-        limit_tokens_prompt="60000",
-        remaining_tokens_prompt="59000",
-        over_limit="no",
-    )
-
-
-def _cerebras(_now: float) -> Headers:
-    return _common(
-        limit_requests_day="14400",
-        remaining_requests_day="14399",
-        reset_requests_day="33011.382867",
-        limit_tokens_minute="60000",
-        remaining_tokens_minute="59000",
-        reset_tokens_minute="11.382867",
-    )
-
-
-DIALECTS: Final[Mapping[str, Callable[[float], Headers]]] = {
+_FROM_NOW: Final[Mapping[str, Callable[[float], Headers]]] = {
     "anthropic": _anthropic,
-    "azure": _azure,
-    "cerebras": _cerebras,
-    "fireworks": _fireworks,
-    "groq": _groq,
-    "mistral": _mistral,
-    "openai": _openai,
     "openrouter": _openrouter,
     "plan": plan,
-    "together": _together,
-    "xai": _xai,
 }
+
+DIALECTS: Final = tuple(sorted((*_FIXED, *_FROM_NOW)))
 """Whose headers can be asked for: ``plan`` is a subscription at Anthropic."""
+
+
+def sent_by(dialect: str, now: float) -> Headers:
+    """Return the headers of one of ``DIALECTS``; ``now`` in seconds since 1970."""
+    made = _FROM_NOW.get(dialect)
+    return _FIXED[dialect] if made is None else made(now)
 
 
 def credential(header: Callable[[str], str | None]) -> str:
@@ -174,7 +157,7 @@ def used_up(wire: Wire, now: float, spent_until: float) -> Play:
 
 
 def _limits(play: Play, fault: Fault, occasion: Occasion) -> Play:
-    return with_headers(play, DIALECTS[fault.arg or "openai"](occasion.made.created))
+    return with_headers(play, sent_by(fault.arg or "openai", occasion.made.created))
 
 
 def _spent(_play: Play, fault: Fault, occasion: Occasion) -> Play:
@@ -187,7 +170,7 @@ LIMITS: Final[dict[str, Kind]] = {
         change=_limits,
         meaning="rate-limit headers as a provider sends them, OpenAI's unless told",
         argument="whose",
-        choices=tuple(DIALECTS),
+        choices=DIALECTS,
     ),
     "spent": Kind(
         change=_spent,

@@ -8,7 +8,7 @@ checked as it happens, and what did not is kept in ``World.wrong``.
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -345,9 +345,9 @@ class _Reply:
         await self._world.point(self._process)
         return self._said.body[:limit]
 
-    def chunks(self) -> Any:
-        """Nobody asks."""
-        raise NotImplementedError
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body in one piece."""
+        yield await self.read(len(self._said.body))
 
     def abort(self) -> None:
         """Nothing is open."""
