@@ -7,12 +7,14 @@ the client ``relay``'s and ``outlet``'s. Here they meet, with the breakers and t
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from functools import partial
 from math import ceil
 
 import msgspec
 from aiohttp import web
 
+from gatewayctl.core.allowance import Ask
 from gatewayctl.core.attempts import Failed, Outcome, Step, Try, Wait, Waited, attempt
 from gatewayctl.core.errors import ApiError, ErrorKind, Failure, FailureKind, UpstreamFailed
 from gatewayctl.core.exhausted import broke_off, first_cause, told, told_kind, worth_repeating
@@ -22,6 +24,7 @@ from gatewayctl.core.routing.graph import OnBreak
 from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.books import Book, Entry
 from gatewayctl.daemon.clients import FREE, NotAllowed, Reservation
+from gatewayctl.daemon.offload import offloaded
 from gatewayctl.daemon.outlet import Outlet, sent
 from gatewayctl.daemon.parts import Parts
 from gatewayctl.daemon.planning import Planned
@@ -61,6 +64,7 @@ class Run:
         self._failed_with: dict[str, set[str]] = {}
         self._failures: list[Failed] = []
         self._tried = 0
+        self._entry: Entry | None = None
         self._outlet: Outlet | None = None
 
     async def reply(self) -> web.StreamResponse:
@@ -121,13 +125,23 @@ class Run:
 
     async def _try(self, step: Try) -> web.StreamResponse | Failure:
         """Make one attempt; return the delivered reply, or how it failed before its commit."""
-        parts, candidate = self._parts, step.candidate
         held = await self._admitted(step)
+        try:
+            return await self._made(step)
+        finally:
+            if held is not FREE:
+                entry = self._entry
+                taken = (Decimal(0), 0) if entry is None else (entry.cost, entry.tokens)
+                self._parts.clients.settle(held, *taken)
+
+    async def _made(self, step: Try) -> web.StreamResponse | Failure:
+        """Make an attempt that the client may make."""
+        parts, candidate = self._parts, step.candidate
         self._tried = step.number
         parts.planner.attempted(self._planned, candidate, self._moved)
         label = self._credential(candidate)
         call = parts.board.begun(candidate, label)
-        entry = self._book.started(step, label)
+        entry = self._entry = self._book.started(step, label)
         try:
             # The ledger's turn: an attempt is on record before its first byte goes out.
             await asyncio.sleep(0)
@@ -153,18 +167,20 @@ class Run:
             raise
         finally:
             parts.board.over(call)
-            if held is not FREE:
-                parts.clients.settle(held, entry.cost, entry.tokens)
         if broken is not None:
             parts.board.failed(call, broken, before)
         return response
 
     async def _admitted(self, step: Try) -> Reservation:
         """Reserve what an attempt may take of what the client has left; raise ``NotAllowed``."""
+        self._entry = None
         client = self._asked.caller.client
         if client is None:
             return FREE
-        taken = taking(step.candidate, self._asked, self._parts.settings)
+        settings, body = self._parts.settings, self._asked.body
+        taken = Ask()
+        if client.limits.measured:
+            taken = await offloaded(len(body), taking, step.candidate, self._asked, settings)
         left = step.deadline - self._elapsed()
         first = step.number == 1
         return await self._parts.clients.admit(client, taken, counted=first, patience=left)

@@ -120,8 +120,8 @@ class Tries:
                 self._forwarding.claim(candidate.provider, headers, asked.caller.query)
                 entry.sent = True
                 reply = await self._upstream.send(call)
-                self._heard(label, reply.headers)
-                held = _Held(entry=entry, secrets=secrets, timer=timer, buffer=buffer)
+                heard = partial(self._heard, label, reply.headers)
+                held = _Held(entry=entry, secrets=secrets, heard=heard, timer=timer, buffer=buffer)
                 return await self._committed(asked, sent, reply, held)
         except TimeoutError as error:
             failure = Failure(
@@ -161,6 +161,7 @@ class Tries:
         """Read a reply up to its commit; its connection is closed if there is none."""
         got: Got | None = None
         try:
+            held.heard()
             if reply.status // 100 != 2:  # noqa: PLR2004 - the class of success
                 body = await reply.read(ERROR_LIMIT)
                 raise UpstreamFailed(
@@ -220,6 +221,7 @@ class _Held(msgspec.Struct, frozen=True, kw_only=True):
 
     entry: Entry
     secrets: Callable[[], Scrub]
+    heard: Callable[[], None]
     timer: asyncio.Timeout
     buffer: bool
 

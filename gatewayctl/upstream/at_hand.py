@@ -3,8 +3,8 @@
 Light: the command line asks this of every provider. Reading one is ``credentials``' business.
 """
 
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import assert_never
 
 from gatewayctl.config.settings import (
@@ -61,7 +61,8 @@ def _is_there(secret: Secret, environ: Mapping[str, str]) -> bool:
         case FromEnv():
             return bool(environ.get(secret.name, "").strip())
         case FromFile():
-            return Path(secret.path).expanduser().is_file()
+            # Path's own are at a loss where a folder may not be looked into, or a user is unknown.
+            return os.path.isfile(os.path.expanduser(secret.path))  # noqa: PTH111, PTH113
         case FromCommand():
             return True
         case Plain():

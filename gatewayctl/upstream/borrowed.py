@@ -40,7 +40,6 @@ class Borrowed:
         self._looked = -math.inf
         self._stamp: object = None
         self._credential: Credential | None = None
-        self._refused: str | None = None
         self._trouble: str | None = None
 
     def credential(self, *, now: bool = False) -> Credential:
@@ -106,7 +105,7 @@ def _credential(inner: dict[str, Any], name: str) -> Credential:
     refresh, plan, scopes = (inner.get(it) for it in ("refreshToken", "subscriptionType", "scopes"))
     return Credential(
         access_token=_token(inner.get("accessToken"), f"{WRAPPER}.accessToken", name),
-        refresh_token=refresh and _token(refresh, f"{WRAPPER}.refreshToken", name),
+        refresh_token=_token(refresh, f"{WRAPPER}.refreshToken", name) if refresh else None,
         expires_at=_expiry(inner.get("expiresAt"), name),
         scopes=tuple(it for it in scopes if isinstance(it, str)) if type(scopes) is list else (),
         account=Account(plan=plan if isinstance(plan, str) and plan.isprintable() else None),

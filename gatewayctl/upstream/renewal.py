@@ -154,10 +154,10 @@ class Renewal:
         name = settings.provider.name
         for _ in range(_ROUNDS):
             there = await self._waiting.blocking(self._vault.get, name)
+            if there is not None and self._is_newer(there, seen):
+                return Renewed(there)
             if there is None or there.state is State.TERMINAL or there.refresh_token is None:
                 return Ended(unusable(settings, there, expired=True) or "")
-            if self._is_newer(there, seen):
-                return Renewed(there)
             if settings.oauth is None:
                 return NotNow(Failure(kind=FailureKind.AUTH, message=unconfigured(name)))
             outcome = await self._asked(settings, settings.oauth, there)

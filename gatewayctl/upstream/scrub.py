@@ -70,6 +70,8 @@ class Scrub(msgspec.Struct, frozen=True, kw_only=True):
         return tuple((name, self._own_out_of(value)) for name, value in headers)
 
     def _own_out_of(self, value: str) -> str:
+        if not any(secret in value for secret in self.own):
+            return value
         return self.raw(value.encode(errors="surrogateescape")).decode(errors="surrogateescape")
 
 

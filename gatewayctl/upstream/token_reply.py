@@ -30,7 +30,6 @@ TERMINAL: Final = frozenset(
 
 _LONGEST_TOKEN = 16 * 1024  # characters
 _LONGEST_FACT = 200  # characters of what is shown of an account
-_LONGEST_LIFE = 10 * 365 * 86_400.0  # seconds; a longer one is taken for this
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 

@@ -379,3 +379,18 @@ async def test_beyond_loopback_strangers_hear_only_that_something_is_wrong(tmp_p
                 told[key] = (await reply.json())["degraded"]
     assert told[""] == "gatewayctl status says how"
     assert "quota" in told[secret]
+
+
+async def test_what_fails_in_the_gateway_itself_gives_back_what_it_reserved(
+    tmp_path: Path,
+) -> None:
+    """A file of keys in a place that is none bars one credential, and no money stays reserved."""
+    (tmp_path / "blocker").write_text("")
+    several = f'[{{ file = "{tmp_path}/blocker/key" }}, "stand-in-upstream"]'
+    _, key = create(tmp_path, "ci", Terms(budgets=("1/day",)), time.time())
+    async with keyed() as upstream:
+        config = CONFIG.format(url=upstream.base_url).replace('"stand-in-upstream"', several)
+        async with gateway(config, state=tmp_path) as it:
+            statuses = [(await ask(it, key))[0] for _ in range(3)]
+    assert statuses == [200] * 3
+    assert set(upstream.calls) == {"stand-in-upstream"}

@@ -164,3 +164,13 @@ async def test_a_borrowed_file_that_is_not_there_is_said(world: World, tmp_path:
     settings = provider(world.server.url, borrow=str(tmp_path / "none.json"))
     message = await over(world.process(), settings)
     assert message == f"no token for claude: cannot read {tmp_path}/none.json: " + os.strerror(2)
+
+
+@pytest.mark.parametrize("nothing", [None, "", False, 0, []])
+def test_no_refresh_token_is_none_however_it_is_written(tmp_path: Path, nothing: object) -> None:
+    """Else the vault would hold what it cannot read again, or ask for tokens with nothing."""
+    found = read_file(written(tmp_path / "theirs.json", refreshToken=nothing))
+    assert found.refresh_token is None
+    vault = Vault(tmp_path)
+    vault.put("club", found)
+    assert vault.get("club") is not None
