@@ -26,7 +26,6 @@ HASH: Final = "sha256:"
 
 MOST_KEYS: Final = 1000
 MOST_PATTERNS: Final = 100
-MOST_BUDGETS: Final = 5
 CONFIGURED: Final = "config:"
 """Begins the names of keys in the config, followed by digits of their hash."""
 
@@ -194,7 +193,10 @@ def rotate(
             key,
             hash=digest(secret),
             expires=until,
-            replaced=Replaced(hash=key.hash, until=now + grace),
+            # what is no longer good does not become so again
+            replaced=Replaced(
+                hash=key.hash, until=now + grace if key.state(now) == "active" else now
+            ),
         )
 
     return _one_changed(folder, name, turn), secret

@@ -142,7 +142,7 @@ def locked(path: Path, *, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
     try:
         deadline = time.monotonic() + timeout
         pause, longest = _LOCK_POLL
-        while not _try_lock(handle):
+        while not _locks(handle, path):
             if time.monotonic() >= deadline:
                 raise StorageFailed(
                     f"cannot lock {path}: another process has held it for {timeout:g} s"
@@ -155,6 +155,14 @@ def locked(path: Path, *, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
             _unlock(handle)
     finally:
         os.close(handle)
+
+
+def _locks(handle: int, path: Path) -> bool:
+    """Tell whether the lock was free and is held now; StorageFailed where there is no locking."""
+    try:
+        return _try_lock(handle)
+    except OSError as error:
+        raise _failed("lock", path, error) from error
 
 
 def try_hold(path: Path) -> int | None:

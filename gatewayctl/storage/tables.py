@@ -102,6 +102,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
         SET came = one.at, route = one.route, session = one.session, client = one.client
         FROM requests AS one WHERE one.request = attempts.request
         """,
+        "UPDATE attempts SET came = at WHERE came IS NULL",
         "CREATE INDEX attempts_client ON attempts (client, came, cost) WHERE client IS NOT NULL",
     ),
 )

@@ -187,3 +187,11 @@ def test_processes_that_make_keys_at_once_lose_none(tmp_path: Path) -> None:
         maker.join(30)
         assert maker.exitcode == 0
     assert {each.name for each in _keys(tmp_path)} == {f"k{number}" for number in range(20)}
+
+
+def test_a_secret_that_had_expired_gets_no_grace(tmp_path: Path) -> None:
+    """More time for the key is for its new secret: the old one stays dead."""
+    create(tmp_path, "ci", Terms(expires=NOW + 1), NOW)
+    turned, _ = rotate(tmp_path, "ci", NOW + 2, grace=3600, expires=NOW + 10)
+    assert turned.replaced is not None
+    assert turned.replaced.until == NOW + 2

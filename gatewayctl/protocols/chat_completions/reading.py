@@ -265,6 +265,7 @@ class ChatCompletionsReader:
     def __init__(self) -> None:
         self._begun = False
         self._choices: dict[int, _Choice] = {}
+        self._over = False
         self._counts: metering.Counts = {}
         self._metered = Metered(usage=metering.inclusive({}))
         self._tier: Any = None  # as the last chunk told it
@@ -299,11 +300,13 @@ class ChatCompletionsReader:
         return found
 
     def finished(self) -> Sequence[Event]:
-        """Return the end of every choice and of the answer; raise ``BadFrame`` without any."""
+        """Return the end of every choice and of the answer, once; ``BadFrame`` without any."""
+        if self._over:
+            return ()
         if not self._choices:
             raise BadFrame("the reply has no choices")
         ends = [event for choice in self._choices.values() for event in choice.finished()]
-        self._choices.clear()
+        self._over = True
         return [*ends, Ended()]
 
     def _choice(self, index: Any) -> _Choice:

@@ -20,19 +20,23 @@ _NAMED: Final = frozenset({"properties", "$defs", "definitions"})
 def closed(schema: bytes) -> msgspec.Raw:
     """Return a schema whose objects that name members may have no others, where it does not say.
 
-    Raises ``RequestInvalid`` for one that nests too deeply.
+    Raises ``RequestInvalid`` for one that cannot be read or nests too deeply.
     """
     try:
         return msgspec.Raw(msgspec.json.encode(_closed(_ANY.decode(schema))))
     except RecursionError as error:
         raise invalid("$", "the schema of the answer is nested too deeply.") from error
+    except msgspec.DecodeError as error:
+        raise invalid("$", f"the schema of the answer cannot be read: {error}.") from error
 
 
 def _closed(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     found = {name: _field(name, value) for name, value in schema.items()}
-    if schema.get("type") == "object" and schema.get("properties"):
+    kind = schema.get("type")
+    is_object = "object" in kind if isinstance(kind, list) else kind == "object"
+    if is_object and schema.get("properties"):
         found.setdefault(_OPEN, False)
     return found
 

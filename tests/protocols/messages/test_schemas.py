@@ -59,3 +59,15 @@ def test_a_schema_that_nests_too_deeply_is_refused() -> None:
     deep = b'{"items":' * 5000 + b"{}" + b"}" * 5000
     with pytest.raises(RequestInvalid):
         schemas.closed(deep)
+
+
+def test_a_schema_with_a_number_beyond_all_is_refused() -> None:
+    """It came as it was written, and no decoder holds it."""
+    with pytest.raises(RequestInvalid):
+        schemas.closed(b'{"type":"number","maximum":1e999}')
+
+
+def test_an_object_that_may_be_null_is_closed_too() -> None:
+    """A list of types may name it."""
+    written = schemas.closed(b'{"type":["object","null"],"properties":{"a":{}}}')
+    assert msgspec.json.decode(written)["additionalProperties"] is False
