@@ -34,6 +34,7 @@ _REFERS = re.compile(
     r"(?i)(?:\b(?:env|file|name|path|type|borrow)|(?:command|argv)\s*=\s*\[)\s*=?\s*$"
 )
 """What stands before a string that says where a secret is: a name, a path, a program."""
+_WORD = re.compile(r"[^\s\"'\[\]{},=]{6,}+(?!\s*=)")
 _STRING = re.compile(r"""(["'])((?:\\.|(?!\1).)*)(\1|$)""")
 
 
@@ -91,6 +92,10 @@ def hidden(line: str, *, every: bool = False) -> str:
     ``every``: nobody knows what its value is, so all of its strings are.
     """
     line = _URL_USER.sub(_stars, _LOOKS_SECRET.sub(_stars, line))
+    if any(line.count(quote) % 2 for quote in ('"', "'")):
+        # a quote is missing, and which of its words are meant as strings nobody knows
+        key, equals, value = line.partition("=")
+        line = key + equals + _WORD.sub(_stars, value)
     said = _SAYS_SECRET.search(line)
     start = line.find("=") + 1 if every and "=" in line else len(line)
     start = min(start, len(line) if said is None else said.end())

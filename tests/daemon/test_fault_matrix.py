@@ -28,12 +28,12 @@ WELL = "up/large!words=6"
 async def test_every_fault_is_rescued_or_told_as_the_policy_says(protocol: str) -> None:
     """Attempts, order and waits, what the client is told, the ledger, the next request, no leak.
 
-    Every fifth cell where the upstreams speak the client's protocol, fewer of them where they speak
+    Every tenth cell where the upstreams speak the client's protocol, fewer of them where they speak
     another; with soak, all.
     """
-    cells = matrix.cells(protocol, protocol, every=1 if SOAK else 13)
+    cells = matrix.cells(protocol, protocol, every=1 if SOAK else 10)
     for upstream in others(protocol):
-        cells += matrix.cells(protocol, upstream, every=1 if SOAK else 51)
+        cells += matrix.cells(protocol, upstream, every=1 if SOAK else 71)
     await hold(cells)
 
 

@@ -123,8 +123,8 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 def cells(protocol: str, upstream: str, *, every: int = 1) -> list[Cell]:
     """Return the cells of a pair: its faults behind every route, streamed and not.
 
-    ``every``: only one in so many of them, all faults and routes among them. Those that take long
-    come first, so that others run in the meantime.
+    ``every``: only one in so many of them, others for each client; at most ten, the cells of a
+    fault, leave out no fault. Those that take long come first, so that others run in the meantime.
     """
     rows = sorted(ROWS, key=_longest, reverse=True)
     found = (
@@ -136,10 +136,11 @@ def cells(protocol: str, upstream: str, *, every: int = 1) -> list[Cell]:
     )
     first = _APART * DIALECTS.index(upstream)
     a_row = 2 * len(ROUTES)
+    own = 7 * DIALECTS.index(protocol)
     return [
         _cell(first + number, row, protocol, upstream, stream=stream, route=route)
         for number, (row, stream, route) in enumerate(found)
-        if (number + number // a_row) % every == 0
+        if (number + number // a_row + own) % every == 0
     ]
 
 
