@@ -150,7 +150,7 @@ async def test_calls_without_a_limit_wait_for_each_other_until_the_money_is_gone
                 return reply.status
 
         statuses = Counter(await asyncio.gather(*(one() for _ in range(50))))
-        await until(lambda: len(history.requests(it.state, limit=100)) == 50)
+        await until(lambda: sum(map(over, history.requests(it.state, limit=100))) == 50)
         money = spent(it)
     # each takes 8 + 100 millionths of a dollar
     assert statuses == {200: 10, 429: 40}
