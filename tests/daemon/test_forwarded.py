@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from itertools import product
 
 import pytest
 from support.dialects import DIALECTS, address, encoded
@@ -170,25 +171,28 @@ def test_credentials_in_a_query_go_with_forwarded_ones_alone() -> None:
 
 
 async def _ask(
-    on: Stage, protocol: str, name: str, way: str, *, stream: bool = False
+    on: Stage, protocol: str, name: str, way: str, *, stream: bool = False, text: str = "Hello"
 ) -> tuple[int, str]:
     headers, query = WAYS[way]
     path = address(protocol, name, stream=stream)
     url = f"{on.gateway.url}{path}" + (f"{'&' if '?' in path else '?'}{query}" if query else "")
-    body = encoded(protocol, name, "Hello", stream=stream)
+    body = encoded(protocol, name, text, stream=stream)
     async with on.gateway.client.post(url, data=body, headers=headers) as answer:
         return answer.status, await answer.text()
 
 
 @pytest.mark.parametrize("name", sorted(routes()))
 async def test_through_a_route_with_fallback_no_second_provider_sees_it(name: str) -> None:
-    """The provider with a key answers with its own; the other origin is not asked at all."""
+    """The provider with a key answers with its own; the other origin is not asked at all.
+
+    Every request is a conversation of its own, so that a blend draws anew for it.
+    """
     async with stage(routes()[name]) as on:
-        for protocol in DIALECTS:
-            for stream in (False, True):
-                for _ in range(3):
-                    status, text = await _ask(on, protocol, name, "all", stream=stream)
-                    assert status == 200, text
+        for number, (protocol, stream) in enumerate(product(DIALECTS, (False, True) * 3)):
+            status, text = await _ask(
+                on, protocol, name, "all", stream=stream, text=f"Hello {number}"
+            )
+            assert status == 200, text
         assert not on.leaked()
         assert not on.two.journal.requests
         assert any(CREDENTIAL.encode() in seen(each) for each in on.one.journal.requests)
