@@ -85,8 +85,6 @@ def log(
         raise typer.Exit(UNREADABLE) from error
     except KeyboardInterrupt:
         raise typer.Exit from None
-    except BrokenPipeError:
-        render.discard_output()
 
 
 def _one(given: str, *, as_json: bool) -> None:

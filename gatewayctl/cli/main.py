@@ -4,16 +4,13 @@ Command groups live in files of their own and import what is heavy inside their 
 ``--help`` loads neither aiohttp nor rich nor tiktoken.
 """
 
-import os
 import sys
-from io import TextIOWrapper
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gatewayctl import __version__
-from gatewayctl.cli import auth, config, keys, models
+from gatewayctl.cli import auth, config, keys, models, streams
 from gatewayctl.cli.env import env
 from gatewayctl.cli.estimate import estimate
 from gatewayctl.cli.explain import route_explain
@@ -65,7 +62,7 @@ def _root(
 
 def main() -> None:
     """Run the command line. A person never sees a traceback for an error raised on purpose."""
-    _open_streams()
+    streams.prepare()
     try:
         app()
     except ConfigUnreadable as error:
@@ -75,18 +72,7 @@ def main() -> None:
         typer.echo(f"gatewayctl: {error}", err=True)
         sys.exit(1)
     except OSError as error:
-        from gatewayctl.cli import render
-
         # what is read is read with a message of its own: this is where the output goes
         typer.echo(f"gatewayctl: cannot go on: {error.strerror or error}", err=True)
-        render.discard_output()
+        streams.discard_output()
         sys.exit(1)
-
-
-def _open_streams() -> None:
-    """Make output possible wherever it goes: closed it goes nowhere, and nothing is unwritable."""
-    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
-    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="replace")

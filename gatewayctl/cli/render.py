@@ -59,13 +59,6 @@ def print_json(document: Mapping[str, object], *, schema_version: int = 1) -> No
     typer.echo(encoder.encode({"schema_version": schema_version, **document}))
 
 
-def discard_output() -> None:
-    """Let the interpreter end without a word about output that nobody takes."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
-
-
 def styled(text: str, colour: str | None = None, *, bold: bool = False, dim: bool = False) -> str:
     """Return text in a colour, or as it is where colour is not wanted."""
     if not colourful():

@@ -70,5 +70,3 @@ def usage(
     except StorageFailed as error:
         render.tell(str(error))
         raise typer.Exit(UNREADABLE) from error
-    except BrokenPipeError:
-        render.discard_output()

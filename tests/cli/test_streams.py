@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.recorded import whole
+from support.terminal import gatewayctl
 
 from gatewayctl.storage.ledger import Ledger
 
@@ -49,6 +50,37 @@ def test_closed_output_changes_no_exit_status(broken: Path, form: str) -> None:
     """A script that closes standard output for want of interest still learns what is wrong."""
     done = run("config", "validate", "--format", form, broken, closed=1)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pipe of POSIX")
+@pytest.mark.parametrize(
+    ("argv", "status"),
+    [
+        (("--help",), 0),
+        (("keys", "list", "--json"), 0),
+        (("quota", "--json"), 0),
+        (("models", "list"), 0),
+        (("usage", "--json"), 0),
+        (("log", "--json"), 0),
+        (("env", "openai"), 0),
+        (("config", "validate"), 1),
+        (("config", "validate", "--format", "json"), 1),
+        (("route-explain", "no-such-model", "-"), 3),
+    ],
+)
+def test_a_reader_that_leaves_changes_no_exit_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...], status: int
+) -> None:
+    """Every command goes on without a word when its pipe is closed, and ends as it would have."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    path = tmp_path / "broken.toml"
+    path.write_text(BROKEN, encoding="utf-8")
+    monkeypatch.setenv("GATEWAYCTL_CONFIG", str(path if argv[0] == "config" else os.devnull))
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w", encoding="utf-8") as pipe:  # noqa: PTH123 - no path, a descriptor
+        ran = gatewayctl(*argv, stdin=b"Hello", out=pipe)
+    assert (ran.status, "Traceback" in ran.err) == (status, False)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

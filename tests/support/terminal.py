@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import cast
+from typing import TextIO, cast
 
 import msgspec
 
@@ -21,16 +21,23 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
     err: str
 
 
-def gatewayctl(*argv: str, stdin: bytes = b"") -> Ran:
-    """Run ``gatewayctl ARGV`` as the console script does; nothing is a terminal."""
-    out, err = _pipe(), _pipe()
+def gatewayctl(*argv: str, stdin: bytes = b"", out: TextIO | None = None) -> Ran:
+    """Run ``gatewayctl ARGV`` as the console script does; nothing is a terminal.
+
+    ``out`` is where standard output goes instead of into what is returned.
+    """
+    kept, err = _pipe(), _pipe()
     status = 0
-    with _as_if(argv, stdin), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with (
+        _as_if(argv, stdin),
+        contextlib.redirect_stdout(out or kept),
+        contextlib.redirect_stderr(err),
+    ):
         try:
             main()
         except SystemExit as stop:
             status = cast("int", stop.code or 0)
-    return Ran(status=status, out=_written(out), err=_written(err))
+    return Ran(status=status, out=_written(kept), err=_written(err))
 
 
 def _pipe() -> io.TextIOWrapper:

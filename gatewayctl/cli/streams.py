@@ -1,0 +1,57 @@
+"""Standard output and error, made to bear wherever they lead: closed, a pipe, another encoding.
+
+A command's exit status tells what it found out, so it must not depend on how much of its output is
+read. What is printed is each command's business.
+"""
+
+import os
+import sys
+from io import BufferedWriter, FileIO, TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+
+class _Forgiving(FileIO):
+    """A stream whose reader may leave: what is written after that is dropped."""
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        """Write as much as the system takes, and all of it where nobody reads any more."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            return memoryview(data).nbytes
+
+
+def prepare() -> None:
+    """Let every command print without looking where it prints to."""
+    sys.stdout, sys.stderr = _prepared(sys.stdout), _prepared(sys.stderr)
+
+
+def discard_output() -> None:
+    """Let the interpreter end without a word about output that cannot be written."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _prepared(stream: TextIO | None) -> TextIO:
+    if stream is None:  # closed before the program began
+        return Path(os.devnull).open("w", encoding="utf-8")
+    if not isinstance(stream, TextIOWrapper):
+        return stream
+    errors = "replace" if stream.errors == "strict" else stream.errors
+    # Windows' console is no file of bytes, and what a test reads back is none either
+    if type(getattr(stream.buffer, "raw", None)) is not FileIO:
+        stream.reconfigure(errors=errors)
+        return stream
+    stream.flush()
+    return TextIOWrapper(
+        BufferedWriter(_Forgiving(stream.fileno(), "wb", closefd=False)),
+        encoding=stream.encoding,
+        errors=errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
