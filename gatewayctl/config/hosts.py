@@ -1,6 +1,10 @@
-"""Hosts that are this machine alone, or near it. Judged by name or address: no look-up."""
+"""What a URL says of its host: whether it is this machine or near it, and who is to log in there.
+
+Judged by name or address: no look-up.
+"""
 
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 
 def is_loopback(host: str) -> bool:
@@ -22,3 +26,9 @@ def is_near(host: str) -> bool:
         return ip_address(host.strip("[]")).is_private
     except ValueError:
         return "." not in host or host.endswith((".local", ".lan", ".internal"))
+
+
+def without_login(url: str) -> str:
+    """Return a URL without the user and password that may stand before its host."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from gatewayctl.config.hosts import without_login
 from gatewayctl.config.levels import LogFormat, LogLevel
 from gatewayctl.core.model import (
     ModelFacts,
@@ -176,6 +177,11 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float
     provider: str | None = None
     listing: str = ""
+
+    @property
+    def place(self) -> str:
+        """Which place is asked, as it is kept and compared: the URL without a login."""
+        return without_login(self.url)
 
     def __repr__(self) -> str:
         return f"SourceSettings(provider={self.provider!r}, …)"

@@ -60,7 +60,7 @@ def due_at(source: SourceSettings, attempt: Attempt | None, now: float) -> float
 
     0 is at once: nothing is on record, or nothing that holds.
     """
-    if attempt is None or (source.provider is not None and attempt.url != source.url):
+    if attempt is None or (source.provider is not None and attempt.url != source.place):
         return 0.0
     tried = datetime.fromisoformat(attempt.attempted_at).timestamp()
     if tried > now + _SKEW:  # the clock was put back
@@ -120,7 +120,7 @@ class _Told(NamedTuple):
 
 
 def _is_of(url: str, settings: SourceSettings | None) -> bool:
-    return settings is not None and settings.url == url
+    return settings is not None and settings.place == url
 
 
 def _attempt(
@@ -128,7 +128,7 @@ def _attempt(
 ) -> Attempt | None:
     """Return a source's last attempt; one at another server of the same name is none."""
     attempt = attempts.get(name)
-    if attempt is None or settings.provider is None or attempt.url == settings.url:
+    if attempt is None or settings.provider is None or attempt.url == settings.place:
         return attempt
     return None
 

@@ -36,7 +36,7 @@ def registry_of(settings: Settings, table: Table) -> Registry:
         listings={
             each.provider: name
             for name, each in settings.registry.sources.items()
-            if each.provider is not None and each.url and table.is_from(name, each.url)
+            if each.provider is not None and each.url and table.is_from(name, each.place)
         },
         off=frozenset(name for name, each in settings.registry.sources.items() if not each.url),
     )

@@ -208,7 +208,7 @@ class _Landing:
                 fetched_at=fetched_at,
                 models=models,
                 provider=self._settings.provider,
-                url=self._settings.url,
+                url=self._settings.place,
             )
             self._cache.install(self._name, part, etag=told.etag, attempted_at=self._attempted_at)
         return Refreshed(
@@ -239,7 +239,7 @@ class _Landing:
 
     def _of_here(self, known: SourceFile | None) -> SourceFile | None:
         """Return what a source said earlier, if it was asked at the same place."""
-        return known if known is not None and known.url == self._settings.url else None
+        return known if known is not None and known.url == self._settings.place else None
 
     def _attempt(
         self, outcome: Outcome, error: str | None = None, fetched_at: str | None = None
@@ -248,7 +248,7 @@ class _Landing:
             outcome=outcome,
             attempted_at=self._attempted_at,
             fetched_at=fetched_at,
-            url=self._settings.url,
+            url=self._settings.place,
             error=error,
         )
 
@@ -290,7 +290,7 @@ class _Flight:
         try:
             after = self._cache.attempts().get(self.name) if waited else before
             # another config's mirror is another source under the same name
-            if after is not None and after != before and after.url == self._settings.url:
+            if after is not None and after != before and after.url == self._settings.place:
                 return self._adopted(after, before)
             return self._flown(access)
         finally:
@@ -314,7 +314,7 @@ class _Flight:
     def _flown(self, access: Access) -> Refreshed:
         known = self._cache.source(self.name)
         # An ETag belongs to its URL: another mirror's would mean nothing, or the wrong thing.
-        etag = known.etag if known is not None and known.url == self._settings.url else None
+        etag = known.etag if known is not None and known.url == self._settings.place else None
         try:
             told = ask(self.name, self._settings, self._fetch, access, etag)
         except Unreadable as error:

@@ -20,6 +20,7 @@ from typing import IO, Any, Self
 from yarl import URL
 
 from gatewayctl import __version__
+from gatewayctl.config.hosts import without_login
 from gatewayctl.core.errors import SourceFailed
 from gatewayctl.registry.fetching import Access, Fetched, Query
 from gatewayctl.upstream.egress import basic_login, proxy_for
@@ -27,6 +28,7 @@ from gatewayctl.upstream.egress import basic_login, proxy_for
 _MAX_REDIRECTS = 5
 _CHUNK = 256 * 1024
 _NOT_MODIFIED = 304
+_AUTHORIZATION = "Authorization"
 _GZIP = 16 + zlib.MAX_WBITS
 _ENCODINGS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": zlib.MAX_WBITS}
 
@@ -56,9 +58,13 @@ def download(query: Query) -> Fetched:
 
 def _asked(query: Query, scheme: str, watch: "_Watch") -> Fetched:
     # The scheme was checked before, redirects are checked by the handler.
-    request = urllib.request.Request(query.url, data=query.body, headers=_headers(query))  # noqa: S310
+    request = urllib.request.Request(  # noqa: S310
+        without_login(query.url), data=query.body, headers=_headers(query)
+    )
+    bound = bool(query.access.headers) or request.has_header(_AUTHORIZATION)
     try:
-        with _opener(scheme, query.access, watch).open(request, timeout=query.timeout) as reply:
+        opener = _opener(scheme, query.access, watch, bound=bound)
+        with opener.open(request, timeout=query.timeout) as reply:
             return Fetched(
                 body=read_body(reply, deadline=watch.deadline, limit=query.limit),
                 etag=reply.headers.get("ETag"),
@@ -84,7 +90,11 @@ def _headers(query: Query) -> dict[str, str]:
     for name, value in query.access.headers.items():
         if not (value.isprintable() and value.isascii()):
             raise SourceFailed(f"the header {name} cannot be sent: it has characters none may have")
-    return headers | dict(query.access.headers)
+    headers |= query.access.headers
+    login = basic_login(URL(query.url))
+    if login is not None and not any(name.title() == _AUTHORIZATION for name in headers):
+        headers[_AUTHORIZATION] = login
+    return headers
 
 
 class _Watch:
@@ -196,8 +206,8 @@ class _CarefulRedirects(urllib.request.HTTPRedirectHandler):
 
     max_redirections = _MAX_REDIRECTS
 
-    def __init__(self, access: Access) -> None:
-        self._bound = bool(access.headers)
+    def __init__(self, *, bound: bool) -> None:
+        self._bound = bound
 
     def redirect_request(
         self,
@@ -209,17 +219,27 @@ class _CarefulRedirects(urllib.request.HTTPRedirectHandler):
         newurl: str,
     ) -> urllib.request.Request | None:
         """Follow a redirect to the same or a safer scheme."""
-        target = urllib.parse.urlsplit(newurl)
-        if target.scheme not in {"https", req.type}:
-            raise SourceFailed(f"redirected from {req.type} to {target.scheme or 'nowhere'}")
-        asked = urllib.parse.urlsplit(req.full_url)
-        if self._bound and (target.scheme, target.netloc) != (asked.scheme, asked.netloc):
-            raise SourceFailed("redirected to another host, to which no credential goes")
+        try:
+            self._check(urllib.parse.urlsplit(req.full_url), urllib.parse.urlsplit(newurl))
+        except SourceFailed:
+            fp.close()
+            raise
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
+    def _check(self, asked: urllib.parse.SplitResult, target: urllib.parse.SplitResult) -> None:
+        if target.scheme not in {"https", asked.scheme}:
+            raise SourceFailed(f"redirected from {asked.scheme} to {target.scheme or 'nowhere'}")
+        if self._bound and (target.scheme, target.netloc) != (asked.scheme, asked.netloc):
+            raise SourceFailed("redirected to another host, to which no credential goes")
 
-def _opener(scheme: str, access: Access, watch: _Watch) -> urllib.request.OpenerDirector:
-    """Make an opener with only the handlers that one scheme needs."""
+
+def _opener(
+    scheme: str, access: Access, watch: _Watch, *, bound: bool
+) -> urllib.request.OpenerDirector:
+    """Make an opener with only the handlers that one scheme needs.
+
+    ``bound``: the request carries a credential, which is for one host alone.
+    """
     opener = urllib.request.OpenerDirector()
     handlers: list[urllib.request.BaseHandler] = [
         urllib.request.UnknownHandler(),
@@ -229,7 +249,7 @@ def _opener(scheme: str, access: Access, watch: _Watch) -> urllib.request.Opener
     if scheme == "file":
         handlers.append(urllib.request.FileHandler())
     else:
-        handlers += [_Web(access, watch), _CarefulRedirects(access)]
+        handlers += [_Web(access, watch), _CarefulRedirects(bound=bound)]
     for handler in handlers:
         opener.add_handler(handler)
     return opener

@@ -121,9 +121,9 @@ def _excepts(entry: str, host: str, port: int | None) -> bool:
         return bool(domain) and f".{host.lower().rstrip('.')}".endswith(f".{domain}")
 
 
-def basic_login(proxy: URL) -> str | None:
-    """Return the value of Proxy-Authorization for a proxy URL with user information."""
-    if proxy.raw_user is None:
+def basic_login(url: URL) -> str | None:
+    """Return the basic authorization that a URL's user and password make, None without them."""
+    if url.raw_user is None:
         return None
-    pair = f"{unquote(proxy.raw_user)}:{unquote(proxy.raw_password or '')}"
+    pair = f"{unquote(url.raw_user)}:{unquote(url.raw_password or '')}"
     return "Basic " + base64.b64encode(pair.encode()).decode("ascii")

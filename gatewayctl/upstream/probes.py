@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from gatewayctl.config.hosts import without_login
 from gatewayctl.config.kinds import Probe, kinds
 from gatewayctl.config.settings import ProviderSettings
 from gatewayctl.core.errors import SourceFailed, UpstreamFailed
@@ -37,7 +38,10 @@ T = TypeVar("T")
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of asking about one credential: a snapshot, or ``error`` says why there is none."""
+    """What came of asking about one credential: a snapshot, or ``error`` says why there is none.
+
+    ``url`` is where, without a login.
+    """
 
     label: str
     url: str
@@ -67,6 +71,7 @@ async def ask(
     few = asyncio.Semaphore(_AT_ONCE)
 
     async def one(settings: ProviderSettings, url: str, label: str) -> Answer:
+        url = without_login(url)
         try:
             async with few:
                 credential = await credentials.get(settings, label)

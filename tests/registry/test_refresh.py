@@ -300,3 +300,22 @@ except KeyboardInterrupt:
         check=False,
     )
     assert done.returncode == 130
+
+
+@pytest.mark.parametrize("name", ["litellm", "up"])
+def test_a_password_in_a_url_is_sent_and_never_kept(
+    server: TableServer, cache: Cache, name: str
+) -> None:
+    """No file of the cache has it; what is kept is known to be of the same place next time."""
+    server.etag = '"v1"'
+    server.serve(_table() if name == "litellm" else {"data": [{"id": "m"}]})
+    url = server.url.replace("://", "://me:hidden-word@")
+    own = {} if name == "litellm" else {"provider": name, "listing": "openai"}
+    source = SourceSettings(url=url, ttl=3600, timeout=10, **own)
+    for _ in range(2):
+        assert refresh({name: source}, cache, download)[name].outcome is Outcome.FETCHED
+    assert [each["authorization"] for each in server.asked] == ["Basic bWU6aGlkZGVuLXdvcmQ="] * 2
+    assert server.asked[1]["if-none-match"] == '"v1"'
+    kept = b"".join(path.read_bytes() for path in cache.folder.rglob("*") if path.is_file())
+    assert server.url.encode() in kept
+    assert b"hidden-word" not in kept

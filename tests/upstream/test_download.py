@@ -169,6 +169,23 @@ def test_a_credential_goes_to_one_host_alone(source: Source) -> None:
     assert ask(f"{source.url}/old", access=WITH_KEY).body == b'{"moved": true}'
 
 
+def test_a_password_in_a_url_is_sent_as_basic_authorization(source: Source) -> None:
+    """To that host alone, and not where a credential of another kind goes."""
+    source.play = source.table({})
+    url = source.url.replace("://", "://me:p%40ss@")
+    ask(f"{url}/a")
+    ask(f"{url}/b", access=WITH_KEY)
+    shown = [(each.path, each.headers["authorization"]) for each in source.asked]
+    assert shown == [("/a", "Basic bWU6cEBzcw=="), ("/b", f"Bearer {SECRET}")]
+    assert source.asked[0].headers["host"] == source.url.removeprefix("http://")
+    with serving() as other:
+        source.play = source.status(302, Location=other.url)
+        with pytest.raises(SourceFailed, match="another host") as failed:
+            ask(url)
+        assert not other.asked
+    assert "p%40ss" not in str(failed.value)
+
+
 @pytest.mark.parametrize(
     ("target", "reason"),
     [

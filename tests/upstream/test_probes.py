@@ -224,6 +224,15 @@ def test_every_credential_is_asked_about(make_wall: Callable[[], float]) -> None
     assert answers[0].snapshot.at == NOON
 
 
+def test_a_password_in_the_address_is_not_shown(make_wall: Callable[[], float]) -> None:
+    """Who asks needs it, who reads what was asked does not."""
+    asked: list[Query] = []
+    providers = [provider("openrouter", "A", base_url="https://me:hidden@up/v1")]
+    fetch = answering(OPENROUTER, asked=asked)
+    (answer,) = asyncio.run(ask(providers, Credentials({"A": "one"}), make_wall, fetch))
+    assert (asked[0].url, answer.url) == ("https://me:hidden@up/v1/key", "https://up/v1/key")
+
+
 @pytest.fixture
 def make_wall() -> Callable[[], float]:
     """Return a clock that stands at noon."""
