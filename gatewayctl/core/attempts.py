@@ -10,6 +10,8 @@ cool is ``core.health``'s business.
   second one, moves on at once, if its kind is one that the route falls back on.
 - Where there is nobody to move on to, ``overloaded`` and a longer Retry-After are worth a retry.
 - Candidates that cool come last, the soonest first; the last one is tried even so.
+- Whom the client cannot pay is passed over, as if it had never been in the plan. Where nothing but
+  what other calls of the client have reserved is in the way, it comes last, and is waited for then.
 - Nothing is begun that would begin at the deadline or after it.
 - A route inside another has its own say: between two candidates the innermost route that holds both
   decides whether one follows the other. One that does not go on, or whose time is up, has failed as
@@ -48,7 +50,8 @@ class Try(msgspec.Struct, frozen=True, kw_only=True):
 
     ``deadline`` is how many seconds after the request came in it must have committed, the tightest
     of all routes that the candidate stands in, ``on_break`` that of the innermost of them.
-    ``retry``: it is the candidate that was attempted just before.
+    ``retry``: it is the candidate that was attempted just before. ``patient``: if only what other
+    calls of the client have reserved stands in its way, that is worth a wait.
     """
 
     candidate: Candidate
@@ -56,6 +59,7 @@ class Try(msgspec.Struct, frozen=True, kw_only=True):
     deadline: float
     on_break: OnBreak
     retry: bool = False
+    patient: bool = False
 
 
 class Wait(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,8 +88,19 @@ class Waited(msgspec.Struct, frozen=True, kw_only=True):
     cooling: Mapping[str, float] = {}
 
 
+class Unpaid(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt was not made, since the client has not the money for it; ``elapsed`` as in Failed.
+
+    ``reserved``: only what other calls of the client have reserved stands in its way.
+    """
+
+    elapsed: float
+    reserved: bool = False
+    cooling: Mapping[str, float] = {}
+
+
 Step = Try | Wait
-Outcome = Failed | Waited
+Outcome = Failed | Waited | Unpaid
 
 
 def attempt(
@@ -98,38 +113,62 @@ def attempt(
 ) -> Generator[Step, Outcome, tuple[Failed, ...]]:
     """Yield what to do until the caller stops sending outcomes; return all failures, in order.
 
-    A Try is answered with Failed, a Wait with Waited; a caller whose attempt has committed closes
-    the generator. ``candidates`` are in plan order, ``policy`` is that of what was asked for;
-    ``cooling`` and ``elapsed`` are as in Failed, for the first choice; ``seed`` is 64 bits of
-    chance for the backoff.
+    A Try is answered with Failed or Unpaid, a Wait with Waited; a caller whose attempt has
+    committed closes the generator. ``candidates`` are in plan order, ``policy`` is that of what was
+    asked for; ``cooling`` and ``elapsed`` are as in Failed, for the first choice; ``seed`` is 64
+    bits of chance for the backoff. Who was passed over for want of money is in no failure.
     """
     routes = _Routes(policy)
     left = others = list(candidates)
     failures: list[Failed] = []
+    put_off: list[Candidate] = []
     state = seed ^ _APART
     while others:
         candidate = others[_next(others, cooling)]
         left = [other for other in left if other is not candidate]
-        begun = routes.begun(candidate, len(failures) + 1, elapsed)
-        failed = _failed((yield begun))
-        failures.append(failed)
-        while failed.failure.elsewhere and failed.elapsed < begun.deadline:
-            failed = _failed((yield replace(begun, number=len(failures) + 1, retry=True)))
-            failures.append(failed)
-        newest: Outcome = failed
-        state, chance = drawn(state)
-        _, others = routes.onward(left, failed, failed.elapsed)
-        wait = _before_retry(failed.failure, BACKOFF * chance / (1 << 64), others)
-        if wait is not None and failed.elapsed + wait < begun.deadline:
-            if wait:
-                newest = yield Wait(seconds=wait, candidate=candidate)
-            if newest.elapsed < begun.deadline:
-                again = replace(begun, number=len(failures) + 1, retry=True)
-                newest = failed = _failed((yield again))
-                failures.append(failed)
+        patient = len(others) == 1 or any(it is candidate for it in put_off)
+        begun = routes.begun(candidate, len(failures) + 1, elapsed, patient=patient)
+        answer = _answer((yield begun))
+        newest: Outcome = answer
+        if isinstance(answer, Failed):
+            state, chance = drawn(state)
+            backoff = BACKOFF * chance / (1 << 64)
+            newest = yield from _once_more(begun, answer, failures, routes, left, backoff)
+        elif answer.reserved and not patient:
+            put_off.append(candidate)
+            left.append(candidate)
         elapsed, cooling = newest.elapsed, newest.cooling
-        left, others = routes.onward(left, failed, elapsed)
+        left, others = routes.onward(left, failures[-1] if failures else None, elapsed)
     return tuple(failures)
+
+
+def _once_more(
+    begun: Try,
+    failed: Failed,
+    failures: list[Failed],
+    routes: "_Routes",
+    left: Sequence[Candidate],
+    backoff: float,
+) -> Generator[Step, Outcome, Outcome]:
+    """Retry a candidate as often as it is worth it; return what came last, and keep what failed."""
+    failures.append(failed)
+    newest: Outcome = failed
+    while failed.failure.elsewhere and failed.elapsed < begun.deadline:
+        again = _answer((yield replace(begun, number=len(failures) + 1, retry=True)))
+        if isinstance(again, Unpaid):
+            return again
+        newest = failed = again
+        failures.append(failed)
+    _, others = routes.onward(left, failed, failed.elapsed)
+    wait = _before_retry(failed.failure, backoff, others)
+    if wait is not None and failed.elapsed + wait < begun.deadline:
+        if wait:
+            newest = yield Wait(seconds=wait, candidate=begun.candidate)
+        if newest.elapsed < begun.deadline:
+            newest = again = _answer((yield replace(begun, number=len(failures) + 1, retry=True)))
+            if isinstance(again, Failed):
+                failures.append(again)
+    return newest
 
 
 class _Routes:
@@ -139,7 +178,7 @@ class _Routes:
         self._policy = policy
         self._ends: dict[tuple[str, ...], float] = {}
 
-    def begun(self, candidate: Candidate, number: int, elapsed: float) -> Try:
+    def begun(self, candidate: Candidate, number: int, elapsed: float, *, patient: bool) -> Try:
         """Return the attempt that begins now; so does the time of the routes it is the first of."""
         for route in candidate.nested:
             self._ends.setdefault(route.path, elapsed + route.policy.deadline)
@@ -149,19 +188,23 @@ class _Routes:
             number=number,
             deadline=self._deadline(candidate),
             on_break=nearest.on_break,
+            patient=patient,
         )
 
     def onward(
-        self, left: Sequence[Candidate], failed: Failed, elapsed: float
+        self, left: Sequence[Candidate], failed: Failed | None, elapsed: float
     ) -> tuple[list[Candidate], list[Candidate]]:
-        """Return whom a failure leaves, and to which of them it may move on.
+        """Return whom the last failure leaves, and to which of them it may move on; None is none.
 
         What it rules out stays ruled out. Whom it leaves but may not move on to waits for another
         failure of the route that goes on without them: there is always one such route where
         anybody is left.
         """
+        kept = [it for it in left if elapsed < self._deadline(it)]
+        if failed is None:
+            return kept, kept
         kind, candidate = failed.failure.kind, failed.candidate
-        kept = [it for it in left if elapsed < self._deadline(it) and _can_hold(it, failed)]
+        kept = [it for it in kept if _can_hold(it, failed)]
         for route in reversed(candidate.nested):
             inside = [it for it in kept if route in it.nested]
             if inside and kind in route.policy.fallback_on:
@@ -241,7 +284,7 @@ def _before_retry(  # noqa: PLR0911 - one line a kind
             assert_never(failure.kind)
 
 
-def _failed(outcome: Outcome) -> Failed:
-    if not isinstance(outcome, Failed):
-        raise TypeError("a try is answered with Failed")
+def _answer(outcome: Outcome) -> Failed | Unpaid:
+    if isinstance(outcome, Waited):
+        raise TypeError("a try is answered with Failed or Unpaid")
     return outcome

@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import replace
 from support.world import FakeWorld, Sized, decide, model, places
 
-from gatewayctl.core.attempts import Failed, Outcome, Step, Try, Wait, Waited, attempt
+from gatewayctl.core.attempts import Failed, Outcome, Step, Try, Unpaid, Wait, Waited, attempt
 from gatewayctl.core.errors import Failure, FailureKind
 from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.core.routing.graph import Cascade, Policy
@@ -25,9 +25,14 @@ A, B, C, D, E = decide("all", FakeWorld(MODELS, [ROUTE]), Sized(10)).attempts
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """What the world does at one step: how it fails, after how long, and who cools by then."""
+    """What the world does at one step: how it fails, after how long, and who cools by then.
+
+    ``unpaid``: it is not made for want of money; ``reserved`` as in ``Unpaid``.
+    """
 
     failure: Failure = Failure(kind=FailureKind.TIMEOUT, message="no")
+    unpaid: bool = False
+    reserved: bool = False
     takes: float = 0.1
     cooling: Mapping[str, float] = {}
 
@@ -87,6 +92,8 @@ def play(
             if isinstance(step, Wait):
                 now += step.seconds
                 outcome = Waited(elapsed=now, cooling=event.cooling)
+            elif event.unpaid:
+                outcome = Unpaid(elapsed=now, reserved=event.reserved, cooling=event.cooling)
             else:
                 outcome = Failed(
                     candidate=step.candidate,
