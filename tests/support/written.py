@@ -20,6 +20,7 @@ _CJK: Final = ("zh", "zh-news", "zh-hant", "ja", "ja-prose", "ko", "ko-prose")
 _MODULES: Final = ("argparse", "ast", "asyncio.base_events", "csv", "dataclasses", "datetime")
 _MORE_MODULES: Final = ("difflib", "email.message", "http.client", "inspect", "json.decoder")
 _YET_MORE: Final = ("logging", "pathlib", "pickle", "shutil", "ssl", "tarfile", "typing", "zipfile")
+_MOVED: Final = MappingProxyType({"datetime": "_pydatetime", "pathlib": "pathlib._local"})
 
 
 def text(kind: str, rng: random.Random, chars: int) -> str:
@@ -116,10 +117,17 @@ def _manual() -> str:
 
 @cache
 def _sources() -> tuple[str, ...]:
-    from importlib import import_module  # noqa: PLC0415
+    return tuple(_source(name) for name in (*_MODULES, *_MORE_MODULES, *_YET_MORE))
 
-    names = (*_MODULES, *_MORE_MODULES, *_YET_MORE)
-    return tuple(inspect.getsource(import_module(name)) for name in names)
+
+def _source(name: str) -> str:
+    """Return a module's text: in newer releases of Python, that of the one which it imports."""
+    from importlib import import_module  # noqa: PLC0415
+    from importlib.util import find_spec  # noqa: PLC0415
+
+    moved = _MOVED.get(name)
+    found = name if moved is None or find_spec(moved) is None else moved
+    return inspect.getsource(import_module(found))
 
 
 @cache
