@@ -152,10 +152,13 @@ async def test_kill_9_before_the_request_arrives_costs_nothing(tmp_path: Path) -
 async def test_kill_9_at_any_moment_loses_a_credential_only_between_rotation_and_store(
     tmp_path: Path,
 ) -> None:
-    """Again and again, at random moments of real refreshes, with four processes at it."""
+    """Again and again, at random moments of real refreshes, with two processes at each.
+
+    What a refresher had stored by the time of its death is never lost.
+    """
     chance = random.Random(1035)  # noqa: S311 - the same moments each time
     authority = Authority(lifetime=1.0)
-    lost = during = 0
+    early = 0
     async with serving(authority) as server:
 
         async def answered(seconds: float) -> None:
@@ -173,17 +176,19 @@ async def test_kill_9_at_any_moment_loses_a_credential_only_between_rotation_and
                 await until(lambda made=made: len(authority.requests) > made)  # type: ignore[misc]
                 reply = asyncio.ensure_future(answered(chance.uniform(0, 0.04)))
                 await asyncio.sleep(chance.uniform(0, 0.04))
-                during += not server.reply_gate.is_set()
+                early += not server.reply_gate.is_set()
                 victim.kill()
+                await victim.wait()
+                held = vault.get("claude")
+                rotated = held is not None and authority.is_living(held.refresh_token)
                 await reply
                 (told,) = await heard(other)
             stored = vault.get("claude")
             assert stored is not None
             if told.token is None:
-                lost += 1
+                assert not rotated
                 assert "gatewayctl was killed" in (told.error or "")
                 assert stored.state is State.TERMINAL
             else:
                 assert authority.is_living(stored.refresh_token)
-    assert during
-    assert lost <= during
+    assert early
