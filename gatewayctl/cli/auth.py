@@ -52,7 +52,10 @@ FromOption = Annotated[
 ]
 ExpiresOption = Annotated[
     str | None,
-    typer.Option(metavar="WHEN", help="When the token ends: 2027-01-31 (UTC), 90d; else unknown."),
+    typer.Option(
+        metavar="WHEN",
+        help="When the token ends: 90d, or as 2027-01-31 begins (UTC); else unknown.",
+    ),
 ]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Ask for new tokens although the present one is good.")
@@ -92,7 +95,7 @@ def login(
         say=typer.echo,
         port=port,
         browser=not no_browser,
-        seconds=moments.duration(timeout),
+        seconds=moments.duration(timeout, "--timeout"),
     )
     try:
         typer.echo(f"logged in to {asyncio.run(log_in(name, oauth, ways))}")
@@ -142,7 +145,7 @@ def import_(
         for line in tokens.taken_over(settings, file):
             typer.echo(line)
         return
-    until = None if expires is None else moments.ahead(expires, time.time())
+    until = None if expires is None else moments.ahead(expires, time.time(), "--expires")
     stored = tokens.handed_in(settings, tokens.asked_for(name), until)
     typer.echo(f"imported a token of {tokens.told(name, stored)}")
 

@@ -20,13 +20,13 @@ from gatewayctl.storage import usage
 from gatewayctl.storage.client_keys import HASH, ClientKey
 
 _TITLES: Final = (
-    *("key", "budget", "used", "spent", "left"),
-    *("resets (UTC)", "good until", "per minute", "may use"),
+    *("key", "good until (UTC)", "may use", "budget", "left"),
+    *("spent", "per minute", "used", "resets (UTC)"),
 )
-_FIGURES: Final = (3, 4)
-_SPARE: Final = 3
-_PATTERNS: Final = 3
-"""How many patterns of what a key may use are shown; --json has all."""
+_FIGURES: Final = (4, 5)
+_SPARE: Final = 4
+_WIDEST: Final = 24
+"""Columns that the patterns of what a key may use take; --json has all."""
 
 
 class Spent(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,7 +125,9 @@ def print_table(found: Sequence[Holder], now: float) -> None:
         typer.echo("gatewayctl keys create NAME makes one, and is asked for from then on")
         return
     rows = [row for each in found for row in _rows(each, now)]
-    render.table(_TITLES, rows, right=_FIGURES, spare=_SPARE)
+    if missing := render.table(_TITLES, rows, right=_FIGURES, spare=_SPARE):
+        line = f"not shown here: {', '.join(missing)} (--json has all)"
+        typer.echo(render.styled(line, dim=True))
 
 
 def _rows(holder: Holder, now: float) -> Iterator[Sequence[str]]:
@@ -133,18 +135,18 @@ def _rows(holder: Holder, now: float) -> Iterator[Sequence[str]]:
     active = key.state(now) == "active"
     sign = render.styled("✓", "green", bold=True) if active else render.styled("✗", "red")
     name = f"{sign} {key.name}"
-    terms = (_until(key, now), _rates(key), _models(key))
+    terms, rates = (name, _until(key, now), _models(key)), _rates(key)
     if not holder.budgets:
-        yield (name, unknown, unknown, money.shown(holder.in_all), unknown, unknown, *terms)
+        yield (*terms, unknown, unknown, money.shown(holder.in_all), rates, unknown, unknown)
     for number, each in enumerate(holder.budgets):
         yield (
-            "" if number else name,
-            written(each.budget),
-            unknown if each.spent is None else meters.bar(_share(each)),
-            money.shown(each.spent),
-            money.shown(each.left),
-            "never" if each.resets_at is None else moments.written(each.resets_at)[:-4],
             *(("", "", "") if number else terms),
+            written(each.budget),
+            money.shown(each.left),
+            money.shown(each.spent),
+            "" if number else rates,
+            unknown if each.spent is None else meters.bar(_share(each)),
+            "never" if each.resets_at is None else _shown(each.resets_at),
         )
 
 
@@ -155,22 +157,22 @@ def _share(each: Spent) -> float:
 
 def _until(key: ClientKey, now: float) -> str:
     if key.revoked is not None:
-        return render.styled(f"revoked {_day(key.revoked)}", "red")
+        return render.styled(f"revoked {_shown(key.revoked)}", "red")
     if key.expires is None:
         return "no end"
     if key.expires <= now:
-        return render.styled(f"expired {_day(key.expires)}", "red")
-    return _day(key.expires)
+        return render.styled(f"expired {_shown(key.expires)}", "red")
+    return _shown(key.expires)
 
 
-def _day(moment: float) -> str:
-    return moments.written(moment).partition(" ")[0]
+def _shown(moment: float) -> str:
+    return moments.written(moment).removesuffix(" UTC")
 
 
 def _rates(key: ClientKey) -> str:
     rates = [
-        f"{render.size(rate)} {what}"
-        for rate, what in ((key.rpm, "requests"), (key.tpm, "tokens"))
+        f"{render.size(rate)} {what}{'s' * (rate != 1)}"
+        for rate, what in ((key.rpm, "request"), (key.tpm, "token"))
         if rate is not None
     ]
     return ", ".join(rates) or render.UNKNOWN
@@ -179,6 +181,7 @@ def _rates(key: ClientKey) -> str:
 def _models(key: ClientKey) -> str:
     if not key.models:
         return "everything"
-    more = len(key.models) - _PATTERNS
-    shown = ", ".join(map(render.printable, key.models[:_PATTERNS]))
-    return shown if more <= 0 else f"{shown}, {more} more"
+    shown, *others = map(render.printable, key.models)
+    while others and len(shown) + len(others[0]) + 2 <= _WIDEST:
+        shown += f", {others.pop(0)}"
+    return f"{shown}, {len(others)} more" if others else shown

@@ -5,6 +5,7 @@ once, when it is made.
 """
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,33 +28,50 @@ NameArgument = Annotated[
     str, typer.Argument(metavar="NAME", help="What it is called: in lists, rules and usage.")
 ]
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="The name of a key.")]
+ModelsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAMES",
+        help="What it may use, by commas: models (openai/*), routes, aliases; else everything.",
+    ),
+]
+BudgetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="USD/PERIOD",
+        help="What it may spend: 20/day, also hour, week, month; 50 in all. May be repeated.",
+    ),
+]
 ExpiresOption = Annotated[
-    str | None, typer.Option(metavar="WHEN", help="When it ends: 30d, 12h, or 2026-12-31 (UTC).")
+    str | None,
+    typer.Option(metavar="WHEN", help="When it ends: 30d, 12h, or as 2026-12-31 begins (UTC)."),
 ]
 
 
 @app.command()
 def create(
     name: NameArgument,
-    models: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAMES",
-            help="What it may use, by commas: models (openai/*), routes, aliases; else everything.",
-        ),
-    ] = None,
-    budget: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="USD/PERIOD",
-            help="What it may spend: 20/day, also hour, week, month; 50 in all. May be repeated.",
-        ),
-    ] = None,
+    models: ModelsOption = None,
+    budget: BudgetOption = None,
     rpm: Annotated[int | None, typer.Option(min=1, help="Requests per minute.")] = None,
     tpm: Annotated[
         int | None, typer.Option(min=1, help="Tokens per minute, input and output.")
     ] = None,
-    expires: ExpiresOption = None,
+    expires: ModelsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAMES",
+        help="What it may use, by commas: models (openai/*), routes, aliases; else everything.",
+    ),
+]
+BudgetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="USD/PERIOD",
+        help="What it may spend: 20/day, also hour, week, month; 50 in all. May be repeated.",
+    ),
+]
+ExpiresOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -62,7 +80,8 @@ def create(
     As soon as there is any key, the gateway asks everybody for one. Clients send it as their API
     key, as a Bearer token or as x-gatewayctl-key. A running daemon knows it at once.
 
-    Exit status: 0 made, 1 the name is taken or the file of keys cannot be written.
+    Exit status: 0 made, 1 the name is taken or the file of keys cannot be written, 2 the name or
+    an option is out of form.
     """
     from gatewayctl.cli import moments, render
     from gatewayctl.storage import client_keys
@@ -70,15 +89,18 @@ def create(
 
     folder, now = usual_state_folder(), time.time()
     terms = client_keys.Terms(
-        expires=None if expires is None else moments.ahead(expires, now),
+        expires=None if expires is None else moments.ahead(expires, now, "--expires"),
         models=_names(models or ()),
         budgets=_budgets(budget or ()),
         rpm=rpm,
         tpm=tpm,
     )
     first = not client_keys.read(folder)
-    key, secret = client_keys.create(folder, name, terms, now)
-    _print(key, secret, as_json=as_json)
+    try:
+        key, _ = client_keys.create(folder, name, terms, now, partial(_hand_over, as_json=as_json))
+    except client_keys.OutOfForm as error:
+        raise typer.BadParameter(render.printable(str(error))) from error
+    _tell(key)
     _check_names(key.models, config)
     if first:
         render.tell("it is the first one: from now on the gateway asks every client for a key")
@@ -111,24 +133,40 @@ def rotate(
         str | None,
         typer.Option(metavar="DURATION", help="How long the old one stays good: 1h; else not."),
     ] = None,
-    expires: ExpiresOption = None,
+    expires: ModelsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAMES",
+        help="What it may use, by commas: models (openai/*), routes, aliases; else everything.",
+    ),
+]
+BudgetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="USD/PERIOD",
+        help="What it may spend: 20/day, also hour, week, month; 50 in all. May be repeated.",
+    ),
+]
+ExpiresOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Give a key a new secret and print it, once; the old one is no longer good.
 
     What the key may use and has spent stays.
 
-    Exit status: 0 done, 1 there is no such key, or the file of keys cannot be written.
+    Exit status: 0 done, 1 there is no such key, or the file of keys cannot be written, 2 an option
+    is out of form.
     """
     from gatewayctl.cli import moments, render
     from gatewayctl.storage import client_keys
     from gatewayctl.storage.files import usual_state_folder
 
     now = time.time()
-    until = None if expires is None else moments.ahead(expires, now)
-    seconds = 0.0 if grace is None else moments.duration(grace)
-    key, secret = client_keys.rotate(usual_state_folder(), name, now, grace=seconds, expires=until)
-    _print(key, secret, as_json=as_json)
+    until = None if expires is None else moments.ahead(expires, now, "--expires")
+    seconds = 0.0 if grace is None else moments.duration(grace, "--grace")
+    folder, hand_over = usual_state_folder(), partial(_hand_over, as_json=as_json)
+    key, _ = client_keys.rotate(folder, name, now, hand_over, grace=seconds, expires=until)
+    _tell(key)
     if grace is not None:
         render.tell(f"the old secret is good until {moments.written(now + seconds)}")
 
@@ -151,7 +189,7 @@ def _names(said: "Sequence[str]") -> tuple[str, ...]:
     """Return names that were given by commas, by repeating the option, or both."""
     names = [name.strip() for each in said for name in each.split(",")]
     if not all(names):
-        raise typer.BadParameter("--models has an empty name")
+        raise typer.BadParameter("a name is empty", param_hint="'--models'")
     return tuple(dict.fromkeys(names))
 
 
@@ -159,20 +197,27 @@ def _budgets(said: "Sequence[str]") -> tuple[str, ...]:
     from gatewayctl.core.allowance import budget
 
     try:
-        return tuple(str(budget(part)) for each in said for part in each.split(","))
+        return tuple(str(budget(each)) for each in said)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+        raise typer.BadParameter(str(error), param_hint="'--budget'") from error
 
 
-def _print(key: "ClientKey", secret: str, *, as_json: bool) -> None:
+def _hand_over(key: "ClientKey", secret: str, *, as_json: bool) -> None:
     """Print a secret alone on standard output, so that a script can take it."""
-    from gatewayctl.cli import holders, render
+    from gatewayctl.cli import holders, render, streams
 
-    if as_json:
-        terms = {**holders.told(key), "budgets": key.budgets}
-        render.print_json({**terms, "key": secret})
-        return
-    typer.echo(secret)
+    with streams.must_be_taken():
+        if as_json:
+            terms = {**holders.told(key), "budgets": key.budgets}
+            render.print_json({**terms, "key": secret})
+        else:
+            typer.echo(secret)
+
+
+def _tell(key: "ClientKey") -> None:
+    """Say what a key that was printed may do."""
+    from gatewayctl.cli import render
+
     render.tell(f'this is the key "{key.name}", which is shown this once')
     render.tell(f"it may use {', '.join(key.models) or 'everything'}{_bounds(key)}")
 
@@ -181,8 +226,11 @@ def _bounds(key: "ClientKey") -> str:
     from gatewayctl.cli import holders, moments
 
     bounds = [holders.written(each) for each in key.limits.budgets]
-    bounds += [f"{key.rpm:,} request{'s' * (key.rpm != 1)} a minute"] if key.rpm is not None else []
-    bounds += [f"{key.tpm:,} tokens a minute"] if key.tpm is not None else []
+    bounds += [
+        f"{rate:,} {what}{'s' * (rate != 1)} a minute"
+        for rate, what in ((key.rpm, "request"), (key.tpm, "token"))
+        if rate is not None
+    ]
     bounds += [f"until {moments.written(key.expires)}"] if key.expires is not None else []
     return f", {', '.join(bounds)}" if bounds else ""
 

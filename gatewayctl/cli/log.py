@@ -73,7 +73,7 @@ def log(
     others = follow or failed or limit is not None or since is not None
     if request is not None and others:
         raise typer.BadParameter("an ID is shown alone, without --follow and filters")
-    after = None if since is None else moments.past(since, time.time())
+    after = None if since is None else moments.past(since, time.time(), "--since")
     try:
         if request is not None:
             _one(request, as_json=as_json)

@@ -21,7 +21,6 @@ UNKNOWN = "-"
 TO = "\N{EN DASH}"
 _LEAST_NAME = 24
 _THOUSAND = 1000
-_MILLION = 1_000_000
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 _HOUR = 3600
 _SECONDS_SHORT = 99.95
@@ -84,8 +83,10 @@ def table(
     *,
     right: Collection[int] = (),
     spare: int = 0,
-) -> None:
-    """Print aligned columns under their titles; ``right`` are those with figures.
+) -> Sequence[str]:
+    """Print aligned columns under their titles, and return the titles that had no room.
+
+    ``right`` are the columns with figures.
 
     A cell may hold colour from ``styled``; foreign text goes through ``printable`` first. On a
     terminal that is too narrow, up to ``spare`` of the last columns are left out, and the few
@@ -102,6 +103,7 @@ def table(
             padded.append(space + cell if column in right else cell + space)
         line = "  ".join(padded).rstrip()
         typer.echo(styled(line, bold=True) if number == 0 else line)
+    return titles[len(widths) :]
 
 
 def _fitted(widths: list[int], names: list[int], spare: int) -> list[int]:
@@ -117,14 +119,17 @@ def _fitted(widths: list[int], names: list[int], spare: int) -> list[int]:
 
 
 def size(tokens: int | None) -> str:
-    """Return tokens as people say them: 200K, 1.05M; decimal, to three digits."""
+    """Return tokens as people say them: 200K, 1.05M, 2B; decimal, to three digits."""
     if tokens is None:
         return UNKNOWN
     if tokens < _THOUSAND:
         return str(tokens)
-    if tokens < _MILLION - _THOUSAND // 2:
-        return f"{tokens / _THOUSAND:.3g}K"
-    return f"{tokens / _MILLION:.3g}M"
+    figure = float(tokens)
+    for unit in "KMB":
+        figure /= _THOUSAND
+        if figure < _THOUSAND - 0.5:
+            return f"{figure:.3g}{unit}"
+    return f"{figure:,.0f}B"
 
 
 def ago(seconds: float) -> str:

@@ -4,11 +4,15 @@ A command's exit status tells what it found out, so it must not depend on how mu
 read. What is printed is each command's business.
 """
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from io import BufferedWriter, FileIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
+
+from gatewayctl.core.errors import GatewayctlError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -17,17 +21,37 @@ if TYPE_CHECKING:
 class _Forgiving(FileIO):
     """A stream whose reader may leave: what is written after that is dropped."""
 
+    abandoned = False
+
     def write(self, data: "ReadableBuffer", /) -> int:
         """Write as much as the system takes, and all of it where nobody reads any more."""
         try:
             return super().write(data)
         except BrokenPipeError:
+            self.abandoned = True
             return memoryview(data).nbytes
 
 
 def prepare() -> None:
     """Let every command print without looking where it prints to."""
     sys.stdout, sys.stderr = _prepared(sys.stdout), _prepared(sys.stderr)
+
+
+class OutputLost(GatewayctlError):
+    """What was printed reached nobody."""
+
+
+@contextlib.contextmanager
+def must_be_taken() -> Iterator[None]:
+    """Raise OutputLost where what is printed meanwhile reaches nobody: a secret shown this once."""
+    lost = OutputLost("nothing was changed: what is printed this once would reach nobody")
+    if sys.__stdout__ is None:
+        raise lost
+    yield
+    sys.stdout.flush()
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    if isinstance(raw, _Forgiving) and raw.abandoned:
+        raise lost
 
 
 def discard_output() -> None:

@@ -54,8 +54,8 @@ def usage(
     if as_json and as_csv:
         raise typer.BadParameter("--json and --csv: one of them")
     now = time.time()
-    start = None if since is None else moments.past(since, now)
-    end = None if until is None else moments.past(until, now, end=True)
+    start = None if since is None else moments.past(since, now, "--since")
+    end = None if until is None else moments.past(until, now, "--until", end=True)
     try:
         folder = ledger.folder()
         found = added_up(folder, by, since=start, until=end)

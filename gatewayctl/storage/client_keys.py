@@ -33,6 +33,7 @@ _DIGITS: Final = 8
 _LARGEST: Final = 16 * 1024 * 1024
 _LOCK: Final = ".client-keys.lock"
 
+_NAME_SHOWN: Final = 80
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 RESERVED: Final = frozenset({"operator"})
@@ -40,6 +41,14 @@ RESERVED: Final = frozenset({"operator"})
 
 class KeyRefused(GatewayctlError):
     """A key cannot be made or changed as asked; the message says why."""
+
+
+class OutOfForm(KeyRefused):
+    """A name or terms that no key can have."""
+
+
+HandOver = Callable[["ClientKey", str], None]
+"""Shows a key's secret to its owner before it is good; what it raises leaves all as it was."""
 
 
 class Replaced(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,17 +157,20 @@ def _decoded(data: bytes) -> tuple[ClientKey, ...]:
     return keys
 
 
-def create(folder: Path, name: str, terms: Terms, now: float) -> tuple[ClientKey, str]:
+def create(
+    folder: Path, name: str, terms: Terms, now: float, hand_over: HandOver | None = None
+) -> tuple[ClientKey, str]:
     """Make a key and return it with its secret, which is nowhere else.
 
-    Raises KeyRefused for a name or terms that cannot be, and StorageFailed.
+    Raises OutOfForm for a name or terms that cannot be, KeyRefused for a name that is taken, and
+    StorageFailed.
     """
     secret = PREFIX + secrets.token_urlsafe(32)
     made = ClientKey(name=name, hash=digest(secret), created=now, **msgspec.structs.asdict(terms))
     try:
         _check((made,))
     except ValueError as error:
-        raise KeyRefused(str(error)) from error
+        raise OutOfForm(str(error)) from error
 
     def add(keys: Sequence[ClientKey]) -> Sequence[ClientKey]:
         there = next((each for each in keys if each.name == name), None)
@@ -170,16 +182,25 @@ def create(folder: Path, name: str, terms: Terms, now: float) -> tuple[ClientKey
             raise KeyRefused(
                 f'there is a key called "{name}"; gatewayctl keys rotate gives it a new secret'
             )
-        return (*_room(keys), made)
+        changed = (*_room(keys), made)
+        if hand_over is not None:
+            hand_over(made, secret)
+        return changed
 
     _changed(folder, add)
     return made, secret
 
 
 def rotate(
-    folder: Path, name: str, now: float, *, grace: float = 0.0, expires: float | None = None
+    folder: Path,
+    name: str,
+    now: float,
+    hand_over: HandOver | None = None,
+    *,
+    grace: float = 0.0,
+    expires: float | None = None,
 ) -> tuple[ClientKey, str]:
-    """Give a key a new secret; the old one stays good for ``grace`` seconds.
+    """Give a key a new secret, and return both; the old one stays good for ``grace`` seconds.
 
     ``expires`` None leaves the key's own time. Raises KeyRefused and StorageFailed.
     """
@@ -189,7 +210,7 @@ def rotate(
         until = key.expires if expires is None else expires
         if until is not None and until <= now:
             raise KeyRefused(f'"{name}" has expired; --expires gives it another time')
-        return msgspec.structs.replace(
+        changed = msgspec.structs.replace(
             key,
             hash=digest(secret),
             expires=until,
@@ -198,6 +219,9 @@ def rotate(
                 hash=key.hash, until=now + grace if key.state(now) == "active" else now
             ),
         )
+        if hand_over is not None:
+            hand_over(changed, secret)
+        return changed
 
     return _one_changed(folder, name, turn), secret
 
@@ -248,8 +272,9 @@ def _check(keys: Sequence[ClientKey]) -> None:
     for key in keys:
         if not _NAME.fullmatch(key.name) or key.name in RESERVED:
             raise ValueError(
-                f'"{key.name}" is no name of a key: up to 64 letters, digits, dots, hyphens and '
-                "underscores, the first no sign; operator is the gateway's own"
+                f'"{key.name[:_NAME_SHOWN]}" is no name of a key: it has up to 64 letters, digits, '
+                "dots, hyphens and underscores, and begins with a letter or digit; operator is "
+                "the gateway's own"
             )
         if key.name in names:
             raise ValueError(f'two keys are called "{key.name}"')
@@ -269,7 +294,9 @@ def _check_terms(key: ClientKey) -> None:
         raise ValueError(f'the key "{key.name}" has two budgets for one period')
     for what, rate in (("rpm", key.rpm), ("tpm", key.tpm)):
         if rate is not None and not 0 < rate <= MOST_RATE:
-            raise ValueError(f'the key "{key.name}": {what} is a whole number from 1 on')
+            raise ValueError(
+                f'the key "{key.name}": {what} is a whole number from 1 to {MOST_RATE:,}'
+            )
     if len(key.models) > MOST_PATTERNS:
         raise ValueError(f'the key "{key.name}" lists more than {MOST_PATTERNS} models')
     if not all(each.strip() == each != "" for each in key.models):

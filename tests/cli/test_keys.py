@@ -1,7 +1,9 @@
 """``gatewayctl keys``: made and shown once, listed with what is left, renewed and ended."""
 
 import asyncio
+import contextlib
 import json
+import os
 import re
 import sys
 import time
@@ -59,7 +61,9 @@ def listed() -> dict[str, dict[str, Any]]:
 
 def test_a_key_is_printed_alone_and_once(folder: Path) -> None:
     """A script can take it from standard output; what it is for is told beside, never again."""
-    ran = keys("create", "ci", "--budget", "20/day,50", "--rpm", "60", "--expires", "30d")
+    ran = keys(
+        "create", "ci", "--budget", "20/day", "--budget", "50", "--rpm", "60", "--expires", "30d"
+    )
     assert ran.status == 0
     assert re.fullmatch(r"gwk-[A-Za-z0-9_-]{43}\n", ran.out)
     assert "everything, $20/day, $50 in all, 60 requests a minute, until " in ran.err
@@ -103,25 +107,54 @@ def test_names_that_mean_nothing_are_told(config: Path) -> None:
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (("--budget", "20/year"), "20/day"),
-        (("--models", "a,,b"), "empty name"),
-        (("--expires", "yesterday"), "no duration"),
-        (("--expires", "2020-01-01"), "over already"),
-        (("--rpm", "0"), "0"),
+        (("--budget", "20/year"), "'--budget': \"20/year\" is no budget"),
+        (("--budget", "1,000/day"), "'--budget': \"1,000/day\" is no budget"),
+        (("--budget", "1/day", "--budget", "2/day"), "two budgets for one period"),
+        (("--models", "a,,b"), "'--models': a name is empty"),
+        (("--expires", "some day"), "'--expires': \"some day\" is not a duration like"),
+        (("--expires", "2020-01-01"), "over already: it is the beginning of that day"),
+        (("--rpm", "0"), "'--rpm'"),
+        (("--rpm", "9" * 20), "from 1 to 1,000,000,000,000"),
     ],
 )
 def test_what_cannot_be_is_a_usage_error(argv: tuple[str, ...], said: str) -> None:
-    """Exit 2, and no key is made."""
+    """Exit 2 with the option and what it takes, and no key is made."""
     ran = keys("create", "ci", *argv)
     assert ran.status == 2
-    assert said in ran.err
+    assert said in " ".join(ran.err.split())
     assert listed() == {}
+
+
+@pytest.mark.parametrize("name", ["a b", "-x", "", "line\nbreak", "x" * 300, "operator"])
+def test_a_name_that_no_key_can_have_is_a_usage_error(name: str) -> None:
+    """Shown in one line, and no longer than it takes to know it."""
+    ran = keys("create", "--", name)
+    assert (ran.status, ran.out) == (2, "")
+    assert "begins with a letter or digit" in ran.err
+    assert len(ran.err.splitlines()[-1]) < 300
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("argv", [("create", "other"), ("rotate", "ci")])
+def test_a_secret_that_nobody_can_take_is_of_no_key(folder: Path, argv: tuple[str, ...]) -> None:
+    """A disk that is full or a reader that has left changes nothing: the old secret stays good."""
+    keys("create", "ci")
+    before = (folder / FILE).read_bytes()
+    reading, writing = os.pipe()
+    os.close(reading)
+    for out in (open(writing, "w", encoding="utf-8"), open("/dev/full", "w", encoding="utf-8")):  # noqa: PTH123, SIM115
+        ran = gatewayctl("keys", *argv, out=out)
+        with contextlib.suppress(OSError):
+            out.close()
+        assert ran.status == 1
+        assert "nothing was changed" in ran.err or "No space left" in ran.err
+        assert (folder / FILE).read_bytes() == before
 
 
 def test_a_taken_or_unknown_name_is_1() -> None:
     """One line that says what to do, no traceback."""
     keys("create", "ci")
-    for argv in (("create", "ci"), ("create", "a b"), ("rotate", "cd"), ("revoke", "cd")):
+    for argv in (("create", "ci"), ("rotate", "cd"), ("revoke", "cd")):
         ran = keys(*argv)
         assert (ran.status, ran.out) == (1, "")
         assert ran.err.count("\n") == 1
@@ -183,8 +216,8 @@ def test_the_list_says_what_is_spent_and_what_is_left(folder: Path) -> None:
     assert found["ci"]["spent"] == 36
     assert (found["free"]["spent"], found["free"]["budgets"]) == (1e-12, [])
     out = keys("list").out
-    assert re.search(r"✓ ci +\$20/day +██░+ +30% +\$6\.00 +\$14\.00 ", out)
-    assert re.search(r"\$100 in all .* 36% +\$36\.00 +\$64\.00 +never", out)
+    assert re.search(r"✓ ci +no end +everything +\$20/day +\$14\.00 +\$6\.00 .* ██░+ +30% ", out)
+    assert re.search(r"\$100 in all +\$64\.00 +\$36\.00 .* 36% +never", out)
 
 
 def test_a_ledger_that_cannot_be_read_hides_no_key(folder: Path) -> None:
@@ -207,15 +240,18 @@ def test_without_keys_it_says_what_that_means() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
-@pytest.mark.parametrize("columns", [60, 80, 120])
+@pytest.mark.parametrize("columns", [60, 80, 140])
 def test_the_table_fits_the_terminal(folder: Path, columns: int) -> None:
-    """The last columns go first; names and what is left stay."""
-    keys("create", "ci", "--budget", "20/day", "--models", "openai/*,anthropic/*,coding,best")
+    """The last columns go first; what a key may do, and until when, stays."""
+    argv = ("--models", "openai/*,coding,anthropic/*,best", "--expires", "2096-12-31")
+    keys("create", "ci", "--budget", "20/day", *argv)
     keys("create", "gone")
     keys("revoke", "gone")
     drawn = on_terminal("keys", "list", columns=columns, XDG_STATE_HOME=str(folder.parent))
     lines = re.sub(r"\x1b\[[0-9;]*m", "", drawn).splitlines()
     if columns >= 80:
         assert max(map(len, lines)) <= columns
-    assert "$20.00" in lines[1]
+    for shown in ("2096-12-31 00:00", "openai/*, coding, 2 more", "$20/day", "$20.00"):
+        assert shown in lines[1]
+    assert lines[-1].startswith("not shown here: ") == (columns < 140)
     assert lines[2].startswith("✗ gone")

@@ -15,8 +15,8 @@ _NOW = 1_795_000_000.0  # 2026-11-18 11:06:40 UTC
 )
 def test_a_duration_is_read(text: str, seconds: float) -> None:
     """Like the config's, and in days besides."""
-    assert duration(text) == seconds
-    assert ahead(text, _NOW) == _NOW + seconds
+    assert duration(text, "--x") == seconds
+    assert ahead(text, _NOW, "--x") == _NOW + seconds
 
 
 @pytest.mark.parametrize(
@@ -30,14 +30,29 @@ def test_a_duration_is_read(text: str, seconds: float) -> None:
 )
 def test_a_time_to_come_is_read(text: str, moment: float) -> None:
     """A date is its beginning; what names no offset is UTC."""
-    assert ahead(text, _NOW) == moment
+    assert ahead(text, _NOW, "--x") == moment
 
 
-@pytest.mark.parametrize("text", ["2001-01-01", "tomorrow", "", "-5d", "0s", "99999d"])
-def test_what_is_over_or_no_time_is_refused(text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("2001-01-01", "is over already: it is the beginning of that day"),
+        ("2026-02-30", "is no time of any calendar"),
+        ("tomorrow", "is not a duration like 30m, 12h or 90d, or a day like 2026-12-31"),
+        ("2w", "is not a duration like"),
+        ("", "is not a duration like"),
+        ("-5d", "is not a duration like"),
+        ("0s", "cannot be: a duration must be longer than 0"),
+        ("0d", "cannot be: a duration must be longer than 0"),
+        ("99999d", "cannot be: a duration must be at most"),
+        ("9" * 30 + "d", "cannot be: a duration must be at most"),
+    ],
+)
+def test_what_is_over_or_no_time_is_refused(text: str, why: str) -> None:
     """An option says what it takes, instead of taking something else."""
-    with pytest.raises(typer.BadParameter):
-        ahead(text, _NOW)
+    with pytest.raises(typer.BadParameter, match=why) as refused:
+        ahead(text, _NOW, "--x")
+    assert refused.value.param_hint == "'--x'"
 
 
 def test_times_are_shown_in_utc_to_people_and_programs() -> None:

@@ -23,6 +23,10 @@ from gatewayctl.cli import render
         (999_500, "1M"),
         (1_048_576, "1.05M"),
         (10_000_000, "10M"),
+        (999_499_999, "999M"),
+        (999_500_000, "1B"),
+        (1_000_000_000, "1B"),
+        (2_500_000_000_000, "2,500B"),
     ],
 )
 def test_sizes_are_decimal_and_short(tokens: int | None, text: str) -> None:
