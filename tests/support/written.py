@@ -123,11 +123,12 @@ def _sources() -> tuple[str, ...]:
 def _source(name: str) -> str:
     """Return a module's text: in newer releases of Python, that of the one which it imports."""
     from importlib import import_module  # noqa: PLC0415
-    from importlib.util import find_spec  # noqa: PLC0415
 
-    moved = _MOVED.get(name)
-    found = name if moved is None or find_spec(moved) is None else moved
-    return inspect.getsource(import_module(found))
+    try:
+        module = import_module(_MOVED.get(name, name))
+    except ModuleNotFoundError:  # an older release
+        module = import_module(name)
+    return inspect.getsource(module)
 
 
 @cache
