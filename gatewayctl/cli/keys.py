@@ -57,21 +57,7 @@ def create(
     tpm: Annotated[
         int | None, typer.Option(min=1, help="Tokens per minute, input and output.")
     ] = None,
-    expires: ModelsOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAMES",
-        help="What it may use, by commas: models (openai/*), routes, aliases; else everything.",
-    ),
-]
-BudgetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="USD/PERIOD",
-        help="What it may spend: 20/day, also hour, week, month; 50 in all. May be repeated.",
-    ),
-]
-ExpiresOption = None,
+    expires: ExpiresOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -133,21 +119,7 @@ def rotate(
         str | None,
         typer.Option(metavar="DURATION", help="How long the old one stays good: 1h; else not."),
     ] = None,
-    expires: ModelsOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAMES",
-        help="What it may use, by commas: models (openai/*), routes, aliases; else everything.",
-    ),
-]
-BudgetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="USD/PERIOD",
-        help="What it may spend: 20/day, also hour, week, month; 50 in all. May be repeated.",
-    ),
-]
-ExpiresOption = None,
+    expires: ExpiresOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Give a key a new secret and print it, once; the old one is no longer good.
