@@ -13,10 +13,12 @@ import typer
 from gatewayctl.cli.options import NO_DAEMON, ConfigOption, JsonOption, UrlOption
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gatewayctl.cli.live import Told
-    from gatewayctl.config.settings import Settings
+    from gatewayctl.config.settings import ProviderSettings, Settings
     from gatewayctl.daemon.quota_told import Document
-    from gatewayctl.storage.quota import Kept
+    from gatewayctl.upstream.marks import Marks
     from gatewayctl.upstream.probes import Answer
 
 SPENT = 3
@@ -47,14 +49,17 @@ def quota(
     Figures come from the headers of replies, each with its age. Asks the daemon on this machine;
     where none runs, its file. Nothing is asked of a provider but with --probe.
 
-    Exit status: 0 no credential is spent, 1 the config is wrong or a provider did not answer,
-    3 a credential is spent, 4 no daemon answers at --url.
+    Exit status: 0 no credential is spent, 1 the config is wrong, the file cannot be read or a
+    provider did not answer, 2 nothing is known of the credential to forget, 3 a credential is
+    spent, 4 no daemon answers at --url.
     """
     from gatewayctl.cli import meters, render
 
     if probe and forget is not None:
         raise typer.BadParameter("--probe and --forget are two commands")
     document, origin = _known(url, config, _Wish(probe=probe, forget=forget))
+    if forget is not None:
+        render.tell(f"{forget} is forgotten, and tried again with the next request")
     if as_json:
         import msgspec
 
@@ -70,7 +75,7 @@ def quota(
         render.tell(document.degraded)
     if any(each.spent_until is not None for each in document.credentials):
         raise typer.Exit(SPENT)
-    if failed:
+    if failed or (document.degraded is not None and not document.credentials):
         raise typer.Exit(NOT_ANSWERED)
 
 
@@ -122,62 +127,82 @@ def _from_file(settings: "Settings", wish: _Wish) -> "tuple[Document, str]":
     import time
 
     from gatewayctl.core.errors import StorageFailed
+    from gatewayctl.core.quota import newer
     from gatewayctl.daemon.quota_told import Probed, as_document
     from gatewayctl.storage import quota as storage
     from gatewayctl.storage.files import usual_state_folder
 
     folder, degraded = usual_state_folder(), None
+    marks = _marks(settings)
     try:
         kept = storage.load(folder)
     except StorageFailed as error:
-        kept, degraded = storage.fresh(), str(error)
+        kept, degraded = storage.Kept(), str(error)
+    known = {
+        label: record.snapshot
+        for label, record in kept.credentials.items()
+        if not _is_replaced(settings, marks, label, record.mark)
+    }
+    if wish.forget is not None and known.pop(wish.forget, None) is None:
+        raise typer.BadParameter(_unknown(wish.forget, known))
+    told, forgotten = {}, {} if wish.forget is None else {wish.forget: time.time()}
     answers = _asked(settings) if wish.probe else ()
-    forgotten = () if wish.forget is None else (wish.forget,)
-    if wish.forget is not None:
-        kept = _without(kept, wish.forget)
-    if forgotten or any(each.snapshot for each in answers):
-        kept = _with(settings, kept, answers)
+    for each in answers:
+        if each.snapshot is not None:
+            before = kept.credentials.get(each.label)
+            same = before is not None and marks.matches(each.label, before.mark)
+            known[each.label] = newer(before.snapshot if before and same else None, each.snapshot)
+            told[each.label] = storage.Record(snapshot=each.snapshot, mark=marks.of(each.label))
+    if forgotten or told:
         try:
-            storage.save(folder, kept, time.time(), forgotten)
+            ours = storage.Kept(credentials=told, forgotten=forgotten)
+            storage.save(folder, ours, time.time(), marks.matches)
         except StorageFailed as error:
             degraded = f"it is not kept: {error}"
-    snapshots = {label: record.snapshot for label, record in kept.credentials.items()}
     probes = tuple(
         Probed(credential=each.label, url=each.url, error=each.error) for each in answers
     )
-    document = as_document(snapshots, time.time(), probes=probes, degraded=degraded)
+    document = as_document(known, time.time(), probes=probes, degraded=degraded)
     return document, str(folder / storage.NAME)
 
 
-def _without(kept: "Kept", label: str) -> "Kept":
-    """Return what is kept without a credential, which has to be there."""
-    import msgspec
-
-    if label not in kept.credentials:
-        raise typer.BadParameter(f'nothing is known of a credential "{label}"')
-    left = {each: record for each, record in kept.credentials.items() if each != label}
-    return msgspec.structs.replace(kept, credentials=left)
+def _unknown(label: str, known: "Mapping[str, object]") -> str:
+    """Say that there is nothing to forget, and of what there would be."""
+    return f'nothing is known of a credential "{label}", but of these: {", ".join(known) or "none"}'
 
 
-def _with(settings: "Settings", kept: "Kept", answers: "tuple[Answer, ...]") -> "Kept":
-    """Return what is kept with the answers in it."""
-    import msgspec
+def _marks(settings: "Settings") -> "Marks":
+    """Return what tells whether what is kept is of the credentials that there are now."""
+    from gatewayctl.core.errors import StorageFailed
+    from gatewayctl.storage.credentials import Vault
+    from gatewayctl.storage.files import usual_state_folder
+    from gatewayctl.upstream.borrowed import Borrowed
+    from gatewayctl.upstream.marks import Marks
 
-    from gatewayctl.core.quota import newer
-    from gatewayctl.storage.quota import Record
-    from gatewayctl.upstream.marks import marks
+    vault = Vault(usual_state_folder())
 
-    found = marks(settings.providers, os.environ, bytes.fromhex(kept.salt))
-    records = dict(kept.credentials)
-    for each in answers:
-        if each.snapshot is None:
-            continue
-        mark = found.get(each.label, "")
-        before = records.get(each.label)
-        same = before is not None and before.mark == mark
-        snapshot = newer(before.snapshot if before and same else None, each.snapshot)
-        records[each.label] = Record(snapshot=snapshot, mark=mark)
-    return msgspec.structs.replace(kept, credentials=records)
+    def identity(each: "ProviderSettings") -> str:
+        try:
+            there = vault.get(each.provider.name)
+            if each.borrow is not None:
+                there = Borrowed(each.borrow).credential()
+        except StorageFailed:
+            return ""
+        return "" if there is None else vault.identity(there)
+
+    return Marks(settings.providers, os.environ, identity)
+
+
+def _is_replaced(settings: "Settings", marks: "Marks", label: str, mark: str) -> bool:
+    """Tell whether what is kept of a label is of another login than there is now.
+
+    Keys cannot be compared here: those in the daemon's environment need not be in this one's.
+    """
+    from gatewayctl.core.model import Auth
+
+    found = settings.providers.get(label)
+    is_login = found is not None and found.provider.auth is Auth.OAUTH
+    return is_login and not marks.matches(label, mark)
 
 
 def _asked(settings: "Settings") -> "tuple[Answer, ...]":

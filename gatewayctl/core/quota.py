@@ -66,7 +66,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     credential as a whole: ``resets_at`` is when that status ends, ``fallback`` is good where it is
     ``available``, ``representative`` names the window that decides, ``overage`` is the status of
     what is paid beyond a plan and ``overage_reason`` why there is none. ``status_at`` is when that
-    was said, None for ``at``.
+    was said and ``status_source`` how, None for ``at`` and ``source``.
     """
 
     at: Time
@@ -78,34 +78,48 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     overage: str | None = None
     overage_reason: str | None = None
     status_at: Time | None = None
+    status_source: Source | None = None
     windows: tuple[Window, ...] = ()
 
 
-def newer(old: Snapshot | None, new: Snapshot) -> Snapshot:
-    """Return what is known after one more snapshot; one that is older changes nothing.
+def newer(one: Snapshot | None, other: Snapshot) -> Snapshot:
+    """Return what is known after two snapshots, whichever came first: the newest of what they say.
 
-    What the new one is silent about stays known, with its own age: windows that it does not name,
-    until they begin anew, and the status. A window that it names is replaced as a whole, since
-    its figures belong together; the same holds for the status and what goes with it.
+    What the newer one is silent about stays known, with its own age: windows that it does not name,
+    until they begin anew, and the status. Each window is taken as a whole, since its figures belong
+    together; the same holds for the status and what goes with it.
     """
-    if old is None:
-        return new
-    if new.at < old.at:
-        return old
-    windows = (*new.windows, *_kept(old, new))[:MOST_WINDOWS]
-    if new.status is not None or new.resets_at is not None:
-        return msgspec.structs.replace(new, windows=windows)
+    if one is None:
+        return other
+    first, last = (one, other) if one.at <= other.at else (other, one)
+    windows = tuple(_newest(first, last))[:MOST_WINDOWS]
+    says = _status_at(last) is not None
+    if says and (_status_at(last) or 0.0) >= (_status_at(first) or 0.0):
+        return msgspec.structs.replace(last, windows=windows)
+    # what goes with a status may be said without one: then it is as new as the snapshot is
+    beside = first if says else last
     return msgspec.structs.replace(
-        new,
-        status=old.status,
-        resets_at=old.resets_at,
-        fallback=new.fallback or old.fallback,
-        representative=new.representative or old.representative,
-        overage=new.overage or old.overage,
-        overage_reason=new.overage_reason or old.overage_reason,
-        status_at=old.at if old.status_at is None else old.status_at,
+        last,
+        status=first.status,
+        resets_at=first.resets_at,
+        fallback=beside.fallback or first.fallback,
+        representative=beside.representative or first.representative,
+        overage=beside.overage or first.overage,
+        overage_reason=beside.overage_reason or first.overage_reason,
+        status_at=_status_at(first),
+        status_source=first.status_source or first.source,
         windows=windows,
     )
+
+
+def since(snapshot: Snapshot, moment: float) -> Snapshot | None:
+    """Return what was said after a moment, None where nothing was."""
+    windows = tuple(window for window, at, _ in dated(snapshot) if at > moment)
+    if (_status_at(snapshot) or 0.0) > moment:
+        return msgspec.structs.replace(snapshot, windows=windows)
+    if not windows:
+        return None
+    return Snapshot(at=snapshot.at, source=snapshot.source, windows=windows)
 
 
 def spent(snapshot: Snapshot | None, now: float) -> float | None:
@@ -134,10 +148,23 @@ def dated(snapshot: Snapshot) -> Iterator[tuple[Window, float, Source]]:
         yield window, at, window.source or snapshot.source
 
 
-def _kept(old: Snapshot, new: Snapshot) -> Iterator[Window]:
-    """Yield the windows that a new snapshot says nothing of and that still run, with their age."""
-    named = {window.name for window in new.windows}
-    for window, at, source in dated(old):
-        over = window.resets_at is not None and window.resets_at <= new.at
-        if window.name not in named and not over and new.at - at <= LONGEST:
-            yield msgspec.structs.replace(window, at=at, source=source)
+def _newest(first: Snapshot, last: Snapshot) -> Iterator[Window]:
+    """Yield each window as it was said last; those of ``first`` alone while they still run."""
+    earlier = {
+        window.name: msgspec.structs.replace(window, at=at, source=source)
+        for window, at, source in dated(first)
+    }
+    for window, at, _ in dated(last):
+        other = earlier.pop(window.name, window)
+        yield other if other.at is not None and other.at > at else window
+    for window in earlier.values():
+        over = window.resets_at is not None and window.resets_at <= last.at
+        if not over and last.at - (window.at or 0.0) <= LONGEST:
+            yield window
+
+
+def _status_at(snapshot: Snapshot) -> float | None:
+    """Return when a snapshot's status was said, None where it has none."""
+    if snapshot.status is None and snapshot.resets_at is None:
+        return None
+    return snapshot.at if snapshot.status_at is None else snapshot.status_at

@@ -7,7 +7,6 @@ import secrets
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -59,7 +58,7 @@ from gatewayctl.tokenizers.counter import Counter
 from gatewayctl.upstream.at_hand import askable
 from gatewayctl.upstream.client import AiohttpUpstream
 from gatewayctl.upstream.credentials import Credentials
-from gatewayctl.upstream.marks import marks
+from gatewayctl.upstream.marks import Marks
 from gatewayctl.upstream.oauth import OAuth
 
 
@@ -111,6 +110,7 @@ class _Opened(msgspec.Struct, frozen=True, kw_only=True):
     state: Path
     ledger: Ledger
     knowledge: Knowledge
+    marks: Marks
     quotas: Quotas
     tokens: OAuth
     credentials: Credentials
@@ -127,12 +127,13 @@ async def _opened(
 ) -> AsyncIterator[_Opened]:
     upstream = AiohttpUpstream(os.environ)
     tokens = OAuth(Vault(state), upstream, wall)
-    marked = partial(marks, settings.providers, os.environ)
+    marks = Marks(settings.providers, os.environ, tokens.identity)
     opened = _Opened(
         state=state,
         ledger=await asyncio.to_thread(Ledger.open, state, wall),
         knowledge=await asyncio.to_thread(Knowledge.open, state, wall),
-        quotas=await asyncio.to_thread(Quotas.open, state, wall, marked),
+        marks=marks,
+        quotas=await asyncio.to_thread(Quotas.open, state, wall, marks),
         tokens=tokens,
         credentials=Credentials(os.environ, tokens),
         keyring=await asyncio.to_thread(_keyring, settings, state),
@@ -204,7 +205,7 @@ def _wired(grounds: _Grounds, silence: float) -> Daemon:
     worlds = (world, grounds.directory(with_every_provider(settings, os.environ)))
     turns = Turns(credentials.usable, opened.quotas, secrets.token_bytes(16), clock)
     forwarding = Forwarding(settings, secrets.token_bytes(16))
-    board = Board(settings, turns, clock, wall)
+    board = Board(settings, turns, clock, wall, opened.marks.of)
     planner = _planner(grounds, world, board, turns, forwarding)
     load = Load()
     sending = Sending(opened.counter, Owners(), Thoughts(), wall)
@@ -214,11 +215,11 @@ def _wired(grounds: _Grounds, silence: float) -> Daemon:
     opened.background.start(learner.run(), "learning from replies")
     opened.background.start(opened.quotas.run(), "keeping quotas")
     clients = Clients(opened.keyring, world, spent, opened.state, wall, clock)
-    tokens, heard = opened.tokens, opened.quotas.heard
+    tokens, hearing = opened.tokens, opened.quotas.hearing
     parts = Parts(
         settings=settings,
         planner=planner,
-        tries=Tries(settings, upstream, credentials, sending, tokens, forwarding, heard),
+        tries=Tries(settings, upstream, credentials, sending, tokens, forwarding, hearing),
         board=board,
         ledger=opened.ledger,
         learner=learner,

@@ -19,7 +19,7 @@ from gatewayctl.config.secrecy import is_secret_header
 from gatewayctl.config.settings import ProviderSettings, Settings
 from gatewayctl.core.errors import Failure, FailureKind, UpstreamFailed
 from gatewayctl.core.model import Auth
-from gatewayctl.upstream.headers import may_hold_credential
+from gatewayctl.upstream.headers import credentials_in
 
 REMEMBERED: Final = 16_384
 """Credentials whose party is remembered; the one that was sent longest ago is forgotten first."""
@@ -127,9 +127,7 @@ def query_for(settings: ProviderSettings, query: str) -> str:
 
 def _credentials(headers: Mapping[str, str], query: str) -> Iterator[str]:
     """Yield each value of a request that may be a credential, without a scheme before it."""
-    for name, value in headers.items():
-        if may_hold_credential(name) and (bare := value.rpartition(" ")[2]):
-            yield bare
+    yield from credentials_in(headers)
     for parameter in query.split("&") if query else ():
         if is_secret_header(_name(parameter)):
             value = unquote_plus(parameter.partition("=")[2])

@@ -23,10 +23,14 @@ log = logging.getLogger("gatewayctl.health")
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt as the breakers see it: whom it involves, what it probes, when it began."""
+    """One attempt as the breakers see it: whom it involves, what it probes, when it began.
+
+    ``mark`` tells its credential from others that the label stands for later.
+    """
 
     candidate: Candidate
     parties: Parties
+    mark: str
     probed: health.Keys
     began: float
 
@@ -43,7 +47,8 @@ class _Tally(msgspec.Struct, kw_only=True):
 class Board:
     """The breakers of all providers. ``clock`` is monotonic, ``wall`` is seconds since 1970.
 
-    ``turns`` knows what the providers' credentials are called.
+    ``turns`` knows what the providers' credentials are called; ``mark`` returns for a label what
+    tells its credential from the one before it, empty for a client's own.
     """
 
     def __init__(
@@ -52,11 +57,14 @@ class Board:
         turns: Turns,
         clock: Callable[[], float],
         wall: Callable[[], float],
+        mark: Callable[[str], str],
     ) -> None:
         self._providers = settings.providers
         self._turns = turns
         self._clock = clock
         self._wall = wall
+        self._mark = mark
+        self._marks: dict[str, str] = {}
         self._origins: dict[str, str] = {}
         self.health = Health()
         self._tallies = {name: _Tally() for name in settings.providers}
@@ -80,13 +88,11 @@ class Board:
         """Return by model for how many seconds those that cool will do so, with any credential."""
         if not self.health.breakers:
             return {}
-        now = self._clock()
         found = {}
         for candidate in candidates:
             settings = self._providers[candidate.provider]
             lefts = [
-                health.remaining(self.health, self.parties(candidate, label), now)
-                for label in self._turns.labels(settings, headers)
+                self._remaining(candidate, label) for label in self._turns.labels(settings, headers)
             ]
             waits = [left for left in lefts if left is not None]
             if len(waits) == len(lefts):
@@ -95,10 +101,7 @@ class Board:
 
     def cools(self, candidate: Candidate, label: str) -> bool:
         """Tell whether a candidate had better not be called with the credential of this label."""
-        if not self.health.breakers:
-            return False
-        now = self._clock()
-        return health.remaining(self.health, self.parties(candidate, label), now) is not None
+        return bool(self.health.breakers) and self._remaining(candidate, label) is not None
 
     def begun(self, candidate: Candidate, label: str) -> Call:
         """Note that an attempt begins; give what is returned to ``over`` when it is."""
@@ -107,7 +110,8 @@ class Board:
         tally.under_way += 1
         parties, now = self.parties(candidate, label), self._clock()
         self.health, probed = health.claimed(self.health, parties, now)
-        return Call(candidate=candidate, parties=parties, probed=probed, began=now)
+        mark = self._mark(label)
+        return Call(candidate=candidate, parties=parties, mark=mark, probed=probed, began=now)
 
     def succeeded(self, call: Call) -> Health:
         """Note that an upstream answers; return what ``failed`` needs if its answer breaks off."""
@@ -124,6 +128,8 @@ class Board:
             at=self._wall(), model=call.candidate.model, kind=failure.kind.value, said=failure.said
         )
         now = self._clock()
+        if call.mark:
+            self._marks[call.parties.credential] = call.mark
         if before is None:
             after = health.failed(self.health, call.parties, failure, now)
         else:
@@ -159,6 +165,16 @@ class Board:
                 failures=tally.failures,
             )
         return fared
+
+    def _remaining(self, candidate: Candidate, label: str) -> float | None:
+        """Return for how long a candidate had better not be called with a credential.
+
+        What its credential is to wait for is not what the one after it is to.
+        """
+        if self._marks.get(label, mark := self._mark(label)) != mark:
+            del self._marks[label]
+            self.forget(label)
+        return health.remaining(self.health, self.parties(candidate, label), self._clock())
 
     def _moved(self, after: Health, parties: Parties) -> None:
         before, self.health = self.health, after

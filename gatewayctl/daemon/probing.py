@@ -53,7 +53,9 @@ class Probing:
             forgotten = request.rel_url.query.getall("forget", [])
             for label in forgotten:
                 if not quotas.forget(label):
-                    raise RequestInvalid(f'nothing is known of a credential "{label}"', "forget")
+                    there = ", ".join(quotas.known()) or "none"
+                    words = f'nothing is known of a credential "{label}", but of these: {there}'
+                    raise RequestInvalid(words, "forget")
                 self._forgotten(label)
             probes = () if forgotten else await self._asked()
         document = as_document(

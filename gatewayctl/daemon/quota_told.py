@@ -45,7 +45,8 @@ class CredentialTold(msgspec.Struct, frozen=True, kw_only=True):
     representative: str | None
     overage: str | None
     overage_reason: str | None
-    windows: tuple[WindowTold, ...]
+    status_source: str | None = None
+    windows: tuple[WindowTold, ...] = ()
 
 
 class Probed(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +85,7 @@ def moment(seconds: float) -> datetime:
 
 def _credential(label: str, snapshot: Snapshot, now: float) -> CredentialTold:
     status_at = snapshot.at if snapshot.status_at is None else snapshot.status_at
+    status_source = snapshot.status_source or snapshot.source
     return CredentialTold(
         credential=label,
         provider=label.partition("/")[0].partition("#")[0],
@@ -95,6 +97,7 @@ def _credential(label: str, snapshot: Snapshot, now: float) -> CredentialTold:
         representative=snapshot.representative,
         overage=snapshot.overage,
         overage_reason=snapshot.overage_reason,
+        status_source=None if snapshot.status is None else status_source.value,
         windows=tuple(_windows(snapshot)),
     )
 

@@ -2,7 +2,8 @@
 
 What headers say is read by ``upstream.quotas``, what follows from it is decided by ``core.quota``,
 where it is kept is ``storage.quota``'s business. Here are the newest snapshots by label, the events
-that tell of a change, and the task that writes. ``heard`` and ``spent`` never wait.
+that tell of a change, and the tasks that write them and read what other processes wrote. Nothing
+else waits.
 """
 
 import asyncio
@@ -11,20 +12,21 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Protocol, Self, TypeVar
 
-import msgspec
 from multidict import MultiMapping
 
 from gatewayctl.core.errors import StorageFailed
 from gatewayctl.core.happened import Happened
-from gatewayctl.core.quota import Snapshot, newer, not_after, spent
-from gatewayctl.daemon.quota_told import as_document, moment
+from gatewayctl.core.quota import Snapshot, newer, not_after, since, spent
+from gatewayctl.daemon.quota_told import moment
 from gatewayctl.storage import quota as storage
-from gatewayctl.storage.quota import Kept, Record
+from gatewayctl.storage.quota import Kept, Record, Same
 from gatewayctl.upstream import quotas as replies
 
 log = logging.getLogger("gatewayctl.quotas")
+
+T = TypeVar("T")
 
 MOST_FORWARDED: Final = 1024
 """Clients' own credentials of which something is known; the one silent longest is forgotten."""
@@ -35,118 +37,194 @@ SOON: Final = 0.2
 LATER: Final = 5.0
 """… and until a figure is that merely moved, or what could not be written is tried again."""
 
-Marks = Callable[[bytes], Mapping[str, str]]
-"""Returns by label the mark of each credential, keyed with these bytes; see ``upstream.marks``."""
+LOOK: Final = 2.0
+"""Seconds between two looks at whether another process has written something."""
+
+Listener = Callable[[MultiMapping[str]], None]
+"""Takes the headers of a reply."""
+
+
+class Marks(Protocol):
+    """Tells the credentials apart that one label stands for, one after another."""
+
+    def of(self, label: str) -> str:
+        """Return the mark of the credential that a label stands for now."""
+        ...
+
+    def matches(self, label: str, mark: str) -> bool:
+        """Tell whether a mark, of another process perhaps, is that of this credential."""
+        ...
+
+    def fixed(self) -> Same:
+        """Return ``matches`` as of now, for another thread."""
+        ...
 
 
 class Quotas:
     """The newest snapshot of each credential. Use within one event loop.
 
     Labels are ``PROVIDER``, ``PROVIDER#2`` and so on for the gateway's own credentials; one of a
-    client's has a ``/`` and a keyed hash in it, and nothing of it is ever written. ``wall`` is
-    seconds since 1970. ``open`` loads what an earlier process kept.
+    client's has a ``/`` and a keyed hash in it, and nothing of it is ever written. What was heard
+    of a credential counts for that one alone: of another one, after a new login for instance,
+    nothing is known. ``wall`` is seconds since 1970. ``open`` loads what an earlier process kept.
     """
 
     def __init__(
         self,
         wall: Callable[[], float],
         folder: Path,
+        marks: Marks,
         kept: Kept,
-        marks: Mapping[str, str],
         degraded: str | None = None,
     ) -> None:
         self._wall = wall
         self._folder = folder
-        self._salt = kept.salt
         self._marks = marks
         self._degraded = degraded
-        self._own: OrderedDict[str, Snapshot] = OrderedDict()
+        self._own: OrderedDict[str, Record] = OrderedDict()
         self._forwarded: OrderedDict[str, Snapshot] = OrderedDict()
-        self._forgotten: set[str] = set()
+        self._forgotten: dict[str, float] = {}
         self._changed = asyncio.Event()
         self._urgent = asyncio.Event()
+        self._stamp: object = None
         for label, record in kept.credentials.items():
-            if marks.get(label, "") == record.mark:
-                self._own[label] = record.snapshot
+            if marks.matches(label, record.mark):
+                self._own[label] = record
 
     @classmethod
-    def open(cls, folder: Path, wall: Callable[[], float], marks: Marks = lambda _: {}) -> Self:
-        """Load what is kept in a state folder; blocks. What cannot be read is said, and left out.
-
-        What was kept of a label is dropped where the credential behind it is another by now.
-        """
+    def open(cls, folder: Path, wall: Callable[[], float], marks: Marks) -> Self:
+        """Load what a state folder keeps; blocks. What cannot be read is said, and left out."""
         degraded = None
         try:
             kept = storage.load(folder)
         except StorageFailed as error:
             degraded = f"quotas start unknown: {error}"
             log.warning("%s", degraded)
-            kept = storage.fresh()
-        return cls(wall, folder, kept, marks(bytes.fromhex(kept.salt)), degraded)
+            kept = Kept()
+        return cls(wall, folder, marks, kept, degraded)
 
     @property
     def degraded(self) -> str | None:
         """Say what is not kept and why, None when all is."""
         return self._degraded
 
-    def heard(self, label: str, headers: MultiMapping[str]) -> None:
-        """Take in what the headers of a reply say, whatever its status."""
-        snapshot = replies.read(headers, self._wall())
-        if snapshot is not None:
-            self.noted(label, snapshot)
+    def hearing(self, label: str) -> Listener:
+        """Return what takes in the headers of a reply to a request that is sent now.
+
+        The label may stand for another credential by the time of the reply: nothing is heard then.
+        """
+        mark = self._marks.of(label)
+
+        def heard(headers: MultiMapping[str]) -> None:
+            snapshot = replies.read(headers, self._wall())
+            if snapshot is not None and mark == self._marks.of(label):
+                self.noted(label, snapshot)
+
+        return heard
 
     def noted(self, label: str, snapshot: Snapshot) -> None:
         """Take in a snapshot; log ``quota_changed`` where the status or the gating changes."""
-        known, most = self._own, storage.MOST
         if is_forwarded(label):
-            known, most = self._forwarded, MOST_FORWARDED
-        now = self._wall()
-        before = known.get(label)
-        if before is not None:
-            before = not_after(before, now)
-        after = newer(before, snapshot)
-        known[label] = after
-        known.move_to_end(label)
-        while len(known) > most:
-            known.popitem(last=False)
-        changed = _tell(label, before, after, now)
-        if known is self._own:
-            self._changed.set()
-            if changed:
-                self._urgent.set()
+            before = self._forwarded.get(label)
+            self._forwarded[label] = self._merged(label, before, snapshot)[0]
+            _bounded(self._forwarded, label, MOST_FORWARDED)
+            return
+        after, changed = self._merged(label, self._known(label), snapshot)
+        self._own[label] = Record(snapshot=after, mark=self._marks.of(label))
+        _bounded(self._own, label, storage.MOST)
+        self._changed.set()
+        if changed:
+            self._urgent.set()
 
     def spent(self, label: str) -> float | None:
         """Return until when (seconds since 1970) a credential is spent, None when it is not."""
-        snapshot = self._own.get(label) or self._forwarded.get(label)
-        return None if snapshot is None else spent(snapshot, self._wall())
+        now = self._wall()
+        if is_forwarded(label):
+            return spent(self._forwarded.get(label), now)
+        record = self._own.get(label)
+        until = None if record is None else spent(record.snapshot, now)
+        return until if until is not None and self._known(label) else None
 
     def forget(self, label: str) -> bool:
         """Drop what is known of a credential, so that it is tried; tell whether there was any.
 
-        A provider that resets early, or another account behind the label, tells nobody.
+        A provider that resets early tells nobody.
         """
         if self._forwarded.pop(label, None) is not None:
             return True
         if self._own.pop(label, None) is None:
             return False
         log.info(Happened("quota_forgotten", {"credential": label}))
-        self._forgotten.add(label)
+        self._forgotten[label] = self._wall()
         self._changed.set()
         self._urgent.set()
         return True
 
     def known(self) -> Mapping[str, Snapshot]:
         """Return the newest snapshot of each credential, by label."""
-        return {**self._own, **self._forwarded}
-
-    def rendered(self) -> dict[str, Any]:
-        """Return all that is known as ``GET /api/quota`` tells it (docs/quotas.md)."""
-        document = as_document(self.known(), self._wall(), degraded=self._degraded)
-        told: dict[str, Any] = msgspec.to_builtins(document)
-        return told
+        own = {label: it for label in tuple(self._own) if (it := self._known(label))}
+        return own | self._forwarded
 
     async def run(self) -> None:
-        """Write what changed, soon and rarely, until cancelled."""
+        """Write what changed, soon and rarely, and read what others wrote, until cancelled."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._writing(), name="writing quotas")
+            both.create_task(self._reading(), name="reading quotas")
+
+    async def look(self) -> None:
+        """Take in what other processes wrote since the last look."""
+        try:
+            stamp = await asyncio.to_thread(storage.stamp, self._folder)
+            if stamp == self._stamp:
+                return
+            kept = await asyncio.to_thread(storage.load, self._folder)
+        except StorageFailed as error:
+            log.debug("nothing is learned from other processes: %s", error)
+            return
+        self._stamp = stamp
+        for label, until in kept.forgotten.items():
+            self._forget_until(label, until)
+        now = self._wall()
+        for label, record in kept.credentials.items():
+            if self._marks.matches(label, record.mark):
+                told = not_after(record.snapshot, now)
+                after, _ = self._merged(label, self._known(label), told)
+                self._own[label] = Record(snapshot=after, mark=self._marks.of(label))
+
+    async def close(self) -> None:
+        """Write what is not written yet; call it after ``run`` has ended."""
+        if self._changed.is_set():
+            await self._saved()
+
+    def _known(self, label: str) -> Snapshot | None:
+        """Return what is known of the credential that a label stands for now; drop what is not."""
+        record = self._own.get(label)
+        if record is None or self._marks.matches(label, record.mark):
+            return None if record is None else record.snapshot
+        del self._own[label]
+        log.info(Happened("quota_forgotten", {"credential": label, "reason": "replaced"}))
+        return None
+
+    def _merged(
+        self, label: str, before: Snapshot | None, snapshot: Snapshot
+    ) -> tuple[Snapshot, bool]:
+        """Return what is known with one more snapshot, and whether a change was told of."""
+        now = self._wall()
+        before = None if before is None else not_after(before, now)
+        after = newer(before, snapshot)
+        return after, _tell(label, before, after, now)
+
+    def _forget_until(self, label: str, moment: float) -> None:
+        """Drop what was said of a label until a moment, which another process forgot then."""
+        record = self._own.get(label)
+        if record is None or (left := since(record.snapshot, moment)) == record.snapshot:
+            return
+        log.info(Happened("quota_forgotten", {"credential": label, "reason": "elsewhere"}))
+        del self._own[label]
+        if left is not None:
+            self._own[label] = Record(snapshot=left, mark=record.mark)
+
+    async def _writing(self) -> None:
         while True:
             await self._changed.wait()
             with contextlib.suppress(TimeoutError):
@@ -155,29 +233,28 @@ class Quotas:
             if not await self._saved():
                 await asyncio.sleep(LATER)
 
-    async def close(self) -> None:
-        """Write what is not written yet; call it after ``run`` has ended."""
-        if self._changed.is_set():
-            await self._saved()
+    async def _reading(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK)
+            await self.look()
 
     async def _saved(self) -> bool:
         """Write all that is known; tell whether that went well."""
         self._changed.clear()
         self._urgent.clear()
-        records = {
-            label: Record(snapshot=snapshot, mark=self._marks.get(label, ""))
-            for label, snapshot in self._own.items()
-        }
-        kept = Kept(salt=self._salt, credentials=records)
-        forgotten, self._forgotten = self._forgotten, set()
+        self.known()  # what is of other credentials by now is dropped
+        kept = Kept(credentials=dict(self._own), forgotten=dict(self._forgotten))
+        now, same = self._wall(), self._marks.fixed()
         try:
-            await asyncio.to_thread(storage.save, self._folder, kept, self._wall(), forgotten)
+            await asyncio.to_thread(storage.save, self._folder, kept, now, same)
         except StorageFailed as error:
             self._changed.set()
-            self._forgotten |= forgotten
             degraded: str | None = f"quotas are not kept over a restart: {error}"
         else:
             degraded = None
+            for label, until in kept.forgotten.items():
+                if self._forgotten.get(label) == until:  # not forgotten anew meanwhile
+                    del self._forgotten[label]
         if degraded is not None and degraded != self._degraded:
             log.warning("%s", degraded)
         self._degraded = degraded
@@ -187,6 +264,13 @@ class Quotas:
 def is_forwarded(label: str) -> bool:
     """Tell whether a label stands for a client's own credential."""
     return "/" in label
+
+
+def _bounded(known: OrderedDict[str, T], label: str, most: int) -> None:
+    """Make a label the newest, and drop the oldest beyond so many."""
+    known.move_to_end(label)
+    while len(known) > most:
+        known.popitem(last=False)
 
 
 def _tell(label: str, before: Snapshot | None, after: Snapshot, now: float) -> bool:

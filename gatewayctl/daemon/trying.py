@@ -70,8 +70,8 @@ class Streamed(msgspec.Struct, frozen=True, kw_only=True):
 
 Got = Whole | Streamed
 
-Heard = Callable[[str, MultiMapping[str]], None]
-"""Takes the headers of a reply: what is left of the quota of the credential of that label."""
+Hearing = Callable[[str], Callable[[MultiMapping[str]], None]]
+"""Returns, for the label of a credential, what takes the headers of a reply to what is sent now."""
 
 
 class Tries:
@@ -85,7 +85,7 @@ class Tries:
         sending: Sending,
         tokens: OAuth,
         forwarding: Forwarding,
-        heard: Heard,
+        hearing: Hearing,
     ) -> None:
         self._settings = settings
         self._upstream = upstream
@@ -93,7 +93,7 @@ class Tries:
         self._sending = sending
         self._tokens = tokens
         self._forwarding = forwarding
-        self._heard = heard
+        self._hearing = hearing
 
     async def one(
         self, asked: Asked, step: Try, entry: Entry, *, label: str, left: float, buffer: bool
@@ -118,10 +118,10 @@ class Tries:
                 sent = await self._sending.written(asked, candidate, settings, override)
                 call = _call(asked, step, sent, settings, credential, timeouts)
                 self._forwarding.claim(candidate.provider, headers, asked.caller.query)
-                entry.sent = True
+                entry.sent, hear = True, self._hearing(label)
                 reply = await self._upstream.send(call)
-                heard = partial(self._heard, label, reply.headers)
-                held = _Held(entry=entry, secrets=secrets, heard=heard, timer=timer, buffer=buffer)
+                hear(reply.headers)
+                held = _Held(entry=entry, secrets=secrets, timer=timer, buffer=buffer)
                 return await self._committed(asked, sent, reply, held)
         except TimeoutError as error:
             failure = Failure(
@@ -161,7 +161,6 @@ class Tries:
         """Read a reply up to its commit; its connection is closed if there is none."""
         got: Got | None = None
         try:
-            held.heard()
             if reply.status // 100 != 2:  # noqa: PLR2004 - the class of success
                 body = await reply.read(ERROR_LIMIT)
                 raise UpstreamFailed(
@@ -221,7 +220,6 @@ class _Held(msgspec.Struct, frozen=True, kw_only=True):
 
     entry: Entry
     secrets: Callable[[], Scrub]
-    heard: Callable[[], None]
     timer: asyncio.Timeout
     buffer: bool
 

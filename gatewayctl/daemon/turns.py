@@ -15,6 +15,7 @@ from gatewayctl.config.settings import ProviderSettings
 from gatewayctl.core.errors import FailureKind
 from gatewayctl.core.model import Auth
 from gatewayctl.upstream.at_hand import labels
+from gatewayctl.upstream.headers import credentials_in
 
 KEPT: Final = 10_000
 """Conversations whose credential is remembered; the one silent longest is forgotten first."""
@@ -31,8 +32,6 @@ ANOTHER_MAY_DO: Final = frozenset(
     }
 )
 """What lies with a credential, and not with the request or the server."""
-
-CREDENTIAL_HEADERS: Final = ("authorization", "x-api-key", "x-goog-api-key")
 
 
 class Spent(Protocol):
@@ -72,7 +71,7 @@ class Turns:
         """
         if settings.provider.auth is not Auth.FORWARD:
             return labels(settings)
-        told = "\0".join(headers.get(each, "") for each in CREDENTIAL_HEADERS)
+        told = "\0".join(credentials_in(headers))
         digest = blake2b(told.encode(errors="surrogateescape"), key=self._secret, digest_size=8)
         return (f"{settings.provider.name}/{digest.hexdigest()}",)
 

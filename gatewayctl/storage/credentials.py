@@ -64,7 +64,8 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
 
     ``access_token`` is None once an upstream refused it; ``expires_at`` None is not known. Without
     a ``refresh_token`` it lives as long as its access token does. ``generation`` counts up with
-    each new set of tokens, over all credentials of the file, so that no two sets have the same.
+    each new set of tokens, over all credentials of the file, so that no two sets have the same;
+    ``login`` is that of the first set, and stays while others replace it.
     """
 
     access_token: str | None = None
@@ -77,6 +78,7 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     origin: Origin = Origin.LOGIN
     obtained_at: float = 0.0
     generation: int = 0
+    login: int = 0
     pending: Pending | None = None
 
     def __repr__(self) -> str:
@@ -144,9 +146,10 @@ class Vault:
         return self._read().credentials.get(name)
 
     def put(self, name: str, credential: Credential) -> Credential:
-        """Store a credential in place of whatever was there; return it with its generation."""
+        """Store a new login in place of whatever was there; return it with its generation."""
         with self._changing() as file:
-            return self._stored(file, name, credential)
+            login = msgspec.structs.replace(credential, login=file.generation + 1)
+            return self._stored(file, name, login)
 
     def swap(self, name: str, old: Credential, new: Credential) -> Credential | None:
         """Store the tokens that replace those of ``old``, if its refresh token is still stored.
@@ -188,6 +191,14 @@ class Vault:
         """Return the right to refresh a credential; None while another process, or task, has it."""
         handle = files.try_hold(self._folder / f"credentials-{quote(name, safe='')}.lease")
         return None if handle is None else Lease(handle)
+
+    def identity(self, credential: Credential) -> str:
+        """Return what stays the same while a login is renewed, and is of no other login.
+
+        Of one that is not stored here each access token is another: nobody can tell whose it is.
+        """
+        login = f"login {credential.login}"
+        return self.label(login if credential.login else credential.access_token or "")
 
     def label(self, secret: str) -> str:
         """Return a short keyed hash, by which a log can name a credential.

@@ -1,18 +1,17 @@
-"""What is known of credentials' quotas, in a file, so that a restart still knows what is spent.
+"""What is known of credentials' quotas, in a file: a restart, and other processes, know it too.
 
 By label, never by secret; a mark, which is a keyed hash, tells whether a label still stands for
 the same credential. Everything here blocks. What a snapshot means is ``core.quota``'s business.
 """
 
-import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
 from gatewayctl.core.errors import StorageFailed
-from gatewayctl.core.quota import LONGEST, Snapshot, newer, not_after
+from gatewayctl.core.quota import LONGEST, Snapshot, Time, newer, not_after, since
 from gatewayctl.storage.files import locked, read_bytes, write_atomic
 
 NAME: Final = "quota.json"
@@ -20,8 +19,12 @@ MOST: Final = 256
 """Credentials that are kept; those heard of longest ago are left out."""
 
 SCHEMA_VERSION: Final = 1
-_SALT_BYTES: Final = 16
 _PATIENCE: Final = 2.0  # seconds for the lock
+
+T = TypeVar("T")
+
+Same: TypeAlias = Callable[[str, str], bool]
+"""Tells whether a mark is that of the credential which a label stands for in this process."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,67 +35,86 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """The file: ``salt`` (hexadecimal) keys the marks, ``credentials`` are records by label."""
+    """The file: records by label, and until when what was said of a label counts for nothing.
 
-    salt: str
+    The latter keeps a process that has not heard of it from bringing back what was forgotten.
+    """
+
     schema_version: int = SCHEMA_VERSION
     credentials: Mapping[str, Record] = {}
+    forgotten: Mapping[str, Time] = {}
 
 
-def fresh() -> Kept:
-    """Return a file that knows nothing yet."""
-    return Kept(salt=secrets.token_hex(_SALT_BYTES))
+def stamp(folder: Path) -> tuple[int, int, int] | None:
+    """Return what changes with every change of the file; None when there is none."""
+    try:
+        state = (folder / NAME).stat()
+    except OSError:
+        return None
+    return state.st_mtime_ns, state.st_size, state.st_ino
 
 
 def load(folder: Path) -> Kept:
-    """Return what is kept in a state folder; with a new salt and nothing else where there is none.
+    """Return what is kept in a state folder; nothing where there is no file.
 
     Raises StorageFailed for a file that cannot be read, or that is none of ours.
     """
     path = folder / NAME
     data = read_bytes(path)
     if data is None:
-        return fresh()
+        return Kept()
     try:
         kept = msgspec.json.decode(data, type=Kept)
-        salted = len(bytes.fromhex(kept.salt)) == _SALT_BYTES
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise StorageFailed(f"{path} is damaged; it is written anew") from error
-    if kept.schema_version != SCHEMA_VERSION or not salted:
+    if kept.schema_version != SCHEMA_VERSION:
         raise StorageFailed(f"{path} is of another version; it is written anew")
     return kept
 
 
-def save(folder: Path, ours: Kept, now: float, forgotten: Collection[str] = ()) -> None:
-    """Write what is known beside what other processes know, each credential's newest.
+def save(folder: Path, ours: Kept, now: float, same: Same) -> None:
+    """Write what is known beside what other processes know, of each credential the newest.
 
-    Of the labels in ``forgotten`` nothing stays but what is ours. Raises StorageFailed.
+    Raises StorageFailed.
     """
     path = folder / NAME
     with locked(path.with_suffix(".lock"), timeout=_PATIENCE):
         try:
             theirs = load(folder)
         except StorageFailed:
-            theirs = ours
-        there = {label: it for label, it in theirs.credentials.items() if label not in forgotten}
-        theirs = msgspec.structs.replace(theirs, credentials=there)
-        records = _together(theirs, ours, now)
-        data = msgspec.json.encode(msgspec.structs.replace(ours, credentials=records))
+            theirs = Kept()
+        data = msgspec.json.encode(_together(theirs, ours, now, same))
         if data != read_bytes(path):
             write_atomic(path, data)
 
 
-def _together(theirs: Kept, ours: Kept, now: float) -> dict[str, Record]:
-    """Return both, without what is too old; marks of another salt cannot be compared."""
-    found = dict(theirs.credentials) if theirs.salt == ours.salt else {}
+def _together(theirs: Kept, ours: Kept, now: float, same: Same) -> Kept:
+    """Return both, without what was forgotten and what is too old."""
+    forgotten = dict(theirs.forgotten)
+    for label, moment in ours.forgotten.items():
+        forgotten[label] = max(moment, forgotten.get(label, moment))
+    found = dict(theirs.credentials)
     for label, record in ours.credentials.items():
         other = found.get(label)
-        if other is not None and other.mark == record.mark:
-            earlier = not_after(other.snapshot, now)
-            both = newer(earlier, record.snapshot)
+        if other is not None and same(label, other.mark):
+            both = newer(not_after(other.snapshot, now), record.snapshot)
             found[label] = msgspec.structs.replace(record, snapshot=both)
         else:
             found[label] = record
-    recent = {label: it for label, it in found.items() if now - it.snapshot.at <= LONGEST}
-    newest = sorted(recent, key=lambda label: -recent[label].snapshot.at)[:MOST]
-    return {label: recent[label] for label in sorted(newest)}
+    left = {
+        label: msgspec.structs.replace(record, snapshot=snapshot)
+        for label, record in found.items()
+        if (snapshot := since(record.snapshot, forgotten.get(label, now - LONGEST))) is not None
+    }
+    return Kept(
+        credentials=_newest(left, lambda label: left[label].snapshot.at),
+        forgotten=_newest(
+            {label: at for label, at in forgotten.items() if now - at <= LONGEST},
+            lambda label: forgotten[label],
+        ),
+    )
+
+
+def _newest(found: Mapping[str, T], at: Callable[[str], float]) -> dict[str, T]:
+    """Return the newest of those, by name."""
+    return {label: found[label] for label in sorted(sorted(found, key=at)[-MOST:])}

@@ -5,7 +5,7 @@ transfer stays behind; everything the gateway adds about itself is the daemon's 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from multidict import CIMultiDict, MultiMapping
@@ -111,6 +111,16 @@ def may_hold_credential(name: str) -> bool:
     if lower in _NO_CREDENTIALS or lower.startswith(_OWN):
         return False
     return is_secret_header(lower)
+
+
+def credentials_in(headers: Mapping[str, str]) -> Iterator[str]:
+    """Yield each value of a client's headers that may be a credential, without a scheme before it.
+
+    In the order of the headers' names.
+    """
+    for name, value in sorted(headers.items(), key=lambda each: each[0].lower()):
+        if may_hold_credential(name) and (bare := value.rpartition(" ")[2]):
+            yield bare
 
 
 def about_limits(headers: Headers) -> Headers:

@@ -1,10 +1,13 @@
 """Tells a credential from the one that followed it, without keeping either: by a keyed hash.
 
 What was learned of a credential must not be believed of another that stands in its place after a
-change of a variable, a file or the config. Blocks on files; programs are not run.
+new login or a change of a variable, a file or the config. Cheap: a file is read where it changed.
+What a program prints is not asked for, and marked by the program's command.
 """
 
-from collections.abc import Mapping
+import secrets
+import stat
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final, assert_never
@@ -17,45 +20,101 @@ from gatewayctl.config.settings import (
     ProviderSettings,
     Secret,
 )
+from gatewayctl.core.model import Auth
 from gatewayctl.upstream.at_hand import labels
 
 _LONGEST: Final = 16 * 1024  # bytes of a credential
+_SALT: Final = 8  # bytes of a hash, and of what keys it, which stands before it
+
+Identity = Callable[[ProviderSettings], str]
+"""Returns what stays the same while an OAuth credential is renewed, and no longer. Cheap."""
 
 
-def marks(
-    providers: Mapping[str, ProviderSettings], environ: Mapping[str, str], key: bytes
-) -> dict[str, str]:
-    """Return by label the mark of every credential that is configured; ``key`` is up to 64 bytes.
+class Marks:
+    """The marks of the credentials that are configured, by label, as they are at each call.
 
-    What a program prints is marked by the program's command.
+    Marks of one object can be compared with each other; ``matches`` takes those of others too.
     """
-    found = {}
-    for settings in providers.values():
-        origin = f"{settings.base_url}\0".encode()
-        named = zip(labels(settings), settings.secrets or (None,), strict=True)
-        for label, secret in named:
-            told = b"" if secret is None else _told(secret, environ)
-            found[label] = blake2b(origin + told, key=key, digest_size=8).hexdigest()
-    return found
 
+    def __init__(
+        self,
+        providers: Mapping[str, ProviderSettings],
+        environ: Mapping[str, str],
+        identity: Identity = lambda _: "",
+    ) -> None:
+        self._environ = environ
+        self._identity = identity
+        self._salt = secrets.token_bytes(_SALT)
+        self._files: dict[str, tuple[object, bytes]] = {}
+        self._behind = {
+            label: (settings, secret)
+            for settings in providers.values()
+            for label, secret in zip(labels(settings), settings.secrets or (None,), strict=True)
+        }
 
-def _told(secret: Secret, environ: Mapping[str, str]) -> bytes:
-    match secret:
-        case FromEnv():
-            return environ.get(secret.name, "").strip().encode(errors="surrogateescape")
-        case FromFile():
-            path = Path(secret.path).expanduser()
-            try:
-                # what is no file, a pipe for instance, may be opened for ever
-                if not path.is_file():
-                    return b""
-                with path.open("rb") as file:
-                    return file.read(_LONGEST).strip()
-            except OSError:
+    def of(self, label: str) -> str:
+        """Return the mark of the credential that a label stands for now; empty for no label."""
+        told = self._behind_label(label)
+        return "" if told is None else _mark(told, self._salt)
+
+    def matches(self, label: str, mark: str) -> bool:
+        """Tell whether a mark is that of the credential that a label stands for now."""
+        return _is_mark(mark, self._behind_label(label))
+
+    def fixed(self) -> Callable[[str, str], bool]:
+        """Return ``matches`` as of now, which may be called in another thread."""
+        told = {label: self._behind_label(label) for label in self._behind}
+        return lambda label, mark: _is_mark(mark, told.get(label))
+
+    def _behind_label(self, label: str) -> bytes | None:
+        """Return what makes a credential this one, and where it is used."""
+        behind = self._behind.get(label)
+        if behind is None:
+            return None
+        settings, secret = behind
+        told = b"" if secret is None else self._told(secret)
+        if settings.provider.auth is Auth.OAUTH:
+            told = self._identity(settings).encode()
+        return f"{settings.base_url}\0".encode() + told
+
+    def _told(self, secret: Secret) -> bytes:
+        match secret:
+            case FromEnv():
+                found = self._environ.get(secret.name, "")
+                return found.strip().encode(errors="surrogateescape")
+            case FromFile():
+                return self._in_file(secret.path)
+            case FromCommand():
+                return "\0".join(secret.argv).encode(errors="surrogateescape")
+            case Plain():
+                return secret.value.strip().encode(errors="surrogateescape")
+            case _:
+                assert_never(secret)
+
+    def _in_file(self, name: str) -> bytes:
+        path = Path(name).expanduser()
+        try:
+            state = path.stat()
+            # what is no file, a pipe for instance, may be opened for ever
+            if not stat.S_ISREG(state.st_mode):
                 return b""
-        case FromCommand():
-            return "\0".join(secret.argv).encode(errors="surrogateescape")
-        case Plain():
-            return secret.value.strip().encode(errors="surrogateescape")
-        case _:
-            assert_never(secret)
+            stamp = (state.st_mtime_ns, state.st_size, state.st_ino)
+            kept = self._files.get(name)
+            if kept is None or kept[0] != stamp:
+                with path.open("rb") as file:
+                    kept = self._files[name] = (stamp, file.read(_LONGEST).strip())
+        except (OSError, RuntimeError):  # the latter where a user's folder is not known
+            return b""
+        return kept[1]
+
+
+def _mark(told: bytes, salt: bytes) -> str:
+    return salt.hex() + blake2b(told, key=salt, digest_size=_SALT).hexdigest()
+
+
+def _is_mark(mark: str, told: bytes | None) -> bool:
+    try:
+        salt = bytes.fromhex(mark[: 2 * _SALT])
+    except ValueError:
+        return False
+    return told is not None and len(salt) == _SALT and mark == _mark(told, salt)

@@ -151,7 +151,7 @@ class OAuth:
         message = f"the provider refuses the credential of {name} ({words}): {login(name)}"
         if settings.borrow is not None:
             message = f"the provider refuses the token in {settings.borrow} ({words})"
-            self._refused[name] = (self._vault.label(token), message)
+            self._refused[name] = (token, message)
             return
         try:
             there = await self._waiting.blocking(self._vault.get, name)
@@ -166,31 +166,25 @@ class OAuth:
         self._records.forget()
         self._records.noted(name, "terminal", "refused_by_upstream", there)
 
-    def available(self, settings: ProviderSettings) -> bool:
-        """Tell whether ``token`` is likely to return one."""
-        return self.state(settings) is None
-
     def ended(self, settings: ProviderSettings) -> str | None:
         """Return why nothing but a person helps, and how; None where a token may be had. Cheap."""
         if settings.borrow is None:
             return self._over(settings, self._there(settings.provider.name))
-        return self.state(settings)
-
-    def state(self, settings: ProviderSettings) -> str | None:
-        """Return why there is no token to be had, and what to do; None where there is. Cheap."""
         try:
-            if settings.borrow is not None:
-                self._lent(settings)
-                return None
-            there = self._there(settings.provider.name)
+            self._lent(settings)
         except UpstreamFailed as error:
             return str(error)
-        if (why := self._over(settings, there)) is not None:
-            return why
-        trouble = self._trouble(settings.provider.name)
-        if trouble is not None and there is not None and not self._lives(there):
-            return trouble.message
         return None
+
+    def identity(self, settings: ProviderSettings) -> str:
+        """Return what stays the same while a credential is renewed; see ``Vault``. Cheap."""
+        try:
+            if settings.borrow is not None:
+                return self._vault.identity(self._file(settings.borrow).credential())
+        except StorageFailed:
+            return ""
+        there = self._there(settings.provider.name)
+        return "" if there is None else self._vault.identity(there)
 
     @property
     def degraded(self) -> str | None:
@@ -280,12 +274,11 @@ class OAuth:
         trouble = self._troubles.get(name)
         if trouble is None or self._waiting.monotonic() >= trouble.until:
             return None
-        return trouble if trouble.of == self._refresh(name) else None  # else of an earlier login
+        return trouble if trouble.of == self._generation(name) else None  # else of earlier tokens
 
-    def _refresh(self, name: str) -> str:
-        """Return what tells the stored refresh token from others."""
+    def _generation(self, name: str) -> int:
         there = self._there(name)
-        return self._vault.label((there and there.refresh_token) or "")
+        return 0 if there is None else there.generation
 
     def _paused(self, name: str, failure: Failure) -> Failure:
         """Let no token request be made for a while; return the failure as it is told."""
@@ -296,7 +289,7 @@ class OAuth:
         words = f"no new token for {name}: {failure.message}"
         failure = msgspec.structs.replace(failure, message=words, retry_after=wait)
         until = self._waiting.monotonic() + wait
-        self._troubles[name] = _Trouble(failure, pause, until, self._refresh(name))
+        self._troubles[name] = _Trouble(failure, pause, until, self._generation(name))
         return failure
 
     def _may_refuse(self, name: str) -> bool:
@@ -324,7 +317,7 @@ class OAuth:
         if not self._lives(lent):
             raise _auth(f"the token of {name} in {file} has expired; it is borrowed, {_KEPT}")
         refused = self._refused.get(name)
-        if refused is not None and refused[0] == self._vault.label(lent.access_token or ""):
+        if refused is not None and refused[0] == lent.access_token:
             raise _auth(refused[1])
         return lent
 
@@ -332,17 +325,13 @@ class OAuth:
 class _Trouble(msgspec.Struct, frozen=True):
     """A token request that came to nothing; no other before ``until`` (monotonic).
 
-    But for another login: ``of`` tells its refresh token.
+    But for other tokens: ``of`` is the generation of those that it was made with.
     """
 
     failure: Failure
     pause: float
     until: float
-    of: str
-
-    @property
-    def message(self) -> str:
-        return self.failure.message
+    of: int
 
 
 def is_terminal(failure: Failure) -> bool:

@@ -16,7 +16,7 @@ from gatewayctl.config.settings import ProviderSettings
 from gatewayctl.core.errors import Failure
 from gatewayctl.core.model import Auth
 from gatewayctl.upstream.egress import basic_login, proxy_for
-from gatewayctl.upstream.headers import Headers, may_hold_credential
+from gatewayctl.upstream.headers import Headers, credentials_in
 
 _SHORTEST = 8
 """Characters of a configured header's value from which it may be a secret."""
@@ -82,8 +82,7 @@ def scrub(settings: ProviderSettings, credential: str | None, client: Mapping[st
     own += [value for value in settings.headers.values() if len(value) >= _SHORTEST]
     forwarded: list[str] = []
     if settings.provider.auth is Auth.FORWARD:
-        values = (value for name, value in client.items() if may_hold_credential(name))
-        forwarded = [unquote(value.rpartition(" ")[2]) for value in values]
+        forwarded = [unquote(value) for value in credentials_in(client)]
     return Scrub(
         own=tuple(own),
         client=tuple(secret for secret in forwarded if len(secret) >= _SHORTEST),

@@ -15,10 +15,14 @@ from support.processes import free_port
 from support.standin import StandIn, standing_in
 from support.terminal import gatewayctl, on_terminal
 
+from gatewayctl.config.catalog import EmptyCatalog
+from gatewayctl.config.load import load_text
 from gatewayctl.core.quota import Snapshot, Source, Window
 from gatewayctl.daemon.quota_told import Probed, as_document
 from gatewayctl.storage import quota as storage
+from gatewayctl.storage.credentials import Credential, Vault
 from gatewayctl.storage.quota import Kept, Record
+from gatewayctl.upstream.marks import Marks
 
 LONG = "provider-" + "x" * 90
 
@@ -82,7 +86,7 @@ def answering() -> Iterator[StandIn]:
 def keep(folder: Path, known: dict[str, Snapshot]) -> None:
     """Write what a daemon would have."""
     records = {label: Record(snapshot=each) for label, each in known.items()}
-    storage.save(folder, Kept(salt="00" * 16, credentials=records), time.time())
+    storage.save(folder, Kept(credentials=records), time.time(), lambda *_: True)
 
 
 def rows(out: str) -> dict[str, str]:
@@ -167,7 +171,7 @@ def test_a_damaged_file_is_said(config: Path, folder: Path) -> None:
     (folder / storage.NAME).write_text("{")
     ran = gatewayctl("quota", "--config", str(config))
     assert f"{storage.NAME} is damaged" in ran.err
-    assert ran.status == 0
+    assert ran.status == 1
 
 
 def test_a_daemon_that_is_named_has_to_answer() -> None:
@@ -237,10 +241,35 @@ def test_a_credential_is_forgotten_on_request(
     assert answering.asked == [("/api/quota?forget=sub%231", b"")]
     keep(folder, snapshots())
     ran = gatewayctl("quota", "--config", str(config), "--forget", "sub#1")
-    assert (ran.status, "sub#1" in ran.out) == (0, False)
+    assert (ran.status, "sub#1" in ran.out, "sub#1 is forgotten" in ran.err) == (0, False, True)
     assert set(storage.load(folder).credentials) == set(snapshots()) - {"sub#1"}
     ran = gatewayctl("quota", "--config", str(config), "--forget", "sub#1")
     assert (ran.status, 'nothing is known of a credential "sub#1"' in ran.err) == (2, True)
+    ran = gatewayctl("quota", "--config", str(config), "--forget", "sub")
+    assert ", but of these: " in ran.err
+    assert "sub#2" in ran.err
+
+
+def test_what_is_kept_of_an_earlier_login_is_not_shown(config: Path, folder: Path) -> None:
+    """After a new login nothing is known, also where no daemon has noticed it yet."""
+    config.write_text(
+        f'[server]\nport = {free_port()}\n[providers.team]\nkind = "openai-compatible"\n'
+        'base_url = "http://127.0.0.1:9/v1"\nauth = "oauth"\n'
+        'oauth = { token_url = "http://127.0.0.1:9/token", client_id = "it" }\n'
+    )
+    vault = Vault(folder)
+    kept = vault.put("team", Credential(refresh_token="one"))
+    loaded = load_text(config.read_text(), name="c", environ={}, catalog=EmptyCatalog()).settings
+    assert loaded is not None
+    mark = Marks(loaded.providers, {}, lambda _: vault.identity(kept)).of("team")
+    record = Record(snapshot=snapshots()["sub#1"], mark=mark)
+    storage.save(folder, Kept(credentials={"team": record}), time.time(), lambda *_: True)
+    assert gatewayctl("quota", "--config", str(config)).status == 3
+    vault.swap("team", kept, Credential(refresh_token="two", login=kept.login))
+    assert gatewayctl("quota", "--config", str(config)).status == 3
+    vault.put("team", Credential(refresh_token="three"))
+    ran = gatewayctl("quota", "--config", str(config))
+    assert (ran.status, "no quota is known yet" in ran.out) == (0, True)
 
 
 def test_without_anybody_to_ask_a_probe_says_so(config: Path) -> None:

@@ -14,6 +14,7 @@ from gatewayctl.core.quota import (
     dated,
     newer,
     not_after,
+    since,
     spent,
 )
 
@@ -156,8 +157,42 @@ def test_an_older_snapshot_never_overwrites_a_newer_one(one: Snapshot, other: Sn
     assert merged.windows[: len(newest.windows)] == newest.windows
     if newest.status is not None:
         assert (merged.status, merged.resets_at) == (newest.status, newest.resets_at)
-    if newest is one:
-        assert merged is one
+
+
+@given(st.permutations(range(4)), st.data())
+def test_what_is_known_does_not_depend_on_the_order(order: list[int], data: st.DataObject) -> None:
+    """Two processes that hear the same replies, in whatever order, know the same."""
+    heard = [
+        msgspec.structs.replace(data.draw(SNAPSHOTS), at=NOW - 100 + step) for step in range(4)
+    ]
+    known, elsewhere = None, None
+    for each, other in zip(heard, order, strict=True):
+        known, elsewhere = newer(known, each), newer(elsewhere, heard[other])
+    assert known is not None
+    assert elsewhere is not None
+    by_name = [sorted(dated(it), key=lambda each: each[0].name) for it in (known, elsewhere)]
+    said = [[(w.name, w.utilization, at) for w, at, _ in it] for it in by_name]
+    assert said[0] == said[1]
+    assert (known.status, known.resets_at) == (elsewhere.status, elsewhere.resets_at)
+
+
+def test_a_probe_does_not_take_a_status_for_its_own() -> None:
+    """A status that a reply's headers told stays told by them, when a probe follows."""
+    probed = snapshot(NOW + 9, Window(name="credits"), source="probe")
+    merged = newer(snapshot(NOW, status="rejected"), probed)
+    assert (merged.source, merged.status_source) == (Source.PROBE, Source.HEADERS)
+    again = newer(merged, snapshot(NOW + 20, source="probe"))
+    assert (again.status_at, again.status_source) == (NOW, Source.HEADERS)
+
+
+def test_what_was_said_until_a_moment_can_be_taken_out() -> None:
+    """Windows and status by their own age, each."""
+    both = newer(snapshot(NOW, FIVE_HOURS, status="rejected"), snapshot(NOW + 9, Window(name="x")))
+    assert since(both, NOW - 1) == both
+    later = since(both, NOW)
+    assert later is not None
+    assert (later.status, [window.name for window in later.windows]) == (None, ["x"])
+    assert since(both, NOW + 9) is None
 
 
 @pytest.mark.parametrize(

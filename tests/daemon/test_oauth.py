@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import tempfile
+import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,12 +56,14 @@ ANSWER = {
 class Club(msgspec.Struct):
     """An upstream that serves the access tokens of an authority; ``seen`` are calls as they came.
 
-    ``refusal`` is a status and an error that it answers with in any case.
+    ``refusal`` is a status and an error that it answers with in any case, ``limit`` the headers of
+    a 429 that it answers with.
     """
 
     authority: Authority
     seen: list[tuple[dict[str, str], bytes]] = msgspec.field(default_factory=list)
     refusal: tuple[int, dict[str, str]] | None = None
+    limit: dict[str, str] = {}
 
     async def answer(self, request: web.Request) -> web.Response:
         """Answer one chat completion."""
@@ -68,6 +71,8 @@ class Club(msgspec.Struct):
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if token == "stand-in-spare":
             return web.json_response(ANSWER)
+        if self.limit:
+            return web.json_response({"error": {"code": "no"}}, status=429, headers=self.limit)
         if self.refusal is not None:
             return web.json_response({"error": self.refusal[1]}, status=self.refusal[0])
         if not self.authority.accepts(token):
@@ -185,6 +190,25 @@ async def test_a_login_while_the_daemon_runs_is_noticed() -> None:
         Vault(it.state).put("club", Credential(refresh_token=upstream.authority.login()))
         await asyncio.sleep(1.1)
         assert (await ask(it))[0] == 200
+
+
+async def test_a_new_login_is_served_though_the_last_account_was_spent() -> None:
+    """What was heard of an account, and what its refusals asked to wait for, ends with it."""
+    async with club() as (it, upstream):
+        upstream.limit = {
+            "Retry-After": "3000",
+            "anthropic-ratelimit-unified-status": "rejected",
+            "anthropic-ratelimit-unified-reset": str(int(time.time()) + 3000),
+        }
+        assert [(await ask(it))[0], (await ask(it))[0]] == [429, 429]
+        assert len(upstream.seen) == 1
+        upstream.limit = {}
+        Vault(it.state).put("club", Credential(refresh_token=upstream.authority.login()))
+        for _ in range(100):  # the file is looked at once a second
+            if (status := (await ask(it))[0]) == 200:
+                break
+            await asyncio.sleep(0.05)
+        assert status == 200
 
 
 async def test_a_disabled_organization_ends_the_credential() -> None:

@@ -141,3 +141,12 @@ def test_a_refused_credential_has_its_turn_again_after_a_while() -> None:
         client = {"authorization": f"Bearer {number}"}
         turns.refused(theirs, turns.chosen(theirs, client, None))
     assert set(turns._refused) == {"up#1"}
+
+
+@pytest.mark.parametrize("header", ["api-key", "x-api-token", "Ocp-Apim-Subscription-Key"])
+def test_clients_are_told_apart_by_any_header_that_forwards_a_credential(header: str) -> None:
+    """What is learned of one client's credential is no other's, wherever it travels."""
+    theirs = settings_of("[providers.theirs]\nkind = 'openai'\nauth = 'forward'\n").providers
+    turns = Turns(labels, NothingSpent(), b"k", lambda: 0.0)
+    found = [turns.labels(theirs["theirs"], {header: value})[0] for value in "aab"]
+    assert found[0] == found[1] != found[2]

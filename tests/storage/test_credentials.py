@@ -58,7 +58,7 @@ def test_what_is_put_is_there_for_every_process(vault: Vault) -> None:
         obtained_at=0.5,
     )
     stored = vault.put("claude", whole)
-    assert stored == msgspec.structs.replace(whole, generation=1)
+    assert stored == msgspec.structs.replace(whole, generation=1, login=1)
     assert Vault(vault.path.parent).get("claude") == stored
     assert vault.put("codex", whole).generation == 2
     assert set(vault.all()) == {"claude", "codex"}

@@ -7,7 +7,7 @@ import pytest
 
 from gatewayctl.core.errors import StorageFailed
 from gatewayctl.core.quota import LONGEST, Snapshot, Window
-from gatewayctl.storage.quota import MOST, NAME, Kept, Record, fresh, load, save
+from gatewayctl.storage.quota import MOST, NAME, Kept, Record, load, save
 
 NOW = 1_795_262_400.0
 
@@ -21,21 +21,25 @@ def record(at: float = NOW, mark: str = "m", status: str = "rejected") -> Record
 
 def kept(**records: Record) -> Kept:
     """Return a file with these credentials."""
-    return Kept(salt="00" * 16, credentials=records)
+    return Kept(credentials=records)
+
+
+def same(_: str, mark: str) -> bool:
+    """Return whether this is the credential that a process has."""
+    return mark == "m"
 
 
 def test_what_was_kept_is_known_again(tmp_path: Path) -> None:
     """A snapshot comes back as it was, in a file that only its owner may read."""
-    save(tmp_path, kept(a=record()), NOW)
+    save(tmp_path, kept(a=record()), NOW, same)
     assert load(tmp_path) == kept(a=record())
     if sys.platform != "win32":
         assert stat.S_IMODE((tmp_path / NAME).stat().st_mode) == 0o600
 
 
 def test_without_a_file_nothing_is_known(tmp_path: Path) -> None:
-    """A first start has a salt of its own and no credentials, and writes nothing."""
-    assert load(tmp_path).credentials == {}
-    assert load(tmp_path).salt != load(tmp_path).salt
+    """A first start knows of no credentials, and writes nothing."""
+    assert load(tmp_path) == Kept()
     assert not (tmp_path / NAME).exists()
 
 
@@ -45,11 +49,9 @@ def test_without_a_file_nothing_is_known(tmp_path: Path) -> None:
         b"",
         b"{",
         b"[]",
-        b'{"schema_version":1}',
-        b'{"schema_version":1,"salt":"nothex"}',
-        b'{"schema_version":1,"salt":"00"}',
-        json.dumps({"schema_version": 2, "salt": "00" * 16}).encode(),
-        json.dumps({"salt": "00" * 16, "credentials": {"a": {"snapshot": {"at": 1e300}}}}).encode(),
+        b'{"schema_version":1,"forgotten":[]}',
+        b'{"schema_version":2}',
+        json.dumps({"credentials": {"a": {"snapshot": {"at": 1e300}}}}).encode(),
         b"\xff\xfe",
     ],
 )
@@ -58,42 +60,41 @@ def test_a_damaged_file_is_told_and_written_anew(tmp_path: Path, data: bytes) ->
     (tmp_path / NAME).write_bytes(data)
     with pytest.raises(StorageFailed, match=NAME):
         load(tmp_path)
-    save(tmp_path, kept(a=record()), NOW)
+    save(tmp_path, kept(a=record()), NOW, same)
     assert load(tmp_path) == kept(a=record())
 
 
 def test_two_processes_keep_each_others_credentials(tmp_path: Path) -> None:
     """What another process wrote stays, and of one credential the newest is kept."""
-    save(tmp_path, kept(a=record(NOW - 10, status="allowed"), b=record()), NOW)
-    save(tmp_path, kept(a=record(NOW)), NOW)
-    save(tmp_path, kept(a=record(NOW - 20, status="allowed")), NOW)
+    save(tmp_path, kept(a=record(NOW - 10, status="allowed"), b=record()), NOW, same)
+    save(tmp_path, kept(a=record(NOW)), NOW, same)
+    save(tmp_path, kept(a=record(NOW - 20, status="allowed")), NOW, same)
     assert load(tmp_path) == kept(a=record(), b=record())
 
 
 def test_what_is_forgotten_is_gone(tmp_path: Path) -> None:
-    """A label that is to be forgotten does not come back from the file, unless heard of anew."""
-    save(tmp_path, kept(a=record(), b=record(), c=record()), NOW)
+    """What was said of a label until then does not come back, whoever still knows of it."""
+    save(tmp_path, kept(a=record(), b=record(), c=record()), NOW, same)
     again = record(NOW + 5, status="allowed")
-    save(tmp_path, kept(c=again), NOW, {"a", "c"})
-    assert load(tmp_path) == kept(b=record(), c=again)
+    forgetting = Kept(credentials={"c": again}, forgotten={"a": NOW + 1, "c": NOW + 1})
+    save(tmp_path, forgetting, NOW, same)
+    save(tmp_path, kept(a=record(), b=record()), NOW, same)
+    assert load(tmp_path).credentials == {"b": record(), "c": again}
 
 
 def test_another_credential_of_the_same_label_replaces_the_first(tmp_path: Path) -> None:
     """Where the mark is another, nothing of the old one is merged into the new."""
-    save(tmp_path, kept(a=record(NOW, mark="old")), NOW)
-    save(tmp_path, kept(a=record(NOW - 5, mark="new", status="allowed")), NOW)
-    assert load(tmp_path) == kept(a=record(NOW - 5, mark="new", status="allowed"))
-
-
-def test_records_of_another_salt_are_not_kept(tmp_path: Path) -> None:
-    """Marks of another salt cannot be compared, so they say nothing."""
-    save(tmp_path, fresh(), NOW)
-    save(tmp_path, kept(a=record()), NOW)
-    assert load(tmp_path) == kept(a=record())
+    save(tmp_path, kept(a=record(NOW, mark="old")), NOW, same)
+    new = record(NOW - 5, mark="m", status="allowed")
+    save(tmp_path, kept(a=new), NOW, same)
+    assert load(tmp_path) == kept(a=new)
 
 
 def test_the_file_is_bounded_in_number_and_age(tmp_path: Path) -> None:
     """Only the credentials heard of last are kept, and none that was silent for a month."""
     many = {f"p{n}": record(NOW - n) for n in range(MOST + 50)}
-    save(tmp_path, kept(old=record(NOW - LONGEST - 1), **many), NOW)
+    gone = {f"p{n}": NOW - LONGEST - n for n in range(-MOST, 1)}
+    ours = Kept(credentials={**many, "old": record(NOW - LONGEST - 1)}, forgotten=gone)
+    save(tmp_path, ours, NOW, same)
     assert set(load(tmp_path).credentials) == {f"p{n}" for n in range(MOST)}
+    assert len(load(tmp_path).forgotten) == MOST

@@ -88,6 +88,5 @@ async def over(oauth: OAuth, settings: ProviderSettings) -> str:
     """Return what is said of a credential that is over."""
     failure = await refusal(oauth, settings)
     assert failure.kind is FailureKind.AUTH
-    assert oauth.state(settings) == failure.message
-    assert not oauth.available(settings)
+    assert oauth.ended(settings) == failure.message
     return failure.message

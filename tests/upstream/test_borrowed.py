@@ -131,7 +131,7 @@ async def test_a_borrowed_token_is_used_and_never_refreshed(world: World, tmp_pa
     settings = provider(world.server.url, borrow=str(path))
     oauth = world.process()
     assert await oauth.token(settings) == "theirs"
-    assert oauth.available(settings)
+    assert oauth.ended(settings) is None
     world.clock.passes(3599)
     assert await oauth.token(settings) == "theirs"
     with pytest.raises(UpstreamFailed, match="only the program that keeps that file"):

@@ -176,7 +176,7 @@ async def test_a_login_of_another_process_is_seen_within_a_second(world: World) 
     await over(oauth, world.settings)
     world.login()
     world.clock.passes(1)
-    assert oauth.available(world.settings)
+    assert oauth.ended(world.settings) is None
     assert await oauth.token(world.settings) == "old"
     world.vault.remove("claude")
     world.clock.passes(1)

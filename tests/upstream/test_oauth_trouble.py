@@ -43,13 +43,13 @@ async def test_trouble_of_the_token_server_is_not_the_credentials_end(
     world.authority.always = (status, body)
     oauth = world.process()
     assert await oauth.token(world.settings) == "old"
-    assert oauth.available(world.settings)
+    assert oauth.ended(world.settings) is None
     assert "no new token for claude" in (oauth.degraded or "")
     world.clock.passes(201)
     failure = await refusal(oauth, world.settings)
     assert failure.retry_after
     assert "token server" in failure.message
-    assert (oauth.state(world.settings) or "").startswith("no new token for claude")
+    assert failure.message.startswith("no new token for claude")
     assert world.stored().refresh_token == before.refresh_token
     assert world.stored().state is State.READY
     world.authority.always = None
