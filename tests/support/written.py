@@ -101,8 +101,8 @@ KINDS: Final[Mapping[str, Callable[[random.Random, int], str]]] = MappingProxyTy
 
 
 def _cut(whole: str, rng: random.Random, chars: int, at: str) -> str:
-    """Return a part of a text that begins after a blank or a line end."""
-    start = rng.randrange(max(1, len(whole) - chars))
+    """Return a part of a text that begins after a blank or a line end; of a short one its end."""
+    start = rng.randrange(max(len(whole) // 2, len(whole) - chars))
     start = whole.find(at, start) + 1
     return whole[start : start + chars]
 
