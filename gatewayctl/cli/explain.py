@@ -106,8 +106,20 @@ def route_explain(
         render.print_json(doc)
     else:
         _print_decision(doc, origin)
-    if doc["error"] is not None:
+    if doc["error"] is not None or _is_shut_out(client):
         raise typer.Exit(NOT_ROUTABLE)
+
+
+def _is_shut_out(client: str | None) -> bool:
+    """Tell whether nobody is let in with the client key, and say why."""
+    import time
+
+    from gatewayctl.cli import offline, render
+
+    why = None if client is None else offline.shut_out(client, time.time())
+    if why is not None:
+        render.tell(why)
+    return why is not None
 
 
 def _here(

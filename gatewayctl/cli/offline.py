@@ -13,7 +13,7 @@ import typer
 
 from gatewayctl.config.every import with_every_provider
 from gatewayctl.config.load import default_settings, find_config, load
-from gatewayctl.config.problems import Severity
+from gatewayctl.config.problems import Severity, did_you_mean
 from gatewayctl.config.settings import ProviderSettings, Settings
 from gatewayctl.core.errors import ConfigInvalid, StorageFailed
 from gatewayctl.core.model import Auth
@@ -167,10 +167,19 @@ def client(name: str, settings: Settings, world: Directory) -> "Client":
         return Client(name, Permitted(world), permit=permit, limits=found.limits)
     if any(client_keys.configured(each).name == name for each in settings.server.keys):
         return Client(name, Permitted(world))
-    known = ", ".join(key.name for key in keys)
-    raise typer.BadParameter(
-        f'no client key is called "{name}"' + (f"; there are {known}" * bool(known))
-    )
+    hint = did_you_mean(name, [key.name for key in keys]) or "gatewayctl keys list shows them"
+    raise typer.BadParameter(f'no client key is called "{name}"; {hint}')
+
+
+def shut_out(name: str, now: float) -> str | None:
+    """Return why nobody is let in with a client key of this name, None if somebody is.
+
+    Raises StorageFailed where the keys cannot be read.
+    """
+    for key in client_keys.read(files.usual_state_folder()) or ():
+        if key.name == name and (state := key.state(now)) != "active":
+            return f'the client key "{name}" is {state}: requests with it are refused (401)'
+    return None
 
 
 def knowledge() -> Known:

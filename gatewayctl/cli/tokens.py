@@ -170,7 +170,9 @@ async def _upstream() -> AsyncIterator[AiohttpUpstream]:
 
 def asked_for(name: str) -> str:
     """Return a token from standard input, asked for without echo where that is a terminal."""
-    if sys.stdin.isatty():
+    if sys.stdin is None:  # closed before the program began
+        given = ""
+    elif sys.stdin.isatty():
         try:
             given = getpass.getpass(f"token of {name} (not shown): ")
         except EOFError:
@@ -178,13 +180,14 @@ def asked_for(name: str) -> str:
     else:
         given = sys.stdin.buffer.read(_LONGEST).decode(errors="replace")
     token = sendable(given.strip())
-    if token is None:
-        raise NotDone(
-            "there is no token on standard input"
-            if not given.strip()
-            else "what was given is no token: it has blanks, line breaks or foreign characters"
-        )
-    return token
+    if token is not None:
+        return token
+    if not given.strip():
+        raise NotDone("there is no token on standard input")
+    raise NotDone(
+        "what was given is no token: it is too long, or it has blanks, line breaks or foreign "
+        "characters"
+    )
 
 
 def handed_in(settings: ProviderSettings, token: str, until: float | None) -> Credential:
@@ -210,7 +213,7 @@ def taken_over(settings: ProviderSettings, file: Path) -> Iterator[str]:
     yield (
         "From now on gatewayctl refreshes it, and the first refresh logs the other program out. "
         f"To let that program keep its login: gatewayctl auth logout {name}, and in the config "
-        f'credential = {{ borrow = "{file}" }} under [providers.{name}]'
+        f'credential = {{ borrow = "{file.expanduser().absolute()}" }} under [providers.{name}]'
     )
 
 

@@ -50,7 +50,7 @@ def config(tmp_path: Path, folder: Path) -> Path:
     return file
 
 
-def _auth(config: Path, *words: str, stdin: bytes = b"") -> Ran:
+def _auth(config: Path, *words: str, stdin: bytes | None = b"") -> Ran:
     """Run ``gatewayctl auth WORDS``; nothing that it says may hold a token."""
     ran = gatewayctl("auth", *words, "--config", str(config), stdin=stdin)
     assert "planted" not in ran.out + ran.err
@@ -119,14 +119,18 @@ def test_a_token_is_never_taken_from_the_command_line(
 @pytest.mark.parametrize(
     ("stdin", "said"),
     [
+        (None, "there is no token on standard input"),
         (b"", "there is no token on standard input"),
         (b" \n", "there is no token on standard input"),
         (b"planted one two\n", "it has blanks, line breaks or foreign characters"),
         (b"planted\nplanted\n", "it has blanks, line breaks or foreign characters"),
         ("plantéd".encode(), "it has blanks, line breaks or foreign characters"),
+        (b"planted" * 10_000, "it is too long"),
     ],
 )
-def test_what_is_no_token_is_refused(config: Path, folder: Path, stdin: bytes, said: str) -> None:
+def test_what_is_no_token_is_refused(
+    config: Path, folder: Path, stdin: bytes | None, said: str
+) -> None:
     """Nothing is stored that could not be sent in a header."""
     ran = _auth(config, "import", "team", "--token", stdin=stdin)
     assert (ran.status, said in ran.err) == (1, True)
@@ -148,10 +152,16 @@ def test_a_token_is_not_refreshed_and_says_what_to_do(config: Path, folder: Path
     assert "gatewayctl auth import team --token" in _listed(config)["team"]["message"]
 
 
-def test_a_credentials_file_is_taken_over_and_says_so(config: Path, tmp_path: Path) -> None:
-    """The other program will be logged out, and borrowing would leave it its login."""
+def test_a_credentials_file_is_taken_over_and_says_so(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other program will be logged out, and borrowing would leave it its login.
+
+    The file is named as the config would have to, whatever folder the command runs in.
+    """
     file = _file(tmp_path / "other.json")
-    ran = _auth(config, "import", "team", "--from", str(file))
+    monkeypatch.chdir(tmp_path)
+    ran = _auth(config, "import", "team", "--from", "other.json")
     assert (ran.status, ran.err) == (0, "")
     assert "team (max), until 2030-03-17 17:46 UTC" in ran.out
     assert "logs the other program out" in ran.out

@@ -9,7 +9,7 @@ import pytest
 from support.gateway import gateway
 from support.terminal import gatewayctl
 
-from gatewayctl.storage.client_keys import Terms, create
+from gatewayctl.storage.client_keys import Terms, create, revoke
 from gatewayctl.storage.files import usual_state_folder
 from gatewayctl.storage.operator import operator_key
 
@@ -56,13 +56,21 @@ def test_rules_and_permits_of_a_key_hold_offline(config: Path) -> None:
         assert reasons == ({"demo/small": "not_allowed"} if name == "narrow" else {})
 
 
-def test_a_key_that_nobody_has_is_refused_with_those_there_are(config: Path) -> None:
+def test_a_key_that_nobody_has_is_refused_with_the_nearest(config: Path) -> None:
     """A misspelt name must not pass for a key without bounds."""
-    argv = ("route-explain", "route", "--client", "nobody", "--config", str(config))
+    argv = ("route-explain", "route", "--client", "narow", "--config", str(config))
     ran = gatewayctl(*argv, stdin=b"Hi")
     assert ran.status == 2
-    assert '"nobody"' in ran.err
-    assert "narrow" in ran.err
+    assert '"narow"; did you mean "narrow"?' in ran.err
+
+
+def test_a_key_that_is_over_is_not_routable(config: Path) -> None:
+    """What it would be sent to is shown, and that nobody is let in with it any more."""
+    revoke(usual_state_folder(), "ci", time.time())
+    argv = ("route-explain", "route", "--client", "ci", "--config", str(config), "--json")
+    ran = gatewayctl(*argv, stdin=b"Hi")
+    assert (ran.status, json.loads(ran.out)["chosen"]) == (3, "demo/large")
+    assert '"ci" is revoked: requests with it are refused (401)' in ran.err
 
 
 @pytest.mark.usefixtures("config")

@@ -21,10 +21,11 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
     err: str
 
 
-def gatewayctl(*argv: str, stdin: bytes = b"", out: TextIO | None = None) -> Ran:
+def gatewayctl(*argv: str, stdin: bytes | None = b"", out: TextIO | None = None) -> Ran:
     """Run ``gatewayctl ARGV`` as the console script does; nothing is a terminal.
 
-    ``out`` is where standard output goes instead of into what is returned.
+    ``stdin`` None is closed. ``out`` is where standard output goes instead of into what is
+    returned.
     """
     kept, err = _pipe(), _pipe()
     status = 0
@@ -50,10 +51,10 @@ def _written(pipe: io.TextIOWrapper) -> str:
 
 
 @contextlib.contextmanager
-def _as_if(argv: tuple[str, ...], stdin: bytes) -> Iterator[None]:
+def _as_if(argv: tuple[str, ...], stdin: bytes | None) -> Iterator[None]:
     before = sys.argv, sys.stdin
     sys.argv = ["gatewayctl", *argv]
-    sys.stdin = io.TextIOWrapper(io.BytesIO(stdin))
+    sys.stdin = cast("TextIO", None) if stdin is None else io.TextIOWrapper(io.BytesIO(stdin))
     try:
         yield
     finally:
