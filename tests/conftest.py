@@ -37,10 +37,20 @@ if profile := os.environ.get("HYPOTHESIS_PROFILE"):
     settings.load_profile(profile)
 
 
-def pytest_collection_finish() -> None:
-    """Let the collector of garbage pass over what stays to the end: eleven thousand tests."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Let the collector of garbage pass over what stays to the end: eleven thousand tests.
+
+    It would look through them again and again while they come. Afterwards it looks seldom: what
+    must be gone by some moment is a test's own business.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.set_threshold(10_000, 20, 50)
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
