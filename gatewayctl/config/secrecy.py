@@ -12,6 +12,13 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 """What a name says that it holds; people write words together and add numbers."""
+_SECRET_HEADER = re.compile(
+    r"jwt|oauth|dpop|assertion|saml|signature|ticket|^code$"
+    r"|(?:^|[-_.])(?:cert|creds?|otp|pass|pat|pwd|sas|sid|sig)(?:$|[-_.])"
+    r"|(?:^|[-_.])session$",
+    re.IGNORECASE,
+)
+"""What only headers and queries hold under such names; in a config they are words like others."""
 _REFERENCES = frozenset({"borrow", "env", "file", "name", "path", "type"})
 """Keys that say where a secret is and hold none."""
 _PROGRAMS = frozenset({"argv", "command"})
@@ -40,7 +47,7 @@ _STRING = re.compile(r"""(["'])((?:\\.|(?!\1).)*)(\1|$)""")
 
 def is_secret_header(name: str) -> bool:
     """Tell whether a header of this name carries a credential."""
-    return _SECRET_NAME.search(name) is not None
+    return _SECRET_NAME.search(name) is not None or _SECRET_HEADER.search(name) is not None
 
 
 def is_secret_url(url: str) -> bool:
@@ -73,7 +80,7 @@ def _entry(key: str, item: object, parent: str) -> object:
 
 
 def _holds_secret(name: str) -> bool:
-    return name not in _NOT_SECRET and is_secret_header(name)
+    return name not in _NOT_SECRET and _SECRET_NAME.search(name) is not None
 
 
 def _text(value: str) -> str:

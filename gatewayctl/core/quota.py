@@ -17,6 +17,9 @@ MOST_WINDOWS: Final = 32
 """Windows that are kept of one credential."""
 
 REJECTED: Final = "rejected"
+_ALLOWED: Final = frozenset({"allowed", "allowed_warning"})
+_OF_ALL_MODELS: Final = ("five_hour", "seven_day")
+"""Windows of a whole plan; what is longer by a word is the window of some models."""
 
 Figure: TypeAlias = int | float
 
@@ -126,11 +129,20 @@ def spent(snapshot: Snapshot | None, now: float) -> float | None:
     """Return until when a credential is spent, None if it is not, or nothing says until when.
 
     It is where its status is ``rejected`` and ends in the future. No other rejection counts: not
-    that of one window, not that of an overage, and no limit of which nothing remains.
+    that of one window, not that of an overage, and no limit of which nothing remains. A status that
+    is rejected for the window of some models says nothing of the others.
     """
     if snapshot is None or snapshot.status != REJECTED or snapshot.resets_at is None:
         return None
+    claim = snapshot.representative or ""
+    if claim.startswith(tuple(f"{name}_" for name in _OF_ALL_MODELS)):
+        return None
     return snapshot.resets_at if now < snapshot.resets_at <= now + LONGEST else None
+
+
+def is_paid_beyond(snapshot: Snapshot | None) -> bool:
+    """Tell whether a provider goes on serving a credential that is spent, for money besides."""
+    return snapshot is not None and snapshot.overage in _ALLOWED
 
 
 def not_after(snapshot: Snapshot, now: float) -> Snapshot:

@@ -14,6 +14,7 @@ from gatewayctl.daemon.planning import Question
 from gatewayctl.protocols.codec import Codec
 from gatewayctl.protocols.models_list import unvia
 from gatewayctl.protocols.reading import Reading
+from gatewayctl.upstream.headers import QUERY
 
 _KEY = "x-goog-api-key"
 _NOT_OURS = frozenset({"Host", "Accept", "Content-Type", "Content-Length"})
@@ -24,7 +25,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """Who calls, and what of the request goes on: everything but a key of the gateway's own.
 
     ``client`` is None where no keys were given out. ``headers`` have the credential of Google's
-    clients among them, wherever it stood.
+    clients among them, wherever it stood, and the query too, under a name that never goes up: who
+    asks what is credential and what is not has it all there.
     """
 
     client: Client | None
@@ -58,6 +60,9 @@ def came_from(
     key = request.rel_url.query.get("key") if google else None
     if key and _KEY not in request.headers and not (client is not None and is_ours(key)):
         headers = CIMultiDict([*headers.items(), (_KEY, key)])
+    if query or QUERY in headers:
+        headers = CIMultiDict(headers)
+        headers[QUERY] = query
     request[_CALLER] = Caller(client=client, headers=headers, query=query)
 
 

@@ -148,7 +148,7 @@ class Counting:
             ask = await self._ask(wanted, model, settings, client)
         except RequestInvalid:
             return None  # it can be counted, but not be rewritten: a field stands in it twice
-        self._forwarding.claim(settings.provider.name, client, wanted.caller.query)
+        self._forwarding.claim(settings.provider.name, client)
         size = len(ask.body)
         key = await offloaded(size, ask.digest, self._secret)
         counted = partial(upstream_counting.count, ask, self._upstream, self._credentials)

@@ -8,10 +8,9 @@ Which headers travel is ``upstream.headers``' business.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Final
-from urllib.parse import unquote_plus
 
 from yarl import URL
 
@@ -19,7 +18,12 @@ from gatewayctl.config.secrecy import is_secret_header
 from gatewayctl.config.settings import ProviderSettings, Settings
 from gatewayctl.core.errors import Failure, FailureKind, UpstreamFailed
 from gatewayctl.core.model import Auth
-from gatewayctl.upstream.headers import credentials_in
+from gatewayctl.upstream.headers import (
+    credentials_in,
+    is_long,
+    parameters,
+    unknown_in,
+)
 
 REMEMBERED: Final = 16_384
 """Credentials whose party is remembered; the one that was sent longest ago is forgotten first."""
@@ -58,13 +62,13 @@ class Forwarding:
         origin = self._origins.get(provider)
         if origin is None:
             return None
-        digests = self._digests(headers, "")
-        if keyed and not digests:
+        if keyed and next(credentials_in(headers), None) is None:
             return (
                 f'{provider} takes the client\'s own credential (auth = "forward"), and none came '
                 "besides the gateway's key: send that one in x-gatewayctl-key, and your own in its "
                 "usual header"
             )
+        digests = self._digests(headers)
         if any(digest in self._sent for digest in digests):
             return self._elsewhere(provider, digests)
         first = next((each for each in leaves if each in self._origins), provider)
@@ -76,15 +80,15 @@ class Forwarding:
             f"model of {provider} by its own name, or give {provider} an api_key"
         )
 
-    def claim(self, provider: str, headers: Mapping[str, str], query: str = "") -> None:
+    def claim(self, provider: str, headers: Mapping[str, str]) -> None:
         """Note that a request's credential goes to a provider now; raise ``UpstreamFailed`` if not.
 
-        To be called right before each call, a count among them. ``query`` is the client's own.
+        To be called right before each call, a count among them.
         """
         origin = self._origins.get(provider)
         if origin is None:
             return
-        digests = self._digests(headers, query)
+        digests = self._digests(headers)
         why = self._elsewhere(provider, digests)
         if why is not None:
             raise UpstreamFailed(
@@ -109,31 +113,30 @@ class Forwarding:
                 )
         return None
 
-    def _digests(self, headers: Mapping[str, str], query: str) -> list[bytes]:
+    def _digests(self, headers: Mapping[str, str]) -> list[bytes]:
+        """Return digests of what may be a credential: of what is called one, else of anything."""
+        return self._of(credentials_in(headers)) or self._of(unknown_in(headers))
+
+    def _of(self, values: Iterable[str]) -> list[bytes]:
         return [
             blake2b(
                 value.encode(errors="surrogateescape"), key=self._secret, digest_size=16
             ).digest()
-            for value in _credentials(headers, query)
+            for value in values
         ]
 
 
 def query_for(settings: ProviderSettings, query: str) -> str:
-    """Return what a provider gets of a client's query: its credentials only where they belong."""
+    """Return what a provider gets of a client's query: its credentials only where they belong.
+
+    Elsewhere nothing goes up that is called one, nor what is as long as one.
+    """
     if settings.provider.auth is Auth.FORWARD or not query:
         return query
-    return "&".join(each for each in query.split("&") if not is_secret_header(_name(each)))
-
-
-def _credentials(headers: Mapping[str, str], query: str) -> Iterator[str]:
-    """Yield each value of a request that may be a credential, without a scheme before it."""
-    yield from credentials_in(headers)
-    for parameter in query.split("&") if query else ():
-        if is_secret_header(_name(parameter)):
-            value = unquote_plus(parameter.partition("=")[2])
-            if value:
-                yield value
-
-
-def _name(parameter: str) -> str:
-    return unquote_plus(parameter.partition("=")[0])
+    return "&".join(
+        each
+        for each in query.split("&")
+        if not any(
+            is_secret_header(name) or is_long(value or name) for name, value in parameters(each)
+        )
+    )

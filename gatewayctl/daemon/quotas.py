@@ -18,7 +18,7 @@ from multidict import MultiMapping
 
 from gatewayctl.core.errors import StorageFailed
 from gatewayctl.core.happened import Happened
-from gatewayctl.core.quota import Snapshot, newer, not_after, since, spent
+from gatewayctl.core.quota import Snapshot, is_paid_beyond, newer, not_after, since, spent
 from gatewayctl.daemon.quota_told import moment
 from gatewayctl.storage import quota as storage
 from gatewayctl.storage.quota import Kept, Record, Same
@@ -144,6 +144,11 @@ class Quotas:
         record = self._own.get(label)
         until = None if record is None else spent(record.snapshot, now)
         return until if until is not None and self._known(label) else None
+
+    def is_paid_beyond(self, label: str) -> bool:
+        """Tell whether its provider goes on serving a credential that is spent, for more money."""
+        forwarded = self._forwarded.get(label)
+        return is_paid_beyond(self._known(label) if forwarded is None else forwarded)
 
     def forget(self, label: str) -> bool:
         """Drop what is known of a credential, so that it is tried; tell whether there was any.

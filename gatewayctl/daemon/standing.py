@@ -96,7 +96,17 @@ class _Standing:
             case _:
                 pass
         until = parts.turns.spent(settings, headers)
-        return None if until is None else _spent(provider, until, parts.wall())
+        if until is None or self._is_alone(asked, provider, settings):
+            return None
+        return _spent(provider, until, parts.wall())
+
+    def _is_alone(self, asked: str, provider: str, settings: ProviderSettings) -> bool:
+        """Tell whether who asks has no choice but a plan's paid overage, which is allowed.
+
+        Whether to spend more is theirs then, as it is without a gateway; a route moves away.
+        """
+        paid = self._parts.turns.is_paid_beyond(settings, self._request.headers)
+        return paid and set(self._providers(asked)) == {provider}
 
     @cached_property
     def _agent(self) -> str:

@@ -117,7 +117,7 @@ class Tries:
                 secrets = partial(scrub, settings, credential, headers)
                 sent = await self._sending.written(asked, candidate, settings, override)
                 call = _call(asked, step, sent, settings, credential, timeouts)
-                self._forwarding.claim(candidate.provider, headers, asked.caller.query)
+                self._forwarding.claim(candidate.provider, headers)
                 entry.sent, hear = True, self._hearing(label)
                 reply = await self._upstream.send(call)
                 hear(reply.headers)

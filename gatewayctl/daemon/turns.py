@@ -15,7 +15,7 @@ from gatewayctl.config.settings import ProviderSettings
 from gatewayctl.core.errors import FailureKind
 from gatewayctl.core.model import Auth
 from gatewayctl.upstream.at_hand import labels
-from gatewayctl.upstream.headers import credentials_in
+from gatewayctl.upstream.headers import credentials_in, unknown_in
 
 KEPT: Final = 10_000
 """Conversations whose credential is remembered; the one silent longest is forgotten first."""
@@ -39,6 +39,10 @@ class Spent(Protocol):
 
     def spent(self, label: str) -> float | None:
         """Return until when (seconds since 1970) a credential is spent, None when it is not."""
+        ...
+
+    def is_paid_beyond(self, label: str) -> bool:
+        """Tell whether its provider goes on serving a credential that is spent, for more money."""
         ...
 
 
@@ -71,7 +75,7 @@ class Turns:
         """
         if settings.provider.auth is not Auth.FORWARD:
             return labels(settings)
-        told = "\0".join(credentials_in(headers))
+        told = "\0".join(credentials_in(headers)) or "\0".join(unknown_in(headers))
         digest = blake2b(told.encode(errors="surrogateescape"), key=self._secret, digest_size=8)
         return (f"{settings.provider.name}/{digest.hexdigest()}",)
 
@@ -95,11 +99,13 @@ class Turns:
         there = set(self._usable(settings))
         now = self._clock()
 
-        def rank(label: str) -> tuple[bool, bool, bool, bool, bool]:
+        def rank(label: str) -> tuple[bool, ...]:
+            spent = self._quotas.spent(label) is not None
             return (
                 label in failed,
                 label not in there,
-                self._quotas.spent(label) is not None,
+                spent,
+                spent and not self._quotas.is_paid_beyond(label),
                 now < self._refused.get(label, now),
                 cools(label),
             )
@@ -140,6 +146,10 @@ class Turns:
                 return None
             soonest = min(soonest, until)
         return soonest
+
+    def is_paid_beyond(self, settings: ProviderSettings, headers: Mapping[str, str]) -> bool:
+        """Tell whether a provider whose credentials are all spent goes on serving one of them."""
+        return any(map(self._quotas.is_paid_beyond, self.labels(settings, headers)))
 
     def _in_turn(
         self, settings: ProviderSettings, known: Sequence[str], session: str | None

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import msgspec
 
 from gatewayctl.core.errors import StorageFailed
-from gatewayctl.storage import files
+from gatewayctl.storage import documents, files
 
 FILE: Final = "credentials.json"
 SCHEMA_VERSION: Final = 1
@@ -99,10 +99,6 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
         return "_File(…)"
 
 
-class _Version(msgspec.Struct, frozen=True, kw_only=True):
-    schema_version: int
-
-
 class Lease:
     """The right to refresh one credential; the system ends it with the process that holds it."""
 
@@ -129,13 +125,9 @@ class Vault:
         self._own_key = secrets.token_hex(16)
         self._key = ""
 
-    def stamp(self) -> tuple[int, int, int] | None:
+    def stamp(self) -> files.Stamp | None:
         """Return what changes with every change of the file; None when there is none. Cheap."""
-        try:
-            state = self.path.stat()
-        except OSError:
-            return None
-        return state.st_mtime_ns, state.st_size, state.st_ino
+        return files.stamp_or_none(self.path)
 
     def all(self) -> Mapping[str, Credential]:
         """Return every credential by provider name."""
@@ -223,27 +215,19 @@ class Vault:
     def _write(self, file: _File, credentials: dict[str, Credential], generation: int) -> None:
         self._key = file.key or self._own_key
         new = _File(key=self._key, generation=generation, credentials=credentials)
-        data = msgspec.json.format(msgspec.json.encode(new), indent=2)
-        files.write_atomic(self.path, data + b"\n")
+        documents.write(self.path, new)
 
     def _read(self) -> _File:
-        raw = files.read_bytes(self.path)
-        if raw is None:
-            return _File()
         try:
-            version = msgspec.json.decode(raw, type=_Version).schema_version
-            if version > SCHEMA_VERSION:
-                raise StorageFailed(
-                    f"{self.path} was written by a newer gatewayctl (format {version}): "
-                    "update this one"
-                )
-            file = msgspec.json.decode(raw, type=_File)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            file = documents.read(self.path, _File, SCHEMA_VERSION)
+        except ValueError as error:
             # not in its words, which may repeat what is in the file
             raise StorageFailed(
                 f"{self.path} is damaged and left as it is: move it away, then log in again with "
                 "`gatewayctl auth login NAME`"
             ) from error
+        if file is None:
+            return _File()
         self._key = file.key
         return file
 

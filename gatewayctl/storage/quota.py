@@ -12,7 +12,7 @@ import msgspec
 
 from gatewayctl.core.errors import StorageFailed
 from gatewayctl.core.quota import LONGEST, Snapshot, Time, newer, not_after, since
-from gatewayctl.storage.files import locked, read_bytes, write_atomic
+from gatewayctl.storage import documents, files
 
 NAME: Final = "quota.json"
 MOST: Final = 256
@@ -45,13 +45,9 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     forgotten: Mapping[str, Time] = {}
 
 
-def stamp(folder: Path) -> tuple[int, int, int] | None:
+def stamp(folder: Path) -> files.Stamp | None:
     """Return what changes with every change of the file; None when there is none."""
-    try:
-        state = (folder / NAME).stat()
-    except OSError:
-        return None
-    return state.st_mtime_ns, state.st_size, state.st_ino
+    return files.stamp_or_none(folder / NAME)
 
 
 def load(folder: Path) -> Kept:
@@ -60,32 +56,26 @@ def load(folder: Path) -> Kept:
     Raises StorageFailed for a file that cannot be read, or that is none of ours.
     """
     path = folder / NAME
-    data = read_bytes(path)
-    if data is None:
-        return Kept()
     try:
-        kept = msgspec.json.decode(data, type=Kept)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return documents.read(path, Kept, SCHEMA_VERSION) or Kept()
+    except ValueError as error:
         raise StorageFailed(f"{path} is damaged; it is written anew") from error
-    if kept.schema_version != SCHEMA_VERSION:
-        raise StorageFailed(f"{path} is of another version; it is written anew")
-    return kept
 
 
 def save(folder: Path, ours: Kept, now: float, same: Same) -> None:
     """Write what is known beside what other processes know, of each credential the newest.
 
-    Raises StorageFailed.
+    One that is damaged is written anew, one of a newer version left alone. Raises StorageFailed.
     """
     path = folder / NAME
-    with locked(path.with_suffix(".lock"), timeout=_PATIENCE):
+    with files.locked(path.with_suffix(".lock"), timeout=_PATIENCE):
         try:
             theirs = load(folder)
+        except documents.WrittenByNewer:
+            raise
         except StorageFailed:
             theirs = Kept()
-        data = msgspec.json.encode(_together(theirs, ours, now, same))
-        if data != read_bytes(path):
-            write_atomic(path, data)
+        documents.write(path, _together(theirs, ours, now, same))
 
 
 def _together(theirs: Kept, ours: Kept, now: float, same: Same) -> Kept:

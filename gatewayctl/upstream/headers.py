@@ -7,6 +7,7 @@ transfer stays behind; everything the gateway adds about itself is the daemon's 
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from urllib.parse import unquote_plus
 
 from multidict import CIMultiDict, MultiMapping
 
@@ -36,6 +37,8 @@ _HOP_BY_HOP = frozenset(
 )
 _TRANSFER = frozenset({"content-encoding", "content-length"})
 _OWN = "x-gatewayctl-"
+QUERY = f"{_OWN}query"
+"""Under which a client's query is kept among its headers; no such header goes up."""
 _UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 _ALWAYS_UP = frozenset({"accept", "traceparent", "tracestate"})
@@ -49,6 +52,41 @@ _UP = {
 
 _NOT_UP = _HOP_BY_HOP | _TRANSFER | {"accept-encoding", "cookie", "cookie2", "expect", "host"}
 _NO_CREDENTIALS = _NOT_UP | {"idempotency-key"}
+_HARMLESS = frozenset(
+    {
+        "baggage",
+        "cache-control",
+        "date",
+        "dnt",
+        "forwarded",
+        "http-referer",
+        "origin",
+        "originator",
+        "pragma",
+        "priority",
+        "referer",
+        "traceparent",
+        "tracestate",
+        "user-agent",
+        "version",
+        "via",
+        "x-app",
+        "x-real-ip",
+        "x-title",
+    }
+)
+_HARMLESS_PREFIXES = (
+    _OWN,
+    "accept",
+    "anthropic-",
+    "content-",
+    "openai-",
+    "sec-",
+    "x-forwarded-",
+    "x-stainless-",
+)
+_SHORTEST_UNKNOWN = 8  # characters
+_SHORTEST_KEY = 20  # characters of a key in a query
 _NOT_DOWN = (
     _HOP_BY_HOP
     | _TRANSFER
@@ -114,13 +152,44 @@ def may_hold_credential(name: str) -> bool:
 
 
 def credentials_in(headers: Mapping[str, str]) -> Iterator[str]:
-    """Yield each value of a client's headers that may be a credential, without a scheme before it.
+    """Yield each value of a client's headers and query that its name says to be a credential.
 
-    In the order of the headers' names.
+    Without a scheme before it, and in the order of the names.
     """
     for name, value in sorted(headers.items(), key=lambda each: each[0].lower()):
         if may_hold_credential(name) and (bare := value.rpartition(" ")[2]):
             yield bare
+    for name, value in parameters(headers.get(QUERY, "")):
+        if value and is_secret_header(name):
+            yield value
+
+
+def unknown_in(headers: Mapping[str, str]) -> Iterator[str]:
+    """Yield what else of a client's headers and query may be a credential, under any name."""
+    for name, value in sorted(headers.items(), key=lambda each: each[0].lower()):
+        if len(value) >= _SHORTEST_UNKNOWN and not _is_harmless(name.lower()):
+            yield value
+    for name, value in parameters(headers.get(QUERY, "")):
+        if is_long(value or name):
+            yield value or name
+
+
+def parameters(query: str) -> Iterator[tuple[str, str]]:
+    """Yield the names and values of a query as any server may read them: ``;`` separates, too."""
+    for each in re.split("[&;]", query) if query else ():
+        name, _, value = each.partition("=")
+        yield unquote_plus(name).partition("[")[0].strip(), unquote_plus(value)
+
+
+def is_long(value: str) -> bool:
+    """Tell whether a parameter's value is as long as a key, and no flag, number or version."""
+    return len(value) >= _SHORTEST_KEY
+
+
+def _is_harmless(name: str) -> bool:
+    """Tell whether a header is known to hold no credential: what clients say of themselves."""
+    known = name in _NO_CREDENTIALS or name in _HARMLESS
+    return known or name.startswith(_HARMLESS_PREFIXES) or name.endswith(("-id", "_id"))
 
 
 def about_limits(headers: Headers) -> Headers:

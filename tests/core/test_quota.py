@@ -12,6 +12,7 @@ from gatewayctl.core.quota import (
     Source,
     Window,
     dated,
+    is_paid_beyond,
     newer,
     not_after,
     since,
@@ -32,6 +33,18 @@ def snapshot(at: float = NOW, *windows: Window, **said: object) -> Snapshot:
     [
         ({"status": "rejected", "resets_at": NOW + 60}, NOW + 60),
         ({"status": "rejected", "resets_at": NOW + 60, "fallback": "available"}, NOW + 60),
+        ({"status": "rejected", "resets_at": NOW + 60, "representative": "seven_day"}, NOW + 60),
+        ({"status": "rejected", "resets_at": NOW + 60, "representative": "overage"}, NOW + 60),
+        ({"status": "rejected", "resets_at": NOW + 60, "overage": "allowed"}, NOW + 60),
+        ({"status": "rejected", "resets_at": NOW + 60, "representative": "seven_day_opus"}, None),
+        (
+            {
+                "status": "rejected",
+                "resets_at": NOW + 60,
+                "representative": "seven_day_overage_included",
+            },
+            None,
+        ),
         ({"status": "rejected", "resets_at": NOW}, None),
         ({"status": "rejected", "resets_at": NOW - 1}, None),
         ({"status": "rejected"}, None),
@@ -58,6 +71,16 @@ def test_a_window_that_is_rejected_or_empty_does_not_gate() -> None:
         Window(name="requests", limit=50, remaining=0, resets_at=NOW + 900),
     )
     assert spent(snapshot(NOW, *windows, status="allowed", overage="rejected"), NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("overage", "served"),
+    [("allowed", True), ("allowed_warning", True), ("rejected", False), (None, False)],
+)
+def test_an_overage_that_is_allowed_is_told(overage: str | None, *, served: bool) -> None:
+    """Its provider serves a spent credential for money besides; what is silent of it does not."""
+    assert is_paid_beyond(snapshot(NOW, status="rejected", overage=overage)) is served
+    assert not is_paid_beyond(None)
 
 
 def test_nothing_known_gates_nothing() -> None:

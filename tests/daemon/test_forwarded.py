@@ -13,6 +13,7 @@ from support.upstream import FakeUpstream, sized
 
 from gatewayctl.core.errors import FailureKind, UpstreamFailed
 from gatewayctl.daemon.forwarding import REMEMBERED, Forwarding, query_for
+from gatewayctl.upstream.headers import QUERY
 
 ONE, TWO, KEYED = "http://one.test", "http://two.test", "http://keyed.test"
 WAYS: Mapping[str, tuple[Mapping[str, str], str]] = {
@@ -88,9 +89,9 @@ def test_a_credential_is_the_same_wherever_it_stands() -> None:
     """A bearer token, a key in a header of its own and one in the query are not three."""
     found = forwarding()
     found.claim("one", {"X-Api-Key": "a"})
-    for headers, query in ((bearer("a"), ""), ({"x-goog-api-key": "a"}, ""), ({}, "key=a")):
+    for headers in (bearer("a"), {"x-goog-api-key": "a"}, {QUERY: "key=a"}):
         with pytest.raises(UpstreamFailed) as caught:
-            found.claim("two", headers, query)
+            found.claim("two", headers)
         assert caught.value.failure.kind is FailureKind.FORBIDDEN
 
 
@@ -127,9 +128,50 @@ def test_what_is_no_credential_binds_nobody() -> None:
         "x-gatewayctl-key": "gwk-a",
         "idempotency-key": "1",
         "user-agent": "curl/8",
+        "anthropic-beta": "one-2026-01-01,another-2026-01-01",
+        "session_id": "0193c5b0-0000-7000-8000-000000000000",
+        QUERY: "beta=true&api-version=2026-01-01",
     }
-    found.claim("one", headers, "beta=true")
-    found.claim("two", headers, "beta=true")
+    found.claim("one", headers)
+    found.claim("two", headers)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("x-jwt", "x-pat", "cf-access-jwt-assertion", "dpop", "x-signature", "x-sas", "x-oauth"),
+        *("x-pwd", "x-pass", "x-otp", "x-ticket", "x-saml", "x-client-cert", "x-session", "x-odd"),
+    ],
+)
+def test_a_credential_of_any_name_goes_to_one_party(header: str) -> None:
+    """Where nothing is called a credential anything may be one that is not known to be none."""
+    found = forwarding()
+    found.claim("one", {header: CREDENTIAL, "user-agent": "curl/8"})
+    assert found.barred("two", ("two",), {header: CREDENTIAL}) is not None
+    assert found.barred("two", ("two",), {header: "another-credential"}) is None
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("pwd=hunter2", "pass=a", "jwt=a", "sig=a", "oauth=a", "ticket=a", "sid=a", "code=a"),
+        *(
+            "key%20=a",
+            "key[]=a",
+            "a=1;key=a",
+            "odd=sk-0123456789abcdef0123",
+            "sk-0123456789abcdef0",
+        ),
+    ],
+)
+def test_no_query_takes_a_credential_to_a_provider_with_a_key(query: str) -> None:
+    """Whatever it is called, and however the parameters are written."""
+    providers = settings_of(at(PROVIDERS, ONE, TWO, KEYED)).providers
+    told = query_for(providers["keyed"], f"beta=true&{query}&api-version=2024-10-01")
+    assert told == "beta=true&api-version=2024-10-01"
+    found = forwarding()
+    found.claim("one", {QUERY: query})
+    assert found.barred("two", ("two",), {QUERY: query}) is not None
 
 
 def test_a_provider_with_a_key_of_its_own_is_nobodys_business() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from support.gateway import Gateway, gateway
+from support.keyed import keyed
 
 from gatewayctl import simulator as simulators
 from gatewayctl.simulator import Simulator
@@ -201,3 +202,44 @@ async def test_a_forwarded_credential_is_spent_by_itself(
     kept = (tmp_path / "quota.json").read_text()
     assert "first" not in kept
     assert "sk-" not in kept + msgspec.json.encode(told).decode()
+
+
+async def test_paid_overage_is_left_to_who_asks_for_that_provider_alone() -> None:
+    """A route moves away from a spent plan; alone it serves on while the provider allows it."""
+    config = """
+[providers.first]
+kind = "openai-compatible"
+base_url = "{url}/v1"
+api_key = "sk-one"
+[providers.second]
+kind = "openai-compatible"
+base_url = "{url}/v1"
+api_key = "sk-two"
+[[cascades]]
+id = "route"
+[[cascades.steps]]
+model = "first/m"
+context_window = "128K"
+[[cascades.steps]]
+model = "second/m"
+context_window = "128K"
+"""
+    prefix = "anthropic-ratelimit-unified-"
+    spent = {f"{prefix}status": "rejected", f"{prefix}reset": str(int(time.time()) + 3600)}
+
+    async def asked(running: Gateway, model: str) -> int:
+        body = {"model": model, "messages": [{"role": "user", "content": "hi"}]}
+        async with running.client.post(f"{running.url}/v1/chat/completions", json=body) as reply:
+            return reply.status
+
+    paid = spent | {f"{prefix}overage-status": "allowed"}
+    async with (
+        keyed({"sk-one": (200, paid)}) as upstream,
+        gateway(config.format(url=upstream.base_url)) as running,
+    ):
+        assert [await asked(running, "first/m") for _ in range(2)] == [200, 200]
+        assert await asked(running, "route") == 200
+        assert upstream.calls == ["sk-one", "sk-one", "sk-two"]
+        upstream.replies["sk-one"] = (200, spent | {f"{prefix}overage-status": "rejected"})
+        assert [await asked(running, "first/m") for _ in range(2)] == [200, 429]
+        assert upstream.calls == ["sk-one", "sk-one", "sk-two", "sk-one"]

@@ -9,6 +9,7 @@ from support.keyed import Keyed, Reply, keyed
 
 from gatewayctl.daemon.turns import REFUSED, Turns
 from gatewayctl.upstream.at_hand import labels
+from gatewayctl.upstream.headers import QUERY
 
 ONE, TWO, THREE = "stand-in-one", "stand-in-two", "stand-in-three"
 CONFIG = """
@@ -124,6 +125,10 @@ class NothingSpent:
         """Return that it is not."""
         return None
 
+    def is_paid_beyond(self, label: str) -> bool:  # noqa: ARG002 - it is so of each
+        """Return that it is not."""
+        return False
+
 
 def test_a_refused_credential_has_its_turn_again_after_a_while() -> None:
     """Until then others go first; where there is no other nothing is kept of it."""
@@ -143,10 +148,10 @@ def test_a_refused_credential_has_its_turn_again_after_a_while() -> None:
     assert set(turns._refused) == {"up#1"}
 
 
-@pytest.mark.parametrize("header", ["api-key", "x-api-token", "Ocp-Apim-Subscription-Key"])
+@pytest.mark.parametrize("header", ["api-key", "x-api-token", "x-odd", QUERY])
 def test_clients_are_told_apart_by_any_header_that_forwards_a_credential(header: str) -> None:
     """What is learned of one client's credential is no other's, wherever it travels."""
     theirs = settings_of("[providers.theirs]\nkind = 'openai'\nauth = 'forward'\n").providers
     turns = Turns(labels, NothingSpent(), b"k", lambda: 0.0)
-    found = [turns.labels(theirs["theirs"], {header: value})[0] for value in "aab"]
+    found = [turns.labels(theirs["theirs"], {header: f"key={value * 8}"})[0] for value in "aab"]
     assert found[0] == found[1] != found[2]
