@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 from platformdirs.unix import Unix
 
@@ -25,6 +26,28 @@ MOST_BYTES = 256 * 1024 * 1024
 LOCK_TIMEOUT = 10.0
 _LOCK_POLL = 0.001, 0.05
 """Seconds between two tries for a lock: the first, doubled until the last."""
+
+
+Stamp: TypeAlias = tuple[int, int, int]
+"""What tells one content of a file from the next: when it was changed, its size, its inode."""
+
+
+def stamp(path: Path | str) -> Stamp:
+    """Return what is another as soon as a file is; raise OSError where there is none. Cheap."""
+    return stamp_of(os.stat(path))  # noqa: PTH116 - half the time of Path.stat
+
+
+def stamp_or_none(path: Path | str) -> Stamp | None:
+    """Return what is another as soon as a file is, None where none can be seen. Cheap."""
+    try:
+        return stamp(path)
+    except OSError:
+        return None
+
+
+def stamp_of(found: os.stat_result) -> Stamp:
+    """Return the stamp of a file that was looked at."""
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def usual_state_folder() -> Path:
