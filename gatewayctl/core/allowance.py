@@ -9,7 +9,7 @@ nobody out who has money left. Whose account it is, and what a client is told, d
 
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -216,78 +216,100 @@ def _over(slot: Slot) -> float:
 class _Window:
     """One period as it runs: pico-dollars spent and reserved since ``start``.
 
-    ``read`` is False until it is known what was spent before the account was opened.
+    ``ours`` is what this account settled. ``others`` and ``under_way`` are what was spent without
+    it: by what is over, and by what is not yet. ``read`` is False until that is known.
     """
 
     def __init__(self, period: Period, now: float) -> None:
         self.period = period
         self.start = start(period, now)
-        self.spent = 0
+        self.ours = 0
+        self.others = 0
+        self.under_way = 0
         self.reserved = 0
         self.read = False
 
+    @property
+    def spent(self) -> int:
+        return self.ours + self.others + self.under_way
+
     def roll(self, now: float) -> None:
         """Begin anew where the period is over."""
-        begun = start(self.period, now)
-        if begun > self.start:
-            self.start, self.spent, self.reserved = begun, 0, 0
+        if (begun := start(self.period, now)) > self.start:
+            self.start = begun
+            self.ours = self.others = self.under_way = self.reserved = 0
+
+
+class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
+    """What a key spent without the account since it was last told, in one hour.
+
+    ``hour`` is when that begins, in seconds since 1970; ``cost`` in pico-dollars.
+    """
+
+    hour: float
+    cost: int
 
 
 class Account:
     """One key's book.
 
     ``wall`` is the time in seconds since 1970, ``clock`` seconds that never run backwards. Where
-    ``wall`` does, the account goes by the latest time it was told.
+    ``wall`` does, the account goes by the latest time it was told. All periods are kept, whichever
+    there are budgets for: one that comes later knows what was spent.
     """
 
     def __init__(self, limits: Limits, wall: float) -> None:
-        self.limits = NO_LIMITS
+        self.limits = limits
         self._now = wall
-        self._windows: dict[Period, _Window] = {}
+        self._full_hour = 0.0
+        self._windows = {period: _Window(period, wall) for period in Period}
         self._held: dict[int, Held] = {}
         self._number = 0
         self._requests = _Rate()
         self._tokens = _Rate()
-        self.limit(limits, wall)
-
-    def limit(self, limits: Limits, wall: float) -> None:
-        """Hold the key to other limits; what was spent and is reserved stays."""
-        if limits == self.limits:
-            return
-        self._at(wall)
-        self.limits = limits
-        windows, self._windows = self._windows, {}
-        for each in limits.budgets:
-            window = windows.get(each.period) or _Window(each.period, self._now)
-            if each.period not in windows:
-                held = self._held.values()
-                window.reserved = sum(it.cost for it in held if it.at >= window.start)
-            self._windows[each.period] = window
 
     def unread(self, wall: float) -> tuple[tuple[Period, float], ...]:
-        """Return the periods, each with its start, of which it is unknown what was spent before."""
+        """Return the periods with a budget, and their starts, of which others' part is unknown."""
         self._at(wall)
-        return tuple((it.period, it.start) for it in self._windows.values() if not it.read)
+        windows = (self._windows[each.period] for each in self.limits.budgets)
+        return tuple((it.period, it.start) for it in windows if not it.read)
 
     def read(self, period: Period, since: float, spent: int) -> None:
-        """Enter the pico-dollars that were spent since a period's start, before any admission."""
-        window = self._windows.get(period)
-        if window is None or window.read:
+        """Enter the pico-dollars that others have spent since a period's start, and what is over.
+
+        They count once, and not where the period is over by now.
+        """
+        window = self._windows[period]
+        if window.read:
             return
         window.read = True
         if window.start == since:
-            window.spent += spent
+            window.others = spent
 
-    def admit(self, ask: Ask, wall: float, clock: float, *, counted: bool = True) -> Held | Over:
+    def heard(
+        self, ended: Iterable[Elsewhere], under_way: Iterable[Elsewhere], wall: float
+    ) -> None:
+        """Enter what others have spent: ``ended`` since it was last heard, ``under_way`` in all."""
+        self._at(wall)
+        running = tuple(under_way)
+        for window in self._windows.values():
+            window.under_way = sum(it.cost for it in running if it.hour >= window.start)
+        for each in ended:
+            for window in self._windows.values():
+                if window.read and each.hour >= window.start:
+                    window.others += each.cost
+
+    def admit(
+        self, ask: Ask, wall: float, clock: float, *, counted: bool = True, behind: bool = False
+    ) -> Held | Over:
         """Admit a call and reserve what it may take, or say what stands against it.
 
-        ``counted`` is False for another attempt of a request that was admitted before. Nothing is
-        taken unless everything fits.
+        ``counted`` is False for another attempt of a request that was admitted before, ``behind``
+        True while others wait for money before it. Nothing is taken unless everything fits.
         """
-        self._at(wall)
-        refused = list(self._against(ask, clock, 1 if counted else 0))
-        if refused:
-            return max(refused, key=_gravity)
+        over = self.over(ask, wall, clock, counted=counted, behind=behind)
+        if over is not None:
+            return over
         if counted and self.limits.rpm is not None:
             self._requests.count(1, clock)
         slot = None if self.limits.tpm is None else self._tokens.count(ask.tokens, clock)
@@ -298,6 +320,14 @@ class Account:
         held = Held(number=self._number, at=self._now, cost=cost, tokens=ask.tokens, slot=slot)
         self._held[held.number] = held
         return held
+
+    def over(
+        self, ask: Ask, wall: float, clock: float, *, counted: bool = True, behind: bool = False
+    ) -> Over | None:
+        """Say what stands against a call, None where it would be admitted; see ``admit``."""
+        self._at(wall)
+        refused = (*self._rates(ask, clock, 1 if counted else 0), *self._budgets(ask, behind))
+        return max(refused, key=_gravity, default=None)
 
     def settle(self, held: Held, cost: int, tokens: int, wall: float, clock: float) -> bool:
         """Enter what a call took, pico-dollars and tokens; return False if it was settled before.
@@ -310,17 +340,12 @@ class Account:
         for window in self._windows.values():
             if held.at >= window.start:
                 window.reserved -= held.cost
-                window.spent += cost
+                window.ours += cost
         if held.slot is not None:
             self._tokens.correct(held.slot, tokens - held.tokens, clock)
         return True
 
-    def spent(self, period: Period) -> tuple[int, int]:
-        """Return the pico-dollars spent and reserved in a period that there is a budget for."""
-        window = self._windows[period]
-        return window.spent, window.reserved
-
-    def _against(self, ask: Ask, clock: float, requests: int) -> Iterator[Over]:
+    def _rates(self, ask: Ask, clock: float, requests: int) -> Iterator[Over]:
         rates = (
             ("rpm", self.limits.rpm, self._requests, requests),
             ("tpm", self.limits.tpm, self._tokens, ask.input_tokens),
@@ -330,12 +355,16 @@ class Account:
                 yield Over(
                     rate=name, limit=limit, spent=rate.total, needed=needed, retry_after=wait
                 )
-        ours = pico(ask.input_cost)
+
+    def _budgets(self, ask: Ask, behind: bool) -> Iterator[Over]:
+        if not ask.cost:  # what is free is no money's business
+            return
+        # and of nothing nobody can have even a little
+        ours = max(pico(ask.input_cost), 1)
         for each in self.limits.budgets:
             window, most = self._windows[each.period], pico(each.amount)
-            # what is free is no money's business, and of nothing nobody can have even a little
-            if ask.cost and window.spent + window.reserved + max(ours, 1) > most:
-                until = None if max(ours, 1) > most else end(each.period, self._now)
+            if behind or window.spent + window.reserved + ours > most:
+                until = None if ours > most else end(each.period, self._now)
                 yield Over(
                     budget=each,
                     limit=most,
@@ -343,13 +372,15 @@ class Account:
                     reserved=window.reserved,
                     needed=ours,
                     retry_after=None if until is None else until - self._now,
-                    under_way=window.spent + max(ours, 1) <= most,
+                    under_way=window.spent + ours <= most,
                 )
 
     def _at(self, wall: float) -> None:
         self._now = max(self._now, wall)
-        for window in self._windows.values():
-            window.roll(self._now)
+        if self._now >= self._full_hour:  # at which any period begins
+            self._full_hour = end(Period.HOUR, self._now) or 0.0
+            for window in self._windows.values():
+                window.roll(self._now)
 
 
 def _gravity(over: Over) -> tuple[bool, float]:

@@ -15,7 +15,7 @@ import msgspec
 
 from gatewayctl.core.breakers import Breaker, Cause, broken
 from gatewayctl.core.errors import Failure, FailureKind
-from gatewayctl.core.routing.decision import Candidate, Decision, Skipped, SkipReason
+from gatewayctl.core.routing.decision import Candidate, Decision, SkipReason
 from gatewayctl.core.routing.refusal import all_cooling
 
 MAX_BREAKERS: Final = 4096
@@ -226,20 +226,11 @@ def _overtaken(before: Sequence[Candidate], after: Sequence[Candidate]) -> Itera
 
 
 def _refused(decision: Decision, cooling: Mapping[str, float], soonest: float) -> Decision:
-    skipped = tuple(_skipped(each, _cools(cooling[each.model])) for each in decision.attempts)
+    skipped = tuple(
+        each.skipped(SkipReason.COOLING, _cools(cooling[each.model])) for each in decision.attempts
+    )
     refused = msgspec.structs.replace(decision, attempts=(), skipped=(*skipped, *decision.skipped))
     return msgspec.structs.replace(refused, error=all_cooling(refused, soonest))
-
-
-def _skipped(candidate: Candidate, note: str) -> Skipped:
-    return Skipped(
-        place=candidate.place,
-        reason=SkipReason.COOLING,
-        note=note,
-        estimate=candidate.estimate,
-        output_budget=candidate.output_budget,
-        least_budget=candidate.least_budget,
-    )
 
 
 def _cools(seconds: float) -> str:

@@ -18,10 +18,10 @@ from gatewayctl.core.errors import RequestInvalid
 from gatewayctl.core.routing.estimates import rendered_estimates
 from gatewayctl.core.routing.refusal import unknown_model
 from gatewayctl.core.routing.world import World
+from gatewayctl.daemon.clients import Clients
 from gatewayctl.daemon.explaining import in_full
 from gatewayctl.daemon.listing import AT_ONCE
 from gatewayctl.daemon.offload import offloaded
-from gatewayctl.daemon.permitted import Client
 from gatewayctl.daemon.planning import Planner, Question
 from gatewayctl.daemon.replies import as_json, error_reply, header, json_reply, own_headers
 from gatewayctl.protocols.codec import Codec
@@ -79,7 +79,7 @@ class Admin:
     """Answers ``/api/*``, with handlers in the form of the app's.
 
     ``everything`` is the world with every built-in provider, for estimates of models that nobody
-    is about to call; ``client`` finds a client by its key's name; ``sources`` tells how fresh the
+    is about to call; ``clients`` are those there are; ``sources`` tells how fresh the
     registry's sources are; ``read`` returns a request's whole body, decompressed.
     """
 
@@ -90,7 +90,7 @@ class Admin:
         worlds: tuple[World, Directory],
         sources: Callable[[], Awaitable[tuple[SourceStatus, ...]]],
         read: Callable[[web.BaseRequest], Awaitable[bytes]],
-        client: Callable[[str], Client | None],
+        clients: Clients,
     ) -> None:
         self._settings = settings
         self._config = "" if settings.path is None else header(str(Path(settings.path).absolute()))
@@ -98,7 +98,7 @@ class Admin:
         self._world, self._everything = worlds
         self._sources = sources
         self._read = read
-        self._client = client
+        self._clients = clients
 
     async def route_explain(
         self, request: web.BaseRequest, codec: Codec, request_id: str
@@ -109,7 +109,8 @@ class Admin:
         if len(asked.names) > 1:
             raise RequestInvalid("one model is explained at a time", "model")
         planned = await self._planner.plan(asked.question, exact=asked.options.exact)
-        doc = await in_full(self._settings, asked.question, planned)
+        accounts = self._clients.accounts
+        doc = await in_full(accounts, self._settings, asked.question, planned)
         return json_reply(200, doc, self._headers(request_id))
 
     async def estimate(
@@ -176,7 +177,7 @@ class Admin:
                 reading.shape.output_budget if options.max_output is None else options.max_output
             ),
         )
-        client = None if options.client is None else self._client(options.client)
+        client = None if options.client is None else self._clients.named(options.client)
         if client is None and options.client is not None:
             raise RequestInvalid(f'no client key is called "{options.client}"', "client")
         question = Question(

@@ -19,9 +19,10 @@ from gatewayctl.core.model import WireProtocol
 from gatewayctl.daemon import body
 from gatewayctl.daemon.admin import Admin
 from gatewayctl.daemon.asked import Asked, caller_of, came_from
-from gatewayctl.daemon.clients import Clients, NotAllowed
+from gatewayctl.daemon.clients import Clients
 from gatewayctl.daemon.google import GEMINI, Google, Refused, is_ours
 from gatewayctl.daemon.listing import Listing
+from gatewayctl.daemon.over_limit import NotAllowed
 from gatewayctl.daemon.pipeline import Pipeline, wants_decision
 from gatewayctl.daemon.planning import Planner
 from gatewayctl.daemon.probing import Probing
@@ -71,7 +72,7 @@ class App:
         self._clients = clients
         self._listing = Listing(worlds[0])
         self._google = Google(planner, pipeline, self._listing, self._body)
-        admin = Admin(settings, planner, worlds, status.sources, self._body, clients.named)
+        admin = Admin(settings, planner, worlds, status.sources, self._body, clients)
         self._hosts = _LOOPBACK_NAMES | {
             settings.server.host.lower(),
             *(host.lower() for host in settings.server.allowed_hosts),

@@ -1,21 +1,20 @@
 """One accepted request on its way through its attempts, from the first try to the last byte.
 
-What to try next is ``core.attempts``' business, one try ``trying``'s, how a stream is brought to
-the client ``relay``'s and ``outlet``'s. Here they meet, with the breakers and the books.
+What to try next is ``core.attempts``' business, one try ``trying``'s, what the client can pay
+``paying``'s, how a stream is brought to it ``relay``'s and ``outlet``'s. Here they meet, with the
+breakers and the books.
 """
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import ceil
 
 import msgspec
 from aiohttp import web
 
-from gatewayctl.core.allowance import Ask
-from gatewayctl.core.attempts import Failed, Outcome, Step, Try, Wait, Waited, attempt
+from gatewayctl.core.attempts import Failed, Outcome, Step, Try, Unpaid, Wait, Waited, attempt
 from gatewayctl.core.errors import ApiError, ErrorKind, Failure, FailureKind, UpstreamFailed
 from gatewayctl.core.exhausted import broke_off, first_cause, told, told_kind, worth_repeating
 from gatewayctl.core.model import Auth
@@ -23,16 +22,15 @@ from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.core.routing.graph import OnBreak
 from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.books import Book, Entry
-from gatewayctl.daemon.clients import FREE, NotAllowed, Reservation
-from gatewayctl.daemon.offload import offloaded
 from gatewayctl.daemon.outlet import Outlet, sent
+from gatewayctl.daemon.over_limit import NotAllowed
 from gatewayctl.daemon.parts import Parts
+from gatewayctl.daemon.paying import Purse
 from gatewayctl.daemon.planning import Planned
 from gatewayctl.daemon.remarks import about, cost_of, truncated
 from gatewayctl.daemon.replies import error_reply, identified, own_headers
 from gatewayctl.daemon.sending import Sent
 from gatewayctl.daemon.sessions import named_in
-from gatewayctl.daemon.taking import taking
 from gatewayctl.daemon.trying import Got, Streamed, Whole
 from gatewayctl.daemon.turns import ANOTHER_MAY_DO
 from gatewayctl.protocols.losses import weighs
@@ -60,6 +58,9 @@ class Run:
         self._decision = planned.sized.decision
         self._book = book
         self._clock = asyncio.get_running_loop().time
+        self._purse = Purse(
+            parts.clients.accounts, parts.settings, asked, self._decision, book, self._elapsed
+        )
         self._moved: set[str] = set()
         self._failed_with: dict[str, set[str]] = {}
         self._failures: list[Failed] = []
@@ -108,31 +109,38 @@ class Run:
                     except NotAllowed as refused:
                         steps.close()
                         return await self._refused(refused.error)
-                    if isinstance(came, web.StreamResponse):
-                        steps.close()
-                        return came
-                    outcome = self._failed(step.candidate, came)
-                    self._failures.append(outcome)
+                    match came:
+                        case Unpaid():
+                            outcome = msgspec.structs.replace(came, cooling=self._cooling())
+                        case Failure():
+                            outcome = self._failed(step.candidate, came)
+                            self._failures.append(outcome)
+                        case _:
+                            steps.close()
+                            return came
             try:
                 step = steps.send(outcome)
             except StopIteration as stop:
-                return await self._gave_up(stop.value)
+                failures: tuple[Failed, ...] = stop.value
+                if failures:
+                    return await self._gave_up(failures)
+                return await self._refused(self._purse.refusal())
 
     def _failed(self, candidate: Candidate, failure: Failure) -> Failed:
         return Failed(
             candidate=candidate, failure=failure, elapsed=self._elapsed(), cooling=self._cooling()
         )
 
-    async def _try(self, step: Try) -> web.StreamResponse | Failure:
+    async def _try(self, step: Try) -> web.StreamResponse | Failure | Unpaid:
         """Make one attempt; return the delivered reply, or how it failed before its commit."""
-        held = await self._admitted(step)
+        self._entry = None
+        held = await self._purse.reserved(step)
+        if isinstance(held, Unpaid):
+            return held
         try:
             return await self._made(step)
         finally:
-            if held is not FREE:
-                entry = self._entry
-                taken = (Decimal(0), 0) if entry is None else (entry.cost, entry.tokens)
-                self._parts.clients.settle(held, *taken)
+            self._purse.settle(held, self._entry)
 
     async def _made(self, step: Try) -> web.StreamResponse | Failure:
         """Make an attempt that the client may make."""
@@ -170,20 +178,6 @@ class Run:
         if broken is not None:
             parts.board.failed(call, broken, before)
         return response
-
-    async def _admitted(self, step: Try) -> Reservation:
-        """Reserve what an attempt may take of what the client has left; raise ``NotAllowed``."""
-        self._entry = None
-        client = self._asked.caller.client
-        if client is None:
-            return FREE
-        settings, body = self._parts.settings, self._asked.body
-        taken = Ask()
-        if client.limits.measured:
-            taken = await offloaded(len(body), taking, step.candidate, self._asked, settings)
-        left = step.deadline - self._elapsed()
-        first = step.number == 1
-        return await self._parts.clients.admit(client, taken, counted=first, patience=left)
 
     def _credential(self, candidate: Candidate) -> str:
         """Return the label of the credential that the next attempt uses."""
@@ -309,40 +303,41 @@ class Run:
 
     async def _gave_up(self, failures: tuple[Failed, ...]) -> web.StreamResponse:
         """Answer with the first cause; what one upstream alone refused is passed on as it came."""
-        error = self._told(failures)
-        self._book.outcome, self._book.error = records.Outcome.FAILED, error.kind
-        log.info("%s failed: %s", self._asked.request_id, error.kind)
-        told_in_stream = identified(error, self._asked.request_id)
-        if self._outlet is not None and await self._outlet.told(told_in_stream):
-            self._book.status = 200
-            return self._outlet.response or web.StreamResponse()
-        passed = self._own_refusal(failures)
-        if passed is None:
-            headers = self._headers(failures[0].candidate)
-            overflow = self._parts.settings.server.overflow_status
-            passed = error_reply(self._asked.codec, error, headers, overflow)
-            passed.headers.extend(about_limits(first_cause(failures).failure.headers))
-        self._book.status = passed.status
-        return passed
+        error = self._purse.mentioned(self._told(failures))
+
+        def reply() -> web.Response:
+            passed = self._own_refusal(failures)
+            if passed is None:
+                passed = self._error(error, self._headers(failures[0].candidate))
+                passed.headers.extend(about_limits(first_cause(failures).failure.headers))
+            return passed
+
+        return await self._ended(records.Outcome.FAILED, error, reply)
 
     async def _refused(self, error: ApiError) -> web.StreamResponse:
         """Answer a client that may have no (other) attempt, by the limits of its key."""
-        decision, book = self._decision, self._book
-        book.outcome = records.Outcome.FAILED if self._tried else records.Outcome.REFUSED
-        book.error = error.kind
-        log.info("%s refused: %s", self._asked.request_id, error.kind)
+        outcome = records.Outcome.FAILED if self._tried else records.Outcome.REFUSED
+        headers = self._headers()
+        return await self._ended(outcome, error, lambda: self._error(error, headers))
+
+    async def _ended(
+        self, outcome: records.Outcome, error: ApiError, reply: Callable[[], web.Response]
+    ) -> web.StreamResponse:
+        """Tell the client of an error: in its stream where that is open, else with ``reply``."""
+        book = self._book
+        book.outcome, book.error = outcome, error.kind
+        log.info("%s %s: %s", self._asked.request_id, outcome, error.kind)
         told_in_stream = identified(error, self._asked.request_id)
         if self._outlet is not None and await self._outlet.told(told_in_stream):
             book.status = 200
             return self._outlet.response or web.StreamResponse()
-        degraded = self._parts.degraded(self._planned)
-        headers = own_headers(
-            self._asked.request_id, decision, attempts=self._tried, degraded=degraded
-        )
+        response = reply()
+        book.status = response.status
+        return response
+
+    def _error(self, error: ApiError, headers: Mapping[str, str]) -> web.Response:
         overflow = self._parts.settings.server.overflow_status
-        refusal = error_reply(self._asked.codec, error, headers, overflow)
-        book.status = refusal.status
-        return refusal
+        return error_reply(self._asked.codec, error, headers, overflow)
 
     def _own_refusal(self, failures: Sequence[Failed]) -> web.Response | None:
         """Return an upstream's own words where it alone was asked and always said the same."""
@@ -364,7 +359,7 @@ class Run:
             response.headers[_RETRY] = "false"
         return response
 
-    def _headers(self, candidate: Candidate) -> dict[str, str]:
+    def _headers(self, candidate: Candidate | None = None) -> dict[str, str]:
         return own_headers(
             self._asked.request_id,
             self._decision,

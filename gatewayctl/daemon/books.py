@@ -16,7 +16,7 @@ from gatewayctl.core import pricing
 from gatewayctl.core.attempts import Try
 from gatewayctl.core.errors import ErrorKind, Failure
 from gatewayctl.core.events import Usage
-from gatewayctl.core.routing.decision import Candidate, Method
+from gatewayctl.core.routing.decision import Candidate, Decision, Method
 from gatewayctl.core.routing.explained import explained
 from gatewayctl.core.routing.session import Session
 from gatewayctl.daemon.asked import Asked
@@ -223,10 +223,17 @@ class Book:
             session=_session(asked, session),
             client=client,
         )
+        self.dropped: dict[str, tuple[str, ...]] = {}
+        self._session = session
+        self.decided(decision)
+
+    def decided(self, decision: Decision) -> None:
+        """Go by a decision from now on, also where another one was written down before."""
+        session, dropped = self._session, self.dropped
         # The ledger renders it later: it may hold on to this, and never to the request's body.
-        dropped: dict[str, tuple[str, ...]] = {}
-        self.dropped = dropped
         self._render = lambda: as_json(explained(decision, session, dropped))
+        if self._came is None:
+            self._ledger.decided(self._asked.request_id, self._render)
 
     @property
     def cost(self) -> Decimal | None:

@@ -15,6 +15,7 @@ from gatewayctl.config.every import with_every_provider
 from gatewayctl.config.hosts import is_loopback
 from gatewayctl.config.settings import ServerSettings, Settings
 from gatewayctl.daemon import chance, demo, lifecycle, memory, status
+from gatewayctl.daemon.accounts import Accounts
 from gatewayctl.daemon.app import App
 from gatewayctl.daemon.background import Background
 from gatewayctl.daemon.clients import Clients
@@ -53,7 +54,7 @@ from gatewayctl.storage.credentials import Vault
 from gatewayctl.storage.files import usual_state_folder
 from gatewayctl.storage.knowledge import Knowledge
 from gatewayctl.storage.ledger import Ledger
-from gatewayctl.storage.usage import spent
+from gatewayctl.storage.spending import Spending
 from gatewayctl.tokenizers.counter import Counter
 from gatewayctl.upstream.at_hand import askable
 from gatewayctl.upstream.client import AiohttpUpstream
@@ -214,7 +215,8 @@ def _wired(grounds: _Grounds, silence: float) -> Daemon:
     learner = Learner(opened.knowledge, planner, wall, load, upkeep.soon)
     opened.background.start(learner.run(), "learning from replies")
     opened.background.start(opened.quotas.run(), "keeping quotas")
-    clients = Clients(opened.keyring, world, spent, opened.state, wall, clock)
+    spending = Spending(opened.state, opened.ledger.instance)
+    clients = Clients(opened.keyring, world, Accounts(spending, wall, clock), wall)
     tokens, hearing = opened.tokens, opened.quotas.hearing
     parts = Parts(
         settings=settings,

@@ -6,17 +6,23 @@ from gatewayctl.config.settings import Settings
 from gatewayctl.core.routing.decision import Decision, Judged, Node, SkipReason
 from gatewayctl.core.routing.explained import explained
 from gatewayctl.core.routing.render import Json
+from gatewayctl.daemon.accounts import Accounts
 from gatewayctl.daemon.offload import offloaded
+from gatewayctl.daemon.paying import afforded
 from gatewayctl.daemon.planning import Planned, Question
 from gatewayctl.protocols.dropping import dropped
 
 
-async def in_full(settings: Settings, question: Question, planned: Planned) -> Json:
+async def in_full(
+    accounts: Accounts, settings: Settings, question: Question, planned: Planned
+) -> Json:
     """Return a decision as JSON-ready values; a large body is translated in a thread.
 
-    Whoever asks with a client key is told of no model that the key may not use.
+    What the budget of a client does not pay for is skipped, as things are now. Whoever asks with a
+    client key is told of no model that the key may not use.
     """
-    decision, body = planned.sized.decision, question.body
+    body = question.body
+    decision = await afforded(accounts, settings, question, planned.sized.decision)
     left_out = await offloaded(
         len(body),
         dropped,

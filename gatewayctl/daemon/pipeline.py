@@ -83,7 +83,8 @@ class Pipeline:
         """Return the decision in place of the reply that it would lead to."""
         planned = await self._parts.planner.plan(asked.question)
         headers = own_headers(asked.request_id, planned.sized.decision, degraded=planned.degraded)
-        doc = await in_full(self._parts.settings, asked.question, planned)
+        parts = self._parts
+        doc = await in_full(parts.clients.accounts, parts.settings, asked.question, planned)
         return json_reply(200, doc, headers)
 
     async def _planned(self, asked: Asked, planned: Planned, book: Book) -> web.StreamResponse:

@@ -14,7 +14,6 @@ from gatewayctl.core.allowance import Ask, ask
 from gatewayctl.core.model import Capability
 from gatewayctl.core.routing.decision import Candidate, Estimate
 from gatewayctl.core.shape import Demand, RequestShape
-from gatewayctl.daemon.asked import Asked
 
 _DEARER: Final = ("priority", "fast")
 """Tiers that cost more than the base one; a translation makes one of the other."""
@@ -33,13 +32,13 @@ _BYTES: Final = 2
 _USUAL_BYTES: Final = 4
 
 
-def taking(candidate: Candidate, asked: Asked, settings: Settings) -> Ask:
+def taking(candidate: Candidate, shape: RequestShape, body: bytes, settings: Settings) -> Ask:
     """Return what an attempt at a candidate may take at most.
 
     What the config sets and drops at a model changes what is sent. What the request asks for is
     looked up in its body as it came: a word too many makes no more than a larger reservation.
     """
-    shape, body, override = asked.shape, asked.body, settings.model(candidate.model)
+    override = settings.model(candidate.model)
     fields = _said(override.set)
     limit, answers = _limit(candidate, shape, override, fields), shape.n
     for name in _ANSWERS:

@@ -127,7 +127,7 @@ def request(folder: Path, given: str) -> LoggedRequest | Ambiguous | None:
 def latest(folder: Path) -> Cursor:
     """Return the cursor behind everything that has ended so far."""
     with opened(folder) as connection:
-        return _end(connection)
+        return end(connection)
 
 
 def newer(
@@ -139,17 +139,17 @@ def newer(
     the next call returns the rest. Of another ledger than the cursor's, everything is newer.
     """
     with opened(folder) as connection:
-        end = _end(connection)
-        start = cursor.closed if cursor.ledger == end.ledger else 0
+        last = end(connection)
+        start = cursor.closed if cursor.ledger == last.ledger else 0
         condition = _FAILED if failed else "TRUE"
         query = f"{condition} AND closed > 0 AND closed > ? AND closed <= ? ORDER BY closed LIMIT ?"
-        found = _load(connection, query, (start, end.closed, FOLLOWED))
+        found = _load(connection, query, (start, last.closed, FOLLOWED))
         if len(found) == FOLLOWED:
-            last = connection.execute(
+            row = connection.execute(
                 "SELECT closed FROM requests WHERE request = ?", (found[-1].request,)
             ).fetchone()
-            end = msgspec.structs.replace(end, closed=last[0])
-    return found, end
+            last = msgspec.structs.replace(last, closed=row[0])
+    return found, last
 
 
 @contextlib.contextmanager
@@ -176,7 +176,8 @@ def opened(folder: Path) -> Iterator[sqlite3.Connection]:
         raise StorageFailed(f"cannot read {path}: {reason}") from error
 
 
-def _end(connection: sqlite3.Connection) -> Cursor:
+def end(connection: sqlite3.Connection) -> Cursor:
+    """Return the cursor behind everything that has ended, in a reading under way."""
     row = connection.execute(
         "SELECT (SELECT ledger FROM identity),"
         " (SELECT coalesce(max(closed), 0) FROM requests WHERE closed > 0)"

@@ -66,7 +66,7 @@ class Keeper:
         self._intake = intake
         self._decisions = decisions
         self._rendered: list[tuple[str, float, bytes]] = []
-        self._instance = journal.new_instance()
+        self.instance = journal.new_instance()
         self._number = 0
         self._lock: Lock | None = None
         self._connection: sqlite3.Connection | None = None
@@ -167,7 +167,7 @@ class Keeper:
                     intake.ready.popleft().close(remove=False)
             if not intake.ready and _is_used_up(intake.sources[-1]):
                 self._number += 1
-                intake.ready.append(Segment(self._folder, self._instance, self._number))
+                intake.ready.append(Segment(self._folder, self.instance, self._number))
         except (OSError, StorageFailed) as error:
             self._journal_trouble = (
                 f"cannot write the journal in {self._folder}: {_reason(error)};"
@@ -182,7 +182,7 @@ class Keeper:
             return
         if self._lock is not None:
             self._lock.let_go(remove=False)
-        self._lock = journal.hold(self._folder, self._instance)
+        self._lock = journal.hold(self._folder, self.instance)
         if self._lock is None:
             raise StorageFailed("another process holds the lock of this daemon")
 
@@ -214,7 +214,7 @@ class Keeper:
             self._opened = self.path.stat()
             recovered = recovery.Recovered()
             try:
-                recovery.recover_into(connection, self._folder, recovered, own=self._instance)
+                recovery.recover_into(connection, self._folder, recovered, own=self.instance)
             finally:
                 self.lost += recovered.lost
             self._lasting_trouble = recovered.trouble or self._lasting_trouble
@@ -270,9 +270,9 @@ class Keeper:
         chunk: Chunk | None,
     ) -> None:
         with sqlite.transaction(connection):
-            count, lost = recovery.fold(connection, self._instance, self._yielding(contents))
+            count, lost = recovery.fold(connection, self.instance, self._yielding(contents))
             if isinstance(source, Segment) and chunk is not None:
-                tables.set_folded(connection, self._instance, source.number, chunk.end)
+                tables.set_folded(connection, self.instance, source.number, chunk.end)
         self.last_written = self._clock()
         self.settled += count
         self.lost += lost
@@ -339,8 +339,8 @@ class Keeper:
                     self._retire(source)
                 sources = []
                 with sqlite.transaction(self._connection):
-                    tables.interrupt(self._connection, self._instance)
-                    tables.forget_folded(self._connection, self._instance)
+                    tables.interrupt(self._connection, self.instance)
+                    tables.forget_folded(self._connection, self.instance)
         except sqlite3.Error as error:
             self._database_trouble = f"cannot write {self.path}: {_reason(error)}"
             log.warning("the ledger's end is left to its next start: %s", error)

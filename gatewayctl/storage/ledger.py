@@ -118,6 +118,11 @@ class Ledger:
         self._keeper.wake.set()
 
     @property
+    def instance(self) -> str:
+        """What its records are marked with: no other run of a daemon has the same."""
+        return self._keeper.instance
+
+    @property
     def degraded(self) -> str | None:
         """What is wrong, in one line that names the file and says what that costs so far.
 

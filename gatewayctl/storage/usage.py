@@ -26,7 +26,8 @@ _DAY: Final = 86400
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 _NEVER: Final = 1e12
 
-_Span = Mapping[str, float | str]
+Values = Mapping[str, float | str]
+"""What stands for the names in a query."""
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +80,7 @@ def usage(
     """
     span = {"since": 0.0 if since is None else since, "until": _NEVER if until is None else until}
     with history.opened(folder) as connection:
-        if not _has_costs(connection):
+        if not has_costs(connection):
             raise StorageFailed(
                 f"{folder / tables.DATABASE} was written by an older gatewayctl,"
                 " and cannot be brought up to date"
@@ -106,46 +107,46 @@ def spent(folder: Path, client: str, since: float) -> int:
     count. A ledger that does not exist has spent nothing. Raises StorageFailed.
     """
     with history.opened(folder) as connection:
-        if not _has_costs(connection):
+        if not has_costs(connection):
             return 0
         query = "SELECT {sum}(cost) FROM attempts WHERE client = :client AND came >= :since"
-        (row,) = _rows(connection, query, {"client": client, "since": since})
+        (row,) = rows(connection, query, {"client": client, "since": since})
     return int(row[0] or 0)
 
 
-def _has_costs(connection: sqlite3.Connection) -> bool:
+def has_costs(connection: sqlite3.Connection) -> bool:
     """Tell whether the database is of a schema that has costs."""
     columns = connection.execute("SELECT name FROM pragma_table_info('attempts')")
     return ("cost",) in map(tuple, columns)
 
 
 def _by_request(
-    connection: sqlite3.Connection, of_request: str, of_attempt: str, span: _Span
+    connection: sqlite3.Connection, of_request: str, of_attempt: str, span: Values
 ) -> Summary:
     """Group by what all attempts at a request share, in the words of either table."""
     groups: dict[str | None, Sums] = {}
-    for row in _rows(connection, _attempts(of_attempt), span):
+    for row in rows(connection, _attempts(of_attempt), span):
         groups[row["key"]] = _sums(row, requests=0, failed=0)
-    for row in _rows(connection, _requests(of_request), span):
+    for row in rows(connection, _requests(of_request), span):
         sums = groups.get(row["key"], _NOTHING)
         groups[row["key"]] = sums.counting(row["requests"], row["failed"])
     return Summary(groups=groups, total=_together(groups.values()))
 
 
-def _by_attempt(connection: sqlite3.Connection, key: str, span: _Span) -> Summary:
+def _by_attempt(connection: sqlite3.Connection, key: str, span: Values) -> Summary:
     """Group by what each attempt at a request has for itself; ``key`` says it of ``{attempt}``."""
-    again = {row["key"]: row["again"] for row in _rows(connection, _again(key), span)}
+    again = {row["key"]: row["again"] for row in rows(connection, _again(key), span)}
     groups: dict[str | None, Sums] = {}
-    for row in _rows(connection, _attempts(key.format(attempt="")), span):
+    for row in rows(connection, _attempts(key.format(attempt="")), span):
         requests = row["attempts"] - again.get(row["key"], 0)
         # the last attempt alone is answered or under way
         failed = requests - row["answered"] - row["running"]
         groups[row["key"]] = _sums(row, requests=requests, failed=failed)
     total = _together(groups.values())
-    for row in _rows(connection, _requests("NULL"), span):  # one, or none where there are none
+    for row in rows(connection, _requests("NULL"), span):  # one, or none where there are none
         counted = {"requests": row["requests"], "failed": row["failed"]}
         total = msgspec.structs.replace(total, **counted)
-    for row in _rows(connection, _UNTRIED, span):
+    for row in rows(connection, _UNTRIED, span):
         if row["requests"]:
             sums = groups.get(None, _NOTHING)
             groups[None] = sums.counting(row["requests"], row["failed"])
@@ -177,7 +178,7 @@ def _sums(row: sqlite3.Row, *, requests: int, failed: int) -> Sums:
     )
 
 
-def _rows(connection: sqlite3.Connection, query: str, values: _Span) -> list[sqlite3.Row]:
+def rows(connection: sqlite3.Connection, query: str, values: Values) -> list[sqlite3.Row]:
     """Return what a query finds, its sums exact unless they are beyond 64 bits."""
     try:
         return connection.execute(query.format(sum="sum"), values).fetchall()

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewayctl.core.allowance import Account, Ask, Budget, Held, Limits, Over, ask, budget
+from gatewayctl.core.allowance import (
+    Account,
+    Ask,
+    Budget,
+    Elsewhere,
+    Held,
+    Limits,
+    Over,
+    ask,
+    budget,
+)
 from gatewayctl.core.model import Sourced
 from gatewayctl.core.periods import Period
 from gatewayctl.core.pricing import PICO, pico
@@ -26,6 +36,21 @@ def _account(*budgets: str, rpm: int | None = None, tpm: int | None = None) -> A
 
 def _ask(read: Decimal | int, written: Decimal | int = 0, tokens: int = 0) -> Ask:
     return Ask(input_cost=Decimal(read), cost=Decimal(read) + Decimal(written), tokens=tokens)
+
+
+def _spent(account: Account, period: Period = Period.DAY, wall: float = NOON) -> tuple[int, int]:
+    """Return what is spent and reserved in a period, as one would hear who is over its budget."""
+    limits, account.limits = (
+        account.limits,
+        Limits(budgets=(Budget(amount=Decimal(0), period=period),)),
+    )
+    over = _refused(account.over(_ask(1), wall, 0.0) or _none())
+    account.limits = limits
+    return over.spent, over.reserved
+
+
+def _none() -> Over:
+    raise AssertionError("nothing is refused")
 
 
 def _admitted(found: Held | Over) -> Held:
@@ -74,7 +99,7 @@ def test_a_call_reserves_all_it_may_cost_and_gives_back_what_it_did_not() -> Non
     assert over.budget == budget("1/day")
     assert over.retry_after == 12 * 3600
     assert account.settle(held, pico(5 * CENT), 0, NOON + 1, 1)
-    assert account.spent(Period.DAY) == (pico(5 * CENT), 0)
+    assert _spent(account) == (pico(5 * CENT), 0)
     _admitted(account.admit(_ask(95 * CENT), NOON + 1, 1))
 
 
@@ -124,8 +149,8 @@ def test_a_call_counts_in_the_period_that_it_was_admitted_in() -> None:
     held = _admitted(account.admit(_ask(1), before, 0))
     _admitted(account.admit(_ask(1), before + 2, 2))
     assert account.settle(held, PICO, 0, before + 3, 3)
-    assert account.spent(Period.DAY) == (0, PICO)
-    assert account.spent(Period.ALL) == (PICO, PICO)
+    assert _spent(account) == (0, PICO)
+    assert _spent(account, Period.ALL) == (PICO, PICO)
 
 
 def test_a_clock_that_is_set_back_gives_no_money_back() -> None:
@@ -135,7 +160,7 @@ def test_a_clock_that_is_set_back_gives_no_money_back() -> None:
     over = _refused(account.admit(_ask(1), NOON - 86_400, 1))
     assert over.retry_after == 12 * 3600
     assert account.settle(held, PICO, 0, NOON - 86_400, 2)
-    assert account.spent(Period.DAY) == (PICO, 0)
+    assert _spent(account) == (PICO, 0)
 
 
 def test_what_was_spent_before_counts_once_and_only_in_its_period() -> None:
@@ -146,26 +171,62 @@ def test_what_was_spent_before_counts_once_and_only_in_its_period() -> None:
     for period, since in (*unread, *unread):
         account.read(period, since, PICO)
     assert account.unread(NOON) == ()
-    assert account.spent(Period.DAY) == (PICO, 0)
+    assert _spent(account) == (PICO, 0)
     late = Account(Limits(budgets=(budget("1/day"),)), NOON)
     ((period, since),) = late.unread(NOON)
     late.unread(NOON + 86_400)
     late.read(period, since, PICO)
-    assert late.spent(Period.DAY) == (0, 0)
+    assert _spent(late, wall=NOON + 86_400) == (0, 0)
+
+
+def test_what_others_spend_counts_in_the_periods_that_it_came_in() -> None:
+    """What is over adds up; what is under way replaces what was; a new period knows of neither."""
+    account = _account("9/day", "9/hour")
+    cent = pico(CENT)
+
+    def hours(*at: float) -> list[Elsewhere]:
+        return [Elsewhere(hour=each, cost=cent) for each in at]
+
+    account.heard(hours(NOON, NOON - 3600), hours(NOON), NOON)
+    account.heard(hours(NOON), hours(NOON, NOON - 3600, NOON - 86_400), NOON)
+    assert _spent(account) == (5 * cent, 0)
+    assert _spent(account, Period.HOUR) == (3 * cent, 0)
+    account.heard(hours(NOON), hours(), NOON + 3600)
+    assert _spent(account) == (4 * cent, 0)
+    assert _spent(account, Period.HOUR, NOON + 3600) == (0, 0)
+
+
+def test_what_is_not_read_yet_is_not_heard_twice() -> None:
+    """The reading that ends a period's being unknown has all of what ended before it."""
+    account = Account(Limits(budgets=(budget("9/day"),)), NOON)
+    account.heard([Elsewhere(hour=NOON, cost=PICO)], [], NOON)
+    account.read(Period.DAY, NOON - 12 * 3600, PICO)
+    assert _spent(account) == (PICO, 0)
+
+
+def test_whoever_comes_behind_others_waits_for_money_but_not_for_what_is_free() -> None:
+    """It may be admitted as soon as those before it are."""
+    account = _account("1/day")
+    over = _refused(account.admit(_ask(CENT), NOON, 0, behind=True))
+    assert over.under_way
+    _admitted(account.admit(_ask(0), NOON, 0, behind=True))
+    _admitted(account.admit(_ask(CENT), NOON, 0))
+    spent = _refused(account.admit(_ask(2), NOON, 0, behind=True))
+    assert not spent.under_way
 
 
 def test_other_limits_keep_what_was_spent_and_is_reserved() -> None:
-    """A budget that comes later knows of calls under way, one that stays of what it has seen."""
+    """A budget that comes later knows as much as one that was there all the time."""
     account = _account("1/day")
     account.settle(_admitted(account.admit(_ask(CENT), NOON, 0)), pico(CENT), 0, NOON, 0)
     held = _admitted(account.admit(_ask(CENT), NOON, 0))
-    account.limit(Limits(budgets=(budget("9/day"), budget("1/month"))), NOON)
-    assert account.spent(Period.DAY) == (pico(CENT), pico(CENT))
-    assert account.spent(Period.MONTH) == (0, pico(CENT))
+    account.limits = Limits(budgets=(budget("9/day"), budget("1/month")))
+    assert _spent(account) == (pico(CENT), pico(CENT))
+    assert _spent(account, Period.MONTH) == (pico(CENT), pico(CENT))
     assert [period for period, _ in account.unread(NOON)] == [Period.MONTH]
     assert account.settle(held, 0, 0, NOON, 0)
-    assert account.spent(Period.DAY) == (pico(CENT), 0)
-    assert account.spent(Period.MONTH) == (0, 0)
+    assert _spent(account) == (pico(CENT), 0)
+    assert _spent(account, Period.MONTH) == (pico(CENT), 0)
 
 
 def test_a_burst_across_a_minutes_boundary_passes_once() -> None:
@@ -278,17 +339,17 @@ def test_whatever_the_order_a_budget_is_exceeded_by_one_calls_output_at_most(
                 done.append(held)
             case "wait":
                 clock += one
-        spent, reserved = account.spent(Period.HOUR)
+        spent, reserved = _spent(account, Period.HOUR)
         assert reserved >= 0
         assert spent + reserved <= most + largest
     for held, cost in open_calls:
         assert account.settle(held, cost, 0, NOON + clock, clock)
-    spent, reserved = account.spent(Period.HOUR)
+    spent, reserved = _spent(account, Period.HOUR)
     assert reserved == 0
     assert spent <= most + largest
     for held in (*done, *(each for each, _ in open_calls)):
         assert not account.settle(held, PICO, 0, NOON + clock, clock)
-    assert account.spent(Period.HOUR) == (spent, 0)
+    assert _spent(account, Period.HOUR) == (spent, 0)
 
 
 @given(

@@ -1,6 +1,5 @@
-"""Clients by their keys: who is let in, what is said to whom is not, and what each may spend."""
+"""Clients by their keys: who is let in, what is said to whom is not, and what each may use."""
 
-import asyncio
 import logging
 from base64 import b64encode
 from collections.abc import Mapping
@@ -11,14 +10,16 @@ import pytest
 from support.world import FakeWorld, model, places
 
 from gatewayctl.core.allowance import Ask
-from gatewayctl.core.errors import ApiError, ErrorKind, StorageFailed
-from gatewayctl.core.pricing import PICO
+from gatewayctl.core.errors import ApiError, ErrorKind
 from gatewayctl.core.routing.graph import Cascade, Policy
-from gatewayctl.daemon.clients import FREE, Clients, NotAllowed
+from gatewayctl.daemon.accounts import Accounts
+from gatewayctl.daemon.clients import Clients
 from gatewayctl.daemon.keyring import Keyring
+from gatewayctl.daemon.over_limit import NotAllowed
 from gatewayctl.daemon.permitted import Client
 from gatewayctl.storage.client_keys import FILE, Terms, create, digest, revoke, rotate
 from gatewayctl.storage.operator import operator_key
+from gatewayctl.storage.spending import Spending
 
 NOW = 1_795_262_400.0  # 2026-11-21 12:00 UTC
 DOLLAR = Ask(input_cost=Decimal("0.1"), cost=Decimal(1))
@@ -29,26 +30,17 @@ WORLD = FakeWorld(
 
 
 class _House:
-    """A state folder, the time, and what the ledger says was spent."""
+    """A state folder and the time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.now = NOW
-        self.before: Mapping[str, int] = {}
-        self.asked: list[tuple[str, float]] = []
-        self.broken = False
         self.changes = 0
-
-    def spent(self, folder: Path, client: str, since: float) -> int:
-        assert folder == self.folder
-        self.asked.append((client, since))
-        if self.broken:
-            raise StorageFailed("cannot read usage.db")
-        return self.before.get(client, 0)
 
     def clients(self, *hashes: str) -> Clients:
         ring = Keyring(self.folder, hashes, self.clock, required=False)
-        return Clients(ring, WORLD, self.spent, self.folder, lambda: self.now, self.clock)
+        accounts = Accounts(Spending(self.folder, "ours"), lambda: self.now, self.clock)
+        return Clients(ring, WORLD, accounts, lambda: self.now)
 
     def clock(self) -> float:
         return self.now + self.changes
@@ -81,7 +73,6 @@ async def test_nobody_is_asked_for_a_key_where_there_is_none(house: _House) -> N
     clients = house.clients()
     assert await clients.identify({"x-api-key": "gatewayctl"}) is None
     assert not clients.asked_for
-    assert await clients.admit(None, DOLLAR) is FREE
 
 
 @pytest.mark.parametrize(
@@ -245,124 +236,15 @@ async def test_a_budget_needs_prices(house: _House) -> None:
     assert "set prices for it in [[models]]" in (client.barred("b/three", ("r",)) or "")
 
 
-async def _over(clients: Clients, client: Client, ask: Ask = DOLLAR) -> ApiError:
-    with pytest.raises(NotAllowed) as refused:
-        await clients.admit(client, ask, patience=0)
-    assert refused.value.error.kind is ErrorKind.RATE_LIMITED
-    return refused.value.error
-
-
-async def test_who_is_over_budget_hears_which_and_until_when(house: _House) -> None:
-    """In words and in fields; a wait of hours is nothing to retry after."""
-    house.before = {"ci": 19 * PICO}
-    clients = house.clients()
-    client = await _known(clients, house.key(budgets=("20/day",)))
-    held = await clients.admit(client, DOLLAR)
-    error = await _over(clients, client)
-    assert error.retry_after == 12 * 3600
-    assert not error.should_retry
-    assert error.details == {
-        "client": "ci",
-        "budget": "20/day",
-        "spent": 19.0,
-        "reserved": 1.0,
-        "resets_at": "2026-11-22T00:00:00Z",
-    }
-    for said in ('"ci"', "$20/day", "$19.0000 is spent", "2026-11-22T00:00:00Z"):
-        assert said in error.message
-    clients.settle(held, Decimal("0.5"), 0)
-    clients.settle(held, Decimal(100), 0)
-    await clients.admit(client, DOLLAR)
-
-
-async def test_calls_wait_in_line_for_what_others_have_reserved(house: _House) -> None:
-    """Whoever came first is next, whoever leaves is in nobody's way, and no wait is for ever."""
-    clients = house.clients()
-    client = await _known(clients, house.key(budgets=("1/day",)))
-    held = await clients.admit(client, DOLLAR)
-    first, gone, second = (asyncio.ensure_future(clients.admit(client, DOLLAR)) for _ in range(3))
-    await asyncio.sleep(0)
-    gone.cancel()
-    clients.settle(held, Decimal("0.1"), 0)
-    held = await first
-    assert not second.done()
-    with pytest.raises(NotAllowed):
-        await clients.admit(client, DOLLAR, patience=0.01)
-    clients.settle(held, None, 0)
-    with pytest.raises(NotAllowed):  # what is unknown took all that was reserved: nothing is left
-        await second
-
-
-async def test_a_budget_in_all_is_never_reset(house: _House) -> None:
-    """So that there is no time to name."""
-    house.before = {"ci": PICO}
-    clients = house.clients()
-    error = await _over(clients, await _known(clients, house.key(budgets=("1",))))
-    assert error.retry_after is None
-    assert "never reset" in error.message
-    assert error.details["resets_at"] is None
-
-
-async def test_a_call_that_no_period_can_pay_for_is_not_put_off(house: _House) -> None:
-    """Its input alone costs more than the whole budget, tomorrow too; small sums are told."""
-    clients = house.clients()
-    client = await _known(clients, house.key(budgets=("0.0003/day",)))
-    error = await _over(clients, client, Ask(input_cost=Decimal("0.00041"), cost=Decimal(1)))
-    assert (error.retry_after, error.should_retry) == (None, False)
-    assert "the input of this call alone costs up to $0.00041" in error.message
-
-
-async def test_who_asks_too_often_hears_for_how_long(house: _House) -> None:
-    """A minute at most is worth waiting for; and a larger request than a minute holds is not."""
-    clients = house.clients()
-    client = await _known(clients, house.key(rpm=1, tpm=100))
-    await clients.admit(client, Ask(input_tokens=10, tokens=20))
-    error = await _over(clients, client, Ask())
-    assert error.retry_after == pytest.approx(60, abs=0.11)
-    assert error.details["rpm"] == 1
-    assert "1 requests a minute" in error.message
-    never = await _over(clients, client, Ask(input_tokens=101))
-    assert (never.retry_after, never.should_retry) == (None, False)
-    assert never.details["tpm"] == 100
-
-
-async def test_what_was_spent_before_is_read_once_for_each_period(house: _House) -> None:
-    """At a key's first call, however many come at once; a restart forgets nothing."""
-    house.before = {"ci": 9 * PICO}
-    clients = house.clients()
-    client = await _known(clients, house.key(budgets=("10/day", "50")))
-    found = await asyncio.gather(
-        *(clients.admit(client, DOLLAR, patience=0) for _ in range(5)), return_exceptions=True
-    )
-    assert sum(isinstance(each, NotAllowed) for each in found) == 4
-    assert set(house.asked) == {("ci", NOW - NOW % 86_400), ("ci", 0.0)}
-    asked = len(house.asked)
-    await _over(clients, client)
-    assert len(house.asked) == asked
-
-
-async def test_a_ledger_that_cannot_be_read_lets_nobody_spend(house: _House) -> None:
-    """Who has no budget is served all the same, and others as soon as it can."""
-    clients = house.clients()
-    bounded = await _known(clients, house.key(budgets=("1/day",)))
-    house.broken = True
-    with pytest.raises(NotAllowed) as refused:
-        await clients.admit(bounded, DOLLAR)
-    assert refused.value.error.kind is ErrorKind.UNAVAILABLE
-    free = await _known(clients, house.key("free", rpm=9))
-    await clients.admit(free, DOLLAR)
-    house.broken = False
-    await clients.admit(bounded, DOLLAR)
-
-
 async def test_a_new_secret_has_the_account_of_the_old_one(house: _House) -> None:
     """Rotation gives no money back."""
     clients = house.clients()
     client = await _known(clients, house.key(budgets=("1/day",)))
-    await clients.admit(client, DOLLAR)
+    await clients.accounts.admit(client, DOLLAR)
     secret = rotate(house.folder, "ci", NOW)[1]
     house.now += 1
-    await _over(clients, await _known(clients, secret))
+    with pytest.raises(NotAllowed):
+        await clients.accounts.admit(await _known(clients, secret), DOLLAR, patience=0)
 
 
 @pytest.mark.parametrize(

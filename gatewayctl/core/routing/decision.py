@@ -57,8 +57,9 @@ class SkipReason(StrEnum):
 
     ``not_allowed``: the client, by its key or its name, may not use it. ``credential_terminal``:
     its login is missing or dead. ``pinned``: a sticky session keeps another target, which
-    is too small by now. ``cooling``: it failed lately, and so did all others; found after planning,
-    of what would have been attempted.
+    is too small by now. ``cooling``: it failed lately, and so did all others. ``over_budget``: what
+    is left of the client key's budget does not pay for it. Both are found after planning, of what
+    would have been attempted.
     """
 
     NOT_ALLOWED = "not_allowed"
@@ -74,6 +75,7 @@ class SkipReason(StrEnum):
     ALLOY_UNFIT = "alloy_unfit"
     PINNED = "pinned"
     COOLING = "cooling"
+    OVER_BUDGET = "over_budget"
 
 
 class Barred(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,6 +186,18 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """Why it may be attempted, for a person."""
         return self.note or why_it_fits(self.place, self.estimate, self.output_budget)
 
+    def skipped(self, reason: SkipReason, note: str, until: float | None = None) -> "Skipped":
+        """Return it as one that is not attempted after all."""
+        return Skipped(
+            place=self.place,
+            reason=reason,
+            note=note,
+            estimate=self.estimate,
+            output_budget=self.output_budget,
+            least_budget=self.least_budget,
+            until=until,
+        )
+
 
 class Skipped(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A model that is not attempted, and why.
@@ -281,3 +295,11 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     def chosen(self) -> str | None:
         """The full id of the model that is attempted first, None when there is none."""
         return self.attempts[0].model if self.attempts else None
+
+    def without(self, skipped: Skipped) -> "Decision":
+        """Return it with a candidate passed over that was to be attempted."""
+        return msgspec.structs.replace(
+            self,
+            attempts=tuple(it for it in self.attempts if it.model != skipped.model),
+            skipped=(*self.skipped, skipped),
+        )
