@@ -124,7 +124,7 @@ class Cache:
     def __init__(self, folder: Path, packaged: Packaged = snapshot) -> None:
         self.folder = folder
         self._packaged = packaged
-        self._loaded: tuple[tuple[int, int], Table, frozenset[str]] | None = None
+        self._loaded: tuple[files.Stamp, Table, frozenset[str]] | None = None
 
     def load(self) -> Table:
         """Return the merged table; what was never fetched, or is damaged, is the packaged one's.
@@ -150,7 +150,9 @@ class Cache:
     def _table(self) -> tuple[Table, frozenset[str]]:
         """Return the table as it was merged last, and the sources whose files cannot be read."""
         path = self.folder / _TABLE
-        stamp = _stamp(path)  # looked at before the file: at worst it is read once too often
+        stamp = files.stamp_or_none(
+            path
+        )  # looked at before the file: at worst it is read once too often
         if self._loaded is not None and self._loaded[0] == stamp:
             return self._loaded[1:]
         try:
@@ -174,8 +176,8 @@ class Cache:
 
         Costs two looks at the disk, and no reading.
         """
-        found = (_stamp(self.folder / _TABLE), _stamp(self.folder / _ATTEMPTS))
-        return None if found == (None, None) else found
+        found = tuple(files.stamp_or_none(self.folder / name) for name in (_TABLE, _ATTEMPTS))
+        return found if any(found) else None
 
     def is_merged(self) -> bool:
         """Tell whether the table on disk is what the sources and this package's make."""
@@ -321,14 +323,6 @@ def _quoted(name: str) -> str:
 
 def _is_source(file: str) -> bool:
     return file.endswith(_SUFFIX) and not file.startswith(".")
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_ino
 
 
 def _exists(path: Path) -> bool:

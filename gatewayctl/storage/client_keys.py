@@ -17,7 +17,7 @@ import msgspec
 
 from gatewayctl.core.allowance import MOST_RATE, Limits, budget
 from gatewayctl.core.errors import GatewayctlError, StorageFailed
-from gatewayctl.storage import files
+from gatewayctl.storage import documents, files
 
 FILE: Final = "client-keys.json"
 SCHEMA_VERSION: Final = 1
@@ -30,7 +30,6 @@ CONFIGURED: Final = "config:"
 """Begins the names of keys in the config, followed by digits of their hash."""
 
 _DIGITS: Final = 8
-_LARGEST: Final = 16 * 1024 * 1024
 _LOCK: Final = ".client-keys.lock"
 
 _NAME_SHOWN: Final = 80
@@ -98,14 +97,6 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     tpm: int | None = None
 
 
-class _Newer(Exception):
-    """The file is of another version of the program; the message says what to do."""
-
-
-class _Version(msgspec.Struct):
-    schema_version: int
-
-
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     schema_version: int
     keys: tuple[ClientKey, ...]
@@ -129,32 +120,16 @@ def read(folder: Path) -> tuple[ClientKey, ...] | None:
     may call is then unknown.
     """
     path = folder / FILE
-    data = files.read_bytes(path)
-    if data is None:
-        return None
     try:
-        keys = _decoded(data)
-    except _Newer as error:
-        raise StorageFailed(f"cannot read {path}: {error}") from error
-    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        file = documents.read(path, _File, SCHEMA_VERSION)
+        if file is None:
+            return None
+        _check(file.keys)
+    except ValueError as error:
         raise StorageFailed(
             f"cannot read {path}: {error}; repair it, or remove it and make the keys anew"
         ) from error
-    return keys
-
-
-def _decoded(data: bytes) -> tuple[ClientKey, ...]:
-    if len(data) > _LARGEST:
-        raise ValueError(f"it has more than {_LARGEST} bytes")
-    version = msgspec.json.decode(data, type=_Version).schema_version
-    if version != SCHEMA_VERSION:
-        raise _Newer(
-            f"its schema version is {version}, and this gatewayctl knows {SCHEMA_VERSION}; use the "
-            "gatewayctl that wrote it, or a newer one"
-        )
-    keys = msgspec.json.decode(data, type=_File).keys
-    _check(keys)
-    return keys
+    return file.keys
 
 
 def create(
@@ -250,9 +225,7 @@ def _one_changed(folder: Path, name: str, change: Callable[[ClientKey], ClientKe
 def _changed(folder: Path, change: Callable[[Sequence[ClientKey]], Sequence[ClientKey]]) -> None:
     with files.locked(folder / _LOCK):
         keys = tuple(change(read(folder) or ()))
-        made = _File(schema_version=SCHEMA_VERSION, keys=keys)
-        data = msgspec.json.format(msgspec.json.encode(made))
-        files.write_atomic(folder / FILE, data + b"\n")
+        documents.write(folder / FILE, _File(schema_version=SCHEMA_VERSION, keys=keys))
 
 
 def _room(keys: Sequence[ClientKey]) -> Sequence[ClientKey]:

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from gatewayctl.core.errors import StorageFailed
 from gatewayctl.storage import files
+from gatewayctl.storage.documents import WrittenByNewer
 
 PATIENCE: Final = 2.0
 """Seconds to wait for another process's transaction."""
@@ -36,8 +36,8 @@ def open_writing(path: Path, migrations: Sequence[Migration]) -> sqlite3.Connect
     """Open a database, made and migrated where need be; its transactions are begun by hand.
 
     The schema version, in ``user_version``, is how many migrations it has had. The connection may
-    be used in one thread after another. Raises ``sqlite3.Error``, and StorageFailed for a schema
-    newer than ours, of which nothing is touched, and for a file that cannot be made.
+    be used in one thread after another. Raises ``sqlite3.Error``, WrittenByNewer for a schema
+    newer than ours, of which nothing is touched, and StorageFailed for a file that cannot be made.
     """
     files.make_private(path)
     connection = sqlite3.connect(
@@ -123,12 +123,10 @@ def _read_only(path: Path) -> sqlite3.Connection:
 
 
 def known_version(connection: sqlite3.Connection, path: Path, newest: int) -> int:
-    """Return the schema version; StorageFailed when it is newer than ``newest``."""
+    """Return the schema version; WrittenByNewer when it is newer than ``newest``."""
     version = int(_value(connection, "PRAGMA user_version"))
     if version > newest:
-        raise StorageFailed(
-            f"{path} was written by a newer gatewayctl (schema {version}, this one knows {newest})"
-        )
+        raise WrittenByNewer(path, found=version, known=newest)
     return version
 
 

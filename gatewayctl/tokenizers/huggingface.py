@@ -4,12 +4,12 @@ That package is an extra (``pip install 'gatewayctl[huggingface]'``), imported h
 when something is counted. What a request adds to its text belongs to ``tokenizers.count``.
 """
 
-import os
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from gatewayctl.config.tokenizer_files import INSTALL, LARGEST, opened
 from gatewayctl.core.errors import CountUnavailable
+from gatewayctl.storage.files import Stamp, stamp_of
 from gatewayctl.tokenizers.encoder import Encoder, panicked
 
 if TYPE_CHECKING:
@@ -20,9 +20,6 @@ KEPT = 100 * 1024 * 1024
 
 _GROWS = 10
 """How many times a file's bytes its tokenizer takes in memory, about."""
-
-_State = tuple[int, int, int]
-"""A file's time of change in nanoseconds, size and inode: with another one it is read anew."""
 
 
 class FileEncoder(Encoder):
@@ -50,15 +47,15 @@ class Files:
 
     def __init__(self, kept: int = KEPT) -> None:
         self._kept = kept
-        self._known: OrderedDict[str, tuple[_State, FileEncoder | CountUnavailable]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[Stamp, FileEncoder | CountUnavailable]] = OrderedDict()
 
     def encoder(self, path: str) -> FileEncoder:
         """Return the encoder of a file; ``CountUnavailable`` says why there is none."""
         known = self._known.get(path)
         with opened(path) as (file, found):
-            state = _state(found)
-            if known is None or known[0] != state:
-                known = (state, _made(path, file.read(LARGEST + 1)))
+            stamp = stamp_of(found)  # with another one it is read anew
+            if known is None or known[0] != stamp:
+                known = (stamp, _made(path, file.read(LARGEST + 1)))
         self._keep(path, known)
         if isinstance(known[1], CountUnavailable):
             raise known[1]
@@ -69,7 +66,7 @@ class Files:
         """The bytes of memory that the tokenizers take, about."""
         return _GROWS * sum(it[0][1] for it in self._known.values())
 
-    def _keep(self, path: str, known: tuple[_State, FileEncoder | CountUnavailable]) -> None:
+    def _keep(self, path: str, known: tuple[Stamp, FileEncoder | CountUnavailable]) -> None:
         self._known[path] = known
         self._known.move_to_end(path)
         while len(self._known) > 1 and sum(it[0][1] for it in self._known.values()) > self._kept:
@@ -96,10 +93,6 @@ def problem(path: str) -> str | None:
     except CountUnavailable as error:
         return str(error).rstrip(".")
     return None
-
-
-def _state(found: os.stat_result) -> _State:
-    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _made(path: str, data: bytes) -> FileEncoder | CountUnavailable:

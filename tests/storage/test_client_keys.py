@@ -129,7 +129,7 @@ def test_terms_that_mean_nothing_are_refused(tmp_path: Path, terms: Terms, said:
         (b'{"schema_version":1,"keys":[{"name":"a","hash":"x","created":0}]}', "SHA-256"),
         (b'{"schema_version":1,"keys":[],"more":1}', "more"),
         (b"[" * 100_000, "client-keys.json"),
-        (b'{"schema_version":2,"keys":[]}', "schema version is 2"),
+        (b'{"schema_version":2,"keys":[]}', "written by a newer gatewayctl"),
     ],
 )
 def test_what_is_not_understood_is_no_list_of_keys(
