@@ -1,12 +1,9 @@
-"""``gatewayctl config`` as people run it: real processes, real files, a real server on loopback."""
+"""``gatewayctl config`` as people run it: real files, a real server on loopback."""
 
-import contextlib
 import http.server
-import io
 import json
 import os
 import stat
-import subprocess
 import sys
 import threading
 import tomllib
@@ -14,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.terminal import Ran, in_environment, on_terminal
 
 BROKEN = """\
 [server]
@@ -40,26 +38,13 @@ def home(tmp_path: Path) -> Path:
     return folder
 
 
-def run(
-    home: Path, *words: str, stdin: str | bytes = b"", **environ: str
-) -> subprocess.CompletedProcess[str]:
+def run(home: Path, *words: str, stdin: str | bytes = b"", **environ: str) -> Ran:
     """Run ``gatewayctl config`` with nothing of this machine's environment but the path."""
     kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
     # Ollama's usual port may be in use here: a test that wants a server names its own
-    environ = {"HOME": str(home), "OLLAMA_HOST": "127.0.0.1:1", **environ}
+    environ = {**kept, "HOME": str(home), "OLLAMA_HOST": "127.0.0.1:1", **environ}
     data = stdin.encode() if isinstance(stdin, str) else stdin
-    done = subprocess.run(
-        [sys.executable, "-m", "gatewayctl", "config", *words],
-        input=data,
-        capture_output=True,
-        env={**kept, **environ},
-        cwd=Path(__file__).parents[2],
-        timeout=60,
-        check=False,
-    )
-    return subprocess.CompletedProcess(
-        done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
-    )
+    return in_environment(environ, "config", *words, stdin=data)
 
 
 def written(home: Path, text: str, mode: int = 0o600) -> Path:
@@ -75,8 +60,8 @@ def test_validate_shows_each_problem_with_line_caret_and_hint(home: Path) -> Non
     """Text for people: place, message, code, the line with a caret, what to do; exit 1."""
     path = written(home, BROKEN)
     done = run(home, "validate", str(path))
-    assert done.returncode == 1
-    assert done.stdout == (
+    assert done.status == 1
+    assert done.out == (
         f'{path}:2:1: error: unknown key "prot" [unknown-key]\n'
         "  2 | prot = 1\n"
         "    | ^\n"
@@ -93,42 +78,20 @@ def test_validate_shows_each_problem_with_line_caret_and_hint(home: Path) -> Non
 def test_only_a_terminal_gets_colour(home: Path) -> None:
     """On a terminal the same lines are coloured; NO_COLOR and pipes get them plain."""
     path = written(home, BROKEN)
-    seen = {}
-    for name, environ in (
-        ("colour", {"TERM": "xterm"}),
-        ("plain", {"TERM": "xterm", "NO_COLOR": "1"}),
-    ):
-        ours, theirs = os.openpty()
-        with os.fdopen(ours, "rb", buffering=0) as screen:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "gatewayctl", "config", "validate", str(path)],
-                stdout=theirs,
-                env={"HOME": str(home), "PATH": os.environ["PATH"], "TERM": "xterm", **environ},
-                cwd=Path(__file__).parents[2],
-            )
-            os.close(theirs)
-            seen[name] = _read_all(screen)
-            process.wait(timeout=60)
-    assert b"\x1b[1;31merror" in seen["colour"]
-    assert b"31m" not in seen["plain"]
-    assert b'unknown key "prot"' in seen["plain"]
-
-
-def _read_all(screen: io.RawIOBase) -> bytes:
-    """Read a pseudo-terminal to its end, which Linux reports as an error."""
-    parts = []
-    with contextlib.suppress(OSError):
-        while part := screen.read(4096):
-            parts.append(part)
-    return b"".join(parts)
+    words = ("config", "validate", str(path))
+    coloured = on_terminal(*words, columns=100, HOME=str(home))
+    plain = on_terminal(*words, columns=100, HOME=str(home), NO_COLOR="1")
+    assert "\x1b[1;31merror" in coloured
+    assert "31m" not in plain
+    assert 'unknown key "prot"' in plain
 
 
 def test_validate_as_json(home: Path) -> None:
     """Programs get exactly the documented fields."""
     path = written(home, BROKEN)
     done = run(home, "validate", "--format", "json")
-    assert done.returncode == 1
-    document = json.loads(done.stdout)
+    assert done.status == 1
+    document = json.loads(done.out)
     assert document["schema_version"] == 1
     assert document["valid"] is False
     assert document["problems"][1] == {
@@ -148,30 +111,30 @@ def test_the_file_and_the_form_are_named_as_with_other_commands(home: Path) -> N
     file = home / "config.toml"
     file.write_text(BROKEN)
     named = run(home, "validate", str(file), "--format", "json")
-    assert run(home, "validate", "--config", str(file), "--json").stdout == named.stdout
+    assert run(home, "validate", "--config", str(file), "--json").out == named.out
     both = run(home, "validate", str(file), "--config", str(file))
-    assert (both.returncode, "not both" in both.stderr) == (2, True)
+    assert (both.status, "not both" in both.err) == (2, True)
 
 
 def test_validate_as_github_annotations(home: Path) -> None:
     """One workflow command a problem, with everything escaped that would end it early."""
     path = written(home, '[aliases]\n"a:b,c%" = "nope"\n')
     done = run(home, "validate", "--format", "github", str(path))
-    assert done.returncode == 1
-    [line] = done.stdout.splitlines()
+    assert done.status == 1
+    [line] = done.out.splitlines()
     assert line.startswith(f"::error file={path},line=2,col=12,title=unknown-name::")
 
 
 def test_a_valid_file_is_valid_in_every_format(home: Path) -> None:
     """Exit 0; JSON says so; GitHub has nothing to say."""
     written(home, "[server]\nport = 1\n")
-    assert run(home, "validate").stdout.endswith("config.toml: valid\n")
-    assert json.loads(run(home, "validate", "--format", "json").stdout) == {
+    assert run(home, "validate").out.endswith("config.toml: valid\n")
+    assert json.loads(run(home, "validate", "--format", "json").out) == {
         "schema_version": 1,
         "valid": True,
         "problems": [],
     }
-    assert run(home, "validate", "--format", "github").stdout == ""
+    assert run(home, "validate", "--format", "github").out == ""
 
 
 def test_strict_makes_warnings_errors(home: Path) -> None:
@@ -179,10 +142,10 @@ def test_strict_makes_warnings_errors(home: Path) -> None:
     written(home, WARNED)
     relaxed = run(home, "validate", "--registry", "snapshot")
     strict = run(home, "validate", "--registry", "snapshot", "--strict", "--format", "json")
-    assert relaxed.returncode == 0
-    assert "valid (1 warning)" in relaxed.stdout
-    assert strict.returncode == 1
-    assert [it["severity"] for it in json.loads(strict.stdout)["problems"]] == ["error"]
+    assert relaxed.status == 0
+    assert "valid (1 warning)" in relaxed.out
+    assert strict.status == 1
+    assert [it["severity"] for it in json.loads(strict.out)["problems"]] == ["error"]
 
 
 def test_retirements_are_held_against_the_day_that_is_given(home: Path) -> None:
@@ -190,8 +153,8 @@ def test_retirements_are_held_against_the_day_that_is_given(home: Path) -> None:
     written(home, '[aliases]\na = "anthropic/claude-sonnet-4-5"\n')
     early = run(home, "validate", "--registry", "snapshot", "--as-of", "2026-01-01")
     late = run(home, "validate", "--registry", "snapshot", "--as-of", "2099-01-01")
-    assert "retiring-model" not in early.stdout
-    assert "retiring-model" in late.stdout
+    assert "retiring-model" not in early.out
+    assert "retiring-model" in late.out
 
 
 @pytest.mark.parametrize(
@@ -201,25 +164,26 @@ def test_retirements_are_held_against_the_day_that_is_given(home: Path) -> None:
 def test_what_is_no_toml_is_a_problem_and_not_a_crash(home: Path, data: bytes, code: str) -> None:
     """Exit 1 with a position, and nothing of the file steers the terminal."""
     done = run(home, "validate", "-", stdin=data)
-    assert done.returncode == 1
-    assert done.stdout.startswith("<stdin>:1:")
-    assert f"[{code}]" in done.stdout
-    assert "\x1b" not in done.stdout
+    assert done.status == 1
+    assert done.out.startswith("<stdin>:1:")
+    assert f"[{code}]" in done.out
+    assert "\x1b" not in done.out
 
 
 def test_what_cannot_be_opened_exits_2(home: Path) -> None:
     """A named file that is missing, and no file at all, say so on stderr."""
     missing = run(home, "validate", str(home / "none.toml"))
     nothing = run(home, "validate")
-    assert (missing.returncode, nothing.returncode) == (2, 2)
-    assert "none.toml" in missing.stderr
-    assert "config init" in nothing.stderr
+    assert (missing.status, nothing.status) == (2, 2)
+    assert "none.toml" in missing.err
+    assert "config init" in nothing.err
 
 
 def test_the_example_is_valid_strictly(home: Path) -> None:
     """config.toml.example has no error and no warning for anybody."""
-    done = run(home, "validate", "config.toml.example", "--strict", "--registry", "snapshot")
-    assert (done.returncode, done.stdout) == (0, "config.toml.example: valid\n")
+    example = Path(__file__).parents[2] / "config.toml.example"
+    done = run(home, "validate", str(example), "--strict", "--registry", "snapshot")
+    assert (done.status, done.out) == (0, f"{example}: valid\n")
 
 
 def test_no_format_prints_a_secret(home: Path) -> None:
@@ -229,8 +193,8 @@ def test_no_format_prints_a_secret(home: Path) -> None:
     for content in (text, inline):
         for form in ("text", "json", "github"):
             done = run(home, "validate", "-", "--format", form, stdin=content)
-            assert done.returncode == 1
-            assert SECRET not in done.stdout + done.stderr
+            assert done.status == 1
+            assert SECRET not in done.out + done.err
 
 
 class _Models(http.server.BaseHTTPRequestHandler):
@@ -271,15 +235,15 @@ def test_init_writes_what_this_machine_has(home: Path, model_server: str) -> Non
         HTTP_PROXY="http://127.0.0.1:1",
     )
     path = home / ".config" / "gatewayctl" / "config.toml"
-    assert done.returncode == 0, done.stderr
-    assert f"found ollama at http://{model_server}/v1: 2 models" in done.stdout
+    assert done.status == 0, done.err
+    assert f"found ollama at http://{model_server}/v1: 2 models" in done.out
     text = path.read_text()
     assert tomllib.loads(text)["providers"] == {"ollama": {"base_url": f"http://{model_server}/v1"}}
     assert "OPENAI_API_KEY is set" in text
-    assert SECRET not in text + done.stdout
+    assert SECRET not in text + done.out
     assert "gatewayctl env claude" in text
-    assert "gatewayctl env claude" in done.stdout
-    assert run(home, "validate", "--strict").returncode == 0
+    assert "gatewayctl env claude" in done.out
+    assert run(home, "validate", "--strict").status == 0
     if sys.platform != "win32":
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
@@ -288,23 +252,23 @@ def test_init_never_replaces_a_file_unasked(home: Path) -> None:
     """An existing file stays as it is without --force."""
     path = written(home, "# mine\n")
     refused = run(home, "init")
-    assert refused.returncode == 1
-    assert "--force" in refused.stderr
+    assert refused.status == 1
+    assert "--force" in refused.err
     assert path.read_text() == "# mine\n"
-    assert run(home, "init", "--force").returncode == 0
+    assert run(home, "init", "--force").status == 0
     assert path.read_text() != "# mine\n"
 
 
 def test_init_asks_nobody_beyond_loopback(home: Path) -> None:
     """A server of another machine in Ollama's variable is left alone."""
     done = run(home, "init", "--output", "-", OLLAMA_HOST="192.0.2.1:11434")
-    assert done.returncode == 0
-    assert "192.0.2.1" not in done.stdout
+    assert done.status == 0
+    assert "192.0.2.1" not in done.out
 
 
 def test_the_routes_that_init_suggests_work_when_uncommented(home: Path) -> None:
     """What stands there as a comment is valid once its # is gone."""
-    text = run(home, "init", "--output", "-", OPENAI_API_KEY="x").stdout
+    text = run(home, "init", "--output", "-", OPENAI_API_KEY="x").out
     head, _, tail = text.partition("# [[cascades]]\n")
     tail = "\n".join(
         line if " = " not in line and "[" not in line else line.removeprefix("# ")
@@ -313,7 +277,7 @@ def test_the_routes_that_init_suggests_work_when_uncommented(home: Path) -> None
     text = f"{head}[[cascades]]\n{tail}\n".replace("/MODEL", "/gpt-4o", 1)
     text = text.replace("anthropic/MODEL", "anthropic/claude-haiku-4-5")
     done = run(home, "validate", "-", stdin=text)
-    assert (done.returncode, done.stdout) == (0, "<stdin>: valid\n")
+    assert (done.status, done.out) == (0, "<stdin>: valid\n")
 
 
 @pytest.mark.parametrize("options", [(), ("--json",), ("--resolved",), ("--resolved", "--json")])
@@ -336,20 +300,20 @@ def test_show_never_prints_a_secret(home: Path, options: tuple[str, ...]) -> Non
         """,
     )
     done = run(home, "show", *options)
-    assert done.returncode == 0, done.stderr
-    assert SECRET not in done.stdout + done.stderr
-    values = json.loads(done.stdout) if "--json" in options else tomllib.loads(done.stdout)
+    assert done.status == 0, done.err
+    assert SECRET not in done.out + done.err
+    values = json.loads(done.out) if "--json" in options else tomllib.loads(done.out)
     assert values["providers"]["openai"]["headers"]["x-team"] == "a"
     assert "127.0.0.1:3128" in values["providers"]["openai"]["proxy"]
 
 
 def test_show_resolved_fills_in_defaults(home: Path) -> None:
     """Without a file it shows what holds then; with one, what it means."""
-    bare = json.loads(run(home, "show", "--resolved", "--json", OPENAI_API_KEY="x").stdout)
+    bare = json.loads(run(home, "show", "--resolved", "--json", OPENAI_API_KEY="x").out)
     assert bare["server"]["port"] == 8790
     assert list(bare["providers"]) == ["openai"]
     written(home, "[server]\nport = 1\n")
-    said = json.loads(run(home, "show", "--resolved", "--json").stdout)
+    said = json.loads(run(home, "show", "--resolved", "--json").out)
     assert (said["server"]["port"], said["server"]["body_limit"]) == (1, 64 * 1024 * 1024)
 
 
@@ -357,24 +321,24 @@ def test_show_refuses_what_is_not_valid(home: Path) -> None:
     """What has no meaning has none to show; the problems are shown instead, exit 1."""
     written(home, BROKEN)
     done = run(home, "show", "--resolved")
-    assert done.returncode == 1
-    assert "alloy-missing-context-window" in done.stdout
+    assert done.status == 1
+    assert "alloy-missing-context-window" in done.out
     written(home, "a = [")
-    assert run(home, "show").returncode == 1
+    assert run(home, "show").status == 1
 
 
 def test_path_says_which_file_is_read(home: Path) -> None:
     """The option comes first, then the variable, then the usual place."""
     usual = home / ".config" / "gatewayctl" / "config.toml"
-    assert run(home, "path").stdout == f"{usual}\n"
-    assert run(home, "path", GATEWAYCTL_CONFIG="/b.toml").stdout == "/b.toml\n"
-    assert run(home, "path", "--config", "/c.toml").stdout == "/c.toml\n"
-    moved = run(home, "path", XDG_CONFIG_HOME=str(home / "x")).stdout
+    assert run(home, "path").out == f"{usual}\n"
+    assert run(home, "path", GATEWAYCTL_CONFIG="/b.toml").out == "/b.toml\n"
+    assert run(home, "path", "--config", "/c.toml").out == "/c.toml\n"
+    moved = run(home, "path", XDG_CONFIG_HOME=str(home / "x")).out
     assert moved == f"{home / 'x' / 'gatewayctl' / 'config.toml'}\n"
 
 
 def test_schema_prints_json_schema(home: Path) -> None:
     """Editors get the whole format."""
-    schema = json.loads(run(home, "schema").stdout)
+    schema = json.loads(run(home, "schema").out)
     assert schema["$schema"].startswith("https://json-schema.org/")
     assert set(schema["properties"]) >= {"server", "providers", "models", "aliases", "alloys"}

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 
-import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
@@ -16,16 +15,19 @@ HEAVY_PARTS = tuple(
     f"gatewayctl.{part}" for part in ("daemon", "registry", "simulator", "tokenizers", "upstream")
 )
 
-# Runs one command line as the installed program does, and tells afterwards what was loaded.
+# Runs command lines as the installed program does, and tells after each what it has loaded.
 PROBE = """
 import json, sys
 from gatewayctl.cli.main import main
-sys.argv = ["gatewayctl", *sys.argv[1:]]
-try:
-    main()
-except SystemExit as ended:
-    assert not ended.code, ended.code
-print(json.dumps(sorted(sys.modules)), file=sys.stderr)
+known = set()
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["gatewayctl", *words]
+    try:
+        main()
+    except SystemExit as ended:
+        assert not ended.code, ended.code
+    print(json.dumps(sorted(sys.modules.keys() - known)), file=sys.stderr)
+    known |= sys.modules.keys()
 """
 
 
@@ -43,27 +45,29 @@ def _paths() -> list[tuple[str, ...]]:
     return found
 
 
-def _loaded(*arguments: str) -> set[str]:
+def _loaded(lines: list[list[str]]) -> list[set[str]]:
+    """Run command lines one after another; return what each loads that none before it did."""
     result = subprocess.run(
-        [sys.executable, "-c", PROBE, *arguments],
+        [sys.executable, "-c", PROBE, json.dumps(lines)],
         capture_output=True,
         text=True,
         check=True,
         env={**os.environ, "COLUMNS": "100"},
     )
-    assert result.stdout.strip()
-    return set(json.loads(result.stderr))
+    assert result.stdout.count("Usage: ") == sum("--help" in line for line in lines)
+    return [set(json.loads(line)) for line in result.stderr.splitlines()]
 
 
-@pytest.mark.parametrize("path", _paths(), ids=lambda path: " ".join(path) or "gatewayctl")
-def test_help_loads_nothing_heavy(path: tuple[str, ...]) -> None:
+def test_help_and_version_load_nothing_heavy() -> None:
     """Help of any command starts fast: no HTTP stack, no table renderer, no vocabulary."""
-    loaded = _loaded(*path, "--help")
-    heavy = {name for name in loaded if name.partition(".")[0] in HEAVY}
-    heavy |= {name for name in loaded if name.startswith(HEAVY_PARTS)}
-    assert sorted(heavy) == []
+    lines = [["--version"], *([*path, "--help"] for path in _paths())]
+    heavy = {
+        " ".join(line): found
+        for line, loaded in zip(lines, _loaded(lines), strict=True)
+        if (found := sorted(name for name in loaded if _is_heavy(name)))
+    }
+    assert heavy == {}
 
 
-def test_version_is_as_light_as_help() -> None:
-    """``--version`` answers without loading what answering does not need."""
-    assert not {name.partition(".")[0] for name in _loaded("--version")} & HEAVY
+def _is_heavy(name: str) -> bool:
+    return name.partition(".")[0] in HEAVY or name.startswith(HEAVY_PARTS)

@@ -4,10 +4,9 @@ import json
 import os
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from support.tables import TableServer
-from support.terminal import gatewayctl
+from support.terminal import in_environment
 
 
 class Cli:
@@ -30,8 +29,7 @@ class Cli:
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
         """Run ``gatewayctl models …``, expect an exit code, and return both outputs."""
-        with mock.patch.dict(os.environ, self.environ, clear=True):
-            ran = gatewayctl("models", *arguments)
+        ran = in_environment(self.environ, "models", *arguments)
         assert ran.status == code, ran.err
         return ran.out + ran.err
 

@@ -5,8 +5,9 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TextIO, cast
+from unittest import mock
 
 import msgspec
 
@@ -39,6 +40,12 @@ def gatewayctl(*argv: str, stdin: bytes | None = b"", out: TextIO | None = None)
         except SystemExit as stop:
             status = cast("int", stop.code or 0)
     return Ran(status=status, out=_written(kept), err=_written(err))
+
+
+def in_environment(environ: Mapping[str, str], *argv: str, stdin: bytes = b"") -> Ran:
+    """Run ``gatewayctl ARGV`` with these variables and none of this process's."""
+    with mock.patch.dict(os.environ, environ, clear=True):
+        return gatewayctl(*argv, stdin=stdin)
 
 
 def _pipe() -> io.TextIOWrapper:
