@@ -31,7 +31,7 @@ class Phase(IntEnum):
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens as the upstream metered them, in disjoint dimensions; None is unknown, never 0.
 
-    ``reasoning_output`` is a part of ``output``, informational.
+    ``reasoning_output``, ``output_image`` and ``output_audio`` are parts of ``output``.
     """
 
     input: int | None = None
@@ -40,6 +40,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     input_cache_write_1h: int | None = None
     output: int | None = None
     reasoning_output: int | None = None
+    output_image: int | None = None
+    output_audio: int | None = None
     image: int | None = None
     audio: int | None = None
 

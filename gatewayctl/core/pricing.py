@@ -30,10 +30,15 @@ DIMENSIONS = (
     "input_cache_write_1h",
     "output",
     "reasoning_output",
+    "output_image",
+    "output_audio",
     "image",
     "audio",
 )
 """What a reply's usage counts, and what is billed."""
+
+OUTPUT_PARTS = ("output_image", "output_audio", "reasoning_output")
+"""The dimensions that are parts of the output: informational, unless they have their own price."""
 
 BASE_TIERS = frozenset(
     {"", "auto", "base", "default", "on_demand", "standard"}
@@ -270,15 +275,21 @@ def _laid_out(keys: tuple[str, ...]) -> dict[str, dict[str, _Steps]]:
 
 
 def _split(counts: dict[str, int], usage: Usage, table: _Table) -> dict[str, int]:
-    """Return the counts to be billed: reasoning apart where it has a price of its own.
+    """Return the counts to be billed: parts of the output apart where they have their own prices.
 
-    A price of reasoning that is not for this tier and step is no better than the output's.
+    A price of reasoning that is not for this tier and step is no better than the output's. Pictures
+    and sound are never text: any price of theirs is better.
     """
-    thought, written = usage.reasoning_output, counts.get("output")
-    if not thought or not written:
+    left, whole = counts.get("output"), table.rate(("output",))
+    if not left:
         return counts
-    own, whole = table.rate(("reasoning_output",)), table.rate(("output",))
-    if own is None or whole is None or own[:2] < whole[:2]:
-        return counts
-    thought = min(thought, written)
-    return {**counts, "output": written - thought, "reasoning_output": thought}
+    apart: dict[str, int] = {}
+    for part in OUTPUT_PARTS:
+        count, own = min(getattr(usage, part) or 0, left), table.rate((part,))
+        if not count or own is None:
+            continue
+        if part == "reasoning_output" and (whole is None or own[:2] < whole[:2]):
+            continue
+        apart[part] = count
+        left -= count
+    return {**counts, "output": left, **apart}

@@ -104,7 +104,7 @@ class Entry:
     def tokens(self) -> int:
         """All tokens that were metered or estimated so far."""
         usage = (self._final or self._metered()).usage
-        counts = msgspec.structs.replace(usage, reasoning_output=None)  # a part of the output
+        counts = msgspec.structs.replace(usage, **dict.fromkeys(pricing.OUTPUT_PARTS))
         return sum(count for count in msgspec.structs.astuple(counts) if count is not None)
 
     def first(self) -> None:

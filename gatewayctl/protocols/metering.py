@@ -69,6 +69,8 @@ def inclusive(counts: Counts) -> Usage:
         audio=parts["audio"],
         output=counts.get("output"),
         reasoning_output=counts.get("reasoning"),
+        output_image=counts.get("made_image"),
+        output_audio=counts.get("made_audio"),
     )
 
 

@@ -105,6 +105,10 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
         "UPDATE attempts SET came = at WHERE came IS NULL",
         "CREATE INDEX attempts_client ON attempts (client, came, cost) WHERE client IS NOT NULL",
     ),
+    (
+        "ALTER TABLE attempts ADD COLUMN output_image INTEGER",  # parts of the output, as reasoning
+        "ALTER TABLE attempts ADD COLUMN output_audio INTEGER",
+    ),
 )
 
 LAST_CLOSED: Final = "SELECT coalesce(max(closed), 0) FROM requests WHERE closed > 0"

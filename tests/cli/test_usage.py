@@ -136,8 +136,8 @@ def test_csv_has_a_name_for_every_column_and_no_total(write: Write) -> None:
     dimensions = ",".join(Usage.__struct_fields__)
     assert names == f"key,requests,failed,{dimensions},cost,estimated,unpriced"
     assert rows == [
-        "acme/one,1,0,10,0,0,0,2,0,0,0,0.000025,false,0",
-        "acme/two,1,1,0,0,0,0,0,0,0,0,0,false,0",
+        "acme/one,1,0,10,0,0,0,2,0,0,0,0,0,0.000025,false,0",
+        "acme/two,1,1,0,0,0,0,0,0,0,0,0,0,0,false,0",
     ]
 
 

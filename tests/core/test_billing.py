@@ -13,6 +13,7 @@ from gatewayctl.core.events import Usage
 from gatewayctl.core.model import Sourced
 from gatewayctl.core.pricing import (
     DIMENSIONS,
+    OUTPUT_PARTS,
     PICO,
     Bill,
     PriceRange,
@@ -48,6 +49,7 @@ CLAUDE = priced(
     input="5", input_cache_read="0.5", input_cache_write_5m="6.25", input_cache_write_1h="10",
     output="25", input__fast="10", output__fast="50", input__us="5.5", output__us="27.5",
 )  # fmt: skip
+PICTURES = priced(input="0.3", output="2.5", output_image="30", output__priority="5")
 MILLION = 1_000_000
 
 
@@ -273,7 +275,7 @@ COUNTS = st.none() | st.integers(0, 10**7)
 
 @given(
     st.builds(Usage, **dict.fromkeys(DIMENSIONS, COUNTS)),
-    st.sampled_from([GPT, CLAUDE, {**GPT, **priced(reasoning_output="4", audio="1")}]),
+    st.sampled_from([GPT, CLAUDE, {**GPT, **priced(reasoning_output="4", audio="1")}, PICTURES]),
     st.sampled_from([None, "flex", "fast", "fast+us", "scale"]),
 )
 def test_a_bill_is_its_counts_times_its_rates(
@@ -282,12 +284,30 @@ def test_a_bill_is_its_counts_times_its_rates(
     """Every token is paid for once, at a rate that the bill tells."""
     found = bill(prices, usage, tier)
     counts = {name: getattr(usage, name) or 0 for name in DIMENSIONS}
-    thought = min(counts["output"], counts.pop("reasoning_output"))
-    if "reasoning_output" in found.rates:
-        counts["output"] -= thought
-        counts["reasoning_output"] = thought
+    for part in OUTPUT_PARTS:
+        count = min(counts["output"], counts.pop(part))
+        if part in found.rates:
+            counts["output"] -= count
+            counts[part] = count
     total = sum((count * found.rates[name] for name, count in counts.items() if count), Decimal(0))
-    known = any(
-        getattr(usage, name) is not None for name in DIMENSIONS if name != "reasoning_output"
-    )
+    known = any(getattr(usage, name) is not None for name in DIMENSIONS if name not in OUTPUT_PARTS)
     assert found.cost == (total / MILLION if known else None)
+
+
+@pytest.mark.parametrize(
+    ("counts", "tier", "paid"),
+    [
+        ({"output": 1290, "output_image": 1290}, None, "0.0387"),
+        ({"output": 1310, "output_image": 1290}, None, "0.03875"),
+        ({"output": 1310, "output_image": 1290}, "priority", "0.0388"),
+        ({"output": 100, "output_image": 1290}, None, "0.003"),
+        ({"output": 100, "output_audio": 60}, None, "0.00025"),
+    ],
+)
+def test_a_picture_in_the_answer_has_its_own_price(
+    counts: dict[str, int], tier: str | None, paid: str
+) -> None:
+    """It is a part of the output, never more than it; without a price of its own it is output."""
+    assert dollars(PICTURES, tier, **counts) == Decimal(paid)
+    assert dollars(priced(output_image="40"), output=1290, output_image=1290) == Decimal("0.0516")
+    assert dollars(priced(output_image="40"), output=1291, output_image=1290) is None

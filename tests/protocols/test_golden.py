@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support import strict
 from support.golden import CASES, Case
 
-from gatewayctl.core.events import Phase
+from gatewayctl.core.events import Phase, Usage
 from gatewayctl.protocols.catalog import CODECS
 from gatewayctl.protocols.sse import SseParser
 
@@ -54,7 +54,7 @@ def test_the_watcher_reads_phases_usage_and_errors(case: Case) -> None:
     """Each event means what it should; the usage and the tier are the last ones told."""
     watcher = CODECS[case.protocol].watcher(usage_requested=True)
     assert [watcher.see(event) for event in case.events] == case.phases
-    assert msgspec.to_builtins(watcher.usage) == case.expected["usage"]
+    assert watcher.usage == Usage(**case.expected["usage"])
     assert (watcher.written, watcher.tier) == (case.expected["written"], case.expected["tier"])
     assert (watcher.error, watcher.error_code) == (
         case.expected["error"],
@@ -81,7 +81,7 @@ def test_a_whole_reply_meters_the_same_as_the_stream(case: Case) -> None:
     facts = CODECS[case.protocol].read_reply(case.reply)
     assert facts.error == case.expected["reply_error"]
     if facts.error is None:
-        assert msgspec.to_builtins(facts.usage) == case.expected["usage"]
+        assert facts.usage == Usage(**case.expected["usage"])
         assert facts.tier == case.expected["tier"]
         spaces = case.stream.count(b'\\": ')  # arguments that come as JSON are counted compactly
         assert 0 <= case.expected["written"] - facts.written <= spaces
@@ -112,4 +112,4 @@ def test_any_chunking_means_the_same(case: Case, places: list[int]) -> None:
         for event in parser.feed(case.stream[start:end])
     ]
     assert phases == case.phases
-    assert msgspec.to_builtins(watcher.usage) == case.expected["usage"]
+    assert watcher.usage == Usage(**case.expected["usage"])

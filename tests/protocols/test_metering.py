@@ -83,6 +83,7 @@ def messages(*usages: Any) -> Usage:
                 image=3,
                 output=20,
                 reasoning_output=12,
+                output_audio=2,
             ),
         ),
         (

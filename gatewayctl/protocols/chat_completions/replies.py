@@ -91,9 +91,10 @@ def usage(metered: Usage) -> Fields | None:
         },
         "completion_tokens_details": {
             "reasoning_tokens": metered.reasoning_output or 0,
-            "audio_tokens": 0,
+            "audio_tokens": metered.output_audio or 0,
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,
+            **({"image_tokens": metered.output_image} if metered.output_image else {}),
         },
     }
 

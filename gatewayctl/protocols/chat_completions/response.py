@@ -29,6 +29,8 @@ _USAGE: metering.Places = {
     "image": (("prompt_tokens_details", "image_tokens"),),
     "output": (("completion_tokens",),),
     "reasoning": (("completion_tokens_details", "reasoning_tokens"), ("reasoning_tokens",)),
+    "made_audio": (("completion_tokens_details", "audio_tokens"),),
+    "made_image": (("completion_tokens_details", "image_tokens"),),
     "everything": (("total_tokens",),),
 }
 _TIMINGS: metering.Places = {

@@ -215,6 +215,9 @@ def metadata(usage: Usage) -> Fields:
         found["cachedContentTokenCount"] = usage.input_cache_read
     if usage.reasoning_output is not None:
         found["thoughtsTokenCount"] = usage.reasoning_output
+    made = (("IMAGE", usage.output_image), ("AUDIO", usage.output_audio))
+    if told := [{"modality": it, "tokenCount": figure} for it, figure in made if figure]:
+        found["candidatesTokensDetails"] = told
     media = (("TEXT", text), ("IMAGE", usage.image), ("AUDIO", usage.audio))
     details = [
         {"modality": modality, "tokenCount": figure}

@@ -25,6 +25,12 @@ _USAGE: metering.Places = {
     "reasoning": (("thoughtsTokenCount",),),
 }
 _DETAIL: metering.Places = {"tokens": (("tokenCount",),)}
+_DETAILS: Final = {
+    "": "promptTokensDetails",
+    "cached_": "cacheTokensDetails",
+    "tools_": "toolUsePromptTokensDetails",
+    "made_": "candidatesTokensDetails",
+}
 _MEDIA: Final = {"IMAGE": "image", "VIDEO": "image", "AUDIO": "audio"}
 _UNSPECIFIED: Final = frozenset({"FINISH_REASON_UNSPECIFIED", "BLOCK_REASON_UNSPECIFIED"})
 
@@ -65,16 +71,20 @@ def index_of(candidate: wire.Candidate, place: int) -> int:
 
 
 def counted(usage: Any) -> dict[str, int]:
-    """Return the figures of a usage object. The prompt's include what was cached, by any medium."""
+    """Return the figures of a usage object, and what they hold of each medium.
+
+    The prompt's include what was cached; what tools read stands beside it.
+    """
     counts = metering.counts(_USAGE, usage)
-    details = usage.get("promptTokensDetails") if isinstance(usage, dict) else None
-    for each in details if isinstance(details, list) else ():
-        if not isinstance(each, dict) or not isinstance(each.get("modality"), str):
-            continue
-        name = _MEDIA.get(each["modality"])
-        figure = metering.counts(_DETAIL, each).get("tokens")
-        if name is not None and figure is not None:
-            counts[name] = counts.get(name, 0) + figure
+    for what, name in _DETAILS.items():
+        details = usage.get(name) if isinstance(usage, dict) else None
+        for each in details if isinstance(details, list) else ():
+            if not isinstance(each, dict) or not isinstance(each.get("modality"), str):
+                continue
+            medium = _MEDIA.get(each["modality"])
+            figure = metering.counts(_DETAIL, each).get("tokens")
+            if medium is not None and figure is not None:
+                counts[what + medium] = counts.get(what + medium, 0) + figure
     return counts
 
 
@@ -83,6 +93,11 @@ def usage_of(counts: metering.Counts) -> Usage:
     figures = dict(counts)
     if "tools" in figures:
         figures["total"] = figures.get("total", 0) + figures.pop("tools")
+    for medium in ("image", "audio"):
+        own, read = figures.get(medium), figures.get(f"tools_{medium}")
+        if own is not None or read is not None:
+            fresh = max(0, (own or 0) - figures.get(f"cached_{medium}", 0))
+            figures[medium] = fresh + (read or 0)
     outputs = [figures[name] for name in ("said", "reasoning") if name in figures]
     if outputs:
         figures["output"] = sum(outputs)

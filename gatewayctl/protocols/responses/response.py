@@ -22,6 +22,8 @@ _USAGE: metering.Places = {
     "image": (("input_tokens_details", "image_tokens"),),
     "output": (("output_tokens",),),
     "reasoning": (("output_tokens_details", "reasoning_tokens"),),
+    "made_audio": (("output_tokens_details", "audio_tokens"),),
+    "made_image": (("output_tokens_details", "image_tokens"),),
 }
 
 

@@ -53,7 +53,7 @@ TIMES = ("fast", "us")
 """Tiers that are told as factors: Anthropic's fast mode, and inference in the US alone."""
 
 _MEDIA = "priced by what no reply counts: pictures, seconds, characters, pages, credits"
-_CACHED_MEDIA = "replies count cached tokens without their medium: billed as cached text"
+_CACHED_MEDIA = "what is read from a cache is one dimension, whatever its medium: billed as cached text"
 _TOOLS = "a fee for a tool of the provider, beside the tokens"
 _RENTED = "rented by the hour, whatever is asked of it"
 _ADDRESS = "depends on the provider's regional address, which the config knows and no reply tells"

@@ -17,6 +17,7 @@ NAMES: Final = (
     "candidates content parts text thought thoughtSignature functionCall name args id index "
     "finishReason logprobsResult chosenCandidates topCandidates token logProbability "
     "promptFeedback blockReason usageMetadata promptTokenCount promptTokensDetails modality "
+    "cacheTokensDetails candidatesTokensDetails toolUsePromptTokensDetails "
     "tokenCount modelVersion responseId executableCode code error message"
 )
 VALUES: Final = ["", "STOP", "IMAGE", "a", True, 3, -1, 1.5, None]

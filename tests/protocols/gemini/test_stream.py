@@ -94,6 +94,54 @@ def test_usage_is_cumulative_and_its_parts_are_told_apart() -> None:
     assert (facts.usage, facts.written, facts.error) == (expected, 3, None)
 
 
+def by_medium(**counts: int) -> list[dict[str, Any]]:
+    """Return the details of a count, as Google tells them."""
+    return [{"modality": name.upper(), "tokenCount": it} for name, it in counts.items()]
+
+
+@pytest.mark.parametrize(
+    ("details", "expected"),
+    [
+        (
+            {
+                "promptTokensDetails": by_medium(text=200, audio=800),
+                "cacheTokensDetails": by_medium(audio=600),
+            },
+            Usage(input=200, input_cache_read=600, audio=200, output=1300),
+        ),
+        (
+            {
+                "promptTokensDetails": by_medium(text=700, video=300),
+                "cacheTokensDetails": by_medium(text=500, video=100),
+            },
+            Usage(input=200, input_cache_read=600, image=200, output=1300),
+        ),
+        (
+            {
+                "toolUsePromptTokenCount": 500,
+                "toolUsePromptTokensDetails": by_medium(text=100, image=400),
+            },
+            Usage(input=500, input_cache_read=600, image=400, output=1300),
+        ),
+        (
+            {"candidatesTokensDetails": by_medium(text=10, image=1290, audio=0)},
+            Usage(input=400, input_cache_read=600, output=1300, output_image=1290, output_audio=0),
+        ),
+    ],
+)
+def test_media_are_told_apart_wherever_they_are_counted(
+    details: dict[str, Any], expected: Usage
+) -> None:
+    """What was cached of a medium is not billed again, and pictures in an answer are no text."""
+    counts = {"promptTokenCount": 1000, "cachedContentTokenCount": 600}
+    usage = {**counts, "candidatesTokenCount": 1300, **details}
+    watcher = GeminiWatcher()
+    watcher.see(event({"usageMetadata": usage}))
+    assert watcher.usage == expected
+    reply = {"candidates": [{"content": {"parts": [{"text": "a"}]}}], "usageMetadata": usage}
+    assert CODEC.read_reply(json.dumps(reply).encode()).usage == expected
+
+
 @pytest.mark.parametrize("usage", [3, {"promptTokenCount": "x"}, {"promptTokensDetails": [3, {}]}])
 def test_a_figure_that_cannot_be_read_is_unknown(usage: Any) -> None:
     """And no reason to break off an answer."""
