@@ -18,7 +18,7 @@ from typing import Final
 import aiohttp
 import msgspec
 import pytest
-from support.bills import DIMENSIONS, owed
+from support.bills import DIMENSIONS, PARTS, owed
 from support.dialects import address, encoded
 from support.gateway import Gateway, gateway
 from support.metered import State
@@ -34,7 +34,7 @@ AT_ONCE: Final = 64
 CHARS_A_TOKEN: Final = 3.5
 """What the gateway takes for a token where nobody counted."""
 
-_COLUMNS: Final = (*DIMENSIONS, "reasoning_output")
+_COLUMNS: Final = (*DIMENSIONS, "reasoning_output", *PARTS)
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):

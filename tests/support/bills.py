@@ -19,7 +19,9 @@ DIMENSIONS: Final = (
     "image",
     "audio",
 )
-"""What is paid for; reasoning is a part of the output."""
+"""What is paid for; parts of the output with it, but for those that have their own price."""
+
+PARTS: Final = ("output_image", "output_audio")
 
 READ: Final = tuple(each for each in DIMENSIONS if each != "output")
 _INSTEAD: Final = {
@@ -56,6 +58,7 @@ PRICES: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "one-write": {"input": "3", "input_cache_write_5m": "3.75", "output": "15"},
     "odd": {"input": "0.333333", "output": "0.7777777", "image": "1.23", "audio": "9.87"},
+    "pictures": {"input": "0.3", "output": "2.5", "output_image": "30", "output_audio": "12"},
     "free": {"input": "0", "output": "0"},
     "unknown": {},
     "half": {"input": "1"},
@@ -66,7 +69,10 @@ TIERS: Final = ("", "flex", "priority", "default", "fast", "unheard-of")
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
-    """What one answer is metered: disjoint, but for ``reasoning``, which is part of the output."""
+    """What one answer is metered: disjoint, but for what is part of the output.
+
+    That are ``reasoning``, pictures and sound.
+    """
 
     input: int = 0
     input_cache_read: int = 0
@@ -74,6 +80,8 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     input_cache_write_1h: int = 0
     output: int = 0
     reasoning: int = 0
+    output_image: int = 0
+    output_audio: int = 0
     image: int = 0
     audio: int = 0
 
@@ -93,13 +101,17 @@ def drawn(chance: random.Random, protocol: str) -> Tokens:
     writes = 0.3 if protocol == "messages" else 0.0
     media = 0.1 if protocol != "messages" else 0.0
     output = chance.randint(1, 4000)
+    reasoning = sometimes(0.3, output)
+    picture = min(sometimes(media, output), output - reasoning)
     return Tokens(
         input=chance.randint(190_000, 250_000) if large else chance.randint(200, 5000),
         input_cache_read=sometimes(0.4, 20_000),
         input_cache_write_5m=sometimes(writes or 0.1 * (protocol == "chat_completions"), 3000),
         input_cache_write_1h=sometimes(writes, 3000),
         output=output,
-        reasoning=sometimes(0.3, output),
+        reasoning=reasoning,
+        output_image=picture,
+        output_audio=min(sometimes(media, output), output - reasoning - picture),
         image=sometimes(media, 2000),
         audio=sometimes(media, 2000),
     )
@@ -110,7 +122,12 @@ def owed(model: str, counts: Mapping[str, int | None], tier: str) -> int | None:
     prices = PRICES[model]
     told = {name: count for name, count in counts.items() if count is not None}
     step = f">{STEP}" if sum(told.get(each, 0) for each in READ) > STEP else ""
+    known = any(name in told for name in DIMENSIONS)
     total = Fraction(0)
+    for name in PARTS:
+        if name in told and name in prices:
+            total += told[name] * Fraction(prices[name]) * _PER_TOKEN
+            told["output"] -= told[name]
     for name in DIMENSIONS:
         count = told.get(name, 0)
         if not count:
@@ -121,4 +138,4 @@ def owed(model: str, counts: Mapping[str, int | None], tier: str) -> int | None:
         keys = (f"{found}@{tier}", f"{found}{step}", found)
         rate = next(prices[key] for key in keys if key in prices)
         total += count * Fraction(rate) * _PER_TOKEN
-    return round(total) if any(name in told for name in DIMENSIONS) else None
+    return round(total) if known else None

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from support.bills import Tokens
+from support.bills import PARTS, Tokens
 
 Counts = Mapping[str, int]
 """What was told: tokens by dimension; what was not told is not in it."""
@@ -109,11 +109,13 @@ def _event(value: Mapping[str, Any]) -> bytes:
     return f"event: {name}\n".encode() + _data(value)
 
 
+_PARTS: Final = ("reasoning_output", *PARTS)
+
+
 def _upto(answer: Answer, output: int) -> Counts:
     """Return the counts of an answer under way that has ``output`` tokens so far."""
     told = {**answer.counts(), "output": output}
-    told.pop("reasoning_output", None)
-    return told
+    return {name: count for name, count in told.items() if name not in _PARTS}
 
 
 def _openai(answer: Answer, names: tuple[str, str], output: int | None = None) -> dict[str, Any]:
@@ -128,12 +130,15 @@ def _openai(answer: Answer, names: tuple[str, str], output: int | None = None) -
     }
     reasoning = tokens.reasoning if output is None else 0
     apart = reasoning if answer.style == "hidden" else 0
+    parts = {"reasoning_tokens": reasoning}
+    if output is None:
+        parts |= {"audio_tokens": tokens.output_audio, "image_tokens": tokens.output_image}
     return {
         read: tokens.read,
         written: made - apart,
         "total_tokens": tokens.read + made,
         f"{read}_details": {name: count for name, count in details.items() if count},
-        f"{written}_details": {"reasoning_tokens": reasoning} if reasoning else {},
+        f"{written}_details": {name: count for name, count in parts.items() if count},
     }
 
 
@@ -294,17 +299,24 @@ def _messages_stream(answer: Answer) -> Iterator[Frame]:
     yield Frame(_event({"type": "message_stop"}), State(told.counts, told.written, whole=True))
 
 
+def _by_medium(image: int, audio: int) -> list[dict[str, Any]]:
+    media = (("IMAGE", image), ("AUDIO", audio))
+    return [{"modality": name, "tokenCount": count} for name, count in media if count]
+
+
 def _google(answer: Answer, output: int | None) -> dict[str, Any]:
     tokens = answer.tokens
     usage: dict[str, Any] = {"promptTokenCount": tokens.read}
     if tokens.input_cache_read:
         usage["cachedContentTokenCount"] = tokens.input_cache_read
-    media = (("IMAGE", tokens.image), ("AUDIO", tokens.audio))
-    details = [{"modality": name, "tokenCount": count} for name, count in media if count]
+    details = _by_medium(tokens.image, tokens.audio)
     if details:
         usage["promptTokensDetails"] = details
     if output is None:
         usage["candidatesTokenCount"] = tokens.output - tokens.reasoning
+        made = _by_medium(tokens.output_image, tokens.output_audio)
+        if made:
+            usage["candidatesTokensDetails"] = made
         if tokens.reasoning:
             usage["thoughtsTokenCount"] = tokens.reasoning
     elif output:
