@@ -5,20 +5,17 @@ Whether a credential lives is ``upstream.oauth``'s business.
 
 from typing import Protocol
 
-from gatewayctl.config.settings import ProviderSettings, Settings
+from gatewayctl.config.settings import Settings
 from gatewayctl.core.model import Auth
+from gatewayctl.upstream.credentials import Ends
 
 
-class Tokens(Protocol):
+class Tokens(Ends, Protocol):
     """Knows how the credentials fare."""
 
     @property
     def degraded(self) -> str | None:
         """Say what goes wrong with those that still serve."""
-        ...
-
-    def ended(self, settings: ProviderSettings) -> str | None:
-        """Say why nothing but a person helps a credential, and how; None where it lives."""
         ...
 
 

@@ -8,7 +8,6 @@ who are asked here.
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Protocol
 
 import msgspec
 
@@ -21,15 +20,7 @@ from gatewayctl.core.routing.world import Request, Standing, World
 from gatewayctl.daemon.forwarding import Forwarding
 from gatewayctl.daemon.permitted import Client
 from gatewayctl.daemon.turns import Turns
-from gatewayctl.upstream.credentials import not_served, serves
-
-
-class Tokens(Protocol):
-    """Knows which OAuth credentials are dead."""
-
-    def ended(self, settings: ProviderSettings) -> str | None:
-        """Say why nothing but a person helps a credential, and how; None where it lives."""
-        ...
+from gatewayctl.upstream.credentials import Ends, not_served, serves
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +30,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     world: World
     turns: Turns
     forwarding: Forwarding
-    tokens: Tokens
+    tokens: Ends
     wall: Callable[[], float]
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from gatewayctl.core.errors import StorageFailed
+from gatewayctl.storage import files
 from gatewayctl.storage.credentials import Account, Credential, Origin
 from gatewayctl.upstream.token_reply import sendable
 
@@ -40,7 +41,8 @@ class Borrowed:
         self._looked = -math.inf
         self._stamp: object = None
         self._credential: Credential | None = None
-        self._trouble: str | None = None
+        self.trouble: str | None = None
+        """What is wrong with the file as of the last look, while what it held before serves on."""
 
     def credential(self, *, now: bool = False) -> Credential:
         """Return what the file holds, without its refresh token; StorageFailed where it does not.
@@ -53,15 +55,14 @@ class Borrowed:
             self._looked = moment
             self._look()
         if self._credential is None:
-            raise StorageFailed(self._trouble or f"cannot read {self.file}")
+            raise StorageFailed(self.trouble or f"cannot read {self.file}")
         return self._credential
 
     def _look(self) -> None:
         try:
-            state = self._path.stat()
-            stamp = (state.st_mtime_ns, state.st_size, state.st_ino)
+            stamp = files.stamp(self._path)
         except OSError as error:
-            self._trouble = f"cannot read {self.file}: {error.strerror}"
+            self.trouble = f"cannot read {self.file}: {error.strerror}"
             self._credential = self._stamp = None
             return
         if stamp == self._stamp:
@@ -70,9 +71,9 @@ class Borrowed:
             read = read_file(self._path, self.file)
         except StorageFailed as error:
             # looked at again next time, changed or not: whoever writes it may be in the middle
-            self._trouble, self._stamp = str(error), None
+            self.trouble, self._stamp = str(error), None
             return
-        self._stamp, self._trouble = stamp, None
+        self._stamp, self.trouble = stamp, None
         self._credential = msgspec.structs.replace(read, refresh_token=None)
 
 

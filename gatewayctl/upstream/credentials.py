@@ -27,6 +27,7 @@ from gatewayctl.config.settings import (
 )
 from gatewayctl.core.errors import Failure, FailureKind, UpstreamFailed
 from gatewayctl.core.model import Auth
+from gatewayctl.storage import files
 from gatewayctl.upstream.at_hand import available, labels, usable
 
 _LONGEST = 16 * 1024  # bytes of a credential
@@ -46,12 +47,16 @@ class _Kept(msgspec.Struct, frozen=True):
         return "_Kept(…)"
 
 
-class Tokens(Protocol):
-    """Whoever keeps the OAuth tokens of providers fresh."""
+class Ends(Protocol):
+    """Knows which OAuth credentials are dead."""
 
     def ended(self, settings: ProviderSettings) -> str | None:
         """Say why nothing but a person helps a credential, and how; None where it lives."""
         ...
+
+
+class Tokens(Ends, Protocol):
+    """Whoever keeps the OAuth tokens of providers fresh."""
 
     async def token(self, settings: ProviderSettings) -> str:
         """Return an access token; raise ``UpstreamFailed`` (auth) with what to do."""
@@ -136,8 +141,7 @@ class Credentials:
     def _from_file(self, name: str) -> str:
         path = Path(name).expanduser()
         try:
-            state = path.stat()
-            mark = (state.st_mtime_ns, state.st_size, state.st_ino)
+            mark = files.stamp(path)
             kept = self._files.get(name)
             if kept is not None and kept.mark == mark:
                 return kept.value

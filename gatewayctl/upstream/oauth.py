@@ -31,7 +31,6 @@ from gatewayctl.upstream.renewal import (
     Waiting,
     is_alive,
     login,
-    unconfigured,
     unusable,
 )
 
@@ -72,6 +71,8 @@ class OAuth:
         self._renewal = Renewal(vault, http, wall, waiting)
         self._records = Records(vault, wall, waiting.monotonic)
         self._flights: dict[str, asyncio.Task[Outcome]] = {}
+        self._since: dict[str, float] = {}
+        self._clearings: dict[tuple[str, str], asyncio.Task[bool]] = {}
         self._troubles: dict[str, _Trouble] = {}
         self._refusals: dict[str, deque[float]] = {}
         self._borrowed: dict[str, Borrowed] = {}
@@ -122,13 +123,25 @@ class OAuth:
         Clears that access token, if it is still the stored one, so that the next one is renewed. A
         token that cannot be renewed is left: the refusal may have been a mistake.
         """
-        name = settings.provider.name
-        try:
-            if settings.borrow is not None:
+        if settings.borrow is not None:
+            try:
                 lent = self._file(settings.borrow).credential(now=True)
-                return lent.access_token != token and self._lives(lent)
+            except StorageFailed:
+                return False
+            return lent.access_token != token and self._lives(lent)
+        key = (settings.provider.name, token)
+        clearing = self._clearings.get(key)
+        if clearing is None:
+            # many calls may have gone out with one token: it is refused once
+            clearing = asyncio.create_task(self._cleared(*key), name=f"clearing of {key[0]}")
+            self._clearings[key] = clearing
+            clearing.add_done_callback(lambda _: self._clearings.pop(key))
+        return await asyncio.shield(clearing)
+
+    async def _cleared(self, name: str, token: str) -> bool:
+        """Clear a refused access token, if it is the stored one; True when there may be another."""
+        try:
             there = await self._waiting.blocking(self._vault.get, name)
-            self._records.forget()
             if there is None or there.state is State.TERMINAL or there.refresh_token is None:
                 return False
             if there.access_token != token:
@@ -196,7 +209,12 @@ class OAuth:
     async def close(self) -> None:
         """Wait for token requests under way: cut off, they would cost their credentials."""
         self._renewal.closing = True
-        await asyncio.gather(*self._flights.values(), return_exceptions=True)
+        under_way = {*self._flights.values(), *self._clearings.values()}
+        if under_way:
+            _, late = await asyncio.wait(under_way, timeout=self._waiting.patience)
+            for each in late:
+                each.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
         await self._renewal.close()
 
     def _there(self, name: str) -> Credential | None:
@@ -207,13 +225,10 @@ class OAuth:
 
     def _over(self, settings: ProviderSettings, there: Credential | None) -> str | None:
         """Return why nothing can be had with a credential before somebody does something."""
-        name = settings.provider.name
         if there is None and self._records.broken:
             return self._records.broken
         expired = there is not None and not self._lives(there)
-        if (why := unusable(settings, there, expired=expired)) is not None:
-            return why
-        return unconfigured(name) if expired and settings.oauth is None else None
+        return unusable(settings, there, expired=expired)
 
     async def _outcome(
         self, settings: ProviderSettings, there: Credential | None
@@ -235,9 +250,16 @@ class OAuth:
         return NotNow(msgspec.structs.replace(trouble.failure, retry_after=max(wait, 0.0)))
 
     async def _flight(self, settings: ProviderSettings, there: Credential | None) -> Outcome:
-        """Join the renewal that is under way, or begin one, and see it through."""
-        # one waiter that leaves must not take it from the others
-        return await asyncio.shield(self._begun(settings, there))
+        """Join the renewal that is under way, or begin one, and wait for what comes of it."""
+        name, flight = settings.provider.name, self._begun(settings, there)
+        patience = self._waiting.patience
+        left = self._since[name] + patience - self._waiting.monotonic()
+        # one waiter that leaves, or loses patience, must not take it from the others
+        await asyncio.wait({flight}, timeout=max(left, 0.0))
+        if flight.done():
+            return flight.result()
+        words = f"no new token for {name}: the token server has not answered for {patience:g} s"
+        return NotNow(Failure(kind=FailureKind.TIMEOUT, message=words, retry_after=1.0))
 
     def _begun(self, settings: ProviderSettings, there: Credential | None) -> asyncio.Task[Outcome]:
         name = settings.provider.name
@@ -245,6 +267,7 @@ class OAuth:
         if flight is None:
             flight = asyncio.create_task(self._fly(settings, there), name=f"renewal of {name}")
             self._flights[name] = flight
+            self._since[name] = self._waiting.monotonic()
             flight.add_done_callback(lambda done: self._landed(name, done))
         return flight
 
@@ -315,6 +338,8 @@ class OAuth:
         except StorageFailed as error:
             raise _auth(f"no token for {name}: {error}") from error
         if not self._lives(lent):
+            if (trouble := self._file(file).trouble) is not None:
+                raise _auth(f"no token for {name}: {trouble}")
             raise _auth(f"the token of {name} in {file} has expired; it is borrowed, {_KEPT}")
         refused = self._refused.get(name)
         if refused is not None and refused[0] == lent.access_token:

@@ -6,7 +6,6 @@ answers, one for each form. What becomes of a snapshot is the asker's business.
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Annotated, Final, TypeVar
 from urllib.parse import urlsplit
@@ -18,6 +17,7 @@ from gatewayctl.config.kinds import Probe, kinds
 from gatewayctl.config.settings import ProviderSettings
 from gatewayctl.core.errors import SourceFailed, UpstreamFailed
 from gatewayctl.core.model import Auth
+from gatewayctl.core.periods import Period, end
 from gatewayctl.core.quota import MOST_WINDOWS, Figure, Snapshot, Source, Window
 from gatewayctl.registry.fetching import Access, Fetch, Query
 from gatewayctl.upstream.credentials import Credentials
@@ -111,7 +111,7 @@ def probe(
         raise SourceFailed(f"HTTP {reply.status}: it refuses the key")
     if reply.status != _OK:
         raise SourceFailed(f"HTTP {reply.status}")
-    windows = FORMS[found.form](reply.body, url, datetime.fromtimestamp(at, UTC))
+    windows = FORMS[found.form](reply.body, url, at)
     return Snapshot(at=at, source=Source.PROBE, windows=windows[:MOST_WINDOWS])
 
 
@@ -147,24 +147,23 @@ class _Moonshot(msgspec.Struct):
     data: _Available
 
 
-def _openrouter(body: bytes, _url: str, now: datetime) -> tuple[Window, ...]:
+def _openrouter(body: bytes, _url: str, now: float) -> tuple[Window, ...]:
     key = _decoded(body, _OpenRouter).data
     if key.limit is None:
         return (Window(name="credits", unit="USD", status="unlimited"),)
-    name = "credits" if key.limit_reset not in _PERIODS else f"credits-{key.limit_reset}"
-    begins = _PERIODS.get(key.limit_reset or "")
+    period = _PERIODS.get(key.limit_reset or "")
     return (
         Window(
-            name=name,
+            name="credits" if period is None else f"credits-{key.limit_reset}",
             limit=_finite(key.limit),
             remaining=_finite(key.limit_remaining),
             unit="USD",
-            resets_at=None if begins is None else begins(now).timestamp(),
+            resets_at=None if period is None else end(period, now),
         ),
     )
 
 
-def _deepseek(body: bytes, _url: str, _now: datetime) -> tuple[Window, ...]:
+def _deepseek(body: bytes, _url: str, _now: float) -> tuple[Window, ...]:
     told = _decoded(body, _DeepSeek)
     several = len(told.balance_infos) > 1
     return tuple(
@@ -178,13 +177,13 @@ def _deepseek(body: bytes, _url: str, _now: datetime) -> tuple[Window, ...]:
     )
 
 
-def _moonshot(body: bytes, url: str, _now: datetime) -> tuple[Window, ...]:
+def _moonshot(body: bytes, url: str, _now: float) -> tuple[Window, ...]:
     left = _finite(_decoded(body, _Moonshot).data.available_balance)
     unit = _CURRENCIES.get(urlsplit(url).hostname or "")
     return (Window(name="balance", remaining=left, unit=unit),)
 
 
-FORMS: Final[Mapping[str, Callable[[bytes, str, datetime], tuple[Window, ...]]]] = {
+FORMS: Final[Mapping[str, Callable[[bytes, str, float], tuple[Window, ...]]]] = {
     "deepseek": _deepseek,
     "moonshot": _moonshot,
     "openrouter": _openrouter,
@@ -195,25 +194,12 @@ _CURRENCIES: Final = {"api.moonshot.ai": "USD", "api.moonshot.cn": "CNY"}
 """In what the address that is asked counts; its answer does not say."""
 
 
-def _tomorrow(now: datetime) -> datetime:
-    return now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-
-
-def _monday(now: datetime) -> datetime:
-    return _tomorrow(now) + timedelta(days=6 - now.weekday())
-
-
-def _first(now: datetime) -> datetime:
-    first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return (first + timedelta(days=32)).replace(day=1)
-
-
-_PERIODS: Final[Mapping[str | None, Callable[[datetime], datetime]]] = {
-    "daily": _tomorrow,
-    "weekly": _monday,
-    "monthly": _first,
+_PERIODS: Final[Mapping[str, Period]] = {
+    "daily": Period.DAY,
+    "weekly": Period.WEEK,
+    "monthly": Period.MONTH,
 }
-"""When the next of OpenRouter's periods begins: by UTC, weeks with Monday."""
+"""OpenRouter's periods, which begin anew by UTC, weeks with Monday."""
 
 
 def _probe_of(settings: ProviderSettings) -> Probe | None:

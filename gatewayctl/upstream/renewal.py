@@ -15,7 +15,7 @@ from typing import Final, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
-from gatewayctl.config.settings import OAuthSettings, ProviderSettings
+from gatewayctl.config.settings import OAuthSettings, ProviderSettings, Timeouts
 from gatewayctl.core.errors import Failure, FailureKind, StorageFailed
 from gatewayctl.core.happened import Field, Happened
 from gatewayctl.storage.credentials import (
@@ -29,14 +29,17 @@ from gatewayctl.storage.credentials import (
 )
 from gatewayctl.upstream.client import Upstream
 from gatewayctl.upstream.token_reply import Refused, Tokens
-from gatewayctl.upstream.token_request import TIMEOUTS, Trouble, ask
+from gatewayctl.upstream.token_request import Trouble, ask
 
 log = logging.getLogger("gatewayctl.credentials")
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PATIENCE: Final = TIMEOUTS.total + 15.0
+TIMEOUTS: Final = Timeouts(connect=10.0, headers=300.0, first_token=None, idle=60.0, total=300.0)
+"""How long a token server may take: longer than anybody waits for it, since to cut a request off
+after its server has acted on it would cost the credential."""
+PATIENCE: Final = 45.0
 """Seconds to wait for another process that has the lease."""
 _POLL: Final = 0.05
 """Seconds between two tries for the lease."""
@@ -61,13 +64,15 @@ class Blocking(Protocol):
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """How time passes, in seconds, and how what blocks is waited for.
 
-    A renewal is waited for ``grace`` seconds by those who have a token that lives on.
+    A renewal is waited for ``grace`` seconds by those who have a token that lives on, ``patience``
+    seconds from its beginning by others; it goes on all the same.
     """
 
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     blocking: Blocking = asyncio.to_thread
     grace: float = 5.0
+    patience: float = 30.0
 
 
 REAL: Final = Waiting()
@@ -177,7 +182,7 @@ class Renewal:
         if await self._amended(name, there, pending=mark) is None:
             return None
         fields = {"grant_type": "refresh_token", "refresh_token": there.refresh_token or ""}
-        answer = await ask(self._http, settings, oauth, fields)
+        answer = await ask(self._http, settings, oauth, fields, timeouts=TIMEOUTS)
         match answer:
             case Tokens():
                 return await self._kept(name, there, answer, now)
@@ -254,10 +259,11 @@ class Renewal:
 
     async def _last_saved(self, name: str, there: Credential, new: Credential) -> bool:
         try:
-            await self._waiting.blocking(self._vault.swap, name, there, new)
+            stored = await self._waiting.blocking(self._vault.swap, name, there, new)
         except StorageFailed:
             return False
-        log.info("new tokens of %s are stored", name)
+        what = "are stored" if stored else "are not needed: others were stored meanwhile"
+        log.info("new tokens of %s %s", name, what)
         return True
 
     async def _amended(self, name: str, there: Credential, **changes: object) -> Credential | None:
@@ -331,7 +337,7 @@ def unusable(
             f"the token of {name} has expired, and there is no refresh token to get another one "
             f"with: {login(name, credential.origin)}"
         )
-    return None
+    return unconfigured(name) if expired and settings.oauth is None else None
 
 
 def login(name: str, origin: Origin = Origin.LOGIN) -> str:

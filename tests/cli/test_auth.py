@@ -285,6 +285,15 @@ def test_the_list_tells_what_each_needs(config: Path, folder: Path, tmp_path: Pa
     assert "gone" not in _listed(config)
 
 
+def test_the_list_knows_what_cannot_be_renewed_here(config: Path, folder: Path) -> None:
+    """Without a token server an expired token is over, whatever could renew it elsewhere."""
+    stored = Credential(access_token=_TOKEN, refresh_token=_REFRESH, expires_at=1.0)
+    Vault(folder).put("handed", stored)
+    found = _listed(config)["handed"]
+    assert found["state"] == "expired"
+    assert "providers.handed.oauth needs token_url" in found["message"]
+
+
 def test_the_list_says_so_where_nobody_logs_in(tmp_path: Path, folder: Path) -> None:
     """No provider with OAuth is no error."""
     del folder

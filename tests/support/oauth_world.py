@@ -40,13 +40,15 @@ class World:
         self._http = http
         self._started: list[OAuth] = []
 
-    def process(self, vault: Vault | None = None, *, grace: float = 30.0) -> OAuth:
+    def process(
+        self, vault: Vault | None = None, *, grace: float = 30.0, patience: float = 30.0
+    ) -> OAuth:
         """Return what another process would have."""
         oauth = OAuth(
             vault or Vault(self.vault.path.parent),
             self._http,
             lambda: self.clock.wall,
-            Waiting(monotonic=lambda: self.clock.monotonic, grace=grace),
+            Waiting(monotonic=lambda: self.clock.monotonic, grace=grace, patience=patience),
         )
         self._started.append(oauth)
         return oauth

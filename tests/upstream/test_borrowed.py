@@ -145,6 +145,21 @@ async def test_a_borrowed_token_is_used_and_never_refreshed(world: World, tmp_pa
     assert not Vault(world.vault.path.parent).path.exists()
 
 
+async def test_a_file_that_is_damaged_is_told_once_its_token_has_expired(
+    world: World, tmp_path: Path
+) -> None:
+    """While the old token lives it serves; then what is wrong with the file is what to know."""
+    path = written(tmp_path / "theirs.json")
+    settings = provider(world.server.url, borrow=str(path))
+    oauth = world.process()
+    assert await oauth.token(settings) == "theirs"
+    written(path, expiresAt=1_800_009_999)
+    world.clock.passes(2)
+    assert await oauth.token(settings) == "theirs"
+    world.clock.passes(3600)
+    assert "in seconds where milliseconds are expected" in await over(oauth, settings)
+
+
 async def test_a_refused_borrowed_token_is_retried_if_the_file_has_another(
     world: World, tmp_path: Path
 ) -> None:

@@ -1,3 +1,4 @@
+import asyncio
 import json
 import logging
 
@@ -54,6 +55,19 @@ async def test_a_refused_token_is_cleared_and_renewed_once(world: World) -> None
     assert await oauth.rejected(world.settings, "old")
     assert await oauth.token(world.settings) == new
     assert len(world.authority.requests) == 1
+
+
+async def test_fifty_refusals_of_one_token_are_one(world: World) -> None:
+    """Calls that went out together come back together: it is renewed once, however often."""
+    world.login()
+    oauth = world.process()
+    for round_ in range(1, 9):
+        token = await oauth.token(world.settings)
+        renewed = await asyncio.gather(*(oauth.rejected(world.settings, token) for _ in range(50)))
+        assert all(renewed)
+        got = await asyncio.gather(*(oauth.token(world.settings) for _ in range(50)))
+        assert len(set(got)) == 1
+        assert len(world.authority.requests) == round_
 
 
 async def test_a_refusal_of_another_processes_token_finds_the_newer_one(world: World) -> None:

@@ -93,7 +93,7 @@ async def test_a_slow_token_server_is_not_waited_for_while_the_old_token_lives(
     Whoever has no token waits for it to the end.
     """
     world.login(expires_in=200)
-    oauth = world.process(grace=0.05)
+    oauth = world.process(grace=0.05, patience=300)
     with held(world.server):
         assert await oauth.token(world.settings) == "old"
         assert await oauth.token(world.settings) == "old"
@@ -247,6 +247,34 @@ async def test_tokens_that_cannot_be_stored_are_kept_until_they_can(world: World
     assert world.stored().access_token == token
     assert await world.process().token(world.settings) == token
     assert len(world.authority.requests) == 1
+
+
+async def test_a_reply_that_takes_longer_than_anybody_waits_is_not_lost(world: World) -> None:
+    """Whoever asks is told in time, and the request goes on: its refresh token is spent already."""
+    world.login(expires_in=0)
+    world.server.reply_gate.clear()
+    oauth = world.process(patience=0.05)
+    failure = await refusal(oauth, world.settings)
+    assert failure.kind is FailureKind.TIMEOUT
+    assert "has not answered for 0.05 s" in failure.message
+    world.clock.passes(31)  # and whoever asks from then on does not wait at all
+    assert (await refusal(oauth, world.settings)).kind is FailureKind.TIMEOUT
+    world.server.reply_gate.set()
+    await until(lambda: world.stored().access_token not in {None, "old"})
+    assert await oauth.token(world.settings) == world.stored().access_token
+    assert len(world.authority.requests) == 1
+
+
+async def test_the_end_waits_for_a_token_server_and_not_for_ever(world: World) -> None:
+    """A daemon that is told to stop gives a reply its time, and says later what was lost."""
+    world.login(expires_in=0)
+    oauth = world.process(patience=0.05)
+    world.server.reply_gate.clear()
+    await refusal(oauth, world.settings)
+    await oauth.close()
+    world.server.reply_gate.set()
+    message = await over(world.process(), world.settings)
+    assert "before they were stored" in message
 
 
 async def test_no_request_is_made_where_its_mark_cannot_be_stored(world: World) -> None:
