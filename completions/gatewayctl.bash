@@ -82,6 +82,7 @@ _gatewayctl() {
         'keys create --tpm') return ;;
         'keys create --expires') return ;;
         'keys create --config') _gatewayctl_files "$current"; return ;;
+        'keys list --config') _gatewayctl_files "$current"; return ;;
         'keys rotate --grace') return ;;
         'keys rotate --expires') return ;;
         'config validate --registry') _gatewayctl_words 'cache snapshot' "$current"; return ;;
@@ -124,7 +125,7 @@ _gatewayctl() {
         'keys/-'*) _gatewayctl_words '-h --help' "$current" ;;
         'keys/'*) _gatewayctl_words 'create list rotate revoke' "$current" ;;
         'keys create/-'*) _gatewayctl_words '--models --budget --rpm --tpm --expires --config --json -h --help' "$current" ;;
-        'keys list/-'*) _gatewayctl_words '--json -h --help' "$current" ;;
+        'keys list/-'*) _gatewayctl_words '--config --json -h --help' "$current" ;;
         'keys rotate/-'*) _gatewayctl_words '--grace --expires --json -h --help' "$current" ;;
         'keys rotate/'*) _gatewayctl_key_names "$current" ;;
         'keys revoke/-'*) _gatewayctl_words '-h --help' "$current" ;;

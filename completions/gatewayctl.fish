@@ -126,6 +126,7 @@ complete -c gatewayctl -n '__gatewayctl_at keys create' -l expires -x -d 'When i
 complete -c gatewayctl -n '__gatewayctl_at keys create' -l config -r -F -d 'The config file, instead of the usual one'
 complete -c gatewayctl -n '__gatewayctl_at keys create' -l json -d 'Print JSON'
 complete -c gatewayctl -n '__gatewayctl_at keys create' -s h -l help -d 'Show this message and exit'
+complete -c gatewayctl -n '__gatewayctl_at keys list' -l config -r -F -d 'The config file, instead of the usual one'
 complete -c gatewayctl -n '__gatewayctl_at keys list' -l json -d 'Print JSON'
 complete -c gatewayctl -n '__gatewayctl_at keys list' -s h -l help -d 'Show this message and exit'
 complete -c gatewayctl -n '__gatewayctl_at keys rotate' -l grace -x -d 'How long the old one stays good: 1h'

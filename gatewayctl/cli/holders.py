@@ -79,7 +79,7 @@ def told(key: ClientKey) -> Json:
     return {
         "name": key.name,
         "hash": f"{HASH}{key.hash}",
-        "created": moments.iso(key.created),
+        "created": moments.iso(key.created) if key.created else None,
         "expires": None if key.expires is None else moments.iso(key.expires),
         "revoked": None if key.revoked is None else moments.iso(key.revoked),
         "models": key.models,

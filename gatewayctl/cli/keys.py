@@ -13,9 +13,10 @@ import typer
 from gatewayctl.cli.options import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from gatewayctl.config.settings import Settings
     from gatewayctl.storage.client_keys import ClientKey
 
 app = typer.Typer(
@@ -81,22 +82,26 @@ def create(
         rpm=rpm,
         tpm=tpm,
     )
-    first = not client_keys.read(folder)
+    settings = _settings(config)
+    hints = list(_doubts(terms.models, settings))
+    first = not (client_keys.read(folder) or (settings and settings.server.keys))
     try:
         key, _ = client_keys.create(folder, name, terms, now, partial(_hand_over, as_json=as_json))
     except client_keys.OutOfForm as error:
         raise typer.BadParameter(render.printable(str(error))) from error
     _tell(key)
-    _check_names(key.models, config)
+    for hint in hints:
+        render.tell(hint)
     if first:
         render.tell("it is the first one: from now on the gateway asks every client for a key")
 
 
 @app.command("list")
-def list_keys(as_json: JsonOption = False) -> None:
+def list_keys(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List all keys with what each has spent of its budgets, and what is left.
 
-    Spent is what the ledger says: calls under way count when they are over.
+    Spent is what the ledger says: calls under way count when they are over. Keys of which the
+    config has the hash are listed as config: and the first digits of it.
 
     Exit status: 0 listed, 1 the file of keys cannot be read.
     """
@@ -105,7 +110,12 @@ def list_keys(as_json: JsonOption = False) -> None:
     from gatewayctl.storage.files import usual_state_folder
 
     folder, now = usual_state_folder(), time.time()
-    found = holders.holders(client_keys.read(folder) or (), folder, now)
+    settings = _settings(config)
+    keys = list(client_keys.read(folder) or ())
+    made = {key.hash for key in keys}
+    named = map(client_keys.configured, settings.server.keys if settings else ())
+    keys += [key for key in named if key.hash not in made]
+    found = holders.holders(keys, folder, now)
     if as_json:
         render.print_json(holders.document(found, now))
     else:
@@ -207,22 +217,30 @@ def _bounds(key: "ClientKey") -> str:
     return f", {', '.join(bounds)}" if bounds else ""
 
 
-def _check_names(patterns: "Sequence[str]", config: "Path | None") -> None:
-    """Say which patterns mean nothing by the config: a key that can use nothing is of no use."""
+def _settings(config: "Path | None") -> "Settings | None":
+    """Return what the config says; where it cannot be read, say so."""
+    import os
+
+    from gatewayctl.cli import offline, render
+    from gatewayctl.core.errors import ConfigInvalid, ConfigUnreadable
+
+    try:
+        return offline.load_settings(config, os.environ, forgiving=True)
+    except (ConfigInvalid, ConfigUnreadable) as error:
+        render.tell(f"what the config says of keys and models is not known: {error}")
+        return None
+
+
+def _doubts(patterns: "Sequence[str]", settings: "Settings | None") -> "Iterator[str]":
+    """Yield which patterns mean nothing by the config: a key that can use nothing is of no use."""
     import os
     from fnmatch import fnmatchcase
 
-    from gatewayctl.cli import offline, render
+    from gatewayctl.cli import offline
     from gatewayctl.config.every import with_every_provider
-    from gatewayctl.core.errors import ConfigInvalid, ConfigUnreadable
     from gatewayctl.core.permits import Permit
 
-    if not patterns:
-        return
-    try:
-        settings = offline.load_settings(config, os.environ, forgiving=True)
-    except (ConfigInvalid, ConfigUnreadable) as error:
-        render.tell(f"whether its models are known was not checked: {error}")
+    if not patterns or settings is None:
         return
     every = with_every_provider(settings, os.environ)
     live = offline.live(every)
@@ -235,6 +253,6 @@ def _check_names(patterns: "Sequence[str]", config: "Path | None") -> None:
         if each in known or any(fnmatchcase(name, each) for name in known):
             continue
         if means := sorted(Permit().behind(each, world)):
-            render.tell(f'"{each}" may be asked for by this name alone; it is {means[0]} in full')
+            yield f'"{each}" may be asked for by this name alone; it is {means[0]} in full'
         else:
-            render.tell(f'no model, route or alias that is known here is called "{each}"')
+            yield f'no model, route or alias that is known here is called "{each}"'

@@ -134,8 +134,23 @@ def _shown() -> Mapping[str, str]:
     try:
         key = known_operator_key(usual_state_folder())
     except StorageFailed:
-        return {}  # whether one is needed the daemon says, and what is wrong with it
+        return {}  # whether one is needed, the daemon says
     return {} if key is None else {_KEY: key}
+
+
+def _no_key() -> str:
+    """Say why a daemon does not know this user's key, and what to do."""
+    folder = usual_state_folder()
+    try:
+        key = known_operator_key(folder)
+    except StorageFailed as error:
+        return str(error)
+    if key is None:
+        return f"there is no operator.key in {folder}; restart the daemon, which makes one"
+    return (
+        f"it does not know the operator.key in {folder}. It is another user's, has another state "
+        "folder, or has to be restarted since the file has changed"
+    )
 
 
 def _told(url: str, reply: http.client.HTTPResponse, body: bytes) -> Told:
@@ -145,10 +160,7 @@ def _told(url: str, reply: http.client.HTTPResponse, body: bytes) -> Told:
         if reply.status != _OK:
             message = msgspec.json.decode(body, type=_Refused).error.message
             if reply.status == _UNAUTHORIZED:
-                raise DaemonUnreachable(
-                    f"the daemon at {url} is run by another user, or with another state folder: it "
-                    "does not know this one's operator.key"
-                )
+                raise DaemonUnreachable(f"the daemon at {url} is not sure who asks: {_no_key()}")
             if _CLIENT_ERROR <= reply.status < _SERVER_ERROR:
                 raise DaemonRefused(message)
             raise DaemonUnreachable(f"the daemon at {url} failed: {message}")

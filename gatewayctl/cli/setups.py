@@ -117,7 +117,8 @@ def _key_hints(ground: Ground, how: str, beside: str) -> Iterator[str]:
         if ground.keyed:
             yield f"the gateway asks for a client key besides, as {KEY_HEADER}: {beside}"
     elif ground.keyed:
-        yield f"the gateway asks for a client key (gatewayctl keys create makes one): {how}"
+        made = "gatewayctl keys create makes one"
+        yield f"the gateway asks for a client key ({made}): put it into {how}"
 
 
 # --- Claude Code -------------------------------------------------------------------------------
@@ -140,7 +141,7 @@ def _claude(ground: Ground) -> Setup:
     hints = list(
         _key_hints(
             ground,
-            _CLAUDE_LOGIN if ground.room.forwards else "put it into ANTHROPIC_AUTH_TOKEN",
+            _CLAUDE_LOGIN if ground.room.forwards else "ANTHROPIC_AUTH_TOKEN",
             f'ANTHROPIC_CUSTOM_HEADERS="{KEY_HEADER}: KEY"',
         )
     )
@@ -185,7 +186,7 @@ def _claude_window(room: Room, most: int, output: int) -> int:
 _CODEX_OUTPUT: Final = 4096
 """Output that is taken to be wanted, since it never says."""
 _PROFILE: Final = "gatewayctl"
-_CODEX_KEY: Final = "put it into GATEWAYCTL_KEY"
+_CODEX_KEY: Final = "GATEWAYCTL_KEY"
 
 
 def _codex(ground: Ground) -> Setup:

@@ -66,7 +66,8 @@ def _prepared(stream: TextIO | None) -> TextIO:
         return Path(os.devnull).open("w", encoding="utf-8")
     if not isinstance(stream, TextIOWrapper):
         return stream
-    errors = "replace" if stream.errors == "strict" else stream.errors
+    # a locale without an encoding of its own has surrogateescape, which refuses what is no text too
+    errors = "replace" if stream.errors in {"strict", "surrogateescape"} else stream.errors
     # Windows' console is no file of bytes, and what a test reads back is none either
     if type(getattr(stream.buffer, "raw", None)) is not FileIO:
         stream.reconfigure(errors=errors)

@@ -231,6 +231,27 @@ def test_a_ledger_that_cannot_be_read_hides_no_key(folder: Path) -> None:
     assert (key["spent"], key["budgets"][0]["spent"], key["budgets"][0]["left"]) == (None,) * 3
 
 
+def test_a_key_of_the_config_is_listed(tmp_path: Path) -> None:
+    """It lets somebody in, and the next key that is made is not the first."""
+    path = tmp_path / "keyed.toml"
+    path.write_text(f'[server]\nkeys = ["sha256:{digest("one")}"]\n')
+    ran = keys("list", "--config", str(path))
+    assert (ran.status, ran.err) == (0, "")
+    assert re.search(rf"✓ config:{digest('one')[:8]} +no end +everything ", ran.out)
+    (key,) = json.loads(keys("list", "--config", str(path), "--json").out)["keys"]
+    assert (key["name"], key["created"]) == (f"config:{digest('one')[:8]}", None)
+    assert "asks every client" not in keys("create", "ci", "--config", str(path)).err
+
+
+def test_a_config_that_cannot_be_read_stands_in_no_way(tmp_path: Path) -> None:
+    """Keys are made and listed all the same, with a word on what is not known."""
+    path = tmp_path / "broken.toml"
+    path.write_text("[")
+    for argv in (("create", "ci"), ("list",)):
+        ran = keys(*argv, "--config", str(path))
+        assert (ran.status, "is not known" in ran.err) == (0, True)
+
+
 def test_without_keys_it_says_what_that_means() -> None:
     """Everybody on this machine may ask."""
     ran = keys("list")

@@ -114,7 +114,6 @@ def test_without_a_daemon_it_exits_4(tmp_path: Path) -> None:
         ("gatewayctl", 404, b"no", 4, "gave an answer that is none"),
         ("gatewayctl", 500, b'{"error": {"message": "it broke"}}', 4, "failed: it broke"),
         ("gatewayctl", 400, b'{"error": {"message": "$.x: no"}}', 2, "says: $.x: no"),
-        ("gatewayctl", 401, b'{"error": {"message": "who?"}}', 4, "does not know this one's"),
     ],
 )
 def test_an_answer_that_is_none_is_told_from_an_unreadable_request(
@@ -134,3 +133,23 @@ def test_nothing_beyond_this_machine_is_asked(url: str) -> None:
     ran = explain("--url", url)
     assert ran.status == 2
     assert "no address of a daemon" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        (None, "there is no operator.key"),
+        ("junk", "holds no operator's key; remove it"),
+        (f"gwo-{'x' * 43}", "has to be restarted since the file has changed"),
+    ],
+)
+def test_a_key_that_the_daemon_does_not_know_says_what_to_do(
+    daemon: StandIn, folder: Path, kept: str | None, said: str
+) -> None:
+    """By what stands in this user's own file."""
+    if kept is not None:
+        folder.mkdir(parents=True)
+        (folder / "operator.key").write_text(kept)
+    daemon.status, daemon.body = 401, b'{"error":{"message":"who asks?"}}'
+    ran = explain("--url", daemon.url)
+    assert (ran.status, said in ran.err) == (4, True)

@@ -93,6 +93,17 @@ def test_an_encoding_without_these_letters_still_gets_the_rest(broken: Path, enc
     assert json.loads(as_json.stdout)["problems"][0]["key"] == 'aliases."日本"'
 
 
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_signs_that_an_encoding_lacks_are_replaced(tmp_path: Path, errors: str) -> None:
+    """Whatever the locale does with them: the lines of rich's as well as our own."""
+    path = tmp_path / "out"
+    with path.open("w", encoding="ascii", errors=errors) as out:
+        argv = ("route-explain", "openai/gpt-5.4", "-", "--config", os.devnull)
+        ran = gatewayctl(*argv, stdin=b"Hello", out=out)
+    assert (ran.status, "Traceback" in ran.err) in {(0, False), (3, False)}
+    assert b"?" in path.read_bytes()
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_a_full_disk_is_a_line_and_no_traceback(broken: Path, form: str) -> None:
