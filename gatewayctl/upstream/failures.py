@@ -43,8 +43,12 @@ _SHOULD_RETRY = {"true": True, "false": False}
 _UNSPECIFIC = frozenset({400, 403, 404, 412, 413, 422, 429, 500})
 """Statuses that words can make more particular."""
 
+_PLAIN = r"(?:auth\w*|credentials?|format|headers?|is|in|key|missing|or|scheme|tokens?|was)"
+"""What follows the word "bearer" where no token does: "Invalid bearer token"."""
+
 _SECRETS = re.compile(
-    r"(?i)\bbearer\s+\S+"
+    rf"(?i)\bbearer\s+(?!{_PLAIN}\b(?![\w.~+/=-]))\S+"
+    rf"|(?<=\bbearer)\s+{_PLAIN}\W+(?=[^\s\d]*\d)\S{{8,}}"
     r"|\b(?:(?:sk|pk|rk|gsk|xai|csk|fw|tgp|hf)[-_]|AIza)[\w*.-]{12,}"
 )
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

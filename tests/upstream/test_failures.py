@@ -151,6 +151,9 @@ def test_only_the_proxys_refusal_says_that_nothing_was_reached() -> None:
         "bad header Bearer abcdefghijklmn",
         "key AIzaSyA1234567890abcdefghij is invalid",
         "credential 0123456789abcdef0123456789abcdef rejected",
+        "invalid bearer token: abcdefghij1",
+        "invalid bearer token=abcdefghij1",
+        "Bearer key-abcdefghij",
     ],
 )
 def test_echoed_credential_is_not_repeated(words: str) -> None:
@@ -158,6 +161,15 @@ def test_echoed_credential_is_not_repeated(words: str) -> None:
     message = classify(CHAT, 401, JSON, openai(words)).message
     assert "…" in message
     assert not any(part in message for part in ("abcdefghij", "0123456789abcdef"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["Invalid bearer token", "No Bearer authentication was found.", "A bearer token is missing"],
+)
+def test_plain_words_about_a_credential_are_kept(words: str) -> None:
+    """They are what a person needs to know."""
+    assert words in classify(CHAT, 401, JSON, openai(words)).message
 
 
 @given(st.text(), st.sampled_from([200, 400, 401, 404, 429, 500]))
