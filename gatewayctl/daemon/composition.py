@@ -232,7 +232,9 @@ def _wired(grounds: _Grounds, silence: float) -> Daemon:
         chance=chance.seed,
         silence=silence,
     )
-    counting = Counting(settings, planner, world, upstream, credentials, forwarding, opened.flights)
+    counting = Counting(
+        settings, planner, world, upstream, credentials, forwarding, turns, opened.flights
+    )
     waker = Waker(settings, upstream, credentials, upkeep, opened.background)
     pipeline = Pipeline(parts, wall, counting, waker, load)
     told = status.Status(_looked_at(grounds, parts), clock, wall)

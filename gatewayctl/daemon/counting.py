@@ -25,6 +25,7 @@ from gatewayctl.daemon.forwarding import Forwarding, query_for
 from gatewayctl.daemon.offload import offloaded
 from gatewayctl.daemon.planning import Planner, Question
 from gatewayctl.daemon.replies import error_reply, header, json_reply, own_headers
+from gatewayctl.daemon.turns import Turns
 from gatewayctl.protocols.codec import Changes, Teller
 from gatewayctl.protocols.gemini import counting as gemini
 from gatewayctl.protocols.messages import counting as messages
@@ -38,6 +39,8 @@ log = logging.getLogger("gatewayctl.requests")
 
 COUNTED_BY = "x-gatewayctl-counted-by"
 """The header that says who counted: ``provider`` or ``estimate``."""
+
+_REFUSED = frozenset({401, 403})
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +72,7 @@ class Counting:
         upstream: Upstream,
         credentials: Credentials,
         forwarding: Forwarding,
+        turns: Turns,
         flights: Flights,
     ) -> None:
         self._settings = settings
@@ -77,6 +81,7 @@ class Counting:
         self._upstream = upstream
         self._credentials = credentials
         self._forwarding = forwarding
+        self._turns = turns
         self._flights = flights
         self._secret = secrets.token_bytes(16)
 
@@ -142,7 +147,8 @@ class Counting:
         client = wanted.caller.headers
         if not upstream_counting.allowed(settings, client):
             return None
-        if not self._credentials.available(settings):
+        label = self._turns.aside(settings, client)
+        if label is None or not self._credentials.available(settings):
             return None
         try:
             ask = await self._ask(wanted, model, settings, client)
@@ -151,8 +157,13 @@ class Counting:
         self._forwarding.claim(settings.provider.name, client)
         size = len(ask.body)
         key = await offloaded(size, ask.digest, self._secret)
-        counted = partial(upstream_counting.count, ask, self._upstream, self._credentials)
-        return await self._flights.answer(key, counted)
+        counted = partial(upstream_counting.count, ask, self._upstream, self._credentials, label)
+        try:
+            return await self._flights.answer(key, counted)
+        except UpstreamFailed as error:
+            if error.failure.status in _REFUSED:
+                self._turns.refused(settings, label)
+            raise
 
     async def _ask(
         self,

@@ -115,6 +115,16 @@ class Turns:
             self._keep((settings.provider.name, session), label)
         return label
 
+    def aside(self, settings: ProviderSettings, headers: Mapping[str, str]) -> str | None:
+        """Return the label of a credential for a small question besides, which takes no turn.
+
+        None where all are spent.
+        """
+        now, there = self._clock(), set(self._usable(settings))
+        left = [each for each in self.labels(settings, headers) if self._quotas.spent(each) is None]
+        left.sort(key=lambda each: (each not in there, now < self._refused.get(each, now)))
+        return left[0] if left else None
+
     def another(
         self, settings: ProviderSettings, kind: FailureKind, failed: Collection[str]
     ) -> bool:

@@ -22,7 +22,12 @@ from gatewayctl.core.model import Auth, WireProtocol
 from gatewayctl.protocols.gemini.paths import COUNT, called_at
 from gatewayctl.upstream.client import Call, Upstream
 from gatewayctl.upstream.credentials import Credentials, serves
-from gatewayctl.upstream.headers import Headers, request_headers
+from gatewayctl.upstream.headers import (
+    Headers,
+    credentials_in,
+    may_hold_credential,
+    request_headers,
+)
 
 PATIENCE = 5.0
 """Seconds that a count may take; an estimate is at hand by then."""
@@ -30,7 +35,6 @@ PATIENCE = 5.0
 _REPLY_LIMIT = 64 * 1024  # bytes
 _OK = 200
 _MOST = 1_000_000_000  # beyond any window; JSON knows no largest integer
-_CREDENTIALS = ("authorization", "x-api-key", "x-goog-api-key")
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,15 +79,18 @@ def allowed(settings: ProviderSettings, client: Mapping[str, str]) -> bool:
     if not serves(settings, client.get("User-Agent", "")):
         return False
     if settings.provider.auth is Auth.FORWARD:
-        return any(name in client for name in _CREDENTIALS)
+        return next(credentials_in(client), None) is not None
     return True
 
 
-async def count(ask: Ask, upstream: Upstream, credentials: Credentials) -> int:
-    """Return the provider's own count; raise ``UpstreamFailed``, within ``PATIENCE`` seconds."""
+async def count(ask: Ask, upstream: Upstream, credentials: Credentials, label: str = "") -> int:
+    """Return the provider's own count; raise ``UpstreamFailed``, within ``PATIENCE`` seconds.
+
+    ``label`` is what the credential to use is called.
+    """
     try:
         async with asyncio.timeout(PATIENCE):
-            credential = await credentials.get(ask.provider)
+            credential = await credentials.get(ask.provider, label)
             headers = request_headers(ask.provider, ask.protocol, ask.client, credential)
             return await _asked(ask, headers, upstream)
     except TimeoutError as error:
@@ -127,4 +134,4 @@ def _bad(message: str, status: int | None = None) -> UpstreamFailed:
 def _matters(name: str) -> bool:
     """Tell whether a header may change a count, or who is allowed to know it."""
     lower = name.lower()
-    return lower.startswith("anthropic-") or lower in _CREDENTIALS
+    return lower.startswith("anthropic-") or may_hold_credential(lower)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -243,6 +244,28 @@ async def test_the_same_bytes_are_counted_once() -> None:
         await count(it, {**BODY, "system": "Other."})
         await count(it, anthropic_beta="context-1m-2025-08-07")
         assert len(upstream.requests) == 3
+
+
+async def test_a_credential_that_was_refused_does_not_count_while_there_is_another() -> None:
+    """Of several the next one is asked, and takes no message's turn."""
+    keys = 'api_key = ["sk-first-of-two", "sk-second-of-two"]'
+    async with counting(sized(b"{}", 401), COUNTED, more=keys) as (it, upstream):
+        found = [await count(it, {**BODY, "system": f"{number}"}) for number in range(2)]
+        used = [each.header("x-api-key") for each in upstream.requests]
+    assert [each.by for each in found] == ["estimate", "provider"]
+    assert used == [b"sk-first-of-two", b"sk-second-of-two"]
+
+
+async def test_nothing_is_counted_with_a_credential_that_is_spent() -> None:
+    """Nothing is sent to it, not even a question that may be free."""
+    prefix, reset = "anthropic-ratelimit-unified-", str(int(time.time()) + 600)
+    limit = ((f"{prefix}status", "rejected"), (f"{prefix}reset", reset))
+    async with counting(sized(b"{}", 429, limit), COUNTED) as (it, upstream):
+        message = {**BODY, "max_tokens": 9}
+        async with it.client.post(f"{it.url}/v1/messages", json=message) as answer:
+            assert answer.status == 429
+        assert (await count(it)).by == "estimate"
+        assert len(upstream.requests) == 1
 
 
 async def test_what_one_credential_may_know_is_not_told_to_another() -> None:
