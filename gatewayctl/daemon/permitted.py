@@ -84,17 +84,24 @@ class Client:
         return None
 
     def sees(self, name: str) -> bool:
-        """Tell whether it may know of a model, a route or an alias."""
-        return not self._permit.patterns or bool(self._permitted.models(self._permit, name))
+        """Tell whether it may know of a model, a route or an alias: it may use some of it."""
+        return self.behind(name) != frozenset()
 
     def behind(self, name: str) -> frozenset[str] | None:
         """Return the full ids of the models that it may use by a name, None where that is all."""
-        return self._permitted.models(self._permit, name) if self._permit.patterns else None
+        if not self._permit.patterns and not self.limits.budgets:
+            return None
+        found = self._permitted.models(self._permit, name)
+        if not self.limits.budgets:
+            return found
+        return frozenset(each for each in found if self._permitted.priced(each))
 
     def forbidden(self, asked: str) -> ApiError | None:
-        """Refuse a name of which it may use nothing, None where it may or there is no such name."""
+        """Refuse a name that its patterns do not allow, None where they do or there is no such."""
         patterns = self._permit.patterns
-        if self.sees(asked) or not self._permitted.models(EVERYTHING, asked):
+        if not patterns or self._permitted.models(self._permit, asked):
+            return None
+        if not self._permitted.models(EVERYTHING, asked):
             return None
         told = ", ".join(patterns[:_TOLD]) + (", …" if len(patterns) > _TOLD else "")
         return ApiError(

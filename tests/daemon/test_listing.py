@@ -17,9 +17,11 @@ base_url = "http://127.0.0.1:1/v1"
 [[models]]
 id = "up/small"
 context_window = 32_768
+prices = { input = 1, output = 2 }
 [[models]]
 id = "up/large"
 context_window = 262_144
+prices = { input = 1, output = 2 }
 [[models]]
 id = "up/other"
 context_window = 65_536
@@ -41,20 +43,19 @@ id = "outer"
 steps = [{ model = "both" }, { model = "up/other" }]
 """
 KEYS = {
-    "all": (),
-    "large": ("up/large",),
-    "both": ("both",),
-    "best": ("best",),
-    "none": ("nothing",),
+    "all": Terms(),
+    "large": Terms(models=("up/large",)),
+    "both": Terms(models=("both",)),
+    "best": Terms(models=("best",)),
+    "none": Terms(models=("nothing",)),
+    "paid": Terms(budgets=("5/day",)),
 }
 
 
 @pytest.fixture
 async def it(tmp_path: Path) -> AsyncIterator[tuple[Gateway, Mapping[str, str]]]:
-    """Run a gateway with a key for each set of patterns."""
-    made = {
-        name: create(tmp_path, name, Terms(models=models), 0.0)[1] for name, models in KEYS.items()
-    }
+    """Run a gateway with keys of all kinds."""
+    made = {name: create(tmp_path, name, terms, 0.0)[1] for name, terms in KEYS.items()}
     async with gateway(CONFIG, state=tmp_path) as running:
         yield running, made
 
@@ -84,6 +85,7 @@ async def test_a_list_has_what_a_key_may_use(it: tuple[Gateway, Mapping[str, str
         "both": {"both", "best", "outer"},
         "best": {"best"},
         "none": set[str](),
+        "paid": {"up/small", "up/large", "both", "best", "outer"},  # what has a price
     }
     for name, ids in expected.items():
         assert set(await listed(running, made[name])) == ids, name
@@ -103,6 +105,8 @@ async def test_a_route_shows_the_members_and_the_window_that_are_left(
     assert both["both"]["members"] == ["up/small", "up/large"]
     assert both["both"]["context_window"] == 32_768
     assert (both["outer"]["members"], both["outer"]["context_window"]) == (["both"], 32_768)
+    paid = await listed(running, made["paid"])
+    assert (paid["outer"]["members"], paid["outer"]["context_window"]) == (["both"], 32_768)
     whole = await listed(running, made["all"])
     assert (whole["outer"]["members"], whole["outer"]["context_window"]) == (
         ["both", "up/other"],
