@@ -168,7 +168,9 @@ def _from_file(settings: "Settings", wish: _Wish) -> "tuple[Document, str]":
 
 def _unknown(label: str, known: "Mapping[str, object]") -> str:
     """Say that there is nothing to forget, and of what there would be."""
-    return f'nothing is known of a credential "{label}", but of these: {", ".join(known) or "none"}'
+    if not known:
+        return "nothing is known of any credential"
+    return f'nothing is known of a credential "{label}", but of these: {", ".join(known)}'
 
 
 def _marks(settings: "Settings") -> "Marks":

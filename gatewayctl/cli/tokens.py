@@ -9,14 +9,16 @@ import contextlib
 import getpass
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
+import typer
 
-from gatewayctl.cli import moments, offline
+from gatewayctl.cli import moments, offline, render
 from gatewayctl.cli.login import Exchange
 from gatewayctl.config.problems import did_you_mean
 from gatewayctl.config.settings import OAuthSettings, ProviderSettings
@@ -150,10 +152,45 @@ async def refreshed(settings: ProviderSettings) -> Credential:
     logging.getLogger("gatewayctl.credentials").addHandler(logging.NullHandler())
     async with _upstream() as http:
         oauth = OAuth(vault(), http)
-        try:
-            return await oauth.refresh(settings)
-        finally:
-            await oauth.close()
+        with _told_to_end() as signals:
+            try:
+                return await oauth.refresh(settings)
+            except asyncio.CancelledError:
+                render.tell(
+                    "waiting for the token server's answer, for half a minute at most: without it "
+                    "the login may be lost. Ctrl-C again leaves at once"
+                )
+                await oauth.close()
+                if signals:
+                    raise typer.Exit(128 + signals[0]) from None
+                raise
+            finally:
+                await oauth.close()
+
+
+@contextlib.contextmanager
+def _told_to_end() -> Iterator[list[int]]:
+    """Cancel the present task on SIGTERM and SIGHUP as on SIGINT; give the signals that came."""
+    caught: list[int] = []
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def end(number: int) -> None:
+        caught.append(number)
+        if task is not None and len(caught) == 1:
+            task.cancel()
+
+    numbers = [signal.SIGTERM]
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    with contextlib.suppress(NotImplementedError):  # on Windows
+        for each in numbers:
+            loop.add_signal_handler(each, end, each)
+    try:
+        yield caught
+    finally:
+        with contextlib.suppress(NotImplementedError):
+            for each in numbers:
+                loop.remove_signal_handler(each)
 
 
 @contextlib.asynccontextmanager
@@ -204,7 +241,14 @@ def taken_over(settings: ProviderSettings, file: Path) -> Iterator[str]:
     found = read_file(file.expanduser())
     if found.refresh_token is None and not is_alive(found, now):
         raise NotDone(f"what is in {file} has expired, and has no refresh token")
-    stored = vault().put(name, msgspec.structs.replace(found, obtained_at=now))
+    there, mark = vault(), ""
+    if found.refresh_token is not None:
+        known = there.all()
+        mark = there.label(found.refresh_token)
+        for other, each in known.items():
+            if (why := _taken_before(name, other, each, mark, found)) is not None:
+                raise NotDone(f"what is in {file} was taken over before{why}")
+    stored = there.put(name, msgspec.structs.replace(found, obtained_at=now, imported=mark))
     yield f"took over from {file}: {told(name, stored)}"
     if stored.refresh_token is None:
         return
@@ -215,6 +259,29 @@ def taken_over(settings: ProviderSettings, file: Path) -> Iterator[str]:
         f"To let that program keep its login: gatewayctl auth logout {name}, and in the config "
         f'credential = {{ borrow = "{file.expanduser().absolute()}" }} under [providers.{name}]'
     )
+
+
+def _taken_before(
+    name: str, other: str, stored: Credential, mark: str, found: Credential
+) -> str | None:
+    """Say why a login cannot be taken over once more, None where what is stored is another one.
+
+    ``mark`` tells its refresh token, which is good once: whoever sends it again ends the login.
+    """
+    same = stored.refresh_token == found.refresh_token
+    if not same and stored.imported != mark:
+        return None
+    if other != name:
+        return (
+            f", for {other}: one login cannot be renewed for two providers, since each would end "
+            f"the other's. Log that program in once more, or use {other} instead of {name}"
+        )
+    if same:
+        return None
+    now = "is logged in with what it was renewed to"
+    if stored.state is State.TERMINAL:
+        now = "is logged in no more: log that program in once more"
+    return f", and its refresh token is used up since; {name} {now}"
 
 
 def removed(name: str, config: Path | None) -> str:

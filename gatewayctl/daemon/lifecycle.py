@@ -9,6 +9,7 @@ import errno
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 
 from aiohttp import web
@@ -124,13 +125,16 @@ def url(sock: socket.socket) -> str:
 
 @contextlib.contextmanager
 def signals() -> Iterator[asyncio.Event]:
-    """Give an event that SIGTERM and SIGINT set while inside; after it the process ignores both.
+    """Give an event that signals to end set while inside; after it the process ignores them.
 
-    What is left by then is its end, which a signal more must neither spoil nor fail.
+    SIGHUP is one, which comes when a terminal is closed, unless it is ignored (``nohup``). What
+    is left by then is its end, which a signal more must neither spoil nor fail.
     """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    caught = (signal.SIGTERM, signal.SIGINT)
+    caught = [signal.SIGTERM, signal.SIGINT]
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        caught.append(signal.SIGHUP)
     for each in caught:
         try:
             loop.add_signal_handler(each, stop.set)

@@ -53,8 +53,8 @@ class Probing:
             forgotten = request.rel_url.query.getall("forget", [])
             for label in forgotten:
                 if not quotas.forget(label):
-                    there = ", ".join(quotas.known()) or "none"
-                    words = f'nothing is known of a credential "{label}", but of these: {there}'
+                    there = f"these: {', '.join(known)}" if (known := quotas.known()) else "none"
+                    words = f'nothing is known of a credential "{label}", but of {there}'
                     raise RequestInvalid(words, "forget")
                 self._forgotten(label)
             probes = () if forgotten else await self._asked()

@@ -191,8 +191,9 @@ class Quotas:
             self._forget_until(label, until)
         now = self._wall()
         for label, record in kept.credentials.items():
-            if self._marks.matches(label, record.mark):
-                told = not_after(record.snapshot, now)
+            # the file may be from before something was forgotten here
+            told = since(not_after(record.snapshot, now), self._forgotten.get(label, 0.0))
+            if told is not None and self._marks.matches(label, record.mark):
                 after, _ = self._merged(label, self._known(label), told)
                 self._own[label] = Record(snapshot=after, mark=self._marks.of(label))
 
@@ -221,6 +222,9 @@ class Quotas:
 
     def _forget_until(self, label: str, moment: float) -> None:
         """Drop what was said of a label until a moment, which another process forgot then."""
+        if moment <= self._forgotten.get(label, 0.0):
+            return
+        self._forgotten[label] = moment
         record = self._own.get(label)
         if record is None or (left := since(record.snapshot, moment)) == record.snapshot:
             return
@@ -257,9 +261,6 @@ class Quotas:
             degraded: str | None = f"quotas are not kept over a restart: {error}"
         else:
             degraded = None
-            for label, until in kept.forgotten.items():
-                if self._forgotten.get(label) == until:  # not forgotten anew meanwhile
-                    del self._forgotten[label]
         if degraded is not None and degraded != self._degraded:
             log.warning("%s", degraded)
         self._degraded = degraded

@@ -65,7 +65,8 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     ``access_token`` is None once an upstream refused it; ``expires_at`` None is not known. Without
     a ``refresh_token`` it lives as long as its access token does. ``generation`` counts up with
     each new set of tokens, over all credentials of the file, so that no two sets have the same;
-    ``login`` is that of the first set, and stays while others replace it.
+    ``login`` is that of the first set, and stays while others replace it, as does ``imported``: the
+    label of the refresh token that was taken over from another program.
     """
 
     access_token: str | None = None
@@ -79,6 +80,7 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     obtained_at: float = 0.0
     generation: int = 0
     login: int = 0
+    imported: str = ""
     pending: Pending | None = None
 
     def __repr__(self) -> str:

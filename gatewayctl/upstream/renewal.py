@@ -311,6 +311,7 @@ def renewed(old: Credential, tokens: Tokens, now: float) -> Credential:
         origin=old.origin,
         obtained_at=now,
         login=old.login,
+        imported=old.imported,
     )
 
 

@@ -9,6 +9,8 @@ import pytest
 from support.terminal import Ran, gatewayctl
 
 from gatewayctl.storage.credentials import Credential, State, Vault
+from gatewayctl.upstream.renewal import renewed
+from gatewayctl.upstream.token_reply import Tokens, read
 
 _CONFIG = """
 [providers.team]
@@ -169,6 +171,28 @@ def test_a_credentials_file_is_taken_over_and_says_so(
     found = _listed(config)["team"]
     assert (found["state"], found["plan"], found["origin"]) == ("ready", "max", "import")
     assert found["renews"] is True
+
+
+def test_a_file_is_not_taken_over_when_its_refresh_token_is_used_up(
+    config: Path, folder: Path, tmp_path: Path
+) -> None:
+    """A script that imports twice, or for two providers, would end the login that lives."""
+    words = ("--from", str(_file(tmp_path / "other.json")))
+    for _ in range(2):  # nothing has happened in between
+        assert _auth(config, "import", "team", *words).status == 0
+    ran = _auth(config, "import", "handed", *words)
+    assert (ran.status, "for team: one login cannot be renewed for two" in ran.err) == (1, True)
+    vault = Vault(folder)
+    stored = vault.get("team")
+    assert stored is not None
+    fresh = read(b'{"access_token": "planted-new", "refresh_token": "planted-newer"}')
+    assert isinstance(fresh, Tokens)
+    living = vault.swap("team", stored, renewed(stored, fresh, time.time()))
+    ran = _auth(config, "import", "team", *words)
+    assert (ran.status, "its refresh token is used up since" in ran.err) == (1, True)
+    assert vault.get("team") == living
+    ran = _auth(config, "import", "handed", *words)
+    assert (ran.status, "for team" in ran.err) == (1, True)
 
 
 def test_a_file_whose_tokens_cannot_be_renewed_here_says_so(config: Path, tmp_path: Path) -> None:

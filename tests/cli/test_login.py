@@ -4,11 +4,13 @@ import asyncio
 import signal
 import socket
 import sys
+from asyncio.subprocess import PIPE
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from support.authorization import AuthorizationServer, authorization_server
+from support.daemon import environment
 from support.logins import Person, followed, login, redirected
 from support.processes import free_port
 
@@ -270,6 +272,33 @@ async def test_tokens_are_rotated_and_removed(tmp_path: Path) -> None:
         assert (gone.status, (await person.auth("logout", "team")).status) == (0, 1)
         assert before[0] not in person.stored.read_text()
         assert after[0] not in person.stored.read_text()
+
+
+async def test_a_refresh_that_is_told_to_end_stores_what_the_server_answers(tmp_path: Path) -> None:
+    """The old refresh token is spent by then: to leave at once would cost the login."""
+    async with authorization_server() as server:
+        person = _person(tmp_path, server)
+        async with login(person, "--no-browser") as waiting:
+            await followed(waiting.page)
+            assert (await waiting.ended()).status == 0
+        before = person.tokens()
+        server.asked.clear()
+        server.answers.clear()
+        asking = await asyncio.create_subprocess_exec(
+            *person.command("refresh", "team", "--force"),
+            stderr=PIPE,
+            env=environment(person.home),
+        )
+        async with asyncio.timeout(10):
+            await server.asked.wait()
+        asking.send_signal(signal.SIGTERM)
+        assert asking.stderr is not None
+        assert b"waiting for the token server's answer" in await asking.stderr.readline()
+        server.answers.set()
+        await asking.communicate()
+        assert asking.returncode == 128 + signal.SIGTERM
+        assert set(before).isdisjoint(person.tokens())
+        assert server.shelves.refresh == {person.tokens()[1]}
 
 
 async def test_a_credential_that_the_server_ended_says_what_to_do(tmp_path: Path) -> None:

@@ -214,6 +214,8 @@ async def test_what_one_daemon_forgets_another_does_not_bring_back(
     assert other.spent("up") == NOON + 60
     wall.now += 1
     assert one.forget("up")
+    await one.look()  # at what it has written itself before
+    assert one.spent("up") is None
     await one.close()
     hear(other, "else", unified("allowed"))
     await other.close()
