@@ -8,7 +8,6 @@ nobody out who has money left. Whose account it is, and what a client is told, d
 """
 
 import re
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Final
@@ -18,16 +17,11 @@ import msgspec
 from gatewayctl.core.events import Usage
 from gatewayctl.core.periods import Period, end, start
 from gatewayctl.core.pricing import Prices, bill, pico
+from gatewayctl.core.rates import Rate, Slot
 from gatewayctl.core.routing.decision import Estimate
-
-MINUTE: Final = 60.0
-"""Seconds that rates are counted over: the last ones, whatever the minute on the clock."""
 
 MOST_BUDGET: Final = Decimal(10**9)
 MOST_RATE: Final = 10**12
-
-_SLOT: Final = 0.1
-"""Seconds that are counted as one moment: what happens in them leaves the minute together."""
 
 _BUDGET = re.compile(r"\$?([0-9]{1,10}(?:\.[0-9]{1,6})?)(?:/(hour|day|week|month|all))?")
 
@@ -141,14 +135,6 @@ class Over(msgspec.Struct, frozen=True, kw_only=True):
     under_way: bool = False
 
 
-class Slot(msgspec.Struct):
-    """What was counted in one moment of the last minute, and when the last of it was."""
-
-    moment: int
-    amount: int = 0
-    last: float = 0.0
-
-
 class Held(msgspec.Struct, frozen=True, kw_only=True):
     """What an admitted call holds until it is settled: pico-dollars and tokens, and since when."""
 
@@ -157,60 +143,6 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     cost: int
     tokens: int
     slot: Slot | None
-
-
-class _Rate:
-    """Counts what happened in the last minute: never too little, and to a tenth of a second."""
-
-    def __init__(self) -> None:
-        self.total = 0
-        self._slots: deque[Slot] = deque()
-
-    def wait(self, amount: int, limit: int, clock: float) -> float | None:
-        """Return the seconds until so much more fits; 0 is now, None is never."""
-        self._leave(clock)
-        if amount > limit:
-            return None
-        left = self.total
-        if left + amount <= limit:
-            return 0.0
-        for slot in self._slots:
-            left -= slot.amount
-            if left + amount <= limit:
-                return max(_over(slot) - clock, 0.001)
-        return 0.0
-
-    def count(self, amount: int, clock: float) -> Slot:
-        """Count so much now; what it is counted in can be corrected."""
-        self._leave(clock)
-        moment = int(clock / _SLOT)
-        if not self._slots or self._slots[-1].moment != moment:
-            self._slots.append(Slot(moment))
-        slot = self._slots[-1]
-        slot.last = clock
-        self._add(slot, amount)
-        return slot
-
-    def correct(self, slot: Slot, by: int, clock: float) -> None:
-        """Count more or less than was; more comes about now, and so does not leave before."""
-        self._leave(clock)
-        if by > 0:
-            self.count(by, clock)
-        elif _over(slot) > clock:
-            self._add(slot, by)
-
-    def _add(self, slot: Slot, amount: int) -> None:
-        slot.amount += amount
-        self.total += amount
-
-    def _leave(self, clock: float) -> None:
-        while self._slots and _over(self._slots[0]) <= clock:
-            self.total -= self._slots.popleft().amount
-
-
-def _over(slot: Slot) -> float:
-    """Return when the last of a slot is a minute ago: the first of it leaves with it, later."""
-    return slot.last + MINUTE
 
 
 class _Window:
@@ -265,8 +197,8 @@ class Account:
         self._windows = {period: _Window(period, wall) for period in Period}
         self._held: dict[int, Held] = {}
         self._number = 0
-        self._requests = _Rate()
-        self._tokens = _Rate()
+        self._requests = Rate()
+        self._tokens = Rate()
 
     def unread(self, wall: float) -> tuple[tuple[Period, float], ...]:
         """Return the periods with a budget, and their starts, of which others' part is unknown."""
@@ -326,7 +258,10 @@ class Account:
     ) -> Over | None:
         """Say what stands against a call, None where it would be admitted; see ``admit``."""
         self._at(wall)
-        refused = (*self._rates(ask, clock, 1 if counted else 0), *self._budgets(ask, behind))
+        refused = (
+            *self._rates(ask, clock, 1 if counted else 0, behind),
+            *self._budgets(ask, behind),
+        )
         return max(refused, key=_gravity, default=None)
 
     def settle(self, held: Held, cost: int, tokens: int, wall: float, clock: float) -> bool:
@@ -345,16 +280,28 @@ class Account:
             self._tokens.correct(held.slot, tokens - held.tokens, clock)
         return True
 
-    def _rates(self, ask: Ask, clock: float, requests: int) -> Iterator[Over]:
-        rates = (
-            ("rpm", self.limits.rpm, self._requests, requests),
-            ("tpm", self.limits.tpm, self._tokens, ask.input_tokens),
+    def _rates(self, ask: Ask, clock: float, requests: int, behind: bool) -> Iterator[Over]:
+        rpm, tpm, needed = self.limits.rpm, self.limits.tpm, ask.input_tokens
+        if rpm is not None and (wait := self._requests.wait(requests, rpm, clock)) != 0:
+            spent = self._requests.total
+            yield Over(rate="rpm", limit=rpm, spent=spent, needed=requests, retry_after=wait)
+        if tpm is None:
+            return
+        wait = self._tokens.wait(needed, tpm, clock)
+        if wait == 0 and not (behind and needed):
+            return
+        counted = (it for it in self._held.values() if it.slot and it.slot.over > clock)
+        reserved = sum(it.tokens for it in counted)
+        spent = self._tokens.total - reserved
+        yield Over(
+            rate="tpm",
+            limit=tpm,
+            spent=spent,
+            reserved=reserved,
+            needed=needed,
+            retry_after=wait,
+            under_way=spent + needed <= tpm,
         )
-        for name, limit, rate, needed in rates:
-            if limit is not None and (wait := rate.wait(needed, limit, clock)) != 0:
-                yield Over(
-                    rate=name, limit=limit, spent=rate.total, needed=needed, retry_after=wait
-                )
 
     def _budgets(self, ask: Ask, behind: bool) -> Iterator[Over]:
         if not ask.cost:  # what is free is no money's business

@@ -62,7 +62,8 @@ _FALLBACKS = {
 }
 """The dimensions whose counts are billed, each with those whose price stands in for its own."""
 
-_READ = tuple(each for each in _FALLBACKS if each != "output")
+READ = tuple(each for each in _FALLBACKS if each != "output")
+"""What of a usage is input, each token counted once."""
 
 _EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
 """Wide enough that no product of a price and a count is ever rounded."""
@@ -140,7 +141,7 @@ def tier_names(told: str | None) -> tuple[str, ...]:
 def bill(prices: Prices, usage: Usage, tier: str | None = None) -> Bill:
     """Return what ``usage`` costs at the tier that the reply names, whichever way it spells it."""
     counts = {each: count for each in _FALLBACKS if (count := getattr(usage, each)) is not None}
-    read = sum(counts.get(each, 0) for each in _READ)
+    read = sum(counts.get(each, 0) for each in READ)
     names = tier_names(tier)
     table = _Table(prices, names, read)
     known, total, step = bool(counts), Decimal(0), 0

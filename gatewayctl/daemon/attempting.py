@@ -58,9 +58,7 @@ class Run:
         self._decision = planned.sized.decision
         self._book = book
         self._clock = asyncio.get_running_loop().time
-        self._purse = Purse(
-            parts.clients.accounts, parts.settings, asked, self._decision, book, self._elapsed
-        )
+        self._purse = Purse(parts, asked, self._decision, book, self._elapsed)
         self._moved: set[str] = set()
         self._failed_with: dict[str, set[str]] = {}
         self._failures: list[Failed] = []
@@ -318,6 +316,7 @@ class Run:
         """Answer a client that may have no (other) attempt, by the limits of its key."""
         outcome = records.Outcome.FAILED if self._tried else records.Outcome.REFUSED
         headers = self._headers()
+        self._purse.refused(error)
         return await self._ended(outcome, error, lambda: self._error(error, headers))
 
     async def _ended(

@@ -107,6 +107,10 @@ class Entry:
         counts = msgspec.structs.replace(usage, **dict.fromkeys(pricing.OUTPUT_PARTS))
         return sum(count for count in msgspec.structs.astuple(counts) if count is not None)
 
+    def guess(self) -> Metered:
+        """Return what it takes at least: its input, which may be billed whatever becomes of it."""
+        return self._billed(Metered(usage=Usage(input=self._likely, output=0), estimated=True))
+
     def first(self) -> None:
         """Note the first content."""
         now = self._clock()
@@ -157,16 +161,16 @@ class Entry:
         if source is None:
             # Whoever was sent a request may bill it, whether anybody waits for the answer or not.
             left = self.sent and outcome is Outcome.ABANDONED
-            guess = Metered(usage=Usage(input=self._likely, output=0), estimated=True)
-            return self._billed(guess) if left else Metered()
+            return self.guess() if left else Metered()
         usage, written = source.usage, source.written
         # Whoever leaves a stream that has begun may be billed for it; one that failed is not.
         if not written and usage == Usage() and outcome is not Outcome.ABANDONED:
             return Metered(tier=source.tier)
         whole = outcome is Outcome.ANSWERED or self.watcher is None or self.over()
         guessed: dict[str, int] = {}
-        if usage.input is None and usage.input_cache_read is None:
-            guessed["input"] = self._likely
+        if usage.input is None:
+            told = (getattr(usage, each) for each in pricing.READ)
+            guessed["input"] = max(0, self._likely - sum(filter(None, told)))
         # Before its end a stream may have metered less than it wrote: message_start says 1.
         output = -int(-written // _OUTPUT_CHARS)
         if usage.output is None or (not whole and usage.output < output):
@@ -248,6 +252,8 @@ class Book:
         ``credential`` is the label of the one that it is made with.
         """
         candidate, estimate = step.candidate, step.candidate.estimate
+        likely = _likely_input(self._asked, candidate)
+        entry = Entry(self._ledger, self._asked.request_id, step, likely)
         started = Started(
             request=self._asked.request_id,
             number=step.number,
@@ -263,10 +269,9 @@ class Book:
             estimate_method=estimate.method.value,
             output_budget=candidate.output_budget,
             credential=credential,
+            metered=entry.guess(),
         )
         self._ledger.note(*self._after_arrival(started))
-        likely = _likely_input(self._asked, candidate)
-        entry = Entry(self._ledger, self._asked.request_id, step, likely)
         self._entries.append(entry)
         return entry
 

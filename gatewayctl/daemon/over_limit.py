@@ -11,6 +11,9 @@ from gatewayctl.core.pricing import PICO
 LONG: Final = 60.0
 """Seconds from which a client is told not to wait: agents do not, and SDKs would ask too soon."""
 
+SOON: Final = 5.0
+"""Seconds after which to ask again where calls under way hold the tokens of a minute."""
+
 
 class NotAllowed(Exception):
     """A client may not do what it asks; ``error`` is what it is told.
@@ -32,6 +35,8 @@ def limit(over: Over) -> str:
 def over_limit(name: str, over: Over, wall: float) -> ApiError:
     """Return what the client with the key ``name`` is told; ``wall`` is seconds since 1970."""
     wait = over.retry_after
+    if over.budget is None and over.under_way and wait is not None:
+        wait = min(wait, SOON)
     resets = None if wait is None else iso(wall + wait)
     details: dict[str, object] = {"client": name}
     if over.budget is None:
@@ -56,6 +61,11 @@ def _over_rate(over: Over, resets: str | None) -> tuple[str, str]:
     if over.retry_after is None:
         return said, f"this request alone has {over.needed:,}, so that no waiting helps"
     used = f"{over.spent:,} were used in the last one"
+    if over.under_way:
+        return said, (
+            f"{used} and {over.reserved:,} are reserved for calls under way; the next may come as"
+            " soon as some of those end"
+        )
     return said, f"{used}; the next may come in {over.retry_after:.1f} s, at {resets}"
 
 

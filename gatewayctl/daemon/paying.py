@@ -21,6 +21,7 @@ from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.books import Book, Entry
 from gatewayctl.daemon.offload import offloaded
 from gatewayctl.daemon.over_limit import NotAllowed
+from gatewayctl.daemon.parts import Parts
 from gatewayctl.daemon.permitted import Client
 from gatewayctl.daemon.planning import Question
 from gatewayctl.daemon.taking import taking
@@ -28,30 +29,33 @@ from gatewayctl.daemon.taking import taking
 log = logging.getLogger("gatewayctl.requests")
 
 _FOR_EVER: Final = float("inf")
+_OF_SILENCE: Final = 0.8
+"""How much of the time after which headers go out early a stream may wait."""
 
 
 class Purse:
     """What one request may take. ``elapsed`` returns the seconds since it came in.
 
-    All its attempts together wait for others' money no longer than one call may.
+    All its attempts together wait for others' money no longer than one call may, and where the
+    client wants a stream not until its silence ends: then it could not be told a status.
     """
 
     def __init__(
         self,
-        accounts: Accounts,
-        settings: Settings,
+        parts: Parts,
         asked: Asked,
         decision: Decision,
         book: Book,
         elapsed: Callable[[], float],
     ) -> None:
-        self._accounts = accounts
-        self._settings = settings
+        self._accounts = parts.clients.accounts
+        self._settings = parts.settings
         self._asked = asked
         self._decision = decision
         self._book = book
         self._elapsed = elapsed
-        self._patience = PATIENCE
+        silent = parts.silence * _OF_SILENCE if asked.shape.stream else PATIENCE
+        self._patience = min(PATIENCE, silent)
         self._passed: dict[str, tuple[Candidate, ApiError]] = {}
 
     async def reserved(self, step: Try) -> Reservation | Unpaid:
@@ -70,18 +74,12 @@ class Purse:
                 client, needed, counted=step.number == 1, patience=patience
             )
         except NotAllowed as refused:
-            if refused.over is None or refused.over.budget is None:
+            over = refused.over
+            if over is None or (over.budget is None and (step.patient or not over.under_way)):
                 raise
-            self._passed[candidate.model] = candidate, refused.error
-            self._told()
-            log.info(
-                "%s skipped %s: %s (%s)",
-                self._asked.request_id,
-                candidate.model,
-                SkipReason.OVER_BUDGET,
-                refused.error.message,
-            )
-            return Unpaid(elapsed=self._elapsed(), reserved=refused.over.under_way)
+            if over.budget is not None:
+                self._pass_over(candidate, refused.error)
+            return Unpaid(elapsed=self._elapsed(), reserved=over.under_way)
         finally:
             self._patience -= self._elapsed() - began
         if self._passed.pop(candidate.model, None) is not None:
@@ -96,9 +94,11 @@ class Purse:
 
     def refusal(self) -> ApiError:
         """Return what the client is told that can pay for nothing: what it can pay for soonest."""
-        error = _soonest([error for _, error in self._passed.values()])
+        return _soonest([error for _, error in self._passed.values()])
+
+    def refused(self, error: ApiError) -> None:
+        """Write down why no (other) attempt is made."""
         self._told(error)
-        return error
 
     def mentioned(self, error: ApiError) -> ApiError:
         """Return the error of attempts that failed, with what was passed over beside them."""
@@ -114,6 +114,13 @@ class Purse:
             message=f"{error.message}; passed over, since the client's budget is spent: {names}",
             details={**error.details, "skipped": skipped},
         )
+
+    def _pass_over(self, candidate: Candidate, error: ApiError) -> None:
+        self._passed[candidate.model] = candidate, error
+        self._told()
+        reason = SkipReason.OVER_BUDGET
+        request = self._asked.request_id
+        log.info("%s skipped %s: %s (%s)", request, candidate.model, reason, error.message)
 
     def _told(self, error: ApiError | None = None) -> None:
         """Write the decision down as it is by now."""

@@ -11,17 +11,22 @@ import msgspec
 
 from gatewayctl.config.settings import ModelOverride, Settings
 from gatewayctl.core.allowance import Ask, ask
-from gatewayctl.core.model import Capability
+from gatewayctl.core.model import Capability, WireProtocol
+from gatewayctl.core.pricing import rate_key
 from gatewayctl.core.routing.decision import Candidate, Estimate
 from gatewayctl.core.shape import Demand, RequestShape
 
-_DEARER: Final = ("priority", "fast")
-"""Tiers that cost more than the base one; a translation makes one of the other."""
+_PRIORITY: Final = frozenset({"priority", "fast"})
+"""Two words for a tier that a translation makes one of the other."""
 
-_ABROAD: Final = ("us", "priority+us", "fast+us")
+_ABROAD: Final = "us"
+"""The tier of what may run in one country alone, which goes together with any other."""
 
 _LIMITS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens")
-_ANSWERS: Final = ("n", "candidateCount")
+_ANSWERS: Final = ("n", "candidateCount", "best_of")
+
+_KEPT: Final = ("cache_control", "prompt_cache_retention")
+_UNASKED: Final = frozenset({WireProtocol.CHAT_COMPLETIONS, WireProtocol.RESPONSES})
 
 _ESCAPED: Final = re.compile(rb"\\u00(?:5[fF]|[67])")
 """A letter or an underscore that is written as a number, as only who hides a word does."""
@@ -42,21 +47,28 @@ def taking(candidate: Candidate, shape: RequestShape, body: bytes, settings: Set
     fields = _said(override.set)
     limit, answers = _limit(candidate, shape, override, fields), shape.n
     for name in _ANSWERS:
-        answers = fields.get(name, answers)
+        answers *= fields.get(name, 1)
     hidden = _ESCAPED.search(body) is not None
-    parts = (body, *(bytes(raw) for raw in override.set.values()))
+    text = b"".join((body, *(bytes(raw) for raw in override.set.values()))).lower()
 
     def says(word: str) -> bool:
-        return hidden or any(f'"{word}"'.encode() in part for part in parts)
+        # Gemini's words may have what they are about before them: SERVICE_TIER_PRIORITY
+        return hidden or any(f'{before}{word}"'.encode() in text for before in '"_')
 
     reads = ["input"]
-    reads += ["input_cache_write_1h"] if says("cache_control") else []
+    # OpenAI writes its cache unasked, and keeps it for longer where it is told to
+    reads += ["input_cache_write_5m"] if candidate.protocol in _UNASKED else []
+    reads += ["input_cache_write_1h"] if any(map(says, _KEPT)) else []
     reads += ["audio"] if Capability.AUDIO in shape.needs else []
     reads += ["image"] if Capability.IMAGES in shape.needs else []
-    tiers = [*_DEARER] if any(map(says, _DEARER)) else []
-    tiers += _ABROAD if says("inference_geo") else []
+    prices = candidate.place.prices
+    known = {part for key in prices for part in rate_key(key).tier.split("+") if part}
+    tiers = list(filter(says, (known | _PRIORITY) - {_ABROAD}))
+    tiers += _PRIORITY if not _PRIORITY.isdisjoint(tiers) else ()
+    if says("inference_geo"):
+        tiers += [_ABROAD, *(f"{tier}+{_ABROAD}" for tier in tiers)]
     return ask(
-        candidate.place.prices,
+        prices,
         _whole(candidate.estimate, shape),
         (candidate.output_budget if limit is None else limit) * answers,
         most=(_most(candidate) if limit is None else limit) * answers,

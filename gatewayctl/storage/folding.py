@@ -29,7 +29,8 @@ _LARGEST: Final = 2**63
 _COUNTS: Final = Usage.__struct_fields__
 
 _OF_REQUEST: Final = ("came", "route", "session", "client")
-_BEGUN: Final = (*Started.__struct_fields__, *_OF_REQUEST, "instance")
+_STARTED: Final = Started.__struct_fields__[: Started.__struct_fields__.index("metered")]
+_BEGUN: Final = (*_STARTED, *_OF_REQUEST, "instance")
 _METERED: Final = (*_COUNTS, "estimated", "cost", "rates", "tier", "first_token")
 _OVER: Final = ("outcome", "duration", "failure", "status", "said", "retry_after", "truncated")
 _CAME: Final = (*Came.__struct_fields__, "instance")
@@ -40,7 +41,8 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True):
     """How rows get into a table: ``first`` begins them, the ``rest`` may come with it or later.
 
     ``kept`` says by column what becomes of it in an update, where that is not simply the new value:
-    ``old`` and ``new`` are its values, ``guess`` and ``mark`` those of ``estimated``.
+    ``old`` and ``new`` are its values, ``guess`` and ``mark`` those of ``estimated``; ``over`` is
+    NULL unless the update is the end.
     """
 
     name: str
@@ -58,7 +60,11 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True):
         """Return the statement that goes on with so many rows."""
         names = (*self.key, *self.rest)
         new = {name: f"new.column{place}" for place, name in enumerate(names, 1)}
-        marks = {"guess": f"{self.name}.estimated", "mark": new.get("estimated")}
+        marks = {
+            "guess": f"{self.name}.estimated",
+            "mark": new.get("estimated"),
+            "over": new.get("outcome"),
+        }
         values = {
             name: self.kept.get(name, "{new}").format(
                 old=f"{self.name}.{name}", new=new[name], **marks
@@ -90,16 +96,20 @@ _ATTEMPTS: Final = _Table(
     first=_BEGUN,
     rest=(*_METERED, *_OVER),
     kept={
-        # neither a 0 nor nothing replaces a count; but any does a guess
+        # neither a 0 nor nothing replaces a count; but any does a guess, as does the end
         **dict.fromkeys(
             _COUNTS,
-            "iif({guess} AND {mark} IS NOT NULL, {new}, coalesce(nullif({new}, 0), {old}, {new}))",
+            "iif({guess} AND coalesce({mark}, {over}) IS NOT NULL, {new},"
+            " coalesce(nullif({new}, 0), {old}, {new}))",
         ),
         # of the counts that it was made with
         **dict.fromkeys(
-            ("cost", "rates"), "iif({mark} IS NOT NULL, {new}, coalesce({old}, {new}))"
+            ("cost", "rates"),
+            "iif({mark} IS NOT NULL OR ({guess} AND {over} IS NOT NULL), {new},"
+            " coalesce({old}, {new}))",
         ),
-        **dict.fromkeys(("estimated", "tier", "first_token"), "coalesce({new}, {old})"),
+        "estimated": "coalesce({mark}, {guess} AND {over} IS NULL)",
+        **dict.fromkeys(("tier", "first_token"), "coalesce({new}, {old})"),
         # a checkpoint comes before the end, so what it leaves out is not there yet
         **dict.fromkeys(_OVER, "coalesce({new}, {old})"),
     },
@@ -127,7 +137,8 @@ class Batch:
                 self._requests[record.request] = (came, left or record)
                 return left is None
             case Started():
-                _check(record.number, record.estimate_low, record.estimate_likely)
+                _check(record.number, record.estimate_low, *_numbers(record.metered))
+                _check(record.estimate_likely)
                 _check(record.estimate_high, record.output_budget)
                 key = (record.request, record.number)
                 return self._attempts.setdefault(key, (record, None, None))[0] is record
@@ -166,9 +177,10 @@ class Batch:
         begun, going = [], []
         for key, (started, seen, ended) in self._attempts.items():
             records = (seen is not None) + (ended is not None)
-            rest = (*_metered(seen, ended, begins=started is not None), *_over(ended))
+            rest = (*_metered(started, seen, ended), *_over(ended))
             if started is not None:
-                first = (*msgspec.structs.astuple(started), *self._of_request(connection, started))
+                values = msgspec.structs.astuple(started)[: len(_STARTED)]
+                first = (*values, *self._of_request(connection, started))
                 begun.append((1 + records, (*first, instance, *rest)))
             else:
                 going.append((records, (*key, *rest)))
@@ -212,36 +224,39 @@ class _Counted(msgspec.Struct, frozen=True, kw_only=True):
     first: float | None = None
 
 
-def _metered(seen: Seen | None, ended: Ended | None, *, begins: bool) -> _Row:
-    """Return what was metered, and when content came first, as checkpoint and end have it."""
-    said = _counted(ended if seen is None else seen)
-    if seen is not None and ended is not None:
-        said = _newer(said, _counted(ended))
+def _metered(started: Started | None, seen: Seen | None, ended: Ended | None) -> _Row:
+    """Return what was metered, and when content came first, as all that is known of it has it."""
+    said = _counted(started)
+    if seen is not None:
+        said = _newer(said, _counted(seen), over=False)
+    if ended is not None:
+        said = _newer(said, _counted(ended), over=True)
     rates = None if said.rates is None else msgspec.json.encode(said.rates).decode()
-    mark = bool(said.mark) if begins else said.mark
+    mark = said.mark if started is None else bool(said.mark)
     return (*said.counts, mark, said.cost, rates, said.tier, said.first)
 
 
-def _newer(old: _Counted, new: _Counted) -> _Counted:
+def _newer(old: _Counted, new: _Counted, *, over: bool) -> _Counted:
     """Return what a later record makes of an earlier one, as the table's update does.
 
     A later count replaces, it is never added; but neither a 0 nor nothing replaces one, unless it
-    was a guess. Mark and cost stay with the counts that they were made with.
+    was a guess: the end replaces that whatever it says. Mark and cost stay with the counts that
+    they were made with.
     """
-    counts = new.counts
-    if new.mark is None or not old.mark:
+    counts, told = new.counts, new.mark is not None or (over and bool(old.mark))
+    if not (old.mark and told):
         both = zip(old.counts, new.counts, strict=True)
         counts = tuple(
             after or before or (after if before is None else 0) for before, after in both
         )
-    if new.mark is not None:
+    if told:
         cost, rates = new.cost, new.rates
     else:
         cost = new.cost if old.cost is None else old.cost
         rates = old.rates or new.rates
     return _Counted(
         counts=counts,
-        mark=old.mark if new.mark is None else new.mark,
+        mark=new.mark if told else old.mark,
         cost=cost,
         rates=rates,
         tier=new.tier or old.tier,
@@ -249,7 +264,7 @@ def _newer(old: _Counted, new: _Counted) -> _Counted:
     )
 
 
-def _counted(record: Seen | Ended | None) -> _Counted:
+def _counted(record: Started | Seen | Ended | None) -> _Counted:
     if record is None:
         return _NOTHING
     metered = record.metered
@@ -260,7 +275,7 @@ def _counted(record: Seen | Ended | None) -> _Counted:
         cost=metered.cost,
         rates=metered.rates,
         tier=metered.tier,
-        first=record.first_token,
+        first=None if isinstance(record, Started) else record.first_token,
     )
 
 

@@ -63,7 +63,8 @@ class Came(msgspec.Struct, frozen=True, kw_only=True, tag="came"):
 class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
     """An attempt begins: recorded before its first byte goes out. ``number`` counts from 1.
 
-    ``credential`` names the one it is made with, by a label that is no secret.
+    ``credential`` names the one it is made with, by a label that is no secret. ``metered`` is a
+    guess at what it takes at least: all that is known of it if the daemon dies before a checkpoint.
     """
 
     request: str
@@ -80,6 +81,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
     estimate_method: str
     output_budget: int
     credential: str | None = None
+    metered: Metered = Metered()
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True, tag="seen"):

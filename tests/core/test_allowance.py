@@ -255,9 +255,12 @@ def test_tokens_are_counted_as_expected_and_put_right_when_known() -> None:
     held = _admitted(account.admit(each, NOON, 0))
     _admitted(account.admit(each, NOON, 1))
     over = _refused(account.admit(each, NOON, 2))
-    assert (over.rate, over.spent) == ("tpm", 1800)
+    assert (over.rate, over.spent, over.reserved) == ("tpm", 0, 1800)
+    assert over.under_way
     assert account.settle(held, 0, 50, NOON, 3)
-    assert _refused(account.admit(Ask(input_tokens=51), NOON, 3)).spent == 950
+    over = _refused(account.admit(Ask(input_tokens=51), NOON, 3))
+    assert (over.spent, over.reserved, over.under_way) == (50, 900, True)
+    assert not _refused(account.admit(Ask(input_tokens=951), NOON, 3)).under_way
     _admitted(account.admit(Ask(input_tokens=50), NOON, 3))
 
 

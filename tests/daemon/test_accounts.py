@@ -309,6 +309,25 @@ async def test_a_free_call_waits_for_nobody(house: _House) -> None:
     waiting.cancel()
 
 
+async def test_calls_wait_for_the_tokens_that_others_have_reserved_too(house: _House) -> None:
+    """They mostly take less; whoever is refused all the same hears what is in its way."""
+    client = _client(tpm=1000)
+    held = await house.admit(client, Ask(input_tokens=10, tokens=1010))
+    error = await house.over(client, Ask(input_tokens=10, tokens=20))
+    assert (error.retry_after, error.should_retry) == (5.0, True)
+    assert "0 were used in the last one and 1,010 are reserved" in error.message
+    waiting = house.waits(client, Ask(input_tokens=10, tokens=1010))
+    await _rest()
+    behind = house.waits(client, Ask(input_tokens=10, tokens=20))
+    await _rest()
+    house.accounts.settle(held, Decimal(0), 100)
+    await _rest()
+    assert waiting.done()
+    assert not behind.done()
+    house.accounts.settle(await waiting, Decimal(0), 800)
+    await behind
+
+
 async def test_a_line_has_an_end(house: _House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who comes when it is full is refused at once."""
     monkeypatch.setattr("gatewayctl.daemon.accounts.MOST_WAITING", 1)

@@ -146,9 +146,12 @@ async def test_a_client_that_leaves_is_recorded_with_the_usage_so_far_litellm_13
 
 
 async def test_what_runs_is_in_the_ledger_while_it_runs() -> None:
-    """The row of an attempt is there before its reply."""
+    """The row of an attempt is there before its reply, with what it takes at least.
+
+    So a daemon that is killed leaves what its upstreams may bill for, marked as a guess.
+    """
     body = encoded("chat_completions", "demo/large!slow=1.5", "Hi")
-    async with demo() as (running, _):
+    async with demo(PRICED) as (running, _):
         asking = asyncio.ensure_future(
             running.client.post(running.url + PATHS["chat_completions"], data=body)
         )
@@ -159,6 +162,9 @@ async def test_what_runs_is_in_the_ledger_while_it_runs() -> None:
 
         await until(under_way)
         assert not asking.done()
+        ((attempt,),) = (each.attempts for each in history.requests(running.state, limit=1))
+        assert attempt.metered.estimated
+        assert attempt.metered.cost == owed(attempt.metered) > 0
         (await asking).close()
 
 
@@ -180,6 +186,37 @@ async def test_input_that_nobody_metered_is_guessed_from_the_length_of_the_body(
         Outcome.BROKEN, 200, True,
     )  # fmt: skip
     assert 400 < (attempt.metered.usage.input or 0) < 600
+
+
+@pytest.mark.parametrize(("told", "read"), [("100", 0), (None, 3)])
+async def test_an_input_that_cannot_be_read_is_guessed_whatever_the_cache_told(
+    told: str | None, read: int
+) -> None:
+    """What was read from a cache says nothing of the rest, but is a part of it."""
+    reply = {
+        "id": "c",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "m",
+        "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": "stop"}
+        ],
+        "usage": {
+            "prompt_tokens": told,
+            "completion_tokens": 20,
+            "prompt_tokens_details": {"cached_tokens": read},
+        },
+    }
+    body = encoded("chat_completions", "up/m", "word " * 400)
+    async with (
+        FakeUpstream([sized(json.dumps(reply).encode())]) as upstream,
+        gateway(PRICED + upstream_config(upstream.base_url)) as it,
+    ):
+        (attempt,) = (await ask(it, "chat_completions", body)).attempts
+    assert attempt.metered.estimated
+    assert 400 < (attempt.metered.usage.input or 0) + read < 600
+    assert attempt.metered.usage.input_cache_read == read
+    assert attempt.metered.cost == owed(attempt.metered)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])

@@ -1,68 +1,54 @@
 """What is reserved of a client's money before a call: all that the call may come to cost."""
 
-import asyncio
-import tempfile
-import time
-from pathlib import Path
+import json
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import pytest
-from support.gateway import Gateway, gateway
-from support.keyed import keyed
+from msgspec.structs import replace
+from support.gateway import settings_of
+from support.world import FakeWorld, Sized, decide, model
 
-from gatewayctl.storage.client_keys import Terms, create
+from gatewayctl.core.allowance import Ask
+from gatewayctl.core.model import Sourced, WireProtocol
+from gatewayctl.daemon.taking import taking
+from gatewayctl.protocols.catalog import COMPLETIONS
+from gatewayctl.protocols.codec import Reader
+from gatewayctl.protocols.given import given
 
 CONFIG = """
-[routing]
-deadline = "100ms"              # which is as long as a call waits for others of its key
-
 [providers.up]
 kind = "openai-compatible"
-base_url = "{url}/v1"
-api_key = "stand-in-upstream"
-
-[[models]]
-id = "up/m"
-context_window = "128K"
-max_output_tokens = 8192
-prices = {{ input = 0, output = 100, "output@priority" = 200 }}
-
+base_url = "http://127.0.0.1:9/v1"
+api_key = "stand-in"
 [[models]]
 id = "up/long"
-context_window = "128K"
-max_output_tokens = 8192
-prices = {{ input = 0, output = 100 }}
-set = {{ max_tokens = 3000, n = 2 }}
-
+set = { max_tokens = 3000, n = 2 }
 [[models]]
 id = "up/free-of-limits"
-context_window = "128K"
-max_output_tokens = 8192
-prices = {{ input = 0, output = 100 }}
 drop = ["max_tokens"]
 """
+READ = 1_000_000
+SETTINGS = settings_of(CONFIG)
+DEAR_TIER = {"output@priority": "200"}
 
 
-async def ask(it: Gateway, key: str, path: str, body: dict[str, Any]) -> tuple[int, Any]:
-    """Return status and body of a reply."""
-    headers = {"x-gatewayctl-key": key}
-    async with it.client.post(f"{it.url}/v1/{path}", json=body, headers=headers) as reply:
-        return reply.status, await reply.json()
-
-
-async def reserved(path: str, body: dict[str, Any]) -> float:
-    """Return the USD that such a request reserves: another one at the same time is told."""
-    with tempfile.TemporaryDirectory() as name:
-        state = Path(name)
-        _, key = create(state, "ci", Terms(budgets=("0.0001/day",)), time.time())
-        async with (
-            keyed(seconds=0.5) as upstream,
-            gateway(CONFIG.format(url=upstream.base_url), state=state) as it,
-        ):
-            told = await asyncio.gather(*(ask(it, key, path, body) for _ in range(2)))
-    (refused,) = (each for status, each in told if status == 429)
-    held: float = refused["error"]["gatewayctl"]["reserved"]
-    return held
+def taken(
+    body: dict[str, Any] | bytes,
+    dollars: Mapping[str, str],
+    protocol: WireProtocol = WireProtocol.CHAT_COMPLETIONS,
+    reader: Reader | None = None,
+) -> Ask:
+    """Return what is reserved of a request of a million tokens, at prices by rate key."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    shape = (reader or given(data, None).reader).shape(data)
+    prices = {"input": "0", "output": "100"} | dict(dollars)
+    sourced = {key: Sourced(value=Decimal(it), source="test") for key, it in prices.items()}
+    facts = replace(model(shape.model, most_output=8192), prices=sourced)
+    (candidate,) = decide(shape.model, FakeWorld([facts]), Sized(READ), asked=shape).attempts
+    candidate = replace(candidate, protocol=protocol)
+    return taking(candidate, shape, data, SETTINGS)
 
 
 def chat(model: str = "up/m", text: str = "hi", **fields: object) -> dict[str, Any]:
@@ -73,41 +59,76 @@ def chat(model: str = "up/m", text: str = "hi", **fields: object) -> dict[str, A
 @pytest.mark.parametrize(
     ("body", "dollars"),
     [
-        (chat(max_tokens=1000), 0.1),
-        (chat(max_tokens=1000, n=3), 0.3),
-        (chat(), 0.8192),
-        (chat(max_tokens=1000, service_tier="priority"), 0.2),
-        (chat("up/long", max_tokens=10), 0.6),
-        (chat("up/free-of-limits", max_tokens=10), 0.8192),
+        (chat(max_tokens=1000), "0.1"),
+        (chat(max_tokens=1000, n=3), "0.3"),
+        (chat(), "0.8192"),
+        (chat(max_tokens=1000, service_tier="priority"), "0.2"),
+        (chat("up/long", max_tokens=10), "0.6"),
+        (chat("up/free-of-limits", max_tokens=10), "0.8192"),
     ],
     ids=["limited", "several answers", "unlimited", "tier", "set by config", "dropped by config"],
 )
-async def test_the_longest_answer_that_may_come_is_reserved(
-    body: dict[str, Any], dollars: float
-) -> None:
+def test_the_longest_answer_that_may_come_is_reserved(body: dict[str, Any], dollars: str) -> None:
     """Not the usual one: whoever names no limit, or has it taken away, is held to none."""
-    assert await reserved("chat/completions", body) == pytest.approx(dollars)
+    assert taken(body, DEAR_TIER).cost == Decimal(dollars)
 
 
-async def test_a_tier_that_is_hidden_in_escapes_is_reserved_all_the_same() -> None:
+@pytest.mark.parametrize(
+    ("fields", "dollars"),
+    [
+        ({"prompt": "a"}, "0.1"),
+        ({"prompt": ["a", "b", "c"]}, "0.3"),
+        ({"prompt": [1, 2, 3]}, "0.1"),
+        ({"prompt": [[1, 2], [3]]}, "0.2"),
+        ({"prompt": "a", "best_of": 20, "n": 2}, "2"),
+        ({"prompt": ["a", "b"], "best_of": 2, "n": 3}, "0.6"),
+        ({"prompt": []}, "0.1"),
+    ],
+)
+def test_each_prompt_is_answered_as_often_as_it_may_be(
+    fields: dict[str, Any], dollars: str
+) -> None:
+    """Of the best of many answers all are paid for."""
+    body = json.dumps({"model": "up/m", "max_tokens": 1000, **fields}).encode()
+    assert taken(body, {}, reader=COMPLETIONS).cost == Decimal(dollars)
+
+
+@pytest.mark.parametrize(
+    ("word", "dollars"),
+    [
+        ("ultrafast", "0.9"),
+        ("SERVICE_TIER_PRIORITY", "0.2"),
+        ("PRIORITY", "0.2"),
+        ("flex", "0.1"),
+        ("default", "0.1"),
+    ],
+)
+def test_every_tier_that_has_a_price_and_is_named_is_reserved(word: str, dollars: str) -> None:
+    """However it is written; a cheaper one may not be had, so that it takes nothing off."""
+    prices = DEAR_TIER | {"output@ultrafast": "900", "output@flex": "50"}
+    assert taken(chat(max_tokens=1000, service_tier=word), prices).cost == Decimal(dollars)
+
+
+def test_a_tier_that_is_hidden_in_escapes_is_reserved_all_the_same() -> None:
     """JSON has many ways to write a word."""
-    with tempfile.TemporaryDirectory() as name:
-        state = Path(name)
-        _, key = create(state, "ci", Terms(budgets=("0.0001/day",)), time.time())
-        async with (
-            keyed(seconds=0.5) as upstream,
-            gateway(CONFIG.format(url=upstream.base_url), state=state) as it,
-        ):
-            data = (
-                b'{"model": "up/m", "messages": [{"role": "user", "content": "hi"}],'
-                rb' "max_tokens": 1000, "service_tier": "prior\u0069ty"}'
-            )
-            url, headers = f"{it.url}/v1/chat/completions", {"x-gatewayctl-key": key}
+    data = json.dumps(chat(max_tokens=1000, service_tier="prior?ty")).encode()
+    hidden = data.replace(b"?", rb"\u0069")
+    assert taken(hidden, DEAR_TIER).cost == Decimal("0.2")
 
-            async def asked() -> Any:
-                async with it.client.post(url, data=data, headers=headers) as reply:
-                    return await reply.json()
 
-            told = await asyncio.gather(asked(), asked())
-    (held,) = (each["error"]["gatewayctl"]["reserved"] for each in told if "error" in each)
-    assert held == pytest.approx(0.2)
+@pytest.mark.parametrize(
+    ("fields", "protocol", "dollars"),
+    [
+        ({}, WireProtocol.CHAT_COMPLETIONS, "2.5"),
+        ({}, WireProtocol.RESPONSES, "2.5"),
+        ({}, WireProtocol.MESSAGES, "2"),
+        ({"prompt_cache_retention": "24h"}, WireProtocol.CHAT_COMPLETIONS, "4"),
+        ({"cache_control": {"type": "ephemeral"}}, WireProtocol.MESSAGES, "4"),
+    ],
+)
+def test_a_cache_that_may_be_written_is_reserved(
+    fields: dict[str, Any], protocol: WireProtocol, dollars: str
+) -> None:
+    """OpenAI's models write one unasked, Anthropic's where they are told to."""
+    prices = {"input": "2", "input_cache_write_5m": "2.5", "input_cache_write_1h": "4"}
+    assert taken(chat(**fields), prices, protocol).input_cost == Decimal(dollars)

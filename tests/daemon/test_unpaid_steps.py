@@ -190,6 +190,8 @@ async def test_the_pace_of_a_key_ends_a_request_whatever_it_could_pay() -> None:
         status, _, body = await ask(it, key, "cheap/m")
         assert (status, body["error"]["code"]) == (429, "rate_limit_exceeded")
         assert upstream.calls == ["for-cheap"]
+        _, decision = await logged(it)
+    assert "may use 1 requests a minute" in decision["error"]["message"]
 
 
 async def test_a_dry_run_and_route_explain_say_what_the_money_does_not_do_for() -> None:
@@ -208,3 +210,21 @@ async def test_a_dry_run_and_route_explain_say_what_the_money_does_not_do_for() 
             async with it.client.post(url, json=body, headers=headers) as reply:
                 assert (await reply.json())["chosen"] == chosen
         assert upstream.calls == []
+
+
+async def test_a_stream_that_money_is_refused_to_is_told_by_a_status() -> None:
+    """It waits for others no longer than its headers do."""
+    with tempfile.TemporaryDirectory() as name:
+        state = Path(name)
+        _, key = create(state, "ci", Terms(budgets=("0.1/day",)), time.time())
+        async with (
+            keyed(seconds=0.6) as upstream,
+            gateway(CONFIG.format(url=upstream.base_url), silence=0.3, state=state) as it,
+        ):
+            first = asyncio.ensure_future(ask(it, key, "dear/m", written=5))
+            await until(lambda: len(upstream.calls) == 1)
+            body = request("chat_completions", "dear/m", "hi", max_tokens=5, stream=True)
+            url, headers = f"{it.url}/v1/chat/completions", {"x-gatewayctl-key": key}
+            async with it.client.post(url, json=body, headers=headers) as reply:
+                assert reply.status == 429
+            await first

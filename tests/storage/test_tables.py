@@ -49,8 +49,8 @@ def _request(folder: Path, request: str = "a") -> LoggedRequest:
     return found
 
 
-def _attempt(folder: Path) -> LoggedAttempt:
-    (attempt,) = _request(folder).attempts
+def _attempt(folder: Path, request: str = "a") -> LoggedAttempt:
+    (attempt,) = _request(folder, request).attempts
     return attempt
 
 
@@ -114,22 +114,40 @@ def test_a_checkpoint_replaces_and_nothing_never_does(
         assert getattr(found, name) == expected
 
 
-def test_a_mark_stays_with_the_counts_it_was_made_with(
-    connection: sqlite3.Connection, tmp_path: Path
+@pytest.mark.parametrize("together", [False, True])
+def test_the_end_takes_back_a_guess_and_nothing_else(
+    connection: sqlite3.Connection, tmp_path: Path, *, together: bool
 ) -> None:
-    """An end without usage says nothing of it; neither does it forget the tier or the commit."""
-    checkpoint = Seen(
-        request="a",
-        number=1,
-        metered=metered(estimated=True, tier="priority", output=7),
-        first_token=0.5,
-    )
-    _apply(connection, came("a"), started("a"), checkpoint, ended("a"))
-    attempt = _attempt(tmp_path)
-    assert attempt.metered == metered(estimated=True, tier="priority", output=7)
-    assert attempt.first_token == 0.5
-    _apply(connection, ended("a", metered=metered(output=9)))
-    assert _attempt(tmp_path).metered == metered(tier="priority", output=9)
+    """Where it says nothing of usage, what was metered stays, and the tier and the commit always.
+
+    What was guessed when it began is all there is of an attempt whose daemon died.
+    """
+    guess = metered(estimated=True, input=9, output=0, cost=9)
+    ends = {
+        "metered": metered(output=7, tier="priority"),
+        "guessed": metered(estimated=True, output=7, tier="priority"),
+        "zeros": metered(estimated=True, input=26, output=1, cost=27, tier="priority"),
+    }
+    for name, seen_of_it in ends.items():
+        zero = metered(input=0, output=0, cost=0) if name == "zeros" else metered()
+        records: tuple[Record, ...] = (
+            *(came(name), started(name, metered=guess)),
+            Seen(request=name, number=1, metered=seen_of_it, first_token=0.5),
+            ended(name, metered=zero),
+        )
+        if together:
+            batch = Batch()
+            assert all(batch.add(record) for record in records)
+            assert not batch.write(connection, "here")
+        else:
+            assert all(_apply(connection, *records[:2]))
+            assert _attempt(tmp_path, name).metered == guess
+            assert all(_apply(connection, *records[2:]))
+        assert _attempt(tmp_path, name).first_token == 0.5
+    assert _attempt(tmp_path, "metered").metered == metered(output=7, tier="priority")
+    assert _attempt(tmp_path, "guessed").metered == metered(tier="priority")
+    zeros = metered(input=0, output=0, cost=0, tier="priority")
+    assert _attempt(tmp_path, "zeros").metered == zeros
 
 
 STEPS = [

@@ -36,6 +36,7 @@ class _Head(msgspec.Struct):
     stream: bool | None = None
     max_tokens: Tokens | None = None
     n: Count | None = None
+    best_of: Count | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -71,7 +72,7 @@ class Completions(Endpoint):
             stream=bool(request.stream),
             body_bytes=len(body),
             output_budget=USUAL_OUTPUT if request.max_tokens is None else request.max_tokens,
-            n=request.n or 1,
+            n=max(request.n or 1, request.best_of or 1) * inputs.count(request.prompt),
             demands=DEMANDS,
         )
 

@@ -6,6 +6,8 @@ roughly: texts far shorter than the longest are not measured.
 
 from typing import Any
 
+import msgspec
+
 from gatewayctl.core.estimate import by_ratio
 from gatewayctl.core.model import EstimatorSettings
 from gatewayctl.core.shape import RequestShape, Segment
@@ -19,6 +21,16 @@ _FAR_SHORTER = 4
 """What a text has to be shorter by than the longest, in bytes, to have fewer tokens for sure."""
 
 _USUAL = EstimatorSettings()
+
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def count(value: msgspec.Raw) -> int:
+    """Return how many inputs there are; a list of tokens is one."""
+    text = memoryview(value)
+    if bytes(text[:1]) != b"[" or bytes(text[1:_LOOKED_AT]).lstrip()[:1].isdigit():
+        return 1
+    return max(1, len(_LIST.decode(value)))
 
 
 def tell(sink: Sink, value: Any, shape: RequestShape, beside: str = "") -> None:
