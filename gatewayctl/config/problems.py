@@ -11,7 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from gatewayctl.config.positions import Path, Position, Positions
-from gatewayctl.config.secrecy import hidden, told
+from gatewayctl.config.secrecy import hidden, hidden_unread, holds_secret, told
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 FEW = 50
@@ -101,7 +101,7 @@ class Report:
         self._wrong: set[Path] = set()
         self._touched: set[Path] = set()
         self._problems: list[Problem] = []
-        self._hidden: dict[tuple[int, bool], str] = {}
+        self._hidden: dict[tuple[int, str, bool], str] = {}
 
     def error(self, path: Path, code: str, message: str, hint: str = "") -> None:
         """Report what makes the file unusable, at the value of ``path``."""
@@ -162,12 +162,19 @@ class Report:
         near = next((known[path[:n]] for n in range(len(path), 0, -1) if path[:n] in known), None)
         self._append(severity, path, near, said)
 
-    def _shown(self, number: int, *, every: bool) -> str:
+    def _shown(self, number: int, path: Path, code: str) -> str:
         """Return a line without its secrets. One line may have thousands of problems."""
-        if (number, every) not in self._hidden:
-            line = self._lines[number - 1] if number <= len(self._lines) else ""
-            self._hidden[number, every] = hidden(line, every=every)
-        return self._hidden[number, every]
+        inside = any(isinstance(step, str) and holds_secret(step) for step in path)
+        kind = code if code in {"syntax", "unknown-key"} else ""
+        if (known := self._hidden.get((number, kind, inside))) is not None:
+            return known
+        line = self._lines[number - 1] if number <= len(self._lines) else ""
+        if code == "syntax":
+            shown = hidden_unread(line)
+        else:
+            shown = hidden(line, every=code == "unknown-key", inside=inside)
+        self._hidden[number, kind, inside] = shown
+        return shown
 
     def _append(
         self, severity: Severity, path: Path, where: Position | None, said: tuple[str, str, str]
@@ -183,6 +190,6 @@ class Report:
                 line=where.line if where else None,
                 column=where.column if where else None,
                 key=told(key_of(path)),
-                source_line=self._shown(where.line, every=code == "unknown-key") if where else "",
+                source_line=self._shown(where.line, path, code) if where else "",
             )
         )

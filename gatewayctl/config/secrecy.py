@@ -1,4 +1,8 @@
-"""Which values of a config are secrets, and the document without them."""
+"""Which values of a config are secrets, and the document without them.
+
+A file with an error may hold a secret anywhere: quotes and names may be missing, and comments tell
+of older ones. So more is hidden of a line than of a value.
+"""
 
 import re
 from collections.abc import Mapping
@@ -21,6 +25,8 @@ _SECRET_HEADER = re.compile(
 """What only headers and queries hold under such names; in a config they are words like others."""
 _REFERENCES = frozenset({"borrow", "env", "file", "name", "path", "type"})
 """Keys that say where a secret is and hold none."""
+_TABLES_OF_SECRETS = frozenset({"extra", "headers"})
+"""Tables whose keys are others' words: names of headers and of a login's parameters."""
 _PROGRAMS = frozenset({"argv", "command"})
 _NOT_SECRET = frozenset(
     {"auth", "authorize_url", "chars_per_token", "first_token", "key_hint", "token_url"}
@@ -32,16 +38,28 @@ _LOOKS_SECRET = re.compile(
 )
 
 _URL_USER = re.compile(r"(?<=://)[^/\s\"'@]+(?=@)")
+_LOGIN = re.compile(
+    r"(?<=://)[^\"]+(?=@)"
+    r"|(?<![^\s\"'=,\[{])[^\s\"'=,/:]+:(?!//)[^\s\"']+(?=@)"
+)
+"""What may be a login in a URL, also in one that is none: all before the last ``@``."""
+_QUERY = re.compile(r"(?<=://)([^\s\"'?]*\?)([^\s\"']+)")
+_QUERY_VALUE = re.compile(r"(?<==)[^&]+|^[^=&]+$")
 _SAYS_SECRET = re.compile(
     r"(?i)(?:keys?(?![a-z])|(?<!first[-_])(?<!per[-_])token(?!s|i[sz]e)|secret|passw(?:or)?d"
-    r"|authori[sz]ation|bearer|cookie|credential|command|argv)[\w.-]*[\"']?\s*[=:]?(?=\s*[\"'\[{])"
+    r"|authori[sz]ation|bearer|cookie|credential|command|argv|headers|extra)"
+    r"[\w.-]*[\"']?\s*[=:]?(?=\s*[\"'\[{])"
 )
 """What says so in a line, and how the value may follow that is not even TOML."""
 _REFERS = re.compile(
     r"(?i)(?:\b(?:env|file|name|path|type|borrow)|(?:command|argv)\s*=\s*\[)\s*=?\s*$"
 )
 """What stands before a string that says where a secret is: a name, a path, a program."""
-_WORD = re.compile(r"[^\s\"'\[\]{},=]{6,}+(?!\s*=)")
+_WORD = re.compile(r"[^\s\"'\[\]{},=]+")
+_TABLE = re.compile(r"\s*\[\[?[\w.\- ]*\]?\]?\s*")
+_KEY = re.compile(r"\s*(?:[\w-]+|\"[^\"]*\")(?:\.(?:[\w-]+|\"[^\"]*\"))*\s*=")
+_BLACK = re.compile(r"\S")
+_COMMENT = re.compile(r"""("(?:\\.|[^"])*"|'[^']*'|[^#"'])|#.*""")
 _STRING = re.compile(r"""(["'])((?:\\.|(?!\1).)*)(\1|$)""")
 
 
@@ -58,14 +76,31 @@ def is_secret_url(url: str) -> bool:
 def masked(value: object, name: str = "") -> object:
     """Return TOML values with every secret replaced by ``MASK``, environment names kept."""
     match value:
+        case Mapping() if name in _TABLES_OF_SECRETS:
+            return {
+                key: _all_masked(it) if is_secret_header(key) else masked(it)
+                for key, it in value.items()
+            }
         case Mapping():
             return {key: _entry(key, item, name) for key, item in value.items()}
+        case list() | tuple() | str() if name in _TABLES_OF_SECRETS:  # where a table should be
+            return _all_masked(value)
         case list() | tuple():
             return [masked(item, name) for item in value]
         case str():
             return MASK if value and _holds_secret(name) else _text(value)
         case _:
             return value
+
+
+def _all_masked(value: object) -> object:
+    match value:
+        case Mapping():
+            return {key: _all_masked(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_all_masked(item) for item in value]
+        case _:
+            return MASK if value else value
 
 
 def _entry(key: str, item: object, parent: str) -> object:
@@ -79,13 +114,19 @@ def _entry(key: str, item: object, parent: str) -> object:
     return masked(item, parent)
 
 
+def holds_secret(name: str) -> bool:
+    """Tell whether a key of this name holds a secret, or a table that may."""
+    return name in _TABLES_OF_SECRETS or _holds_secret(name)
+
+
 def _holds_secret(name: str) -> bool:
     return name not in _NOT_SECRET and _SECRET_NAME.search(name) is not None
 
 
 def _text(value: str) -> str:
-    """Mask the user part of a URL, and what looks like a key wherever it stands."""
-    return _URL_USER.sub(MASK, _LOOKS_SECRET.sub(MASK, value))
+    """Mask the login and the query's values of a URL, and what looks like a key anywhere."""
+    value = _LOGIN.sub(MASK, _LOOKS_SECRET.sub(MASK, value))
+    return _QUERY.sub(lambda it: it[1] + _QUERY_VALUE.sub(MASK, it[2]), value)
 
 
 def told(text: str) -> str:
@@ -93,27 +134,40 @@ def told(text: str) -> str:
     return _text(text)
 
 
-def hidden(line: str, *, every: bool = False) -> str:
+def hidden(line: str, *, every: bool = False, inside: bool = False) -> str:
     """Return a line of a file with what may be a secret in it starred out, as long as before.
 
-    ``every``: nobody knows what its value is, so all of its strings are.
+    ``every``: nobody knows what its value is, so all of its strings are. ``inside``: it lies in the
+    value of a key that holds a secret, whose name may stand in an earlier line.
     """
-    line = _URL_USER.sub(_stars, _LOOKS_SECRET.sub(_stars, line))
-    if any(line.count(quote) % 2 for quote in ('"', "'")):
-        # a quote is missing, and which of its words are meant as strings nobody knows
-        key, equals, value = line.partition("=")
-        line = key + equals + _WORD.sub(_stars, value)
+    line = _COMMENT.sub(lambda it: it[1] or f"#{_BLACK.sub('*', it[0][1:])}", line)
+    line = _LOGIN.sub(_stars, _LOOKS_SECRET.sub(_stars, line))
+    line = _QUERY.sub(lambda it: it[1] + _QUERY_VALUE.sub(_stars, it[2]), line)
     said = _SAYS_SECRET.search(line)
-    start = line.find("=") + 1 if every and "=" in line else len(line)
-    start = min(start, len(line) if said is None else said.end())
-    rest = line[start:]
+    start = len(line) if said is None else said.end()
+    if every or inside:
+        start = min(start, line.find("=") + 1)
+
+    refers = not every and (said is None or not said[0].lower().startswith(("extra", "headers")))
 
     def starred(it: re.Match[str]) -> str:
-        if not every and _REFERS.search(line[: start + it.start()]):
+        if refers and _REFERS.search(line[: start + it.start()]):
             return it[0]
         return f"{it[1]}{'*' * len(it[2])}{it[3]}"
 
-    return line[:start] + _STRING.sub(starred, rest)
+    return line[:start] + _STRING.sub(starred, line[start:])
+
+
+def hidden_unread(line: str) -> str:
+    """Return a line that is not TOML, as long as before: its key, and stars for all other words.
+
+    Where no key begins it, it may belong to the value of one in an earlier line.
+    """
+    if _TABLE.fullmatch(line):
+        return line
+    key = _KEY.match(line)
+    start = 0 if key is None else key.end()
+    return line[:start] + _WORD.sub(_stars, line[start:])
 
 
 def _stars(found: re.Match[str]) -> str:
