@@ -25,6 +25,7 @@ _TITLES: Final = (
 )
 _FIGURES: Final = (4, 5)
 _SPARE: Final = 4
+_DAY: Final = len("2026-12-31")
 _WIDEST: Final = 24
 """Columns that the patterns of what a key may use take; --json has all."""
 
@@ -157,11 +158,11 @@ def _share(each: Spent) -> float:
 
 def _until(key: ClientKey, now: float) -> str:
     if key.revoked is not None:
-        return render.styled(f"revoked {_shown(key.revoked)}", "red")
+        return render.styled(f"revoked {_shown(key.revoked)[:_DAY]}", "red")
     if key.expires is None:
         return "no end"
     if key.expires <= now:
-        return render.styled(f"expired {_shown(key.expires)}", "red")
+        return render.styled(f"expired {_shown(key.expires)[:_DAY]}", "red")
     return _shown(key.expires)
 
 
@@ -182,6 +183,9 @@ def _models(key: ClientKey) -> str:
     if not key.models:
         return "everything"
     shown, *others = map(render.printable, key.models)
-    while others and len(shown) + len(others[0]) + 2 <= _WIDEST:
+    room = _WIDEST - len(", 999 more")
+    while others and len(shown) + len(others[0]) + 2 <= room:
         shown += f", {others.pop(0)}"
+    if len(shown) > (room if others else _WIDEST):
+        shown = shown[: room - 1] + "…"
     return f"{shown}, {len(others)} more" if others else shown

@@ -268,11 +268,14 @@ def test_the_table_fits_the_terminal(folder: Path, columns: int) -> None:
     keys("create", "ci", "--budget", "20/day", *argv)
     keys("create", "gone")
     keys("revoke", "gone")
+    long = ("--models", "anthropic/claude-haiku-4-5,b,c,d", "--budget", "100.25/month")
+    keys("create", "research", *long)
     drawn = on_terminal("keys", "list", columns=columns, XDG_STATE_HOME=str(folder.parent))
     lines = re.sub(r"\x1b\[[0-9;]*m", "", drawn).splitlines()
     if columns >= 80:
         assert max(map(len, lines)) <= columns
-    for shown in ("2096-12-31 00:00", "openai/*, coding, 2 more", "$20/day", "$20.00"):
+    for shown in ("2096-12-31 00:00", "openai/*, 3 more", "$20/day", "$20.00"):
         assert shown in lines[1]
     assert lines[-1].startswith("not shown here: ") == (columns < 140)
     assert lines[2].startswith("✗ gone")
+    assert "anthropic/cla…, 3 more" in lines[3]
