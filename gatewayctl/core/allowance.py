@@ -16,7 +16,7 @@ import msgspec
 
 from gatewayctl.core.events import Usage
 from gatewayctl.core.periods import Period, end, start
-from gatewayctl.core.pricing import Prices, bill, pico
+from gatewayctl.core.pricing import OUTPUT_PARTS, Prices, bill, pico, rate_key
 from gatewayctl.core.rates import Rate, Slot
 from gatewayctl.core.routing.decision import Estimate
 
@@ -90,26 +90,25 @@ def ask(
 
     Money is counted by the high estimate, with ``most`` tokens of output (where nothing holds it
     to ``output``) and at the dearest of what may be applied, so that the true call never costs
-    more: ``tiers`` are those that the request may be asking for, ``reads`` the dimensions that its
-    input may be billed as. Tokens are counted by the likely estimate. An unknown price counts as
-    nothing: who has a budget is kept from such a model before.
+    more: an answer may be all thoughts, pictures or sound, ``tiers`` are those that the request may
+    be asking for, ``reads`` the dimensions that its input may be billed as. Tokens are counted by
+    the likely estimate. An unknown price counts as nothing: who has a budget is kept from such a
+    model before.
     """
     high = estimate.high
     written = output if most is None else most
-    thought = (None, written) if written else (None,)
+    dimensions = {rate_key(key).dimension for key in prices}
+    parts = [each for each in OUTPUT_PARTS if each in dimensions]
 
-    def dearest(written: int | None, *thought: int | None) -> Decimal:
-        uses = [
-            Usage(**{dimension: high}, output=written, reasoning_output=part)
-            for dimension in reads
-            for part in thought
-        ]
+    def dearest(written: int | None) -> Decimal:
+        answers = [{"output": written}, *({"output": written, each: written} for each in parts)]
+        uses = [Usage(**{dimension: high}, **each) for dimension in reads for each in answers]
         bills = (bill(prices, use, tier) for use in uses for tier in (None, *tiers))
         return max(each.cost or Decimal(0) for each in bills)
 
     return Ask(
-        input_cost=dearest(None, None),
-        cost=dearest(written, *thought),
+        input_cost=dearest(None),
+        cost=dearest(written),
         input_tokens=estimate.likely,
         tokens=estimate.likely + output,
     )

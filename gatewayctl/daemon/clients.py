@@ -107,7 +107,7 @@ class Clients:
         where, secret = presented[0]
         log.info("a key that nobody has was refused: %s in %s", self._short(secret), where)
         message = f"what stands in {where} is no client key of this gateway: {_MAKE}"
-        raise _not_allowed(ErrorKind.UNAUTHORIZED, message)
+        raise _not_allowed(ErrorKind.UNAUTHORIZED, f"{message}; {_BESIDE}")
 
     async def knows(self, headers: Mapping[str, str]) -> bool:
         """Tell whether it is somebody who may call: without keys, everybody is."""
@@ -161,6 +161,7 @@ class Clients:
         return blake2b(data, key=self._secret, digest_size=4).hexdigest()
 
 
+_BESIDE: Final = f"where a credential of your own is to go along, send the key as {OWN_HEADER}"
 _HOW: Final = f'send it as {OWN_HEADER}, as "Authorization: Bearer …" or as your SDK\'s API key'
 
 

@@ -296,7 +296,7 @@ def test_a_call_is_expected_to_take_the_high_estimate_and_all_of_its_output() ->
 
 
 def test_money_is_reserved_for_the_longest_answer_and_the_dearest_kind_of_tokens() -> None:
-    """Nobody holds an answer to its usual length; thoughts and sound may have prices of their own.
+    """Nobody holds an answer to its usual length; thoughts, pictures and sound may have own prices.
 
     Tokens a minute go by the usual length all the same.
     """
@@ -307,6 +307,9 @@ def test_money_is_reserved_for_the_longest_answer_and_the_dearest_kind_of_tokens
     assert (longest.input_cost, longest.cost) == (Decimal(2), Decimal(8))
     assert longest.tokens == 900_000
     assert ask(prices, estimate, 0, reads=["input", "audio"]).cost == Decimal(20)
+    drawn = prices | {"output_image": Sourced(value=Decimal(120), source="x")}
+    assert ask(drawn, estimate, 100_000).cost == Decimal(14)
+    assert ask(drawn, estimate, 100_000).input_cost == Decimal(2)
 
 
 AMOUNTS = st.integers(min_value=0, max_value=40)

@@ -136,6 +136,7 @@ async def test_an_unknown_key_is_neither_repeated_nor_logged(
     error = await _refused(clients, {"x-api-key": "sk-precious"})
     assert error.kind is ErrorKind.UNAUTHORIZED
     assert "x-api-key" in error.message
+    assert "where a credential of your own is to go along" in error.message
     await _refused(clients, {"x-api-key": "sk-precious"})
     assert "precious" not in error.message + caplog.text
     assert len({line.getMessage() for line in caplog.records}) == 1
