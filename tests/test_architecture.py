@@ -39,6 +39,7 @@ def _trees_are_no_garbage() -> Iterator[None]:
     """Millions of nodes that stay would be looked through again and again."""
     gc.disable()
     yield
+    _tree.cache_clear()
     gc.enable()
 
 
