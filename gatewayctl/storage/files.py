@@ -270,5 +270,10 @@ else:
             os.close(handle)
 
 
+def reason(error: Exception) -> str:
+    """Return what an error says, without the number that OSError puts before it."""
+    return str(getattr(error, "strerror", None) or error)
+
+
 def _failed(what: str, path: Path, error: OSError) -> StorageFailed:
     return StorageFailed(f"cannot {what} {path}: {error.strerror or type(error).__name__}")

@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from gatewayctl.core.errors import StorageFailed
-from gatewayctl.storage import journal, sqlite, tables
+from gatewayctl.storage import files, journal, sqlite, tables
 from gatewayctl.storage.records import Metered, Outcome
 
 FOLLOWED = 500
@@ -172,8 +172,7 @@ def opened(folder: Path) -> Iterator[sqlite3.Connection]:
             connection.execute("BEGIN")
             yield connection
     except (sqlite3.Error, OSError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise StorageFailed(f"cannot read {path}: {reason}") from error
+        raise StorageFailed(f"cannot read {path}: {files.reason(error)}") from error
 
 
 def end(connection: sqlite3.Connection) -> Cursor:

@@ -7,9 +7,7 @@ left is in ``recovery``.
 
 import contextlib
 import logging
-import os
 import sqlite3
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -17,9 +15,11 @@ from pathlib import Path
 from typing import Final
 
 from gatewayctl.core.errors import StorageFailed
-from gatewayctl.storage import journal, losses, recovery, sqlite, tables
+from gatewayctl.storage import files, journal, losses, recovery, sqlite, tables
+from gatewayctl.storage.database import Database
 from gatewayctl.storage.intake import Intake, Memory, Source, frames_of
 from gatewayctl.storage.journal import Chunk, Lock, Segment
+from gatewayctl.storage.worker import Worker
 
 log = logging.getLogger("gatewayctl.ledger")
 
@@ -54,8 +54,7 @@ class Keeper:
         intake: Intake,
         decisions: deque[Undecided],
     ) -> None:
-        self.path = folder / tables.DATABASE
-        self.wake = threading.Event()
+        path = folder / tables.DATABASE
         self.settled = 0
         """How many records are in the tables or given up."""
         self.lost = 0
@@ -69,15 +68,15 @@ class Keeper:
         self.instance = journal.new_instance()
         self._number = 0
         self._lock: Lock | None = None
-        self._connection: sqlite3.Connection | None = None
-        self._opened: os.stat_result | None = None
+        self._database = Database(path, tables.MIGRATIONS, clock, self._recover)
         self._next_prune = 0.0
         self._database_trouble: str | None = None
         self._journal_trouble: str | None = None
-        self._lasting_trouble: str | None = None
+        self._recovery_trouble: str | None = None
         self._logged: str | None = None
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="gatewayctl-ledger", daemon=True)
+        self._worker = Worker("gatewayctl-ledger", self._run, self._finish)
+        self.path = path
+        self.wake = self._worker.wake
 
     @property
     def degraded(self) -> str | None:
@@ -93,26 +92,23 @@ class Keeper:
     @property
     def _trouble(self) -> str | None:
         """What is wrong, in words that stay the same while it is."""
-        return self._database_trouble or self._journal_trouble or self._lasting_trouble
+        return (
+            self._database_trouble
+            or self._journal_trouble
+            or self._recovery_trouble
+            or self._database.set_aside
+        )
 
     def start(self) -> None:
         """Do a first round in the caller's thread, so that what can be ready is; then go on."""
         self._round()
-        try:
-            self._thread.start()
-        except RuntimeError as error:  # no more threads
-            self._database_trouble = f"the ledger in {self._folder} has no thread: {error}"
+        if (why := self._worker.start()) is not None:
+            self._database_trouble = f"the ledger in {self._folder} has no thread: {why}"
             self._report()
 
     def stop(self, patience: float) -> None:
         """Fold what is left and end; blocks, at most about ``patience`` seconds."""
-        self._stopping.set()
-        self.wake.set()
-        if not self._thread.is_alive():  # it never began
-            self._finish()
-            return
-        self._thread.join(patience)
-        if self._thread.is_alive():
+        if not self._worker.stop(patience):
             log.error(
                 "the ledger did not end within %g s: its journal is kept,"
                 " and up to %d record(s) in memory are lost",
@@ -121,18 +117,18 @@ class Keeper:
             )
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        stopping = self._worker.stopping
+        while not stopping.is_set():
             self.wake.wait(_PAUSE if self._database_trouble or self._journal_trouble else _IDLE)
             self.wake.clear()
             self._round()
-            self._stopping.wait(_PAUSE)
+            stopping.wait(_PAUSE)
         self._round()
-        self._finish()
 
     def _round(self) -> None:
         try:
             self._keep_journal()
-            self._keep_database()
+            self._database_trouble = self._database.use(self._serve)
             self.bytes = sqlite.size(self.path) + sum(
                 source.written
                 for source in self._intake.sources.copy()
@@ -170,7 +166,7 @@ class Keeper:
                 intake.ready.append(Segment(self._folder, self.instance, self._number))
         except (OSError, StorageFailed) as error:
             self._journal_trouble = (
-                f"cannot write the journal in {self._folder}: {_reason(error)};"
+                f"cannot write the journal in {self._folder}: {files.reason(error)};"
                 " a kill would lose records"
             )
         else:
@@ -186,64 +182,20 @@ class Keeper:
         if self._lock is None:
             raise StorageFailed("another process holds the lock of this daemon")
 
-    def _keep_database(self) -> None:
-        """Open the database where it is not, and fold; a damaged one is set aside at once."""
-        self._database_trouble = self._serve(mend=True)
+    def _serve(self, connection: sqlite3.Connection) -> None:
+        """Put into the database what waits for it."""
+        self._fold(connection)
+        self._decide(connection)
+        self._prune(connection)
 
-    def _serve(self, *, mend: bool) -> str | None:
-        """Put into the database what waits for it; return what went wrong, in a sentence."""
+    def _recover(self, connection: sqlite3.Connection) -> None:
+        """Bring into a database just opened what daemons that have ended left in their journals."""
+        recovered = recovery.Recovered()
         try:
-            connection = self._connected()
-            self._fold(connection)
-            self._decide(connection)
-            self._prune(connection)
-        except (sqlite3.Error, OSError, StorageFailed) as error:
-            self._disconnect()
-            if mend and sqlite.is_damage(error):
-                return self._begin_anew(error) or self._serve(mend=False)
-            reason = _reason(error)
-            return reason if str(self.path) in reason else f"cannot write {self.path}: {reason}"
-        return None
-
-    def _connected(self) -> sqlite3.Connection:
-        if self._opened is not None and not self._is_there(self._opened):
-            self._disconnect()
-        if self._connection is None:
-            connection = recovery.open_database(self.path)
-            self._connection = connection
-            self._opened = self.path.stat()
-            recovered = recovery.Recovered()
-            try:
-                recovery.recover_into(connection, self._folder, recovered, own=self.instance)
-            finally:
-                self.lost += recovered.lost
-            self._lasting_trouble = recovered.trouble or self._lasting_trouble
-        return self._connection
-
-    def _is_there(self, opened: os.stat_result) -> bool:
-        """Tell whether the open database still has its name: else what is written is not kept."""
-        try:
-            return os.path.samestat(opened, self.path.stat())
-        except FileNotFoundError:
-            return False
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.close()
-        self._connection = self._opened = None
-
-    def _begin_anew(self, damage: Exception) -> str | None:
-        """Set a damaged database aside; return what went wrong with that."""
-        try:
-            aside = sqlite.begin_anew(self.path, tables.MIGRATIONS, self._clock())
-        except (sqlite3.Error, OSError, StorageFailed) as error:
-            return f"cannot set the damaged {self.path} aside: {_reason(error)}"
-        if aside is not None:
-            self._lasting_trouble = (
-                f"{self.path} was damaged ({damage}): it is now {aside.name}, and a new one begun"
-            )
-        return None
+            recovery.recover_into(connection, self._folder, recovered, own=self.instance)
+        finally:
+            self.lost += recovered.lost
+        self._recovery_trouble = recovered.trouble or self._recovery_trouble
 
     def _fold(self, connection: sqlite3.Connection) -> None:
         sources = self._intake.sources
@@ -291,7 +243,7 @@ class Keeper:
         """
         for number, content in enumerate(contents, 1):
             yield content
-            if number % _IN_A_ROW == 0 and not self._stopping.is_set():
+            if number % _IN_A_ROW == 0 and not self._worker.stopping.is_set():
                 time.sleep(_BREATH)
 
     def _retire(self, source: Source) -> None:
@@ -332,17 +284,18 @@ class Keeper:
     def _finish(self) -> None:
         """Leave nothing behind but the database; what it did not take stays in the journal."""
         sources = [*self._intake.sources, *self._intake.ready]
-        done = self._database_trouble is None and self._connection is not None
+        connection = self._database.connection
+        done = self._database_trouble is None and connection is not None
         try:
-            if done and self._connection is not None:
+            if done and connection is not None:
                 for source in sources:
                     self._retire(source)
                 sources = []
-                with sqlite.transaction(self._connection):
-                    tables.interrupt(self._connection, self.instance)
-                    tables.forget_folded(self._connection, self.instance)
+                with sqlite.transaction(connection):
+                    tables.interrupt(connection, self.instance)
+                    tables.forget_folded(connection, self.instance)
         except sqlite3.Error as error:
-            self._database_trouble = f"cannot write {self.path}: {_reason(error)}"
+            self._database_trouble = self._database.said("cannot write", error)
             log.warning("the ledger's end is left to its next start: %s", error)
             done = False
         before, kept = self.all_lost, 0
@@ -350,7 +303,7 @@ class Keeper:
             kept += self._leave(source)
         if self._lock is not None:
             self._lock.let_go(remove=done)
-        self._disconnect()
+        self._database.close()
         self._report_end(before, kept)
 
     def _leave(self, source: Source) -> int:
@@ -384,8 +337,3 @@ def _is_used_up(source: Source) -> bool:
     if isinstance(source, Memory):
         return True
     return source.damaged or source.written > _SEGMENT_BYTES or not source.is_there()
-
-
-def _reason(error: Exception) -> str:
-    """Return what an error says, without the number that OSError puts before it."""
-    return str(getattr(error, "strerror", None) or error)

@@ -21,15 +21,14 @@ from gatewayctl.core.anchors import Anchor
 from gatewayctl.core.correction import Observed, Sample
 from gatewayctl.core.errors import StorageFailed
 from gatewayctl.core.learning import Cap, Truncation, Truncations, closer
+from gatewayctl.storage import files, sqlite
 from gatewayctl.storage import knowledge_tables as tables
-from gatewayctl.storage import sqlite
 from gatewayctl.storage.knowledge_keeper import (
     OBSERVE_EVERY,
     Keeper,
     Told,
     What,
     reading,
-    reason_of,
 )
 from gatewayctl.storage.knowledge_tables import Forgotten, Learned, News
 
@@ -258,7 +257,7 @@ def read(folder: Path) -> Known:
             secret = tables.secret(connection) or b""
             return Known(secret, news=tables.news(connection, 0))
     except (sqlite3.Error, OSError, StorageFailed) as error:
-        reason = reason_of(error)
+        reason = files.reason(error)
         return Known(degraded=reason if str(path) in reason else f"cannot read {path}: {reason}")
 
 
@@ -279,7 +278,7 @@ def forget(folder: Path, model: str) -> Forgotten:
             tables.begin(connection)
             return tables.forget(connection, model)
     except (sqlite3.Error, OSError) as error:
-        raise StorageFailed(f"cannot write {path}: {reason_of(error)}") from error
+        raise StorageFailed(f"cannot write {path}: {files.reason(error)}") from error
 
 
 def _is_id(model: str) -> bool:

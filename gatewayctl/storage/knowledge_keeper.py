@@ -9,9 +9,7 @@ sentence, logged once, and tried again at the next round. What the event loop do
 import contextlib
 import itertools
 import logging
-import os
 import sqlite3
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -27,7 +25,9 @@ from gatewayctl.core.learning import Cap, Truncation
 from gatewayctl.core.observed import observe
 from gatewayctl.storage import knowledge_tables as tables
 from gatewayctl.storage import sqlite
+from gatewayctl.storage.database import Database
 from gatewayctl.storage.knowledge_tables import Batch, News
+from gatewayctl.storage.worker import Worker
 
 log = logging.getLogger("gatewayctl.knowledge")
 
@@ -66,58 +66,47 @@ class Keeper:
     """Owns the connection, and what waits to be written."""
 
     def __init__(self, folder: Path, clock: Callable[[], float], observe_every: float) -> None:
-        self.path = folder / tables.DATABASE
+        path = folder / tables.DATABASE
         self.told: deque[Told] = deque()
         self.heard: deque[Heard] = deque()
-        self.wake = threading.Event()
         self.degraded: str | None = None
         self.secret = b""
-        self._clock = clock
         self._observe_every = observe_every
         self._batch = Batch()
         self._upto = 0
-        self._connection: sqlite3.Connection | None = None
-        self._opened: os.stat_result | None = None
+        self._database = Database(path, tables.MIGRATIONS, clock, self._begin)
         self._seen = 0
         self._version = -1
         self._sampled: set[str] = set()
         self._observed_at: dict[str, float] = {}
-        self._lasting_trouble: str | None = None
         self._logged: str | None = None
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="gatewayctl-knowledge", daemon=True)
+        self._worker = Worker("gatewayctl-knowledge", self._run, self._finish)
+        self.path = path
+        self.wake = self._worker.wake
 
     def start(self) -> None:
         """Read what is known in the caller's thread; then go on in one's own."""
         self._round()
         self.secret = self.secret or tables.new_secret()
-        try:
-            self._thread.start()
-        except RuntimeError as error:  # no more threads
-            self._report(f"nothing is kept in {self.path} before the end: no thread: {error}")
+        if (why := self._worker.start()) is not None:
+            self._report(f"nothing is kept in {self.path} before the end: no thread: {why}")
 
     def stop(self, patience: float) -> None:
         """Write what is left and end; blocks, at most about ``patience`` seconds."""
-        self._stopping.set()
-        self.wake.set()
-        if not self._thread.is_alive():  # it never began
-            self._finish()
-            return
-        self._thread.join(patience)
-        if self._thread.is_alive():
+        if not self._worker.stop(patience):
             log.error("%s was not written within %g s", self.path, patience)
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        stopping = self._worker.stopping
+        while not stopping.is_set():
             if self.wake.wait(_IDLE):
                 self.wake.clear()
-                self._stopping.wait(_PAUSE)
+                stopping.wait(_PAUSE)
             self._round()
-        self._finish()
 
     def _finish(self) -> None:
         self._round()
-        self._disconnect()
+        self._database.close()
 
     def _round(self) -> None:
         while self.told:
@@ -129,13 +118,16 @@ class Keeper:
             else:
                 self._batch.add(told.model, told.what)
         try:
-            trouble = self._serve(mend=True)
+            trouble = self._database.use(self._serve)
+            if trouble is not None:
+                self._go_on_without()
+                trouble += "; what is learned now is lost at the end"
         except Exception:
             trouble = f"{self.path} failed in itself: see the log"
             if self.degraded != trouble:
                 log.exception("the knowledge failed in itself")
-            self._disconnect()
-        self._report(trouble or self._lasting_trouble)
+            self._database.close()
+        self._report(trouble or self._database.set_aside)
 
     def _report(self, trouble: str | None) -> None:
         self.degraded = trouble
@@ -147,37 +139,18 @@ class Keeper:
             log.info("%s can be written again", self.path)
         self._logged = trouble
 
-    def _serve(self, *, mend: bool) -> str | None:
-        """Write what waits, and read what others wrote; return what went wrong, in a sentence."""
-        try:
-            connection = self._connected()
-            self._exchange(connection)
-            self._observe(connection)
-        except (sqlite3.Error, OSError, StorageFailed) as error:
-            self._disconnect()
-            if mend and sqlite.is_damage(error):
-                return self._begin_anew(error) or self._serve(mend=False)
-            self._go_on_without()
-            return f"{self._said('cannot write', error)}; what is learned now is lost at the end"
-        return None
+    def _serve(self, connection: sqlite3.Connection) -> None:
+        """Write what waits, and read what others wrote."""
+        self._exchange(connection)
+        self._observe(connection)
 
-    def _connected(self) -> sqlite3.Connection:
-        if self._connection is not None:
-            if self._is_there():
-                return self._connection
-            self._disconnect()
-        connection = sqlite.open_alone(self.path, tables.MIGRATIONS)
-        try:
-            with sqlite.transaction(connection):
-                self.secret = tables.begin(connection, self.secret)
-            if not self._is_there():
-                self._seen = 0
-            self._opened = self.path.stat()
-        except BaseException:
-            connection.close()
-            raise
-        self._connection, self._version = connection, -1
-        return connection
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        """Share the secret of a database just opened; of another file all is news."""
+        with sqlite.transaction(connection):
+            self.secret = tables.begin(connection, self.secret)
+        if not self._database.is_there():
+            self._seen = 0
+        self._version = -1
 
     def _go_on_without(self) -> None:
         """Do in memory what can be done: what waits goes on waiting, and teaches nevertheless."""
@@ -262,37 +235,7 @@ class Keeper:
 
     def _is_due(self, model: str, now: float) -> bool:
         last = self._observed_at.get(model)
-        return last is None or now - last >= self._observe_every or self._stopping.is_set()
-
-    def _is_there(self) -> bool:
-        """Tell whether the file last opened still has its name: else what is written is lost."""
-        try:
-            return self._opened is not None and os.path.samestat(self._opened, self.path.stat())
-        except FileNotFoundError:
-            return False
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.close()
-        self._connection = None
-
-    def _begin_anew(self, damage: Exception) -> str | None:
-        """Set a damaged file aside; return what went wrong with that."""
-        try:
-            aside = sqlite.begin_anew(self.path, tables.MIGRATIONS, self._clock())
-        except (sqlite3.Error, OSError, StorageFailed) as error:
-            self._go_on_without()
-            return self._said("cannot set aside the damaged", error)
-        if aside is not None:
-            self._lasting_trouble = (
-                f"{self.path} was damaged ({damage}): it is now {aside.name}, and a new one begun"
-            )
-        return None
-
-    def _said(self, what: str, error: Exception) -> str:
-        reason = reason_of(error)
-        return reason if str(self.path) in reason else f"{what} {self.path}: {reason}"
+        return last is None or now - last >= self._observe_every or self._worker.stopping.is_set()
 
 
 def reading(path: Path) -> sqlite3.Connection:
@@ -306,8 +249,3 @@ def reading(path: Path) -> sqlite3.Connection:
         for statement in itertools.chain.from_iterable(tables.MIGRATIONS):
             connection.execute(statement)
     return connection
-
-
-def reason_of(error: Exception) -> str:
-    """Return what an error says, without the number that OSError puts before it."""
-    return str(getattr(error, "strerror", None) or error)

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from gatewayctl.core.errors import StorageFailed
-from gatewayctl.storage import journal, sqlite, tables
+from gatewayctl.storage import files, journal, sqlite, tables
 from gatewayctl.storage.folding import Batch
 
 log = logging.getLogger("gatewayctl.ledger")
@@ -69,7 +69,7 @@ def recover_into(
         try:
             _recover_one(connection, folder, instance, recovered)
         except (OSError, StorageFailed) as error:
-            reason = getattr(error, "strerror", None) or error
+            reason = files.reason(error)
             recovered.trouble = f"cannot recover the ended daemon {instance} in {folder}: {reason}"
     if recovered.count:
         log.info("recovered what %d ended daemon(s) left in %s", recovered.count, folder)
