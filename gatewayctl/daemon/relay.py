@@ -29,7 +29,7 @@ SLICE = 16 * 1024
 """Bytes that are read without letting others have the loop: some hundred events, 2 ms at most."""
 
 TRAILER = 2.0
-"""Seconds to wait for an upstream to end its body after the terminal frame."""
+"""Seconds to wait for an upstream to end its body once the answer is complete."""
 
 
 class Stream:
@@ -82,6 +82,9 @@ class Stream:
                     self._pending = events[position + 1 :]
                     return
                 self._check_held(size)
+        if self.passage.watcher.complete:
+            self._finish()
+            return
         if (failure := in_json(self._protocol, self._reply.headers, self._parser.tail)) is not None:
             raise UpstreamFailed(failure)
         missing = "terminal frame" if self.begun else "first content"
@@ -106,6 +109,9 @@ class Stream:
                 await self._follow(outlet, tell)
         except UpstreamFailed as error:
             failure = error.failure
+        if failure is None and self.ended is None and self.passage.watcher.complete:
+            self._finish()
+            await outlet.write(self._released())
         if failure is None and self.ended is None:
             failure = _bad("the stream ended without its terminal frame").failure
         if failure is not None:
@@ -141,8 +147,16 @@ class Stream:
             if out := self._released() + last:
                 await outlet.write(out)
 
+    def _finish(self) -> None:
+        """Take it that the upstream, which told the whole answer, has ended it."""
+        self.ended = Phase.TERMINAL
+        self.passage.finish()
+        if not self.begun:
+            self.begun = True
+            self._first()
+
     async def _read(self) -> AsyncIterator[list[SseEvent]]:
-        async for chunk in self._chunks:
+        async for chunk in self._until_over():
             for start in range(0, len(chunk), SLICE):
                 if start:
                     await asyncio.sleep(0)  # whoever else waits for the loop goes first
@@ -152,6 +166,26 @@ class Stream:
                     raise _bad(str(error)) from error
                 if events:
                     yield events
+
+    async def _until_over(self) -> AsyncIterator[bytes]:
+        """Yield the body's pieces; once the answer is complete, not for long any more."""
+        async for chunk in self._chunks:
+            yield chunk
+            if self.passage.watcher.complete:
+                break
+        else:
+            return
+        loop = asyncio.get_running_loop()
+        until = loop.time() + TRAILER
+        try:
+            while True:
+                async with asyncio.timeout_at(until):
+                    chunk = await anext(self._chunks, b"")
+                if not chunk:
+                    return
+                yield chunk
+        except (UpstreamFailed, TimeoutError):
+            self._reply.abort()
 
     def _told(self) -> Failure:
         """Return what the upstream's own error event says."""

@@ -100,13 +100,16 @@ class StreamWatcher(Protocol):
     """The side parser of one stream: told each event once, in order, it never changes any.
 
     ``usage`` is the sum so far (cumulative deltas replace, never add), ``written`` and ``tier``
-    are as in ``ReplyFacts``, so far; ``told`` is the upstream's own in-stream error.
+    are as in ``ReplyFacts``, so far; ``told`` is the upstream's own in-stream error. ``complete``:
+    nothing is missing of the answer, though it was no terminal frame that said so, and its usage
+    may yet come.
     """
 
     usage: Usage
     written: int
     tier: str | None
     told: Told | None
+    complete: bool
 
     @property
     def error(self) -> str | None:

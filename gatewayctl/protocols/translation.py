@@ -14,6 +14,7 @@ from gatewayctl.core.errors import ApiError
 from gatewayctl.core.events import (
     CallBegun,
     CallDelta,
+    Ended,
     Event,
     RefusalDelta,
     TextDelta,
@@ -61,6 +62,10 @@ class Passage(Protocol):
         """
         ...
 
+    def finish(self) -> None:
+        """Take it that the stream has ended, complete and without a frame that says so."""
+        ...
+
     def broken(self, event: bytes, error: ApiError) -> bytes:
         """Return the end of a stream whose upstream tells an error itself, as ``event``."""
         ...
@@ -98,6 +103,9 @@ class Verbatim:
         """Return the bytes."""
         taken, self._taken = self._taken, []
         return b"".join(taken)
+
+    def finish(self) -> None:
+        """Take nothing: a client of this protocol knows the end as well."""
 
     def broken(self, event: bytes, error: ApiError) -> bytes:  # noqa: ARG002
         """Return the upstream's own event, which a client of its protocol knows."""
@@ -147,6 +155,10 @@ class Translated:
         """Return the client's frames."""
         taken, self._taken = self._taken, []
         return self._written(opened=opened).write(taken)
+
+    def finish(self) -> None:
+        """Take the end, for the client's own terminal frame."""
+        self._taken.extend(self._heard((Ended(),)))
 
     def broken(self, event: bytes, error: ApiError) -> bytes:  # noqa: ARG002
         """Return the error in the client's dialect, going on from what was written."""

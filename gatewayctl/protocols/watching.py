@@ -14,6 +14,7 @@ class Watching:
         self.written = 0
         self.tier: str | None = None
         self.told: Told | None = None
+        self.complete = False
 
     @property
     def error(self) -> str | None:

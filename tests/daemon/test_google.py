@@ -3,12 +3,17 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from support.dialects import DIALECTS, address, encoded
 from support.gateway import Gateway, demo, gateway
 from support.upstream import FakeUpstream, Fin, Pause, Step, chunked, sized
+
+from gatewayctl.storage.grouping import By
+from gatewayctl.storage.usage import usage
 
 TURNS: Any = {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}
 STREAM = "streamGenerateContent"
@@ -33,6 +38,7 @@ async def native(*replies: list[Step]) -> AsyncIterator[tuple[Gateway, FakeUpstr
 kind = "gemini"
 base_url = "{upstream.base_url}"
 api_key = "sk-of-the-gateway"
+protocols = ["gemini"]
 """
         async with gateway(config, silence=0.15) as it:
             yield it, upstream
@@ -49,6 +55,63 @@ async def test_a_stream_is_forwarded_byte_for_byte_and_the_model_stands_in_the_p
     assert sent.target == f"/v1beta/models/gemini-x:{STREAM}?alt=sse"
     assert sent.header("x-goog-api-key") == b"sk-of-the-gateway"
     assert json.loads(sent.body) == TURNS
+
+
+OPTIONAL = "chat_completions"
+"""Where usage is only told to who asks for it."""
+USAGE = b'data: {"usageMetadata":{"promptTokenCount":1000,"candidatesTokenCount":20}}\r\n\r\n'
+
+
+@pytest.mark.parametrize("pause", [(), (Pause(seconds=0.05),)], ids=["at once", "later"])
+@pytest.mark.parametrize("protocol", DIALECTS)
+async def test_usage_that_comes_after_the_end_of_an_answer_is_heard(
+    protocol: str, pause: tuple[Step, ...], tmp_path: Path
+) -> None:
+    """Some servers tell it in a frame of its own: the ledger has it, and so has the client."""
+    frames = chunked([*WHOLE, USAGE])
+    async with FakeUpstream([[*frames[:-2], *pause, *frames[-2:]]]) as upstream:
+        config = f"""
+[providers.g]
+kind = "gemini"
+base_url = "{upstream.base_url}"
+api_key = "sk-of-the-gateway"
+protocols = ["gemini"]
+"""
+        async with gateway(config, state=tmp_path) as it:
+            url = it.url + address(protocol, "g/m", stream=True)
+            asks = {"stream_options": {"include_usage": True}} if protocol == OPTIONAL else {}
+            body = encoded(protocol, "g/m", "Hello", stream=True, **asks)
+            async with it.client.post(url, data=body) as answer:
+                told = await answer.read()
+    if protocol == "gemini":
+        assert told == b"".join(WHOLE) + USAGE
+    else:
+        assert b":1000" in told
+        assert b":20" in told
+        assert_ends(protocol, told)
+    row = usage(tmp_path, By.MODEL).total
+    assert (row.tokens["input"], row.tokens["output"], row.estimated) == (1000, 20, False)
+
+
+@pytest.mark.parametrize("protocol", DIALECTS)
+async def test_an_answer_without_usage_ends_with_its_upstream(protocol: str) -> None:
+    """A finish reason is the end, whether figures follow it or not."""
+    async with native(chunked(WHOLE)) as (it, _):
+        url = it.url + address(protocol, "g/m", stream=True)
+        async with it.client.post(url, data=encoded(protocol, "g/m", "Hi", stream=True)) as answer:
+            assert_ends(protocol, await answer.read())
+
+
+def assert_ends(protocol: str, told: bytes) -> None:
+    """Want the terminal frame of a dialect at the end, and no error."""
+    ends = {
+        "chat_completions": b"data: [DONE]",
+        "responses": b"response.completed",
+        "messages": b"message_stop",
+        "gemini": b"STOP",
+    }
+    assert ends[protocol] in told[-2000:]
+    assert b'"error":{' not in told
 
 
 @pytest.mark.parametrize("path", ["/v1/models/{}:{}", "/v1/v1beta/models/{}:{}"])

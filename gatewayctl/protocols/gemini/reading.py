@@ -107,7 +107,8 @@ class GeminiEvents:
         if response.blocked(frame.prompt_feedback) is not None and not self._choices:
             self._choices[0] = _Choice(over=True)
             yield Finished(stop=Stop.FILTER)
-        if self._choices and all(choice.over for choice in self._choices.values()):
+        whole = self._choices and all(choice.over for choice in self._choices.values())
+        if whole and frame.usage_metadata is not None:  # without, that may yet come
             self._ended = True
             yield Ended()
 

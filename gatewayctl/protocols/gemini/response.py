@@ -40,10 +40,11 @@ def read(body: bytes) -> ReplyFacts:
     reply = decoded(body, "a Gemini reply")
     if not reply.error and reply.candidates is None and blocked(reply.prompt_feedback) is None:
         raise BadFrame("the reply has no candidates")
+    written = sum(length(each) for each in reply.candidates or ())
     return ReplyFacts(
-        usage=usage_of(counted(reply.usage_metadata)),
+        usage=usage_of(counted(reply.usage_metadata), silent=not written),
         told=told(reply.error) if reply.error else None,
-        written=sum(length(each) for each in reply.candidates or ()),
+        written=written,
         tier=tier(reply.usage_metadata),
     )
 
@@ -88,8 +89,12 @@ def counted(usage: Any) -> dict[str, int]:
     return counts
 
 
-def usage_of(counts: metering.Counts) -> Usage:
-    """Return the usage: what tools read counts as input, what was thought as output."""
+def usage_of(counts: metering.Counts, *, silent: bool = False) -> Usage:
+    """Return the usage: what tools read counts as input, what was thought as output.
+
+    ``silent``: the answer is whole and says nothing, so that an output which is not told is none:
+    Google leaves zeros out.
+    """
     figures = dict(counts)
     if "tools" in figures:
         figures["total"] = figures.get("total", 0) + figures.pop("tools")
@@ -99,7 +104,7 @@ def usage_of(counts: metering.Counts) -> Usage:
             fresh = max(0, (own or 0) - figures.get(f"cached_{medium}", 0))
             figures[medium] = fresh + (read or 0)
     outputs = [figures[name] for name in ("said", "reasoning") if name in figures]
-    if outputs:
+    if outputs or (silent and "total" in figures):
         figures["output"] = sum(outputs)
     return metering.inclusive(figures)
 

@@ -1,7 +1,8 @@
 """The side parser of a Gemini stream: phases, usage, errors. It changes nothing.
 
 There is no frame of its own for the end: an answer is whole with the ``finishReason`` of every
-candidate that was seen, or when the prompt was refused.
+candidate that was seen, or when the prompt was refused. The frame that says so is the last one if
+it tells the usage; otherwise that comes in one more, or never.
 """
 
 from gatewayctl.core.events import Phase
@@ -40,7 +41,9 @@ class GeminiWatcher(Watching):
             self._follow(candidate, response.index_of(candidate, place))
         if frame.error:
             return self._fails(frame.error)
-        if self._is_over(frame):
+        self.complete = self._is_over(frame)
+        if self.complete and frame.usage_metadata is not None:
+            self.usage = response.usage_of(self._counts, silent=not self.written)
             return Phase.TERMINAL
         return Phase.CONTENT if says else Phase.LIFECYCLE
 
@@ -56,10 +59,10 @@ class GeminiWatcher(Watching):
             self._over = True
 
     def _is_over(self, frame: wire.Reply) -> bool:
-        """Tell whether a frame ends the answer: what comes with it ends, and nothing is open."""
+        """Tell whether the answer is whole with a frame: all of it has ended, nothing is open."""
         if response.blocked(frame.prompt_feedback) is not None and not frame.candidates:
-            return not self._open
-        return bool(frame.candidates) and self._over and not self._open
+            self._over = True
+        return self._over and not self._open
 
     def _bare(self, raw: bytes) -> Phase:
         """Take lines that are no event: Google writes an error in the middle of a stream so."""

@@ -56,14 +56,28 @@ def test_only_a_reason_for_every_candidate_ends_an_answer() -> None:
     assert watcher.see(frame({"text": "b"}, index=1)) is Phase.CONTENT
     assert watcher.see(frame({"text": "c"}, reason="STOP", index=1)) is Phase.CONTENT
     assert watcher.see(event({})) is Phase.LIFECYCLE
-    assert watcher.see(frame({"text": "d"}, reason="MAX_TOKENS", index=0)) is Phase.TERMINAL
-    assert watcher.written == 4
+    assert watcher.see(frame({"text": "d"}, reason="MAX_TOKENS", index=0)) is Phase.CONTENT
+    assert (watcher.complete, watcher.written) == (True, 4)
+    assert watcher.see(event({"usageMetadata": {"promptTokenCount": 7}})) is Phase.TERMINAL
+
+
+def test_a_last_frame_that_tells_the_usage_is_the_end() -> None:
+    """Nothing is waited for then."""
+    last = {"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP"}]}
+    watcher = GeminiWatcher()
+    assert watcher.see(event({**last, "usageMetadata": {"promptTokenCount": 7}})) is Phase.TERMINAL
 
 
 def test_a_refused_prompt_ends_the_answer() -> None:
     """What blocked it is a reason like any other; an unspecified one is none."""
-    blocked = {"promptFeedback": {"blockReason": "SAFETY"}}
-    assert GeminiWatcher().see(event(blocked)) is Phase.TERMINAL
+    blocked: dict[str, Any] = {"promptFeedback": {"blockReason": "SAFETY"}}
+    watcher = GeminiWatcher()
+    assert watcher.see(event(blocked)) is Phase.LIFECYCLE
+    assert watcher.complete
+    blocked["usageMetadata"] = {"promptTokenCount": 4, "totalTokenCount": 4}
+    watcher = GeminiWatcher()
+    assert watcher.see(event(blocked)) is Phase.TERMINAL
+    assert watcher.usage == Usage(input=4, output=0)  # Google leaves zeros out
     unblocked = {"promptFeedback": {"blockReason": "BLOCK_REASON_UNSPECIFIED"}}
     assert GeminiWatcher().see(event(unblocked)) is Phase.LIFECYCLE
 
