@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,12 +88,14 @@ for version in range(1, ROUNDS + 1):
 """
 
 READ = """
-before, reads = {}, 0
-while not (FOLDER.parent / "over").exists():
+before, reads, over = {}, 0, False
+while not over:
+    over = (FOLDER.parent / "over").exists()  # asked first: the last read is of what came last
     now = versions()
     assert all(now.get(name, 0) >= known for name, known in before.items()), (before, now)
     before, reads = now, reads + 1
-    time.sleep(0.03)
+    (FOLDER.parent / f"reads-{os.getpid()}").touch()
+    time.sleep(0.02)
 print(json.dumps([reads, before]))
 """
 
@@ -148,6 +151,9 @@ def ended(process: "subprocess.Popen[str]") -> str:
 def test_two_refresh_while_ten_read_for_a_thousand_rounds(folder: Path) -> None:
     """Every read is of whole tables, none older than the last; nobody's update is ever undone."""
     readers = [started(READ, folder, 0) for _ in range(READERS)]
+    while sum(1 for _ in folder.parent.glob("reads-*")) < READERS:
+        assert all(reader.poll() is None for reader in readers)
+        time.sleep(0.01)
     writers = [started(WRITE, folder, ROUNDS, source) for source in ("litellm", "models_dev")]
     for writer in writers:
         ended(writer)
