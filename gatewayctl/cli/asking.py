@@ -108,10 +108,12 @@ def explain(
     name = unvia(name)
     kept = _session(name, asked, world, session)
     budget = shape.output_budget if max_output is None else max_output
+    now = datetime.now(UTC)
     request = Request(
         shape=msgspec.structs.replace(shape, model=name, output_budget=budget),
         seed=seed,
-        today=datetime.now(UTC).date().isoformat(),
+        today=now.date().isoformat(),
+        at=now.timestamp(),
         session=kept,
         client=None if client is None else client.name,
         standing=None if client is None else _Standing(client),

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from gatewayctl.core.correction import Observed
+from gatewayctl.core.hours import Hours
 
 T = TypeVar("T")
 
@@ -85,9 +86,10 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     it. ``truncates``: what does not fit is known to be cut there without a word, whatever holds for
     other models of the provider. ``output_apart``: what is said of its window is a limit of the
     input, unless it is more than the input may have. ``unlocked`` are larger windows that hold for
-    requests with a certain beta header alone. Prices are USD per million tokens, by usage
-    dimension; ``lifecycle`` is the provider's own word (``"active"``, ``"deprecated"``), dates are
-    ISO 8601.
+    requests with a certain beta header alone. Prices are USD per million tokens, by rate key
+    (``core.pricing``); ``off_peak`` are the hours at which those of the tier of this name hold,
+    None where there are none. ``lifecycle`` is the provider's own word (``"active"``,
+    ``"deprecated"``), dates are ISO 8601.
     """
 
     id: str
@@ -101,6 +103,7 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     output_apart: bool = False
     unlocked: tuple[Unlocked, ...] = ()
     prices: dict[str, Sourced[Decimal]] = {}
+    off_peak: Sourced[Hours] | None = None
     capabilities: dict[Capability, Sourced[bool]] = {}
     lifecycle: Sourced[str] | None = None
     deprecated_at: Sourced[str] | None = None
@@ -123,6 +126,7 @@ def layered(own: ModelFacts, under: ModelFacts | None) -> ModelFacts:
         output_apart=own.output_apart or under.output_apart,
         unlocked=own.unlocked or under.unlocked,
         prices={**under.prices, **own.prices},
+        off_peak=own.off_peak or under.off_peak,
         capabilities={**under.capabilities, **own.capabilities},
         lifecycle=own.lifecycle or under.lifecycle,
         deprecated_at=own.deprecated_at or under.deprecated_at,

@@ -2,9 +2,10 @@
 
 Prices are USD per million tokens (``core.model.ModelFacts.prices``) by rate key:
 ``DIMENSION[@TIER][>STEP]``, such as ``"input"``, ``"output@flex"``, ``"input@priority>272000"``.
-A tier is what the reply says it was served at, the base tier has none; a step holds for the whole
-request once its input, all of it together, is more than that many tokens. An unknown price is never
-taken for nothing. Where prices come from is ``gatewayctl.registry``'s business.
+A tier is what the reply says it was served at, the base tier has none; ``off_peak`` is the one that
+no reply tells and that goes by the hour. A step holds for the whole request once its input, all of
+it together, is more than that many tokens. An unknown price is never taken for nothing. Where
+prices come from is ``gatewayctl.registry``'s business.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from gatewayctl.core.events import Usage
+from gatewayctl.core.hours import Hours
 from gatewayctl.core.model import Sourced
 from gatewayctl.core.routing.decision import Estimate
 
@@ -40,11 +42,16 @@ DIMENSIONS = (
 OUTPUT_PARTS = ("output_image", "output_audio", "reasoning_output")
 """The dimensions that are parts of the output: informational, unless they have their own price."""
 
+BASE = "base"
+
 BASE_TIERS = frozenset(
-    {"", "auto", "base", "default", "on_demand", "standard"}
+    {"", "auto", BASE, "default", "on_demand", "standard"}
     | {"unspecified", "service_tier_unspecified", "traffic_type_unspecified"}
 )
 """What providers call the tier that has no name of its own in a price list, in lower case."""
+
+OFF_PEAK = "off_peak"
+"""The tier of the hours at which a provider asks another price."""
 
 _SAME_TIERS = {"batches": "batch"}
 
@@ -138,6 +145,21 @@ def tier_names(told: str | None) -> tuple[str, ...]:
     return (*whole, *names, *(_ALSO[name] for name in names if name in _ALSO))
 
 
+def tier_at(told: str | None, off_peak: Hours | None, moment: float | None) -> str | None:
+    """Return the tier at which what is complete at a moment is billed, by the word of its reply.
+
+    ``moment`` is in seconds since 1970, None where it does not count. Where a reply tells a tier
+    at such an hour it is both, ``flex+off_peak``, and the price of its own tier comes before that
+    of the hour. A model with such hours always has a word at a moment, ``base`` at all others: so
+    an attempt that was begun in another hour is seen to have left it.
+    """
+    if off_peak is None or moment is None:
+        return told
+    if not off_peak.hold(moment):
+        return told or BASE
+    return f"{told}+{OFF_PEAK}" if tier_names(told) else OFF_PEAK
+
+
 def bill(prices: Prices, usage: Usage, tier: str | None = None) -> Bill:
     """Return what ``usage`` costs at the tier that the reply names, whichever way it spells it."""
     counts = {each: count for each in _FALLBACKS if (count := getattr(usage, each)) is not None}
@@ -174,9 +196,13 @@ def cost(prices: Prices, read: int, written: int, tier: str | None = None) -> De
 
 
 def price_range(
-    prices: Prices, estimate: Estimate, output_budget: int, answers: int = 1
+    prices: Prices,
+    estimate: Estimate,
+    output_budget: int,
+    answers: int = 1,
+    tier: str | None = None,
 ) -> PriceRange | None:
-    """Return what a candidate may cost, None when its prices are unknown.
+    """Return what a candidate may cost at a tier, None when its prices are unknown.
 
     ``answers`` is how many are wanted, each with the whole budget; the input is paid for once. Low
     is the low input estimate and no output, high the high one and all of the budgets, each by the
@@ -184,8 +210,8 @@ def price_range(
     them beforehand.
     """
     reads = turns(prices, estimate.low, estimate.high)
-    low = [cost(prices, read, 0) for read in reads]
-    high = [cost(prices, read, output_budget * answers) for read in reads]
+    low = [cost(prices, read, 0, tier) for read in reads]
+    high = [cost(prices, read, output_budget * answers, tier) for read in reads]
     known = [it for it in low if it is not None], [it for it in high if it is not None]
     return PriceRange(low=min(known[0]), high=max(known[1])) if all(known) else None
 

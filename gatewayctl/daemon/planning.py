@@ -200,11 +200,13 @@ class Planner:
             self._counters[alloy] = self._counters.get(alloy, 0) + turns
 
     def _request(self, question: Question) -> Request:
+        now = datetime.now(UTC)
         return Request(
             shape=question.reading.shape,
             seed=self._chance() if question.seed is None else question.seed,
             counters=self._counters,
-            today=datetime.now(UTC).date().isoformat(),
+            today=now.date().isoformat(),
+            at=now.timestamp(),
             headers=question.headers,
             client=None if question.client is None else question.client.name,
         )

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewayctl.core.events import Usage
+from gatewayctl.core.hours import Hours
 from gatewayctl.core.model import Sourced
 from gatewayctl.core.pricing import (
     DIMENSIONS,
@@ -24,6 +25,7 @@ from gatewayctl.core.pricing import (
     pico,
     price_range,
     rate_key,
+    tier_at,
     tier_names,
 )
 from gatewayctl.core.routing.decision import Estimate, Method
@@ -311,3 +313,57 @@ def test_a_picture_in_the_answer_has_its_own_price(
     assert dollars(PICTURES, tier, **counts) == Decimal(paid)
     assert dollars(priced(output_image="40"), output=1290, output_image=1290) == Decimal("0.0516")
     assert dollars(priced(output_image="40"), output=1291, output_image=1290) is None
+
+
+NIGHTLY = priced(
+    input="0.3", input_cache_read="0.006", output="1.2",
+    input__off_peak="0.15", input_cache_read__off_peak="0.003", output__off_peak="0.6",
+)  # fmt: skip
+NIGHT = Hours(((0, 60),))
+MONDAY = 1_763_942_400.0  # 2025-11-24, 00:00 UTC
+
+
+@pytest.mark.parametrize(
+    ("told", "moment", "tier"),
+    [
+        (None, MONDAY, "off_peak"),
+        ("default", MONDAY, "off_peak"),
+        ("flex", MONDAY, "flex+off_peak"),
+        (None, MONDAY + 3600, "base"),
+        ("default", MONDAY + 3600, "default"),
+        ("flex", MONDAY + 3600, "flex"),
+        (None, None, None),
+        ("flex", None, "flex"),
+    ],
+)
+def test_the_hour_is_a_tier_beside_what_the_reply_tells(
+    told: str | None, moment: float | None, tier: str | None
+) -> None:
+    """The word of the reply stays; where there are hours there is always a word."""
+    assert tier_at(told, NIGHT, moment) == tier
+    assert tier_at(told, None, moment) == told
+
+
+def test_an_off_peak_hour_has_its_own_prices() -> None:
+    """A million of each: 0.15 and 0.6 in it, 0.3 and 1.2 out of it; a short write is input."""
+    counts = {"input": MILLION, "output": MILLION}
+    assert dollars(NIGHTLY, "off_peak", **counts) == Decimal("0.75")
+    assert dollars(NIGHTLY, "base", **counts) == Decimal("1.5")
+    assert dollars(NIGHTLY, "off_peak", input_cache_read=MILLION) == Decimal("0.003")
+    assert dollars(NIGHTLY, "off_peak", input_cache_write_5m=MILLION) == Decimal("0.15")
+
+
+def test_the_price_of_a_told_tier_comes_before_that_of_the_hour() -> None:
+    """Unless there is one for both; where the told tier has none, the hour's holds."""
+    prices = {**NIGHTLY, **priced(input__flex="0.2")}
+    counts = {"input": MILLION, "output": MILLION}
+    assert dollars(prices, "flex+off_peak", **counts) == Decimal("0.8")
+    both = {**prices, "input@flex+off_peak": Sourced(value=Decimal("0.1"), source="test")}
+    assert dollars(both, "flex+off_peak", **counts) == Decimal("0.7")
+
+
+def test_a_range_of_prices_is_that_of_the_hour() -> None:
+    """From no answer to the whole budget, both at the tier that is asked for."""
+    size = Estimate(low=MILLION, likely=MILLION, high=MILLION, method=Method.EXACT)
+    found = price_range(NIGHTLY, size, MILLION, tier="off_peak")
+    assert found == PriceRange(low=Decimal("0.15"), high=Decimal("0.75"))

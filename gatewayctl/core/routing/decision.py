@@ -269,6 +269,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     empty. ``ceiling`` is what the name as a whole can hold, in tokens, None when unknown.
     ``notes`` are remarks a person should read (how a bare name was resolved, say).
     ``policy`` is that of the route asked for; candidates in a nested route have that one's as well.
+    ``at`` is when it was made, in seconds since 1970, None where no price is to go by the hour.
     ``needs_sizes``: a rule, an order by price or a place that does not show depended on the
     request's size, in a way that a finer estimate might change.
     """
@@ -285,6 +286,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     needs_sizes: bool = False
     policy: Policy = Policy()
+    at: float | None = None
 
     @property
     def tree(self) -> Node | None:

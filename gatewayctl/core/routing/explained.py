@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from gatewayctl.core.model import ModelFacts, Sourced
-from gatewayctl.core.pricing import price_range
+from gatewayctl.core.pricing import price_range, tier_at
 from gatewayctl.core.routing.decision import Candidate, Decision, Skipped
 from gatewayctl.core.routing.render import Dropped, Json, rendered
 from gatewayctl.core.routing.session import Session
@@ -28,7 +28,7 @@ def explained(
     return {
         **rendered(decision, dropped),
         "session": _session(session),
-        "models": {each.model: _model(each, decision.shape.n) for each in judged},
+        "models": {each.model: _model(each, decision) for each in judged},
     }
 
 
@@ -42,7 +42,7 @@ def _session(session: Session | None) -> Json | None:
     }
 
 
-def _model(judged: Candidate | Skipped, answers: int) -> Json:
+def _model(judged: Candidate | Skipped, decision: Decision) -> Json:
     place = judged.place
     facts = place.facts or ModelFacts(id=place.model, provider=place.provider)
     told: Json = {limit: _sourced(getattr(facts, limit)) for limit in LIMITS}
@@ -52,14 +52,19 @@ def _model(judged: Candidate | Skipped, answers: int) -> Json:
         unlocked = any(each.context_window == held for each in facts.unlocked)
         said = Sourced(value=held, source="beta" if unlocked else "config")
         told["context_window"] = _sourced(place.limits.cap or said)
-    return {**told, "price": _price(judged, answers)}
+    return {**told, "price": _price(judged, decision)}
 
 
-def _price(judged: Candidate | Skipped, answers: int) -> Json | None:
-    """Return what the request may cost there in USD; null where prices or size are unknown."""
+def _price(judged: Candidate | Skipped, decision: Decision) -> Json | None:
+    """Return what the request may cost there in USD, at the hour when that was decided.
+
+    Null where prices or size are unknown.
+    """
     if judged.estimate is None or judged.output_budget is None:
         return None
-    price = price_range(judged.place.prices, judged.estimate, judged.output_budget, answers)
+    place, answers = judged.place, decision.shape.n
+    tier = tier_at(None, place.off_peak, decision.at)
+    price = price_range(place.prices, judged.estimate, judged.output_budget, answers, tier)
     return None if price is None else {"low": price.low, "high": price.high}
 
 

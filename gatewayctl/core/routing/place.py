@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import msgspec
 
+from gatewayctl.core.hours import Hours
 from gatewayctl.core.model import Capability, EstimatorSettings, ModelFacts, Provider, Sourced
 from gatewayctl.core.routing.graph import Policy, Route
 
@@ -84,8 +85,14 @@ class ModelPlace(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def prices(self) -> Mapping[str, Sourced[Decimal]]:
-        """USD per million tokens by dimension; what is missing is unknown."""
+        """USD per million tokens by rate key; what is missing is unknown."""
         return {} if self.facts is None else self.facts.prices
+
+    @property
+    def off_peak(self) -> Hours | None:
+        """The hours at which the tier ``off_peak`` holds."""
+        said = None if self.facts is None else self.facts.off_peak
+        return None if said is None else said.value
 
 
 class AliasPlace(msgspec.Struct, frozen=True, kw_only=True):

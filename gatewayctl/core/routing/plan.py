@@ -48,6 +48,7 @@ def sketch(name: str, request: Request, world: World, estimator: Estimator) -> D
             route=None,
             route_kind="model",
             shape=request.shape,
+            at=request.at,
             error=refusal.unknown_model(name, _nearest(name, request, world), world.absent(name)),
         )
     planning = Planning(Context(request=request, world=world, estimator=estimator, asked=name))
@@ -66,6 +67,7 @@ def sketch(name: str, request: Request, world: World, estimator: Estimator) -> D
         notes=root.notes,
         policy=world.graph.policy if led is None else led.route.policy,
         needs_sizes=planning.needs_sizes,
+        at=request.at,
     )
 
 

@@ -20,6 +20,7 @@ class Planning:
         self.request = context.request
         self.shape = context.request.shape
         self.session = context.request.session
+        self.at = context.request.at
         self.needs_sizes = False
         self._world = context.world
         self._asked = context.asked

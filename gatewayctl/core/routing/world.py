@@ -107,15 +107,17 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One request as a plan sees it.
 
     ``seed`` is the request's chance, 64 bits; ``counters`` are the round-robin counters by alloy;
-    ``today`` is an ISO date, for retirements. ``headers`` (names in lower case) and ``client`` (the
-    client key's name) are for rules; ``session`` is None where nothing tells conversations apart.
-    ``standing`` None: it may use whatever there is.
+    ``today`` is an ISO date, for retirements, ``at`` the moment in seconds since 1970, for prices
+    that go by the hour (None: by the usual ones). ``headers`` (names in lower case) and ``client``
+    (the client key's name) are for rules; ``session`` is None where nothing tells conversations
+    apart. ``standing`` None: it may use whatever there is.
     """
 
     shape: RequestShape
     seed: int = 0
     counters: Mapping[str, int] = {}
     today: str = ""
+    at: float | None = None
     headers: Mapping[str, str] = {}
     client: str | None = None
     session: Session | None = None

@@ -18,6 +18,7 @@ from support.world import (
 )
 
 from gatewayctl.core.errors import ErrorKind
+from gatewayctl.core.hours import Hours
 from gatewayctl.core.model import (
     Capability,
     EstimatorSettings,
@@ -314,3 +315,18 @@ def test_an_order_by_price_is_open_where_a_step_could_turn_it() -> None:
     assert not settled(decide("d", world, Sized(50_000, 60_000, 100_001)))
     assert not settled(decide("d", world, Sized(50_000, 60_000, 400_000)))
     assert settled(decide("d", world, Sized(300_001, 350_000, 400_000)))
+
+
+def test_cheapest_goes_by_the_prices_of_the_hour() -> None:
+    """A model that is dearer than another by day comes first by night; nobody's hour, by day."""
+    night = Sourced(value=Hours(((0, 60),)), source="test")
+    nightly = msgspec.structs.replace(stepped("x/night", base="3"), off_peak=night)
+    prices = {**nightly.prices, "input@off_peak": Sourced(value=Decimal(1), source="test")}
+    world = FakeWorld(
+        [stepped("x/flat", base="2"), msgspec.structs.replace(nightly, prices=prices)],
+        [dispatcher("x/flat", "x/night", order=Order.CHEAPEST)],
+    )
+    monday = 1_763_942_400.0
+    assert decide("d", world, at=monday).chosen == "x/night"
+    assert decide("d", world, at=monday + 3600).chosen == "x/flat"
+    assert decide("d", world).chosen == "x/flat"

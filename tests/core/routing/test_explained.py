@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from support.world import FakeWorld, model
 
+from gatewayctl.core.hours import Hours
 from gatewayctl.core.model import Sourced, WireProtocol
 from gatewayctl.core.routing.decision import Estimate, Method
 from gatewayctl.core.routing.explained import explained
@@ -20,7 +21,7 @@ LISTED = Sourced(value=100_000, source="models_dev", fetched_at="2026-06-01T00:0
 
 
 def told(
-    world: FakeWorld, name: str, session: Session | None = None
+    world: FakeWorld, name: str, session: Session | None = None, at: float | None = None
 ) -> dict[str, dict[str, object]]:
     """Return the decision for a name as JSON-ready values."""
     shape = RequestShape(
@@ -30,7 +31,7 @@ def told(
         body_bytes=4_000,
         output_budget=500,
     )
-    decision = plan(name, Request(shape=shape, session=session), world, lambda _: SIZE)
+    decision = plan(name, Request(shape=shape, session=session, at=at), world, lambda _: SIZE)
     found: dict[str, dict[str, object]] = msgspec.to_builtins(
         explained(decision, session), builtin_types=(Decimal,)
     )
@@ -108,3 +109,19 @@ def test_a_price_across_a_step_goes_from_its_lower_to_its_higher_side() -> None:
     world = FakeWorld([msgspec.structs.replace(facts, prices={**facts.prices, **added})])
     price = told(world, "a/one")["models"]["a/one"]["price"]  # type: ignore[index]
     assert price == {"low": Decimal("0.001"), "high": Decimal("0.008")}
+
+
+def test_a_price_is_that_of_the_hour_when_it_is_asked_for() -> None:
+    """Half of it in the first hour of a Monday, and all of it in the second."""
+    facts = model("a/one", 100_000, prices=("2", "10"))
+    night = {"input@off_peak": "1", "output@off_peak": "5"}
+    added = {key: Sourced(value=Decimal(price), source="test") for key, price in night.items()}
+    hours = Sourced(value=Hours(((0, 60),)), source="test")
+    world = FakeWorld(
+        [msgspec.structs.replace(facts, prices={**facts.prices, **added}, off_peak=hours)]
+    )
+    monday = 1_763_942_400.0
+    prices = [told(world, "a/one", at=at)["models"] for at in (monday, monday + 3600)]
+    by_night, by_day = (each["a/one"]["price"] for each in prices)  # type: ignore[index]
+    assert by_night == {"low": Decimal("0.001"), "high": Decimal("0.0045")}
+    assert by_day == {"low": Decimal("0.002"), "high": Decimal("0.009")}
