@@ -3,7 +3,7 @@
 #
 #   make serve ARGS="--port 9000"      arguments for gatewayctl serve
 #   make test ARGS="-k cascade -x"     arguments for pytest
-#   make test WORKERS=8                how many tests run at once: most of them wait for something
+#   make test WORKERS=8                how many tests run at once: some of them wait for something
 #   make chaos REQUESTS=1000           requests of each kind
 #   make PYTHON=python3.13 serve       which Python the .venv is made with
 
@@ -14,7 +14,7 @@ SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
 ARGS ?=
-WORKERS ?= 5
+WORKERS ?= 4
 REQUESTS ?= 500
 export PYTHON
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -47,7 +47,7 @@ check: format-check lint types imports generated test ## everything CI checks
 
 .PHONY: test
 test: .venv/.dev ## run the test suite
-	@$(PYTEST) -n $(WORKERS) --dist=loadgroup -m "not agents" $(ARGS)
+	@$(PYTEST) -n $(WORKERS) --dist=worksteal -m "not agents" $(ARGS)
 
 .PHONY: agents
 agents: .venv/.dev ## run the tests that drive genuine agents and a model server (needs a network)

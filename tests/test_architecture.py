@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("architecture")  # each file is parsed once for all of them
-
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = sorted(ROOT.glob("gatewayctl/**/*.py"))
 EVERYTHING = [
