@@ -4,6 +4,7 @@ How the list looks is ``cli.holders``' business, the file ``storage.client_keys`
 once, when it is made.
 """
 
+import math
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -147,10 +148,16 @@ def rotate(
     until = None if expires is None else moments.ahead(expires, now, "--expires")
     seconds = 0.0 if grace is None else moments.duration(grace, "--grace")
     folder, hand_over = usual_state_folder(), partial(_hand_over, as_json=as_json)
+    before = {each.name: each.replaced for each in client_keys.read(folder) or ()}.get(name)
     key, _ = client_keys.rotate(folder, name, now, hand_over, grace=seconds, expires=until)
     _tell(key)
-    if grace is not None:
-        render.tell(f"the old secret is good until {moments.written(now + seconds)}")
+    if before is not None and before.until > now:
+        ended = moments.written(before.until)
+        render.tell(f"the secret before the old one, good until {ended}, is no longer good")
+    if grace is not None and key.replaced is not None:
+        good = min(key.replaced.until, math.inf if key.expires is None else key.expires)
+        until_then = f"is good until {moments.written(good)}"
+        render.tell(f"the old secret {until_then if good > now else 'had expired, and stays so'}")
 
 
 @app.command()
@@ -163,8 +170,13 @@ def revoke(name: KeyArgument) -> None:
     from gatewayctl.storage import client_keys
     from gatewayctl.storage.files import usual_state_folder
 
-    client_keys.revoke(usual_state_folder(), name, time.time())
+    folder, now = usual_state_folder(), time.time()
+    client_keys.revoke(folder, name, now)
     render.tell(f'"{name}" is revoked; a running daemon refuses it within a second')
+    if all(each.state(now) != "active" for each in client_keys.read(folder) or ()):
+        file = folder / client_keys.FILE
+        render.tell("no key made here is good any more; the gateway goes on asking for one")
+        render.tell(f"to ask for none again, stop the daemon and remove {file}")
 
 
 def _names(said: "Sequence[str]") -> tuple[str, ...]:
@@ -227,7 +239,8 @@ def _settings(config: "Path | None") -> "Settings | None":
     try:
         return offline.load_settings(config, os.environ, forgiving=True)
     except (ConfigInvalid, ConfigUnreadable) as error:
-        render.tell(f"what the config says of keys and models is not known: {error}")
+        for line in f"what the config says of keys and models is not known: {error}".splitlines():
+            render.tell(line.strip())
         return None
 
 

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import sys
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -185,7 +186,14 @@ def dollars(price: Decimal | float) -> str:
 
 def width(line: str) -> int:
     """Return how many columns a line takes, colour aside."""
-    return len(_COLOUR.sub("", line)) if "\x1b" in line else len(line)
+    plain = _COLOUR.sub("", line) if "\x1b" in line else line
+    return len(plain) if plain.isascii() else sum(map(_cells, plain))
+
+
+def _cells(char: str) -> int:
+    if unicodedata.combining(char):
+        return 0  # drawn over the character before it
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
 def fits(line: str) -> bool:

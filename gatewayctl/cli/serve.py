@@ -55,6 +55,8 @@ def serve(
         typer.echo(line, err=True)
 
     if settings is None:
+        if server.keys or offline.keyed():
+            say("there are client keys: clients of the demo have to show one (x-gatewayctl-key)")
         composition.run_demo(server, offline.live, say)
     else:
         settings = msgspec.structs.replace(settings, server=server)

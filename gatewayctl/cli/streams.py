@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from io import BufferedWriter, FileIO, TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
 from gatewayctl.core.errors import GatewayctlError
 
@@ -49,7 +49,7 @@ def must_be_taken() -> Iterator[None]:
         raise lost
     yield
     sys.stdout.flush()
-    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    raw = _raw(sys.stdout)
     if isinstance(raw, _Forgiving) and raw.abandoned:
         raise lost
 
@@ -61,6 +61,12 @@ def discard_output() -> None:
     os.close(nowhere)
 
 
+def _raw(stream: TextIO) -> object:
+    """Return the file below a stream's text and its buffer, where it has one."""
+    buffer = getattr(stream, "buffer", None)
+    return getattr(buffer, "raw", buffer)
+
+
 def _prepared(stream: TextIO | None) -> TextIO:
     if stream is None:  # closed before the program began
         return Path(os.devnull).open("w", encoding="utf-8")
@@ -69,12 +75,14 @@ def _prepared(stream: TextIO | None) -> TextIO:
     # a locale without an encoding of its own has surrogateescape, which refuses what is no text too
     errors = "replace" if stream.errors in {"strict", "surrogateescape"} else stream.errors
     # Windows' console is no file of bytes, and what a test reads back is none either
-    if type(getattr(stream.buffer, "raw", None)) is not FileIO:
+    if type(_raw(stream)) is not FileIO:
         stream.reconfigure(errors=errors)
         return stream
     stream.flush()
+    raw = _Forgiving(stream.fileno(), "wb", closefd=False)
+    unbuffered = isinstance(stream.buffer, FileIO)  # as PYTHONUNBUFFERED wants it
     return TextIOWrapper(
-        BufferedWriter(_Forgiving(stream.fileno(), "wb", closefd=False)),
+        cast("BufferedWriter", raw) if unbuffered else BufferedWriter(raw),
         encoding=stream.encoding,
         errors=errors,
         line_buffering=stream.line_buffering,

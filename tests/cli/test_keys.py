@@ -14,6 +14,7 @@ import pytest
 from support.recorded import came, ended, left, metered, started
 from support.terminal import Ran, gatewayctl, on_terminal
 
+from gatewayctl.cli.moments import written
 from gatewayctl.core.pricing import PICO
 from gatewayctl.storage.client_keys import FILE, digest, read
 from gatewayctl.storage.ledger import Ledger
@@ -179,10 +180,17 @@ def test_a_key_is_renewed_and_ended(folder: Path) -> None:
     assert ran.out.startswith("gwk-")
     assert ran.out.strip() != first
     assert "the old secret is good until" in ran.err
+    again = keys("rotate", "ci", "--expires", "1h", "--grace", "30d")
+    assert "the secret before the old one" in again.err
+    (key,) = read(folder) or ()
+    assert key.expires is not None
+    assert f"is good until {written(key.expires)}" in again.err
     (key,) = read(folder) or ()
     assert key.replaced is not None
-    assert 3590 < key.replaced.until - time.time() <= 3600
-    assert keys("revoke", "ci").status == 0
+    assert keys("create", "other").status == 0
+    ran = keys("revoke", "ci")
+    assert (ran.status, "to ask for none again" in ran.err) == (0, False)
+    assert "to ask for none again" in keys("revoke", "other").err
     assert listed()["ci"]["state"] == "revoked"
     assert keys("rotate", "ci").status == 1
 

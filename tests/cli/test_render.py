@@ -35,6 +35,15 @@ def test_sizes_are_decimal_and_short(tokens: int | None, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "columns"),
+    [("abc", 3), ("\x1b[1mabc\x1b[0m", 3), ("日本", 4), ("e\u0301", 1), ("✓", 1)],
+)
+def test_what_a_line_takes_is_counted_in_columns(text: str, columns: int) -> None:
+    """Wide characters take two, accents of their own and colour none."""
+    assert render.width(text) == columns
+
+
+@pytest.mark.parametrize(
     ("seconds", "text"),
     [(0, "now"), (59, "now"), (60, "1 min"), (7199, "1 h"), (86_400, "1 d"), (9e6, "104 d")],
 )

@@ -1,6 +1,7 @@
 """What becomes of output and input that are closed, full, or of another encoding."""
 
 import asyncio
+import io
 import json
 import os
 import subprocess
@@ -78,9 +79,11 @@ def test_a_reader_that_leaves_changes_no_exit_status(
     monkeypatch.setenv("GATEWAYCTL_CONFIG", str(path if argv[0] == "config" else os.devnull))
     reading, writing = os.pipe()
     os.close(reading)
-    with open(writing, "w", encoding="utf-8") as pipe:  # noqa: PTH123 - no path, a descriptor
-        ran = gatewayctl(*argv, stdin=b"Hello", out=pipe)
-    assert (ran.status, "Traceback" in ran.err) == (status, False)
+    unbuffered = io.TextIOWrapper(io.FileIO(os.dup(writing), "wb"), write_through=True)
+    with open(writing, "w", encoding="utf-8") as pipe, unbuffered:  # noqa: PTH123 - a descriptor
+        for out in (pipe, unbuffered):
+            ran = gatewayctl(*argv, stdin=b"Hello", out=out)
+            assert (ran.status, "Traceback" in ran.err) == (status, False)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
