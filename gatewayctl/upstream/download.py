@@ -23,7 +23,7 @@ from gatewayctl import __version__
 from gatewayctl.config.hosts import without_login
 from gatewayctl.core.errors import SourceFailed
 from gatewayctl.registry.fetching import Access, Fetched, Query
-from gatewayctl.upstream.egress import basic_login, proxy_for
+from gatewayctl.upstream.egress import BadProxy, as_proxy, basic_login, proxy_for
 
 _MAX_REDIRECTS = 5
 _CHUNK = 256 * 1024
@@ -51,6 +51,8 @@ def download(query: Query) -> Fetched:
             raise SourceFailed(f"no whole reply within {query.timeout:g} s") from error
         why = getattr(error.reason, "strerror", None) or error.reason
         raise SourceFailed(f"cannot be reached: {why}") from error
+    except BadProxy as error:
+        raise SourceFailed(str(error)) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         # Not in their words, which may repeat what was sent.
         raise SourceFailed(f"the connection failed: {type(error).__name__}") from error
@@ -185,7 +187,7 @@ class _Web(urllib.request.AbstractHTTPHandler):
         address = proxy_for(URL(req.full_url), self._access.proxy, os.environ)
         if address is None:
             return
-        proxy = URL(address)
+        proxy = as_proxy(address)
         if (login := basic_login(proxy)) is not None:
             req.add_unredirected_header("Proxy-authorization", login)
         host = f"[{proxy.host}]" if ":" in (proxy.host or "") else proxy.host

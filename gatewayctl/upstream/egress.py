@@ -16,6 +16,11 @@ from gatewayctl.config.hosts import is_loopback
 from gatewayctl.config.settings import ProviderSettings
 from gatewayctl.core.errors import Failure, FailureKind, UpstreamFailed
 
+_NO_URL = (
+    "the proxy of the config, or of HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, is no URL: in a user or "
+    "password, / @ : and the like are written as %2F, %40, %3A"
+)
+
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """How one call leaves: ``headers`` go with the request, ``proxy_headers`` with a CONNECT.
@@ -41,7 +46,7 @@ class Egress:
         self._routes: dict[tuple[str, str | None, str | None], Route] = {}
 
     def route(self, url: URL, provider: ProviderSettings) -> Route:
-        """Return how ``url`` is reached; raise ``UpstreamFailed`` for an unusable CA bundle.
+        """Return how ``url`` is reached; raise ``UpstreamFailed`` where that cannot be used.
 
         ``url`` is of the provider's own base URL, so there are as many routes as providers.
         """
@@ -58,7 +63,11 @@ class Egress:
         address = proxy_for(url, provider.proxy, self._environ)
         if address is None:
             return Route(tls=tls)
-        proxy = URL(address)
+        try:
+            proxy = as_proxy(address)
+        except BadProxy as error:
+            failure = Failure(kind=FailureKind.NETWORK, message=str(error), connecting=True)
+            raise UpstreamFailed(failure) from error
         login = basic_login(proxy)
         proxy = proxy.with_user(None)
         if login is None:
@@ -98,6 +107,22 @@ def proxy_for(url: URL, setting: str | None, environ: Mapping[str, str]) -> str 
     if any(_excepts(entry, host, url.port) for entry in _variable(environ, "no_proxy").split(",")):
         return None
     return found if "://" in found else f"http://{found}"
+
+
+class BadProxy(ValueError):
+    """A proxy's address is none; the message does not repeat it."""
+
+
+def as_proxy(address: str) -> URL:
+    """Return a proxy's address as a URL; raise ``BadProxy``."""
+    try:
+        proxy = URL(address)
+        if proxy.host and proxy.port:
+            return proxy
+    except ValueError:
+        # not chained: the cause may repeat the password
+        raise BadProxy(_NO_URL) from None
+    raise BadProxy(_NO_URL)
 
 
 def _variable(environ: Mapping[str, str], name: str) -> str:

@@ -282,6 +282,7 @@ class OAuth:
         self._records.forget()
         match outcome:
             case Renewed(credential=credential):
+                self._records.get(name)  # while the file is whole: this is what serves from now on
                 self._troubles.pop(name, None)
                 self._records.noted(name, "ready", "refreshed", credential)
             case Ended(reason=reason):

@@ -5,9 +5,10 @@ like a credential is ``failures``'s business.
 """
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import msgspec
 from yarl import URL
@@ -15,7 +16,7 @@ from yarl import URL
 from gatewayctl.config.settings import ProviderSettings
 from gatewayctl.core.errors import Failure
 from gatewayctl.core.model import Auth
-from gatewayctl.upstream.egress import basic_login, proxy_for
+from gatewayctl.upstream.egress import BadProxy, as_proxy, basic_login, proxy_for
 from gatewayctl.upstream.headers import Headers, credentials_in
 
 _SHORTEST = 8
@@ -23,6 +24,8 @@ _SHORTEST = 8
 
 _SHORTEST_KEY = 6
 """The same of a key: shorter ones are stand-ins (``x``, ``none``), which stand in many a word."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")  # what is written the same way everywhere
 
 _PROXY_VARIABLES = tuple(
     spelt
@@ -78,7 +81,7 @@ class Scrub(msgspec.Struct, frozen=True, kw_only=True):
 def scrub(settings: ProviderSettings, credential: str | None, client: Mapping[str, str]) -> Scrub:
     """Return what to look for in the replies of a provider that was sent these."""
     keys = (credential or "", *_logins(settings.base_url, settings.proxy, _variables()))
-    own = [key for key in keys if len(key) >= _SHORTEST_KEY]
+    own = [form for key in keys if len(key) >= _SHORTEST_KEY for form in _forms(key)]
     own += [value for value in settings.headers.values() if len(value) >= _SHORTEST]
     forwarded: list[str] = []
     if settings.provider.auth is Auth.FORWARD:
@@ -87,6 +90,15 @@ def scrub(settings: ProviderSettings, credential: str | None, client: Mapping[st
         own=tuple(own),
         client=tuple(secret for secret in forwarded if len(secret) >= _SHORTEST),
     )
+
+
+def _forms(key: str) -> Iterator[str]:
+    """Yield a key as it is, and as it may be written in JSON or in a URL."""
+    yield key
+    if _PLAIN.fullmatch(key) is None:
+        escaped = msgspec.json.encode(key).decode()[1:-1]
+        others = {escaped, escaped.replace("/", r"\/"), quote(key, safe="")}
+        yield from sorted(others - {key})
 
 
 def _variables() -> tuple[tuple[str, str], ...]:
@@ -100,8 +112,18 @@ def _logins(
     """Return the passwords that a provider and its proxy are sent, plain and as they travel."""
     url = URL(base_url)
     found: list[str] = []
-    for address in (url, URL(proxy_for(url, proxy, dict(environ)) or "")):
-        if address.raw_user is not None:
+    for address in (url, _proxy(url, proxy, environ)):
+        if address is not None and address.raw_user is not None:
             login = basic_login(address) or ""
             found += [address.password or "", address.raw_password or "", login.partition(" ")[2]]
+            if not address.password:  # then the user is the secret
+                found += [address.user or "", address.raw_user]
     return tuple(dict.fromkeys(found))
+
+
+def _proxy(url: URL, setting: str | None, environ: tuple[tuple[str, str], ...]) -> URL | None:
+    address = proxy_for(url, setting, dict(environ))
+    try:
+        return None if address is None else as_proxy(address)
+    except BadProxy:  # nothing is sent through it
+        return None

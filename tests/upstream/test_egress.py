@@ -13,6 +13,7 @@ from yarl import URL
 from gatewayctl.core.errors import FailureKind, UpstreamFailed
 from gatewayctl.upstream.client import AiohttpUpstream
 from gatewayctl.upstream.egress import proxy_for
+from gatewayctl.upstream.scrub import scrub
 
 from .conftest import MakeCall, MakeProvider, until
 
@@ -264,6 +265,26 @@ async def test_refused_tunnel_is_a_network_failure(
         assert "the proxy refused a tunnel" in failure.message
         assert "status 403" in failure.message
         assert "pw" not in failure.message
+
+
+@pytest.mark.parametrize("proxy", ["http://u:pa/ss@127.0.0.1:1", "http://u:p@h:bad", "http://["])
+async def test_a_proxy_that_is_no_url_is_said_and_not_repeated(
+    call: MakeCall, provider: MakeProvider, proxy: str
+) -> None:
+    """It is a failure of that way out, after which a route goes on, and names no password."""
+    upstream = AiohttpUpstream({"HTTP_PROXY": proxy})
+    asked = call(
+        "http://upstream.example/v1", provider=provider(base_url="http://upstream.example")
+    )
+    with pytest.raises(UpstreamFailed, match="is no URL") as caught:
+        await upstream.send(asked)
+    assert (caught.value.failure.kind, caught.value.failure.connecting) == (
+        FailureKind.NETWORK,
+        True,
+    )
+    assert "pa/ss" not in str(caught.value)
+    scrub(provider(base_url="http://upstream.example", proxy=proxy), "key", {})
+    await upstream.close()
 
 
 async def test_dead_proxy_is_a_network_failure(

@@ -207,17 +207,17 @@ async def test_a_reply_with_a_refresh_token_alone_is_kept(world: World) -> None:
 
 async def test_a_broken_file_is_said_and_what_was_read_before_serves_on(world: World) -> None:
     """It is left as it is, and no token request is made that could not be stored."""
-    world.login(expires_in=400)
+    world.login(expires_in=0)
     oauth = world.process()
-    assert await oauth.token(world.settings) == "old"
+    token = await oauth.token(world.settings)
     world.vault.path.write_text("{")
-    world.clock.passes(200)
-    assert await oauth.token(world.settings) == "old"
+    world.clock.passes(3400)
+    assert await oauth.token(world.settings) == token
     assert "damaged and left as it is" in (oauth.degraded or "")
     message = await over(world.process(), world.settings)
     assert "damaged and left as it is" in message
     assert world.vault.path.read_text() == "{"
-    assert world.authority.requests == []
+    assert len(world.authority.requests) == 1
 
 
 class Full(Vault):
@@ -260,7 +260,7 @@ async def test_a_reply_that_takes_longer_than_anybody_waits_is_not_lost(world: W
     world.clock.passes(31)  # and whoever asks from then on does not wait at all
     assert (await refusal(oauth, world.settings)).kind is FailureKind.TIMEOUT
     world.server.reply_gate.set()
-    await until(lambda: world.stored().access_token not in {None, "old"})
+    await until(lambda: all("renewal" not in it.get_name() for it in asyncio.all_tasks()))
     assert await oauth.token(world.settings) == world.stored().access_token
     assert len(world.authority.requests) == 1
 

@@ -1,3 +1,5 @@
+import pytest
+
 from gatewayctl.core.errors import Failure, FailureKind
 from gatewayctl.core.model import Auth
 from gatewayctl.upstream.scrub import scrub
@@ -29,6 +31,29 @@ def test_whatever_an_upstream_was_sent_does_not_come_back_from_it(provider: Make
         ("x-echo", "..., ..., ..., other"),
         ("x-latin", "caf\xe9 \udcff"),
     )
+
+
+def test_a_user_without_a_password_is_a_secret(provider: MakeProvider) -> None:
+    """Some services take a token for the user of their address."""
+    settings = provider(base_url="http://url%20token@127.0.0.1:9", proxy="http://me%20-token:@h:1")
+    said = failure("url token, url%20token, me -token, me%20-token")
+    assert scrub(settings, None, {}).message(said.message) == "…, …, …, …"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Key/with+odd\\back",
+        "Key/with+odd\\\\back",
+        "Key\\/with+odd\\\\back",
+        "Key%2Fwith%2Bodd%5Cback",
+    ],
+    ids=["as it is", "JSON", "JSON of PHP", "URL"],
+)
+def test_a_key_is_found_however_it_is_written(provider: MakeProvider, written: str) -> None:
+    """Whoever quotes a key in JSON or in a URL writes some characters another way."""
+    found = scrub(provider(), "Key/with+odd\\back", {}).failure(failure(f'{{"key": "{written}"}}'))
+    assert (found.message, found.body) == ('{"key": "…"}', b'{"key": "..."}')
 
 
 def test_a_stand_in_for_a_key_leaves_every_word_whole(provider: MakeProvider) -> None:
