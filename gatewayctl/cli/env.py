@@ -115,8 +115,9 @@ def _check(tool: Tool, small_model: str | None, *, file: bool) -> None:
 def choose(tool: Tool, world: "World") -> Choice:
     """Return the model that a tool is led to where none is named.
 
-    What an alias makes of the tool's own names, else the first route, else the tool's own names if
-    a provider knows them, else the first model of the config.
+    What an alias makes of the tool's own names, else the first route, else the first model of the
+    tool's maker that the config lists: a newer tool asks by itself for one that it does not. Else
+    the tool's own names if a provider knows them, else the first model of the config.
     """
     from gatewayctl.cli.setups import ASKS_FOR
     from gatewayctl.core.routing.names import alias
@@ -128,6 +129,10 @@ def choose(tool: Tool, world: "World") -> Choice:
         return Choice(aliased.target, f"the alias {said} leads there")
     for route in world.graph.routes:
         return Choice(route, "the first route of the config")
+    maker = own.partition("-")[0]
+    for name in world.declared():
+        if name.rpartition("/")[2].startswith(f"{maker}-"):
+            return Choice(name, f"the first {maker} model of the config")
     if _knows(tool, world):
         return Choice(None, f"{tool.value}'s own names of models are known here")
     for name in world.declared():

@@ -201,12 +201,26 @@ context_window = 100_000
         assert found["model_providers"]["gatewayctl"]["requires_openai_auth"] is True
 
 
+MAKERS = """
+[providers.one]
+kind = "openai-compatible"
+base_url = "http://127.0.0.1:9/v1"
+auth = "none"
+[[models]]
+id = "one/gpt-7"
+context_window = 9000
+"""
+"""A model of a maker's, under a name that no table knows yet."""
+
+
 @pytest.mark.parametrize(
     ("config", "tool", "model", "why"),
     [
         (ROUTES + '[aliases]\n"claude-*" = "second"', "claude", "second", "the alias claude-*"),
         (ROUTES + '[aliases]\n"claude-*" = "second"', "codex", "coding", "the first route"),
         ("", "claude", "local/small", "the first model of the config"),
+        (MAKERS, "codex", "one/gpt-7", "the first gpt model of the config"),
+        (MAKERS, "gemini", "local/small", "the first model of the config"),
     ],
 )
 def test_without_a_model_one_is_chosen_and_the_choice_is_explained(
