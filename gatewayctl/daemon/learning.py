@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Protocol
 
 import msgspec
@@ -36,6 +35,7 @@ from gatewayctl.core.learning import (
     truncated,
 )
 from gatewayctl.core.observed import sample_of
+from gatewayctl.core.periods import iso
 from gatewayctl.core.routing.decision import Candidate, Estimate, Method
 from gatewayctl.core.routing.place import ASSUMED
 from gatewayctl.core.shape import Demand, Measured
@@ -346,7 +346,7 @@ class Learner:
             self._unsure(candidate.provider)
 
     def _now(self) -> str:
-        return datetime.fromtimestamp(self._wall(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return iso(self._wall())
 
 
 def _believed(candidate: Candidate) -> int | None:

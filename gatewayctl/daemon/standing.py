@@ -6,13 +6,13 @@ who are asked here.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from functools import cached_property
 
 import msgspec
 
 from gatewayctl.config.settings import ProviderSettings, Settings
 from gatewayctl.core.model import Auth
+from gatewayctl.core.periods import iso
 from gatewayctl.core.routing.decision import Barred, SkipReason
 from gatewayctl.core.routing.place import Root, models
 from gatewayctl.core.routing.resolved import asked_for
@@ -119,9 +119,8 @@ class _Standing:
 
 
 def _spent(provider: str, until: float, now: float) -> Barred:
-    at = datetime.fromtimestamp(until, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return Barred(
         reason=SkipReason.QUOTA_EXHAUSTED,
-        detail=f"the quota of {provider} is spent until {at}",
+        detail=f"the quota of {provider} is spent until {iso(until)}",
         until=max(0.0, until - now),
     )

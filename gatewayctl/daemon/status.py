@@ -7,7 +7,6 @@ here: the parts that are looked at do that.
 import asyncio
 import os
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +17,7 @@ from gatewayctl.config.settings import ProviderSettings, Settings
 from gatewayctl.core.health import State
 from gatewayctl.core.learning import Cap, Truncation, Truncations
 from gatewayctl.core.model import Auth
+from gatewayctl.core.periods import iso
 from gatewayctl.registry.freshness import SourceStatus
 from gatewayctl.registry.live import Live
 from gatewayctl.registry.told import Sources
@@ -188,7 +188,7 @@ class Status:
         self._parts = parts
         self._clock = clock
         self._began = clock()
-        self._started_at = _iso(wall())
+        self._started_at = iso(wall())
         path = parts.settings.path
         self._config = None if path is None else str(Path(path).absolute())
 
@@ -260,7 +260,7 @@ def _provider(settings: ProviderSettings, fared: Fared, *, has_key: bool) -> Pro
 
 
 def _told(error: LastError) -> ToldError:
-    return ToldError(at=_iso(error.at), model=error.model, kind=error.kind, said=error.said)
+    return ToldError(at=iso(error.at), model=error.model, kind=error.kind, said=error.said)
 
 
 def _learned(knowledge: Knowledge) -> Iterator[LearnedStatus]:
@@ -282,7 +282,7 @@ def _truncated(knowledge: Knowledge) -> Iterator[TruncatedStatus]:
 
 
 def _ledger(state: LedgerState) -> LedgerStatus:
-    written = None if state.last_written is None else _iso(state.last_written)
+    written = None if state.last_written is None else iso(state.last_written)
     return LedgerStatus(
         path=state.path,
         bytes=state.bytes,
@@ -291,7 +291,3 @@ def _ledger(state: LedgerState) -> LedgerStatus:
         last_written=written,
         degraded=state.degraded,
     )
-
-
-def _iso(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

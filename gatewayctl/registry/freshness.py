@@ -4,13 +4,14 @@ Pure; used by whoever shows it and by whoever refreshes.
 """
 
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
 
 from gatewayctl.config.settings import SourceSettings
+from gatewayctl.core.periods import iso
 from gatewayctl.registry.cache import Attempt, Outcome
 from gatewayctl.registry.table import Table
 
@@ -161,8 +162,7 @@ def _status(
 
 def _next_at(settings: SourceSettings, attempt: Attempt | None, now: datetime) -> str:
     at = now.timestamp()
-    then = datetime.fromtimestamp(max(at, due_at(settings, attempt, at)), UTC)
-    return then.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return iso(max(at, due_at(settings, attempt, at)))
 
 
 def _freshness(attempt: Attempt | None, ttl: float, now: datetime) -> Freshness:

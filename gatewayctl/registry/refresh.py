@@ -8,7 +8,6 @@ quarantined: the old one stays and the reason is kept.
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
@@ -18,6 +17,7 @@ import msgspec
 from gatewayctl.config.kinds import kinds
 from gatewayctl.config.settings import SourceSettings
 from gatewayctl.core.errors import SourceFailed, StorageFailed
+from gatewayctl.core.periods import iso
 from gatewayctl.registry.cache import Attempt, Cache, Outcome, SourceFile
 from gatewayctl.registry.claims import Claims, SourceTable
 from gatewayctl.registry.fetching import SIZE_LIMIT, Access, Fetch, Told, Unreadable, ask, too_late
@@ -363,11 +363,6 @@ class _Flight:
             models=0 if known is None else len(known.models),
             error=after.error,
         )
-
-
-def iso(at: float) -> str:
-    """Return seconds since 1970 as our files have times."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _same(models: Mapping[str, Claims], known: SourceFile) -> bool:

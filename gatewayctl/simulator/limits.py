@@ -4,12 +4,12 @@ Who is spent is the server's to know, and what a client makes of it is the clien
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from math import ceil
 from typing import Final
 
 import msgspec
 
+from gatewayctl.core.periods import iso
 from gatewayctl.simulator.plays import Fault, Kind, Occasion, Play, refusal
 from gatewayctl.simulator.problems import Problem
 from gatewayctl.simulator.wire import Wire
@@ -47,7 +47,7 @@ def plan(now: float, spent_until: float | None = None) -> Headers:
 
 
 def _anthropic(now: float) -> Headers:
-    reset = datetime.fromtimestamp(now + 30, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    reset = iso(now + 30)
     figures = {"requests": 50, "tokens": 40_000, "input-tokens": 30_000, "output-tokens": 8_000}
     return tuple(
         (f"anthropic-ratelimit-{name}-{word}", value)
