@@ -35,8 +35,21 @@ _OWN_PARAMETERS = frozenset(
 )
 """What a login says itself; ``extra`` may not say otherwise."""
 _SECRET_PARAMETERS = frozenset({"client_assertion", "client_secret", "password"})
-_IDENTITY = frozenset({"originator", "user-agent", "x-app"})
+_IDENTITY = frozenset(
+    {
+        "copilot-integration-id",
+        "editor-plugin-version",
+        "editor-version",
+        "originator",
+        "user-agent",
+        "x-app",
+    }
+)
 """Headers by which a client tells a provider who it is."""
+_SUBSCRIPTIONS = ("chatgpt.com", "cloudcode-pa.googleapis.com", "githubcopilot.com")
+"""Hosts that serve subscriptions and take no API key."""
+_SUBSCRIBED = re.compile(r"(?:bearer\s+)?sk-ant-oat", re.IGNORECASE)
+"""How a subscription's token begins."""
 _EITHER = 'keep one: an api_key, or credential with auth = "oauth"'
 
 
@@ -46,6 +59,7 @@ def resolve_oauth(doc: ProviderDoc, auth: Auth, path: Path, report: Report) -> O
     None: no endpoints are named, so that tokens are borrowed, or imported and never renewed.
     """
     _check_mode(doc, auth, path, report)
+    _check_keys(doc, path, report)
     if doc.credential is not None and doc.credential.borrow is None:
         hint = 'write credential = { borrow = "FILE" }, or remove it'
         report.error((*path, "credential"), "missing-borrow", "it names no file", hint)
@@ -81,6 +95,18 @@ def _check_mode(doc: ProviderDoc, auth: Auth, path: Path, report: Report) -> Non
             'credential = { borrow = "FILE" }; only gatewayctl auth import --token works so'
         )
         report.warn((*path, "auth"), "oauth-without-endpoints", message, hint)
+
+
+def _check_keys(doc: ProviderDoc, path: Path, report: Report) -> None:
+    """Report tokens of subscriptions in the place of keys, where they would serve any client."""
+    keys = doc.api_key if isinstance(doc.api_key, tuple) else (doc.api_key,)
+    found: list[tuple[Path, object]] = [((*path, "api_key"), key) for key in keys]
+    found += [((*path, "headers", name), value) for name, value in doc.headers.items()]
+    for where, value in found:
+        if isinstance(value, str) and _SUBSCRIBED.match(value):
+            message = "it is the token of a subscription, which is no API key"
+            hint = 'write auth = "oauth", and hand it in with gatewayctl auth import --token'
+            report.error(where, "subscription-as-key", message, hint)
 
 
 def _endpoints(doc: OAuthDoc, path: Path, report: Report) -> OAuthSettings:
@@ -157,10 +183,7 @@ def served_clients(
         return doc.clients
     own = _own_clients(base_url)
     if not own:
-        if doc.credential is not None and not doc.clients:
-            message = "the credential is another program's, and serves every client here"
-            hint = 'name the program that may use it: clients = ["PROGRAM/*"]'
-            report.warn((*path, "credential"), "borrowed-for-all", message, hint)
+        _check_for_all(doc, base_url, path, report)
         return doc.clients
     names = ", ".join(f'"{glob}"' for glob in own)
     if not doc.clients:
@@ -174,6 +197,20 @@ def served_clients(
             hint = f"write {names}; other clients need an api_key, at a provider of another name"
             report.error((*path, "clients", number), "client-not-served", message, hint)
     return doc.clients
+
+
+def _check_for_all(doc: ProviderDoc, base_url: str, path: Path, report: Report) -> None:
+    """Report a login that serves every client, though it is likely to be one program's."""
+    if doc.clients:
+        return
+    if any(_is_at(base_url, host) for host in _SUBSCRIPTIONS):
+        message = "a subscription is sold there for its provider's own client alone"
+        hint = 'name that program: clients = ["PROGRAM/*"]; other clients need an api_key'
+        report.error((*path, "auth"), "subscription-for-all", message, hint)
+    elif doc.credential is not None:
+        message = "the credential is another program's, and serves every client here"
+        hint = 'name the program that may use it: clients = ["PROGRAM/*"]'
+        report.warn((*path, "credential"), "borrowed-for-all", message, hint)
 
 
 def _check_identity(doc: ProviderDoc, auth: Auth, path: Path, report: Report) -> None:
@@ -197,15 +234,20 @@ def _subscribed() -> tuple[str, ...]:
 
 def _own_clients(base_url: str) -> tuple[str, ...]:
     """Return the clients whose subscriptions a provider's host takes, () where it sells none."""
-    host = urlsplit(base_url).hostname
     return next(
         (
             kind.own_clients
             for kind in kinds().values()
-            if kind.own_clients and urlsplit(kind.base_url).hostname == host
+            if kind.own_clients and _is_at(base_url, urlsplit(kind.base_url).hostname or "")
         ),
         (),
     )
+
+
+def _is_at(base_url: str, host: str) -> bool:
+    """Tell whether a provider is at a host or below it; a dot after a name changes nothing."""
+    found = (urlsplit(base_url).hostname or "").rstrip(".")
+    return found == host or found.endswith(f".{host}")
 
 
 def _is_within(glob: str, own: Sequence[str]) -> bool:

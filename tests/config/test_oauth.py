@@ -89,3 +89,8 @@ def test_a_subscription_serves_its_own_client_where_nothing_is_said() -> None:
     compatible = 'auth = "oauth"\nkind = "anthropic-compatible"\n'
     sold = f'{compatible}base_url = "https://api.anthropic.com/v1"'
     assert _provider(sold).clients == ("claude-cli/*", "claude-code/*")
+    for host in ("api.anthropic.com.", "eu.api.anthropic.com"):
+        below = f'{compatible}base_url = "https://{host}/v1"'
+        assert _provider(below).clients == ("claude-cli/*", "claude-code/*")
+    other = f'{compatible}base_url = "https://not-api.anthropic.com.example.com/v1"'
+    assert _provider(other).clients == ()
