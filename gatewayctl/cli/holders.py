@@ -133,9 +133,7 @@ def print_table(found: Sequence[Holder], now: float) -> None:
 
 def _rows(holder: Holder, now: float) -> Iterator[Sequence[str]]:
     key, unknown = holder.key, render.UNKNOWN
-    active = key.state(now) == "active"
-    sign = render.styled("✓", "green", bold=True) if active else render.styled("✗", "red")
-    name = f"{sign} {key.name}"
+    name = f"{_sign(holder, now)} {key.name}"
     terms, rates = (name, _until(key, now), _models(key)), _rates(key)
     if not holder.budgets:
         yield (*terms, unknown, unknown, money.shown(holder.in_all), rates, unknown, unknown)
@@ -149,6 +147,15 @@ def _rows(holder: Holder, now: float) -> Iterator[Sequence[str]]:
             unknown if each.spent is None else meters.bar(_share(each)),
             "never" if each.resets_at is None else _shown(each.resets_at),
         )
+
+
+def _sign(holder: Holder, now: float) -> str:
+    """Return whether a key lets somebody in, and has money left."""
+    if holder.key.state(now) != "active":
+        return render.styled("✗", "red")
+    if any(each.left == 0 for each in holder.budgets):
+        return render.styled("!", "yellow")
+    return render.styled("✓", "green", bold=True)
 
 
 def _share(each: Spent) -> float:

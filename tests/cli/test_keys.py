@@ -224,7 +224,7 @@ def test_the_list_says_what_is_spent_and_what_is_left(folder: Path) -> None:
     assert found["ci"]["spent"] == 36
     assert (found["free"]["spent"], found["free"]["budgets"]) == (1e-12, [])
     out = keys("list").out
-    assert re.search(r"✓ ci +no end +everything +\$20/day +\$14\.00 +\$6\.00 .* ██░+ +30% ", out)
+    assert re.search(r"! ci +no end +everything +\$20/day +\$14\.00 +\$6\.00 .* ██░+ +30% ", out)
     assert re.search(r"\$100 in all +\$64\.00 +\$36\.00 .* 36% +never", out)
 
 
