@@ -55,9 +55,8 @@ def serve(
         typer.echo(line, err=True)
 
     if settings is None:
-        if server.keys or offline.keyed():
-            say("there are client keys: clients of the demo have to show one (x-gatewayctl-key)")
-        composition.run_demo(server, offline.live, say)
+        keyed = bool(server.keys) or offline.keyed()
+        composition.run_demo(server, offline.live, say, keyed=keyed)
     else:
         settings = msgspec.structs.replace(settings, server=server)
         composition.run(settings, offline.live, say)

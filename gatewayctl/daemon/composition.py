@@ -73,9 +73,13 @@ def run(settings: Settings, known: Callable[[Settings], Live], say: Callable[[st
 
 
 def run_demo(
-    server: ServerSettings, known: Callable[[Settings], Live], say: Callable[[str], None]
+    server: ServerSettings,
+    known: Callable[[Settings], Live],
+    say: Callable[[str], None],
+    *,
+    keyed: bool,
 ) -> None:
-    """Run the daemon in front of the embedded simulator."""
+    """Run the daemon in front of the embedded simulator; ``keyed``: it asks for client keys."""
 
     async def main() -> None:
         simulator = await start_simulator()
@@ -85,7 +89,7 @@ def run_demo(
             def announce(line: str) -> None:
                 say(line)
                 say("")
-                say(demo.guide(line.rpartition(" ")[2]))
+                say(demo.guide(line.rpartition(" ")[2], keyed=keyed))
 
             await _serve(settings, known(settings), announce)
         finally:

@@ -7,8 +7,9 @@ from gatewayctl.core.errors import ConfigInvalid
 from gatewayctl.simulator.demo import demo_config
 
 _HELLO = '{"model":"demo-dispatcher","messages":[{"role":"user","content":"Hello!"}]}'
+_KEY = "KEY=$(gatewayctl keys create NAME)    # or a key that you have"
 _GUIDE = """\
-The demo is running: simulated models on this machine, no key needed. Ask for
+The demo is running: simulated models on this machine, {needs}. Ask for
 
   demo/small        a model with a window of 32,768 tokens
   demo/large        a model with a window of 262,144 tokens
@@ -36,6 +37,14 @@ def demo_settings(base_url: str, server: ServerSettings) -> Settings:
     )
 
 
-def guide(url: str) -> str:
-    """Return what can be asked for, and a command line that works when pasted."""
-    return _GUIDE.format(curl=f"curl {url}/v1/chat/completions -d '{_HELLO}'")
+def guide(url: str, *, keyed: bool) -> str:
+    """Return what can be asked for, and a command line that works when pasted.
+
+    ``keyed``: the gateway asks for a client key, which is shown nowhere; the line has its place.
+    """
+    curl = f"curl {url}/v1/chat/completions"
+    if not keyed:
+        return _GUIDE.format(needs="no key needed", curl=f"{curl} -d '{_HELLO}'")
+    curl = f"{_KEY}\n{curl} -H \"x-gatewayctl-key: $KEY\" -d '{_HELLO}'"
+    needs = "no provider's key needed. As\nthere are client keys, it takes one of those with each request"
+    return _GUIDE.format(needs=needs, curl=curl)

@@ -107,3 +107,5 @@ def test_with_a_key_the_gateway_may_listen_beyond_loopback(tmp_path: Path) -> No
     with daemon("--demo", "--host", "0.0.0.0", env=env) as it:
         url = f"http://127.0.0.1:{it.url.rpartition(':')[2]}"
         assert [ask(url, each) for each in (key, None)] == [200, 401]
+        assert it.stop() == 0
+    assert '-H "x-gatewayctl-key: $KEY"' in "".join(it.log)
