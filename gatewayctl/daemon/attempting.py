@@ -58,7 +58,7 @@ class Run:
         self._decision = planned.sized.decision
         self._book = book
         self._clock = asyncio.get_running_loop().time
-        self._purse = Purse(parts, asked, self._decision, book, self._elapsed)
+        self._purse = Purse(parts, asked, self._decision, book)
         self._moved: set[str] = set()
         self._failed_with: dict[str, set[str]] = {}
         self._failures: list[Failed] = []

@@ -4,8 +4,8 @@ How much an attempt may take is ``taking``'s business, whether the client has it
 both meet for one request; whom its client cannot pay is passed over, and told in the decision.
 """
 
+import asyncio
 import logging
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
@@ -34,26 +34,19 @@ _OF_SILENCE: Final = 0.8
 
 
 class Purse:
-    """What one request may take. ``elapsed`` returns the seconds since it came in.
+    """What one request may take.
 
     All its attempts together wait for others' money no longer than one call may, and where the
     client wants a stream not until its silence ends: then it could not be told a status.
     """
 
-    def __init__(
-        self,
-        parts: Parts,
-        asked: Asked,
-        decision: Decision,
-        book: Book,
-        elapsed: Callable[[], float],
-    ) -> None:
+    def __init__(self, parts: Parts, asked: Asked, decision: Decision, book: Book) -> None:
         self._accounts = parts.clients.accounts
         self._settings = parts.settings
         self._asked = asked
         self._decision = decision
         self._book = book
-        self._elapsed = elapsed
+        self._clock = asyncio.get_running_loop().time
         silent = parts.silence * _OF_SILENCE if asked.shape.stream else PATIENCE
         self._patience = min(PATIENCE, silent)
         self._passed: dict[str, tuple[Candidate, ApiError]] = {}
@@ -85,6 +78,9 @@ class Purse:
         if self._passed.pop(candidate.model, None) is not None:
             self._told()
         return held
+
+    def _elapsed(self) -> float:
+        return self._clock() - self._asked.started
 
     def settle(self, held: Reservation, entry: Entry | None) -> None:
         """Enter what an attempt took; None is one that was never made."""
