@@ -234,18 +234,21 @@ class Run:
         try:
             await outlet.open(got.reply.status, got.headers, headers)
             failure = await got.stream.forward(outlet, partial(self._broke_off, candidate))
-            await outlet.end(broken=failure is not None)
-            await got.stream.drain()
+            # The client has all of it: whether it stays for what follows makes no difference.
             if failure is None:
                 outcome, book.outcome = "answered", records.Outcome.ANSWERED
-                await self._heard(candidate, got.sent, entry)
             else:
                 outcome = f"broke off ({failure.said}) while answered"
                 book.outcome, book.error = records.Outcome.BROKEN, told_kind(failure.kind)
+            await outlet.end(broken=failure is not None)
+            if failure is None:
+                await self._heard(candidate, got.sent, entry)
+            await got.stream.drain()
         except ConnectionError:
             outlet.cut()
         except TimeoutError:
             outcome = "was given up, since the client read no more, while answered"
+            book.outcome = records.Outcome.ABANDONED
             outlet.cut()
         except Exception:
             # Headers are out: no error reply can follow, so the connection says that it failed.

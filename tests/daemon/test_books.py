@@ -145,6 +145,26 @@ async def test_a_client_that_leaves_is_recorded_with_the_usage_so_far_litellm_13
     assert attempt.metered.cost == owed(attempt.metered) > 0
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_client_that_leaves_with_its_whole_answer_was_answered(protocol: str) -> None:
+    """SDKs hang up at the terminal frame; that the upstream's body goes on is not their fault."""
+    async with demo() as (running, simulator):
+        plain = encoded(protocol, "large", "Hi", stream=True)
+        async with running.client.post(simulator.base_url + PATHS[protocol], data=plain) as answer:
+            whole = await answer.read()
+    body = encoded(protocol, "up/m", "Hi", stream=True)
+    async with (
+        FakeUpstream([[*chunked([whole])[:-1], Hold()]]) as upstream,
+        gateway(upstream_config(upstream.base_url)) as it,
+    ):
+        answer = await it.client.post(it.url + PATHS[protocol], data=body)
+        await answer.content.readexactly(len(whole) // 2)
+        await answer.content.readany()
+        answer.close()
+        found = await logged(it.state, answer.headers["x-gatewayctl-request-id"])
+    assert (found.outcome, found.attempts[0].outcome) == (Outcome.ANSWERED, Outcome.ANSWERED)
+
+
 async def test_what_runs_is_in_the_ledger_while_it_runs() -> None:
     """The row of an attempt is there before its reply, with what it takes at least.
 
