@@ -12,7 +12,7 @@ LONG: Final = 60.0
 """Seconds from which a client is told not to wait: agents do not, and SDKs would ask too soon."""
 
 SOON: Final = 5.0
-"""Seconds after which to ask again where calls under way hold the tokens of a minute."""
+"""Seconds after which to ask again where all that is in the way are calls under way."""
 
 
 class NotAllowed(Exception):
@@ -34,10 +34,10 @@ def limit(over: Over) -> str:
 
 def over_limit(name: str, over: Over, wall: float) -> ApiError:
     """Return what the client with the key ``name`` is told; ``wall`` is seconds since 1970."""
-    wait = over.retry_after
-    if over.budget is None and over.under_way and wait is not None:
-        wait = min(wait, SOON)
-    resets = None if wait is None else iso(wall + wait)
+    ends, wait = over.retry_after, over.retry_after
+    if over.under_way:
+        wait = SOON if wait is None else min(wait, SOON)
+    resets = None if ends is None else iso(wall + ends)
     details: dict[str, object] = {"client": name}
     if over.budget is None:
         said, why = _over_rate(over, resets)
@@ -51,7 +51,7 @@ def over_limit(name: str, over: Over, wall: float) -> ApiError:
         message=f'the client key "{name}" {said}: {why}',
         retry_after=wait,
         should_retry=wait is not None and wait <= LONG,
-        exhausted=over.budget is not None,
+        exhausted=over.budget is not None and not over.under_way,
         details={**details, "resets_at": resets},
     )
 
@@ -73,6 +73,8 @@ def _over_budget(over: Over, resets: str | None) -> str:
     if over.needed > over.limit:
         return f"the input of this call alone costs up to {_usd(over.needed)}"
     gone = f"{_usd(over.spent)} is spent and {_usd(over.reserved)} reserved for calls under way"
+    if over.under_way:
+        return f"{gone}, so that this call does not fit before some of those end"
     until = "it is never reset" if resets is None else f"it is reset at {resets}"
     return f"{gone}, so that this call does not fit; {until}"
 

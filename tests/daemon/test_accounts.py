@@ -87,24 +87,34 @@ async def test_who_has_no_limit_reserves_nothing(house: _House) -> None:
 
 async def test_who_is_over_budget_hears_which_and_until_when(house: _House) -> None:
     """In words and in fields; a wait of hours is nothing to retry after."""
-    house.before = {"ci": 19 * PICO}
-    client = _client("20/day")
-    held = await house.admit(client)
-    error = await house.over(client)
+    house.before = {"ci": 20 * PICO}
+    error = await house.over(_client("20/day"))
     assert error.retry_after == 12 * 3600
     assert not error.should_retry
+    assert error.exhausted
     assert error.details == {
         "client": "ci",
         "budget": "20/day",
-        "spent": 19.0,
-        "reserved": 1.0,
+        "spent": 20.0,
+        "reserved": 0.0,
         "resets_at": "2026-11-22T00:00:00Z",
     }
-    for said in ('"ci"', "$20/day", "$19.0000 is spent", "2026-11-22T00:00:00Z"):
+    for said in ('"ci"', "$20/day", "$20.0000 is spent", "2026-11-22T00:00:00Z"):
         assert said in error.message
-    house.accounts.settle(held, Decimal("0.5"), 0)
-    house.accounts.settle(held, Decimal(100), 0)
-    await house.admit(client)
+
+
+async def test_who_only_others_reservations_keep_out_may_come_back_soon(house: _House) -> None:
+    """Not when the budget is reset, or never: what they do not take is free as soon as they end."""
+    house.before = {"ci": 19 * PICO}
+    for budgets in (("20/day",), ("20",)):
+        client = _client(*budgets, name=budgets[0])
+        held = await house.admit(client, Ask(input_cost=Decimal(19), cost=Decimal(20)))
+        error = await house.over(client)
+        assert (error.retry_after, error.should_retry, error.exhausted) == (5.0, True, False)
+        assert "before some of those end" in error.message
+        house.accounts.settle(held, Decimal("0.5"), 0)
+        house.accounts.settle(held, Decimal(100), 0)
+        await house.admit(client)
 
 
 async def test_a_budget_in_all_is_never_reset(house: _House) -> None:
