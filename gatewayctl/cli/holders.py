@@ -17,7 +17,7 @@ from gatewayctl.core.periods import Period, end, start
 from gatewayctl.core.pricing import pico
 from gatewayctl.core.routing.render import Json
 from gatewayctl.storage import usage
-from gatewayctl.storage.client_keys import HASH, ClientKey
+from gatewayctl.storage.client_keys import FILE, HASH, ClientKey
 
 _TITLES: Final = (
     *("key", "good until (UTC)", "may use", "budget", "left"),
@@ -119,7 +119,7 @@ def written(budget: Budget) -> str:
     return f"${budget}{' in all' if budget.period is Period.ALL else ''}"
 
 
-def print_table(found: Sequence[Holder], now: float) -> None:
+def print_table(found: Sequence[Holder], folder: Path, now: float) -> None:
     """Print a line for each key, and another for each of its budgets but the first."""
     if not found:
         typer.echo("there are no client keys: the gateway asks nobody on this machine for one")
@@ -129,6 +129,15 @@ def print_table(found: Sequence[Holder], now: float) -> None:
     if missing := render.table(_TITLES, rows, right=_FIGURES, spare=_SPARE):
         line = f"not shown here: {', '.join(missing)} (--json has all)"
         typer.echo(render.styled(line, dim=True))
+    for line in shut([each.key for each in found], folder, now):
+        typer.echo(render.styled(line, "yellow"))
+
+
+def shut(keys: Sequence[ClientKey], folder: Path, now: float) -> Iterator[str]:
+    """Yield what to do where there are keys, and none of them lets anybody in."""
+    if keys and all(each.state(now) != "active" for each in keys):
+        yield "no key is good any more; the gateway goes on asking for one"
+        yield f"to ask for none again, stop the daemon and remove {folder / FILE}"
 
 
 def _rows(holder: Holder, now: float) -> Iterator[Sequence[str]]:

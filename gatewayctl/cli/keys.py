@@ -120,7 +120,7 @@ def list_keys(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         render.print_json(holders.document(found, now))
     else:
-        holders.print_table(found, now)
+        holders.print_table(found, folder, now)
 
 
 @app.command()
@@ -166,17 +166,15 @@ def revoke(name: KeyArgument) -> None:
 
     Exit status: 0 done, 1 there is no such key, or the file of keys cannot be written.
     """
-    from gatewayctl.cli import render
+    from gatewayctl.cli import holders, render
     from gatewayctl.storage import client_keys
     from gatewayctl.storage.files import usual_state_folder
 
     folder, now = usual_state_folder(), time.time()
     client_keys.revoke(folder, name, now)
     render.tell(f'"{name}" is revoked; a running daemon refuses it within a second')
-    if all(each.state(now) != "active" for each in client_keys.read(folder) or ()):
-        file = folder / client_keys.FILE
-        render.tell("no key made here is good any more; the gateway goes on asking for one")
-        render.tell(f"to ask for none again, stop the daemon and remove {file}")
+    for line in holders.shut(client_keys.read(folder) or (), folder, now):
+        render.tell(line)
 
 
 def _names(said: "Sequence[str]") -> tuple[str, ...]:

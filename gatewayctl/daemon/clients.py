@@ -39,6 +39,7 @@ _BETWEEN: Final = (re.compile(r"[\s,;\"']+"), re.compile(r"[\s,;\"':&=]+"))
 _MOST_PARTS: Final = 16
 
 _MAKE: Final = "gatewayctl keys create NAME makes one"
+_OPEN: Final = "and gatewayctl keys list says how to need none again"
 
 
 class Clients:
@@ -102,11 +103,12 @@ class Clients:
         if self._ring.trouble is not None:
             raise _not_allowed(ErrorKind.UNAVAILABLE, f"nobody is let in: {self._ring.trouble}")
         if not presented:
-            message = f"the gateway asks for a client key, and the request has none: {_MAKE}"
+            message = "the gateway asks for a client key, and the request has none"
+            message += f": {self._remedy()}"
             raise _not_allowed(ErrorKind.UNAUTHORIZED, f"{message}; {_HOW}")
         where, secret = presented[0]
         log.info("a key that nobody has was refused: %s in %s", self._short(secret), where)
-        message = f"what stands in {where} is no client key of this gateway: {_MAKE}"
+        message = f"what stands in {where} is no client key of this gateway: {self._remedy()}"
         raise _not_allowed(ErrorKind.UNAUTHORIZED, f"{message}; {_BESIDE}")
 
     async def knows(self, headers: Mapping[str, str]) -> bool:
@@ -141,9 +143,10 @@ class Clients:
         why = _ended(key, entry.until, self._wall())
         if why is not None:
             log.info("client key %s was refused: %s", key.name, why)
-            raise _not_allowed(
-                ErrorKind.UNAUTHORIZED, f'the client key "{key.name}" in {where} {why}'
-            )
+            message = f'the client key "{key.name}" in {where} {why}'
+            if key.revoked is not None:
+                message += f"; {self._remedy()}"
+            raise _not_allowed(ErrorKind.UNAUTHORIZED, message)
         known = self._known.get(key.name)
         if known is not None and known[0] is key:
             return known[1]
@@ -155,6 +158,10 @@ class Clients:
             self.accounts.keep(names)
         self._known[key.name] = key, client
         return client
+
+    def _remedy(self) -> str:
+        """Say how to come by a key, and where none is good any more, how to do without."""
+        return _MAKE if self._ring.has_good(self._wall()) else f"{_MAKE}, {_OPEN}"
 
     def _short(self, secret: str) -> str:
         data = secret.encode(errors="surrogateescape")

@@ -109,6 +109,13 @@ class Keyring:
         keys = (each.key for each in entries if each.key is not None)
         return next((key for key in keys if key.name == name), None)
 
+    def has_good(self, now: float) -> bool:
+        """Tell whether any key lets somebody in at that time, in seconds since 1970."""
+        return bool(self._configured) or any(
+            each.key is not None and each.key.state(now) == "active"
+            for each in self._ring.entries.values()
+        )
+
     def find(self, secret: str) -> Entry | None:
         """Return what is known of a secret, None when it is nobody's."""
         digest = client_keys.digest(secret)

@@ -190,7 +190,9 @@ def test_a_key_is_renewed_and_ended(folder: Path) -> None:
     assert keys("create", "other").status == 0
     ran = keys("revoke", "ci")
     assert (ran.status, "to ask for none again" in ran.err) == (0, False)
+    assert "to ask for none again" not in keys("list").out
     assert "to ask for none again" in keys("revoke", "other").err
+    assert f"to ask for none again, stop the daemon and remove {folder / FILE}" in keys("list").out
     assert listed()["ci"]["state"] == "revoked"
     assert keys("rotate", "ci").status == 1
 

@@ -164,6 +164,23 @@ async def test_a_key_that_is_no_longer_good_says_why(house: _House) -> None:
     assert {each.kind for each in (replaced, expired, revoked)} == {ErrorKind.UNAUTHORIZED}
 
 
+async def test_who_stands_before_a_gateway_without_a_good_key_hears_how_to_open_it(
+    house: _House,
+) -> None:
+    """Whose last key was revoked is shut out for good else, and nothing says why."""
+    secret, other = house.key("ci"), house.key("late", expires=NOW + 10)
+    revoke(house.folder, "ci", NOW)
+    clients = house.clients()
+    sent: list[dict[str, str]] = [{"x-api-key": secret}, {"x-api-key": "unknown"}, {}]
+    told = [(await _refused(clients, each)).message for each in sent]
+    assert all("keys create NAME makes one" in each for each in told)
+    assert not any("keys list" in each for each in told)
+    assert (await _known(clients, other)).name == "late"
+    house.now += 20
+    told = [(await _refused(clients, each)).message for each in sent]
+    assert all("keys list says how to need none again" in each for each in told)
+
+
 async def test_a_key_made_just_now_is_known(house: _House) -> None:
     """Though the file was looked at a moment ago."""
     house.key()
