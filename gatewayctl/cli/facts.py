@@ -55,7 +55,7 @@ def print_fields(facts: ModelFacts, others: Others, now: datetime) -> None:
 def print_price_lists(facts: ModelFacts, others: Others, now: datetime) -> None:
     """Print the prices of every tier and step, a line each, and what ``others`` say else of them.
 
-    Nothing where there is none.
+    The hours of those that go by the hour stand below. Nothing where there is none.
     """
     lists: dict[tuple[str, int], dict[str, Sourced[Decimal]]] = {}
     for key, said in facts.prices.items():
@@ -72,6 +72,8 @@ def print_price_lists(facts: ModelFacts, others: Others, now: datetime) -> None:
     typer.echo()
     titles = ("$/M at tier", "input above", *map(_PRICED.__getitem__, dimensions), "source", "age")
     render.table(titles, rows, right=range(1, len(titles) - 2), spare=2)
+    if facts.off_peak is not None:
+        typer.echo(render.printable(f"off_peak: {facts.off_peak.value}"))
     for key, said in facts.prices.items():
         differing = [
             f"{each.source} {_text(each)}"

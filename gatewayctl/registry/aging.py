@@ -121,7 +121,7 @@ def told(facts: ModelFacts) -> Iterator[tuple[str, Sourced[Any]]]:
         yield f"prices.{key}", price
     for capability, able in facts.capabilities.items():
         yield f"capabilities.{capability}", able
-    for name in ("lifecycle", "deprecated_at", "retires_at"):
+    for name in ("off_peak", "lifecycle", "deprecated_at", "retires_at"):
         if (dated := getattr(facts, name)) is not None:
             yield name, dated
 

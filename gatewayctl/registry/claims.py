@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 
+from gatewayctl.core.hours import Hours
 from gatewayctl.core.model import Capability
 from gatewayctl.core.pricing import rate_key
 
@@ -29,7 +30,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, array_like=True, omit_de
     a server runs the model with now, which caps every other; ``alias_of`` the id, at the same
     provider, of the model that this name leads to; ``lifecycle`` the provider's word for where the
     model stands (``"active"``, ``"deprecated"``). ``truncates``: the server cuts what does not fit,
-    and says nothing.
+    and says nothing. ``off_peak`` are the hours at which the prices of the tier of this name hold.
     """
 
     context_window: int | None = None
@@ -44,6 +45,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, array_like=True, omit_de
     lifecycle: str | None = None
     deprecated_at: str | None = None
     truncates: bool = False
+    off_peak: Hours | None = None
 
 
 class SourceTable(msgspec.Struct, frozen=True, kw_only=True):

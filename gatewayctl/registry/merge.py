@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from gatewayctl.core.model import Capability, ModelFacts, Sourced, layered
-from gatewayctl.core.pricing import rate_key
+from gatewayctl.core.pricing import OFF_PEAK, rate_key
 from gatewayctl.registry.claims import Claims
 
 T = TypeVar("T")
@@ -74,8 +74,8 @@ def merge(
     """
     merging = _Merging(spoken, own)
     window, max_input, max_output = merging.limits()
-    return Entry(
-        facts=ModelFacts(
+    facts = _with_hours_of_prices(
+        ModelFacts(
             id=model_id,
             provider=provider,
             context_window=window,
@@ -84,15 +84,16 @@ def merge(
             served=merging.stated("served", (), lambda claims: claims.served),
             truncates=any(said.claims.truncates for said in spoken.values()),
             prices=with_long_writes(model_id, merging.prices()),
+            off_peak=merging.stated("off_peak", PRICES_ORDER, lambda claims: claims.off_peak),
             capabilities=merging.capabilities(),
             lifecycle=merging.stated("lifecycle", RETIREMENT_ORDER, lambda c: c.lifecycle),
             deprecated_at=merging.stated(
                 "deprecated_at", RETIREMENT_ORDER, lambda c: c.deprecated_at
             ),
             retires_at=merging.stated("retires_at", RETIREMENT_ORDER, lambda c: c.retires_at),
-        ),
-        others=merging.others,
+        )
     )
+    return Entry(facts=facts, others=merging.others)
 
 
 class _Merging:
@@ -196,7 +197,14 @@ def overlay(entry: Entry | None, own: ModelFacts) -> Entry:
         displaced(f"prices.{dimension}", own.prices.get(dimension), price)
     for capability, able in theirs.capabilities.items():
         displaced(f"capabilities.{capability}", own.capabilities.get(capability), able)
-    return Entry(facts=layered(own, theirs), others=others)
+    return Entry(facts=_with_hours_of_prices(layered(own, theirs)), others=others)
+
+
+def _with_hours_of_prices(facts: ModelFacts) -> ModelFacts:
+    """Return facts without hours at which no price would be another."""
+    if facts.off_peak is None or any(OFF_PEAK in rate_key(it).tier for it in facts.prices):
+        return facts
+    return msgspec.structs.replace(facts, off_peak=None)
 
 
 def _without_other_lists(theirs: ModelFacts, own: ModelFacts) -> ModelFacts:

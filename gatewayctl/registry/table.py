@@ -15,7 +15,7 @@ from gatewayctl.core.errors import StorageFailed
 from gatewayctl.registry.claims import Claims
 from gatewayctl.registry.merge import Spoken
 
-FORMAT = 3
+FORMAT = 4
 """Goes up when claims gain a field or change their meaning; other formats count as absent."""
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gatewayctl.config.settings import ProviderSettings, Settings, SourceSettings
+from gatewayctl.core.hours import Hours
 from gatewayctl.core.model import Sourced
 from gatewayctl.registry.cache import Cache
 from gatewayctl.registry.freshness import SourceStatus, statuses
@@ -82,12 +83,19 @@ def model_json(entry: Entry, *, others: bool) -> Json:
         "provider": facts.provider,
         **{name: field(name, getattr(facts, name)) for name in (*LIMITS, *CAPS)},
         "prices": {key: field(f"prices.{key}", said) for key, said in facts.prices.items()},
+        "off_peak": field("off_peak", _as_text(facts.off_peak)),
         "capabilities": {
             key.value: field(f"capabilities.{key}", said)
             for key, said in facts.capabilities.items()
         },
         **{name: field(name, getattr(facts, name)) for name in STAGES},
     }
+
+
+def _as_text(said: Sourced[Hours] | None) -> Sourced[str] | None:
+    if said is None:
+        return None
+    return Sourced(value=str(said.value), source=said.source, fetched_at=said.fetched_at)
 
 
 def _said(said: Sourced[Any] | None) -> Json:

@@ -300,3 +300,14 @@ def test_a_damaged_cache_is_told_and_answered_from_the_package(
     shown = cli("list", "--provider", "openai", *config)
     assert shown.startswith("✗ litellm     failed ")
     assert "what was fetched cannot be read any more" in shown
+
+
+def test_the_hours_of_lower_prices_are_told_in_words(cli: Cli) -> None:
+    """UTC, beside the prices that hold at them; null for a model that has none."""
+    hours = "Mon-Fri 00:00-01:00, 04:00-06:00, 10:00-24:00; Sat-Sun all day, UTC"
+    told = cli.json("show", "deepseek/deepseek-v4-pro")
+    assert (told["off_peak"]["value"], told["off_peak"]["source"]) == (hours, "litellm")
+    assert told["prices"]["input@off_peak"]["value"] == 0.66
+    shown = cli("show", "deepseek/deepseek-v4-pro")
+    assert shown.splitlines()[-1] == f"off_peak: {hours}"
+    assert cli.json("show", "openai/gpt-5.4")["off_peak"]["value"] is None

@@ -5,6 +5,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatewayctl.core.hours import Hours
 from gatewayctl.core.model import Capability, ModelFacts, Sourced
 from gatewayctl.registry.claims import Claims
 from gatewayctl.registry.merge import Entry, Spoken, merge, overlay
@@ -179,3 +180,34 @@ def test_no_limit_is_ever_made_up(models_dev: Claims | None, litellm: Claims | N
         assert window.value not in {None} - {source.max_output_tokens}
         if spoken["models_dev"].context_window is not None:
             assert window.source == "models_dev"
+
+
+NIGHT = Hours(((0, 60),))
+NIGHTLY = Claims(
+    prices={"input": Decimal(2), "output": Decimal(4), "input@off_peak": Decimal(1)},
+    off_peak=NIGHT,
+)
+
+
+def test_hours_come_with_the_prices_that_hold_at_them() -> None:
+    """From the source of those, with its date; without such a price they are nobody's."""
+    facts = _merge(Claims(prices={"input": Decimal(2)}), NIGHTLY).facts
+    assert facts.off_peak == Sourced(value=NIGHT, source="litellm", fetched_at=DATES["litellm"])
+    assert _merge(None, Claims(prices={"input": Decimal(2)}, off_peak=NIGHT)).facts.off_peak is None
+
+
+def test_whose_price_list_it_is_not_has_no_hours_either() -> None:
+    """Who says another base price has to say the price of those hours too: then they hold."""
+
+    def own(**prices: str) -> ModelFacts:
+        said = {
+            key.replace("__", "@"): Sourced(value=Decimal(it), source="config")
+            for key, it in prices.items()
+        }
+        return overlay(_merge(None, NIGHTLY), ModelFacts(id="p/m", provider="p", prices=said)).facts
+
+    assert own(input="3").off_peak is None
+    assert own(output="3").off_peak is not None
+    kept = own(input="3", input__off_peak="2")
+    assert kept.off_peak is not None
+    assert kept.prices["input@off_peak"].value == 2

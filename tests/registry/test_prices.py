@@ -1,12 +1,13 @@
 """The prices that requests are billed by, from the tables in the package: the published figures."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 
 from gatewayctl.core.events import Usage
 from gatewayctl.core.model import ModelFacts, Sourced
-from gatewayctl.core.pricing import Prices, bill, rate_key
+from gatewayctl.core.pricing import Prices, bill, rate_key, tier_at
 from gatewayctl.registry import snapshot
 from gatewayctl.registry.claims import Claims
 from gatewayctl.registry.conflicts import conflicts
@@ -175,3 +176,35 @@ def test_who_says_that_a_model_is_free_pays_nothing_for_any_of_it() -> None:
     assert {key: price.value for key, price in found.items()} == {
         key: Decimal(it) for key, it in said.items()
     }
+
+
+@pytest.mark.parametrize(
+    ("moment", "tier", "flash", "pro"),
+    [
+        ("2026-11-20 00:30", "off_peak", "0.0000747", "0.0002739"),  # Friday
+        ("2026-11-20 01:00", "base", "0.0001494", "0.0005478"),
+        ("2026-11-20 03:59", "base", "0.0001494", "0.0005478"),
+        ("2026-11-20 04:00", "off_peak", "0.0000747", "0.0002739"),
+        ("2026-11-20 09:59", "base", "0.0001494", "0.0005478"),
+        ("2026-11-20 10:00", "off_peak", "0.0000747", "0.0002739"),
+        ("2026-11-21 02:00", "off_peak", "0.0000747", "0.0002739"),  # Saturday
+        ("2026-11-22 09:59", "off_peak", "0.0000747", "0.0002739"),
+        ("2026-11-23 00:59", "off_peak", "0.0000747", "0.0002739"),  # Monday
+        ("2026-11-23 01:00", "base", "0.0001494", "0.0005478"),
+    ],
+)
+def test_deepseek_costs_half_as_much_off_its_peak(
+    moment: str, tier: str, flash: str, pro: str
+) -> None:
+    """100 tokens read, 900 from the cache, 95 written: by hand from the published prices.
+
+    Flash: 100 x 0.15 + 900 x 0.003 + 95 x 0.6 = 74.7 millionths of a dollar; V4 Pro: 100 x 0.66 +
+    900 x 0.022 + 95 x 1.98 = 273.9. LiteLLM 1.109.1 comes to the same sums at the same moments.
+    """
+    usage = Usage(input=100, input_cache_read=900, output=95)
+    at = datetime.fromisoformat(moment).replace(tzinfo=UTC).timestamp()
+    for model, wanted in (("deepseek-flash", flash), ("deepseek-v4-pro", pro)):
+        facts = entry(f"deepseek/{model}").facts
+        assert facts.off_peak is not None
+        assert tier_at(None, facts.off_peak.value, at) == tier
+        assert bill(facts.prices, usage, tier).cost == Decimal(wanted)

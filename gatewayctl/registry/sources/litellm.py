@@ -2,7 +2,8 @@
 
 Three shapes of it are in use. ``max_tokens`` means output where it exists and is never read here;
 ``max_input_tokens`` is the input limit for some models and the whole window for others, which
-only ``registry.merge`` can tell. What its price keys mean is in ``litellm_prices``.
+only ``registry.merge`` can tell. What its price keys mean is in ``litellm_prices``, which hours it
+means in ``litellm_hours``.
 """
 
 import re
@@ -14,6 +15,7 @@ from gatewayctl.core.model import Capability
 from gatewayctl.registry.claims import Claims, SourceTable, stated_prices, tokens
 from gatewayctl.registry.sources.asking import Listing, Origin, asked
 from gatewayctl.registry.sources.entries import day, flags
+from gatewayctl.registry.sources.litellm_hours import hours_of
 from gatewayctl.registry.sources.litellm_prices import prices_of
 from gatewayctl.registry.sources.replies import read_object
 
@@ -118,4 +120,5 @@ def _claims(entry: Mapping[str, Any]) -> Claims:
         prices=stated_prices(prices_of(entry)),
         capabilities=flags(entry, _CAPABILITIES),
         retires_at=day(entry.get("deprecation_date")),
+        off_peak=hours_of(entry),
     )

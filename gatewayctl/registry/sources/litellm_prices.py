@@ -12,8 +12,9 @@ from functools import lru_cache
 from math import prod
 from typing import Any
 
-from gatewayctl.core.pricing import RateKey
+from gatewayctl.core.pricing import OFF_PEAK, RateKey
 from gatewayctl.registry.claims import price
+from gatewayctl.registry.sources import litellm_hours
 from gatewayctl.registry.sources.entries import inner, items
 
 DIMENSIONS = {
@@ -53,7 +54,9 @@ TIMES = ("fast", "us")
 """Tiers that are told as factors: Anthropic's fast mode, and inference in the US alone."""
 
 _MEDIA = "priced by what no reply counts: pictures, seconds, characters, pages, credits"
-_CACHED_MEDIA = "what is read from a cache is one dimension, whatever its medium: billed as cached text"
+_CACHED_MEDIA = (
+    "what is read from a cache is one dimension, whatever its medium: billed as cached text"
+)
 _TOOLS = "a fee for a tool of the provider, beside the tokens"
 _RENTED = "rented by the hour, whatever is asked of it"
 _ADDRESS = "depends on the provider's regional address, which the config knows and no reply tells"
@@ -108,9 +111,6 @@ IGNORED: Mapping[str, str] = {
     "ocr_cost_per_credit": _MEDIA,
     "ocr_cost_per_page": _MEDIA,
     "ocr_cost_per_page_batches": _MEDIA,
-    "off_peak_pricing": (
-        "a discount by the hour of the day, which no reply tells: billed at the full price"
-    ),
     "original_pricing_per_hour": _RENTED,
     "original_pricing_per_minute": _RENTED,
     "output_cost_per_character": _MEDIA,
@@ -184,6 +184,10 @@ def prices_of(entry: Mapping[str, Any]) -> dict[str, Decimal]:
     for each in items(entry.get(RANGES)):
         if (start := _start(each)) is not None:
             found = dict(_rates(each, start)) | found
+    if litellm_hours.hours_of(entry) is not None:
+        for key, amount in _rates(inner(entry, litellm_hours.KEY), 0):
+            if not key.tier:
+                found[key._replace(tier=OFF_PEAK)] = amount
     factors = inner(entry, FACTORS)
     times = {name: it for name in TIMES if (it := _factor(factors.get(name))) is not None}
     if len(times) > 1:

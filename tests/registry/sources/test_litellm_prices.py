@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewayctl.core.pricing import RateKey
+from gatewayctl.registry.sources.litellm_hours import KEY
 from gatewayctl.registry.sources.litellm_prices import (
     DIMENSIONS,
     FACTORS,
@@ -60,7 +61,7 @@ def _priced(file: str) -> set[str]:
 
 
 def _assert_looked_at(priced: set[str]) -> None:
-    understood = {key for key in priced if meaning(key) is not None} | {RANGES, FACTORS}
+    understood = {key for key in priced if meaning(key) is not None} | {RANGES, FACTORS, KEY}
     assert priced - understood - IGNORED.keys() == set()
     assert understood & IGNORED.keys() == set()
 
@@ -218,3 +219,20 @@ def test_the_manual_lists_every_key_that_is_read_and_every_one_that_is_not() -> 
     reasons = {*IGNORED.values(), *IGNORED_FACTORS.values()}
     left_out = {*IGNORED.items(), *IGNORED_FACTORS.items()}
     assert {(key, why) for key, why in told if why in reasons} == left_out
+
+
+def test_prices_of_certain_hours_are_a_tier() -> None:
+    """Beside the usual ones, as far as they are stated; without hours that hold they are none."""
+    block = {
+        "input_cost_per_token": 1.5e-07,
+        "cache_read_input_token_cost": 3e-09,
+        "output_cost_per_token_batches": 1e-07,
+        "hours_utc": "16:30-00:30",
+    }
+    usual = {"input_cost_per_token": 3e-07, "output_cost_per_token": 1.2e-06}
+    assert _prices(**usual, off_peak_pricing=block) == {
+        "input": Decimal("0.3"), "output": Decimal("1.2"),
+        "input@off_peak": Decimal("0.15"), "input_cache_read@off_peak": Decimal("0.003"),
+    }  # fmt: skip
+    never = {**block, "hours_utc": "at night"}
+    assert _prices(**usual, off_peak_pricing=never).keys() == {"input", "output"}
