@@ -109,6 +109,17 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
         "ALTER TABLE attempts ADD COLUMN output_image INTEGER",  # parts of the output, as reasoning
         "ALTER TABLE attempts ADD COLUMN output_audio INTEGER",
     ),
+    (
+        # all that usage is added up from, in the order of time: a day of it is read in a moment
+        """
+        CREATE INDEX attempts_usage ON attempts (
+            came, number, model, tier, outcome, estimated, cost,
+            input, input_cache_read, input_cache_write_5m, input_cache_write_1h, output,
+            reasoning_output, output_image, output_audio, image, audio,
+            route, client, session
+        )
+        """,
+    ),
 )
 
 LAST_CLOSED: Final = "SELECT coalesce(max(closed), 0) FROM requests WHERE closed > 0"

@@ -1,6 +1,8 @@
 """What the ledger holds is added up: requests, tokens and money."""
 
+import contextlib
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +189,20 @@ async def test_sums_beyond_all_measure_are_no_error(tmp_path: Path) -> None:
         )
     assert usage.usage(tmp_path, By.MODEL).total.known == pytest.approx(3 * most)
     assert usage.spent(tmp_path, "x", 0.0) == pytest.approx(3 * most)
+
+
+async def test_usage_is_added_up_from_one_index(tmp_path: Path) -> None:
+    """It has all that is counted, in the order of time: no attempt itself has to be looked up."""
+    await _recorded(tmp_path, *_request("a"))
+    with contextlib.closing(sqlite3.connect(tmp_path / tables.DATABASE)) as connection:
+        columns = {row[2] for row in connection.execute("PRAGMA index_info(attempts_usage)")}
+        sums = ", ".join(f"sum({name})" for name in usage.DIMENSIONS)
+        plan = connection.execute(
+            f"EXPLAIN QUERY PLAN SELECT model, {sums}, sum(cost) FROM attempts"  # noqa: S608
+            " WHERE came >= 1 AND came < 2 GROUP BY 1"
+        ).fetchall()
+    assert columns >= {*usage.DIMENSIONS, "cost", "estimated", "outcome", "tier", "client"}
+    assert "COVERING INDEX attempts_usage" in str(plan)
 
 
 def test_an_empty_ledger_and_one_without_costs(tmp_path: Path) -> None:
