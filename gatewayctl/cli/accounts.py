@@ -27,7 +27,8 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
     ``state``: ``ready``, ``expired``, ``terminal``, ``missing``, ``unreadable`` (a borrowed file),
     or ``unused``: stored, and no provider of the config has it. ``origin``: ``login``, ``token``,
-    ``import`` or ``borrowed``. ``renews``: there is a refresh token. ``message`` says what to do.
+    ``import`` or ``borrowed``. ``renews``: there is a refresh token that may be good. ``message``
+    says what to do.
     """
 
     provider: str
@@ -92,7 +93,7 @@ def _line(name: str, credential: Credential, state: str, message: str | None) ->
         plan=credential.account.plan,
         expires_at=None if end is None else moments.iso(end),
         origin=credential.origin.value,
-        renews=credential.refresh_token is not None,
+        renews=credential.refresh_token is not None and credential.state is not State.TERMINAL,
         message=message,
     )
 

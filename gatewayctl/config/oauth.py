@@ -7,7 +7,7 @@ subscription that would serve, or pass for, another client than its own.
 
 import re
 from collections.abc import Sequence
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from gatewayctl.config.hosts import is_loopback
 from gatewayctl.config.kinds import kinds
@@ -130,6 +130,11 @@ def _endpoints(doc: OAuthDoc, path: Path, report: Report) -> OAuthSettings:
 
 
 def _check_extra(doc: OAuthDoc, path: Path, report: Report) -> None:
+    for name, _ in parse_qsl(urlsplit(doc.authorize_url or "").query, keep_blank_values=True):
+        if name in _OWN_PARAMETERS:
+            message = f"{name} is a parameter that the login says itself"
+            hint = "remove it from the address: the page would be told it twice"
+            report.error((*path, "authorize_url"), "oauth-parameter-taken", message, hint)
     for name, value in doc.extra.items():
         where = (*path, "extra", name)
         if name in _OWN_PARAMETERS:

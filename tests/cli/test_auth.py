@@ -297,7 +297,7 @@ def test_the_list_tells_what_each_needs(config: Path, folder: Path, tmp_path: Pa
         "lent": "expired",
         "gone": "unused",
     }
-    assert found["team"]["message"] == ended
+    assert (found["team"]["message"], found["team"]["renews"]) == (ended, False)
     assert found["handed"]["message"] == "run gatewayctl auth import handed --token"
     assert found["lent"]["origin"] == "borrowed"
     assert f"the one that keeps {tmp_path / 'tool.json'}" in found["lent"]["message"]
