@@ -58,11 +58,13 @@ class Entry:
     """One attempt in the books, from its start to its end. ``request`` is the id of its request.
 
     ``likely`` are the tokens of its input, for an upstream that meters none. It is billed at the
-    prices that held when it was planned, whatever becomes of them meanwhile. ``sent`` is to be set
-    as soon as its request goes out, ``over`` to what tells whether its stream has come to its end.
+    prices that were known when it was planned, whatever becomes of them meanwhile, and where they
+    go by the hour by that of its end. ``at`` is when it began, in seconds since 1970. ``sent`` is
+    to be set as soon as its request goes out, ``over`` to what tells whether its stream has come to
+    its end.
     """
 
-    def __init__(self, ledger: Ledger, request: str, step: Try, likely: int) -> None:
+    def __init__(self, ledger: Ledger, request: str, step: Try, likely: int, at: float) -> None:
         self.watcher: StreamWatcher | None = None
         self.facts: ReplyFacts | None = None
         self.truncated = False
@@ -79,7 +81,9 @@ class Entry:
         self._outcome: Outcome | None = None
         self._final: Metered | None = None
         self._prices = step.candidate.place.prices
+        self._off_peak = step.candidate.place.off_peak
         self._likely = likely
+        self._at = at
 
     @property
     def usage(self) -> Usage | None:
@@ -182,14 +186,18 @@ class Entry:
     def _billed(self, metered: Metered) -> Metered:
         """Return it with its cost; without one where that fails, which harms no request."""
         try:
-            bill = pricing.bill(self._prices, metered.usage, metered.tier)
+            now = self._at + self._clock() - self._began
+            tier = pricing.tier_at(metered.tier, self._off_peak, now)
+            bill = pricing.bill(self._prices, metered.usage, tier)
             cost = None if bill.cost is None else pricing.pico(bill.cost)
             rates = {dimension: f"{rate:f}" for dimension, rate in bill.rates.items()}
         except Exception:
             log.exception("%s attempt %d has no cost", self._request, self._step.number)
             return metered
         known = cost is not None and abs(cost) <= _MOST_COST
-        return msgspec.structs.replace(metered, cost=cost if known else None, rates=rates or None)
+        return msgspec.structs.replace(
+            metered, cost=cost if known else None, rates=rates or None, tier=tier
+        )
 
 
 class Book:
@@ -253,11 +261,12 @@ class Book:
         """
         candidate, estimate = step.candidate, step.candidate.estimate
         likely = _likely_input(self._asked, candidate)
-        entry = Entry(self._ledger, self._asked.request_id, step, likely)
+        at = self._at + self._elapsed()
+        entry = Entry(self._ledger, self._asked.request_id, step, likely, at)
         started = Started(
             request=self._asked.request_id,
             number=step.number,
-            at=self._at + self._elapsed(),
+            at=at,
             model=candidate.model,
             provider=candidate.provider,
             protocol_in=self._asked.codec.protocol.value,

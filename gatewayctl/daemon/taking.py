@@ -12,7 +12,7 @@ import msgspec
 from gatewayctl.config.settings import ModelOverride, Settings
 from gatewayctl.core.allowance import Ask, ask
 from gatewayctl.core.model import Capability, WireProtocol
-from gatewayctl.core.pricing import rate_key
+from gatewayctl.core.pricing import OFF_PEAK, rate_key
 from gatewayctl.core.routing.decision import Candidate, Estimate
 from gatewayctl.core.shape import Demand, RequestShape
 
@@ -63,10 +63,12 @@ def taking(candidate: Candidate, shape: RequestShape, body: bytes, settings: Set
     reads += ["image"] if Capability.IMAGES in shape.needs else []
     prices = candidate.place.prices
     known = {part for key in prices for part in rate_key(key).tier.split("+") if part}
-    tiers = list(filter(says, (known | _PRIORITY) - {_ABROAD}))
+    tiers = list(filter(says, (known | _PRIORITY) - {_ABROAD, OFF_PEAK}))
     tiers += _PRIORITY if not _PRIORITY.isdisjoint(tiers) else ()
     if says("inference_geo"):
         tiers += [_ABROAD, *(f"{tier}+{_ABROAD}" for tier in tiers)]
+    if OFF_PEAK in known:  # at whichever hour it ends
+        tiers += [OFF_PEAK, *(f"{tier}+{OFF_PEAK}" for tier in tiers)]
     return ask(
         prices,
         _whole(candidate.estimate, shape),

@@ -1,5 +1,6 @@
 """What attempts cost, as the books have it: at which prices, and where it is unknown."""
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from support.waiting import until
 
 from gatewayctl.core.attempts import Try
 from gatewayctl.core.events import Usage
+from gatewayctl.core.hours import Hours
 from gatewayctl.core.model import Sourced
 from gatewayctl.core.routing.graph import OnBreak
 from gatewayctl.daemon.books import Entry
@@ -46,13 +48,20 @@ class _Noted:
         """Keep nothing: no test is about it."""
 
 
-def _entry(prices: Mapping[str, str] = PRICES, facts: ReplyFacts | None = None) -> Entry:
+def _entry(
+    prices: Mapping[str, str] = PRICES,
+    facts: ReplyFacts | None = None,
+    *,
+    off_peak: Hours | None = None,
+    at: float = 0.0,
+) -> Entry:
     """Return an attempt at a model of these prices, with an input of about 100 tokens."""
     known = {key: Sourced(value=Decimal(price), source="config") for key, price in prices.items()}
     assert A.place.facts is not None
-    place = replace(A.place, facts=replace(A.place.facts, prices=known))
+    hours = None if off_peak is None else Sourced(value=off_peak, source="config")
+    place = replace(A.place, facts=replace(A.place.facts, prices=known, off_peak=hours))
     step = Try(candidate=replace(A, place=place), number=1, deadline=9.0, on_break=OnBreak.ERROR)
-    entry = Entry(_Noted(), "req_a", step, 100)
+    entry = Entry(_Noted(), "req_a", step, 100, at)
     entry.facts = facts
     return entry
 
@@ -178,3 +187,44 @@ async def test_an_answer_says_what_it_cost_with_the_attempts_before_it() -> None
         assert Decimal(answer.headers["x-gatewayctl-cost"]) * 10**6 == 3 * each
         found = await logged(it.state, answer.headers["x-gatewayctl-request-id"])
         assert [tried.metered.cost for tried in found.attempts] == [int(each * 10**6)] * 3
+
+
+FIRST_HOUR = Hours(((0, 60),))
+NIGHTLY = {"input": "2", "output": "4", "input@off_peak": "1", "output@off_peak": "2"}
+MONDAY = 1_763_942_400.0
+
+
+@pytest.mark.parametrize(
+    ("at", "told", "cost", "tier"),
+    [
+        (MONDAY - 60, None, 2_000_000, "base"),
+        (MONDAY, None, 1_000_000, "off_peak"),
+        (MONDAY + 3500, "default", 1_000_000, "off_peak"),
+        (MONDAY + 3500, "flex", 1_000_000, "flex+off_peak"),
+        (MONDAY + 3600, "flex", 2_000_000, "flex"),
+    ],
+)
+async def test_an_attempt_costs_what_its_hour_does(
+    at: float, told: str | None, cost: int, tier: str
+) -> None:
+    """At the rates of that hour; the tier on record says so, and what the reply told stays."""
+    facts = ReplyFacts(usage=Usage(input=1, output=0), tier=told)
+    metered = _ended(_entry(NIGHTLY, facts, off_peak=FIRST_HOUR, at=at)).metered
+    assert (metered.cost, metered.tier) == (cost, tier)
+    assert metered.rates == {"input": "1" if "off_peak" in tier else "2"}
+
+
+async def test_the_hour_of_its_end_counts_and_not_that_of_its_beginning() -> None:
+    """One that begins before the cheap hour is over, and ends after it, is billed in full."""
+    facts = ReplyFacts(usage=Usage(input=1, output=0))
+    entry = _entry(NIGHTLY, facts, off_peak=FIRST_HOUR, at=MONDAY + 3599.99)
+    assert entry.guess().tier == "off_peak"
+    await asyncio.sleep(0.02)
+    metered = _ended(entry).metered
+    assert (metered.cost, metered.tier) == (2_000_000, "base")
+
+
+async def test_a_model_without_hours_has_no_tier_but_the_replys() -> None:
+    """Whatever prices it has at the tier of this name."""
+    metered = _ended(_entry(NIGHTLY, ReplyFacts(usage=Usage(input=1, output=0)))).metered
+    assert (metered.cost, metered.tier) == (2_000_000, None)

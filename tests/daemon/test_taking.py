@@ -132,3 +132,14 @@ def test_a_cache_that_may_be_written_is_reserved(
     """OpenAI's models write one unasked, Anthropic's where they are told to."""
     prices = {"input": "2", "input_cache_write_5m": "2.5", "input_cache_write_1h": "4"}
     assert taken(chat(**fields), prices, protocol).input_cost == Decimal(dollars)
+
+
+@pytest.mark.parametrize(
+    ("off_peak", "word", "dollars"),
+    [("50", "default", "0.1"), ("300", "default", "0.3"), ("300", "flex", "0.4")],
+    ids=["less by night", "more by night", "with a tier"],
+)
+def test_a_call_may_end_in_the_other_hour(off_peak: str, word: str, dollars: str) -> None:
+    """Whatever the time is now, the dearer of both is reserved, without any word for it."""
+    prices = {"output@off_peak": off_peak, "output@flex+off_peak": "400"}
+    assert taken(chat(max_tokens=1000, service_tier=word), prices).cost == Decimal(dollars)
