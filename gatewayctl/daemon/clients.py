@@ -11,7 +11,7 @@ import itertools
 import logging
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -79,9 +79,13 @@ class Clients:
 
         It goes to no upstream then. Whoever made it up, what is shaped like one counts as one.
         """
-        if _SHAPED.search(value) is not None:
+        texts = _texts(value)
+        if any(_SHAPED.search(each) is not None for each in texts):
             return True
-        return any(self._ring.find(each) is not None for each in _parts(value))
+        # Only the config's keys may be of any form: words are hashed where there are some.
+        return self._ring.of_any_form and any(
+            self._ring.find(each) is not None for each in _words(texts)
+        )
 
     async def identify(
         self, headers: Mapping[str, str], query_key: str | None = None
@@ -191,8 +195,8 @@ def _presented(headers: Mapping[str, str], query_key: str | None) -> Iterator[tu
         yield "the URL's key", query_key
 
 
-def _parts(value: str) -> list[str]:
-    """Return what a credential may be in a text: all of it, behind a scheme, or a word of it."""
+def _texts(value: str) -> list[str]:
+    """Return what a credential may stand in: all of a value, behind a scheme, and behind base64."""
     scheme, _, rest = value.strip().partition(" ")
     texts = [value, rest.strip()]
     if scheme.lower() == "basic":
@@ -200,6 +204,11 @@ def _parts(value: str) -> list[str]:
             texts.append(binascii.a2b_base64(rest).decode(errors="replace"))
         except ValueError:
             texts.append(rest)
+    return texts
+
+
+def _words(texts: Sequence[str]) -> list[str]:
+    """Return what may be a credential: each text, and each word of one."""
     words = (each.split(text, _MOST_PARTS) for text in texts for each in _BETWEEN)
     return [*filter(None, {*texts, *itertools.chain.from_iterable(words)})]
 

@@ -99,6 +99,14 @@ class Keyring:
         return not (self._required or self._configured or ring.entries or ring.trouble)
 
     @property
+    def of_any_form(self) -> bool:
+        """Tell whether some keys may look like anything: the config's, of which hashes are known.
+
+        All others begin with a prefix of ours.
+        """
+        return bool(self._configured)
+
+    @property
     def names(self) -> frozenset[str]:
         """The names of all keys there are."""
         return self._ring.names | self._names

@@ -5,7 +5,7 @@ How the list is written is ``protocols.models_list``' business.
 
 import asyncio
 from collections.abc import Iterator
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from gatewayctl.core.errors import ApiError
 from gatewayctl.core.model import ModelFacts, Sourced, WireProtocol
@@ -14,6 +14,7 @@ from gatewayctl.core.routing.graph import Route
 from gatewayctl.core.routing.names import Aliased, ExactModel, resolve
 from gatewayctl.core.routing.refusal import unknown_model
 from gatewayctl.core.routing.sizes import window
+from gatewayctl.daemon.permitted import Client
 from gatewayctl.protocols.models_list import (
     ModelEntry,
     anthropic_list,
@@ -33,14 +34,6 @@ AT_ONCE = 32
 """Models that are looked up without letting others run; a first look-up takes up to 0.1 ms."""
 
 _ALL = Permit()
-
-
-class Client(Protocol):
-    """Who asks for the list."""
-
-    def behind(self, name: str) -> frozenset[str] | None:
-        """Return the full ids of the models that it may use by a name, None where that is all."""
-        ...
 
 
 class Listing:
