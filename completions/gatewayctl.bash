@@ -57,6 +57,7 @@ _gatewayctl() {
         'env --shell') _gatewayctl_words 'sh bash zsh fish powershell cmd' "$current"; return ;;
         'env --url') return ;;
         'env --config') _gatewayctl_files "$current"; return ;;
+        'log --key') return ;;
         'log -n'|'log --limit') return ;;
         'log --since') return ;;
         'status --url') return ;;
@@ -111,7 +112,7 @@ _gatewayctl() {
         'route-explain/'*) _gatewayctl_files "$current" ;;
         'env/-'*) _gatewayctl_words '-m --model --small-model --shell --url --config --file -q --quiet --json -h --help' "$current" ;;
         'env/'*) _gatewayctl_words 'claude codex gemini openai' "$current" ;;
-        'log/-'*) _gatewayctl_words '-f --follow --failed -n --limit --since --json -h --help' "$current" ;;
+        'log/-'*) _gatewayctl_words '-f --follow --failed --key -n --limit --since --json -h --help' "$current" ;;
         'status/-'*) _gatewayctl_words '--url --config --json -h --help' "$current" ;;
         'usage/-'*) _gatewayctl_words '--by --since --until --json --csv -h --help' "$current" ;;
         'quota/-'*) _gatewayctl_words '--probe --forget --url --config --json -h --help' "$current" ;;

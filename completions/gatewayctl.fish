@@ -69,6 +69,7 @@ complete -c gatewayctl -n '__gatewayctl_at env' -s h -l help -d 'Show this messa
 complete -c gatewayctl -n '__gatewayctl_at env' -a 'claude codex gemini openai'
 complete -c gatewayctl -n '__gatewayctl_at log' -s f -l follow -d 'Go on with requests as they end, until Ctrl-C'
 complete -c gatewayctl -n '__gatewayctl_at log' -l failed -d 'Only requests that were not answered'
+complete -c gatewayctl -n '__gatewayctl_at log' -l key -x -d 'Only requests with the client key of this name'
 complete -c gatewayctl -n '__gatewayctl_at log' -s n -l limit -x -d 'So many of the newest'
 complete -c gatewayctl -n '__gatewayctl_at log' -l since -x -d 'Only what came in the last 30m, 2h, 7d, or since a day like 2026-11-01'
 complete -c gatewayctl -n '__gatewayctl_at log' -l json -d 'Print JSON'

@@ -37,11 +37,15 @@ _LEAST_NAME = 8
 
 
 class _Column(msgspec.Struct, frozen=True, kw_only=True):
-    """A column: how wide it is at least where rows are to come, and what is left out first."""
+    """A column: how wide it is at least where rows are to come, and what is left out first.
+
+    ``most`` is how wide a name may be on a terminal.
+    """
 
     title: str
     cell: Callable[[LoggedRequest], str]
     least: int
+    most: int | None = None
     right: bool = True
     spare: int = 0
 
@@ -78,10 +82,12 @@ class Listing:
                 len(column.title),
             )
             for column in _COLUMNS
+            if column is not _KEY or any(each.client for each in found)
         }
         if sys.stdout.isatty():
             self._room = shutil.get_terminal_size().columns
-            for column in sorted(_COLUMNS, key=lambda each: -each.spare):
+            rows = {column: min(width, column.most or width) for column, width in rows.items()}
+            for column in sorted(rows, key=lambda each: -each.spare):
                 fixed = sum(rows.values()) + 2 * len(rows)
                 if column.spare and self._room - fixed < _LEAST_TAIL:
                     del rows[column]
@@ -89,9 +95,12 @@ class Listing:
 
     def _line(self, cells: Iterable[str]) -> str:
         return "".join(
-            (cell.rjust(width) if column.right else cell.ljust(width)) + "  "
+            (cell.rjust(width) if column.right else self._name(cell, column).ljust(width)) + "  "
             for column, width, cell in zip(self._columns, self._widths, cells, strict=True)
         )
+
+    def _name(self, cell: str, column: _Column) -> str:
+        return cell if self._room is None or column.most is None else _cut(cell, column.most)
 
     def _tail(self, request: LoggedRequest, used: int) -> str:
         """Return what was asked, who answered, and else why not, as far as there is room."""
@@ -169,21 +178,31 @@ def _cost(request: LoggedRequest) -> str:
     return f"{'~' if guessed else ''}{money.shown(metered.cost)}"
 
 
+_KEY = _Column(
+    title="key",
+    cell=lambda it: render.printable(it.client or render.UNKNOWN),
+    least=8,
+    most=16,
+    right=False,
+    spare=2,
+)
+"""Left out where no request came with a key."""
 _COLUMNS = (
     _Column(title="  time", cell=lambda it: f"  {_time(it.at)}", least=10, right=False),
     _Column(title="id", cell=lambda it: logged.short(it.request), least=8, right=False),
+    _KEY,
     _Column(
         title="protocol",
         cell=lambda it: it.protocol.removesuffix("_completions"),
         least=9,
         right=False,
-        spare=3,
+        spare=4,
     ),
     _Column(title="http", cell=lambda it: str(it.status or render.UNKNOWN), least=4),
     _Column(title="tries", cell=lambda it: str(len(it.attempts)), least=5, spare=1),
     _Column(title="in", cell=_in, least=6),
     _Column(title="out", cell=_out, least=5),
-    _Column(title="cost", cell=_cost, least=8, spare=4),
-    _Column(title="first", cell=lambda it: render.lasted(logged.first_token(it)), least=6, spare=2),
+    _Column(title="cost", cell=_cost, least=8, spare=5),
+    _Column(title="first", cell=lambda it: render.lasted(logged.first_token(it)), least=6, spare=3),
     _Column(title="took", cell=lambda it: render.lasted(it.duration), least=6),
 )

@@ -4,7 +4,7 @@ What a line and a story say is ``listing``'s and ``story``'s business, their JSO
 """
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -34,6 +34,10 @@ FailedOption = Annotated[
     bool,
     typer.Option("--failed", help="Only requests that were not answered; rescued ones were."),
 ]
+KeyOption = Annotated[
+    str | None,
+    typer.Option("--key", metavar="NAME", help="Only requests with the client key of this name."),
+]
 LimitOption = Annotated[
     int | None,
     typer.Option("--limit", "-n", min=1, metavar="N", help="So many of the newest.  [20]"),
@@ -51,6 +55,7 @@ def log(
     request: IdArgument = None,
     follow: FollowOption = False,
     failed: FailedOption = False,
+    key: KeyOption = None,
     limit: LimitOption = None,
     since: SinceOption = None,
     as_json: JsonOption = False,
@@ -70,8 +75,8 @@ def log(
     from gatewayctl.cli import moments, render
     from gatewayctl.core.errors import StorageFailed
 
-    others = follow or failed or limit is not None or since is not None
-    if request is not None and others:
+    filters = any(each is not None for each in (key, limit, since))
+    if request is not None and (follow or failed or filters):
         raise typer.BadParameter("an ID is shown alone, without --follow and filters")
     after = None if since is None else moments.past(since, time.time(), "--since")
     try:
@@ -79,7 +84,8 @@ def log(
             _one(request, as_json=as_json)
         else:
             limit = limit or (_USUAL if since is None else _MOST)
-            _many(limit, after, failed=failed, follow=follow, as_json=as_json)
+            wanted = _Wanted(failed=failed, client=key, since=after)
+            _many(wanted, limit, follow=follow, as_json=as_json)
     except StorageFailed as error:
         render.tell(str(error))
         raise typer.Exit(UNREADABLE) from error
@@ -106,25 +112,40 @@ def _one(given: str, *, as_json: bool) -> None:
         story.print_story(found)
 
 
-def _many(limit: int, since: float | None, *, failed: bool, follow: bool, as_json: bool) -> None:
+class _Wanted(NamedTuple):
+    """Which requests are to be shown."""
+
+    failed: bool
+    client: str | None
+    since: float | None
+
+    @property
+    def is_some(self) -> bool:
+        """Tell whether those of some kind are, and not all."""
+        return self.failed or self.client is not None or self.since is not None
+
+
+def _many(wanted: _Wanted, limit: int, *, follow: bool, as_json: bool) -> None:
     """Show the newest requests, and with ``follow`` those that end from now on."""
     from gatewayctl.cli import ledger, render
     from gatewayctl.storage import history
 
     folder = ledger.folder()
     cursor = history.latest(folder)  # first: what ends meanwhile is told by both, and shown once
-    newest = history.requests(folder, limit=limit, failed=failed, since=since)
+    newest = history.requests(folder, limit=limit, **wanted._asdict())
     found = [each for each in reversed(newest) if each.outcome is not None or not follow]
     show = _shown(as_json=as_json, following=follow)
     show(found)
     if not found:
-        ledger.tell_none(folder, filtered=failed or since is not None)
+        ledger.tell_none(folder, filtered=wanted.is_some)
     elif len(newest) == _MOST == limit:
         render.tell(f"these are the newest {_MOST:,}; --limit shows more")
     if follow:
         already = {each.request for each in found}
         while not _left(_POLL):
-            ended, cursor = history.newer(folder, cursor, failed=failed)
+            ended, cursor = history.newer(
+                folder, cursor, failed=wanted.failed, client=wanted.client
+            )
             show(each for each in ended if each.request not in already)
 
 

@@ -23,6 +23,8 @@ FOLLOWED = 500
 """How many requests one call of ``newer`` returns at most."""
 _NAMED: Final = 10
 _FAILED: Final = "outcome IS NOT NULL AND outcome <> 'answered'"
+_CLIENT: Final = "coalesce(?, client) IS client"
+"""Whose requests: those of a client's key, or of all."""
 
 
 class LoggedAttempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,16 +102,22 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def requests(
-    folder: Path, *, limit: int, failed: bool = False, since: float | None = None
+    folder: Path,
+    *,
+    limit: int,
+    failed: bool = False,
+    client: str | None = None,
+    since: float | None = None,
 ) -> tuple[LoggedRequest, ...]:
     """Return the requests that came last, newest first, those under way among them.
 
-    ``failed``: only what ended without an answer. ``since``: only what came at that time or later.
+    ``failed``: only what ended without an answer. ``client``: only what came with the key of this
+    name. ``since``: only what came at that time or later.
     """
     condition = _FAILED if failed else "TRUE"
-    query = f"{condition} AND at >= ? ORDER BY at DESC, request DESC LIMIT ?"
+    query = f"{condition} AND {_CLIENT} AND at >= ? ORDER BY at DESC, request DESC LIMIT ?"
     with opened(folder) as connection:
-        return _load(connection, query, (0.0 if since is None else since, limit))
+        return _load(connection, query, (client, 0.0 if since is None else since, limit))
 
 
 def request(folder: Path, given: str) -> LoggedRequest | Ambiguous | None:
@@ -131,7 +139,7 @@ def latest(folder: Path) -> Cursor:
 
 
 def newer(
-    folder: Path, cursor: Cursor, *, failed: bool = False
+    folder: Path, cursor: Cursor, *, failed: bool = False, client: str | None = None
 ) -> tuple[tuple[LoggedRequest, ...], Cursor]:
     """Return what ended after the cursor, in the order it did, and the cursor behind it.
 
@@ -141,9 +149,9 @@ def newer(
     with opened(folder) as connection:
         last = end(connection)
         start = cursor.closed if cursor.ledger == last.ledger else 0
-        condition = _FAILED if failed else "TRUE"
-        query = f"{condition} AND closed > 0 AND closed > ? AND closed <= ? ORDER BY closed LIMIT ?"
-        found = _load(connection, query, (start, last.closed, FOLLOWED))
+        condition = f"{_FAILED if failed else 'TRUE'} AND {_CLIENT} AND closed > 0"
+        query = f"{condition} AND closed > ? AND closed <= ? ORDER BY closed LIMIT ?"
+        found = _load(connection, query, (client, start, last.closed, FOLLOWED))
         if len(found) == FOLLOWED:
             row = connection.execute(
                 "SELECT closed FROM requests WHERE request = ?", (found[-1].request,)
@@ -185,7 +193,7 @@ def end(connection: sqlite3.Connection) -> Cursor:
 
 
 def _load(
-    connection: sqlite3.Connection, condition: str, values: tuple[float | str, ...]
+    connection: sqlite3.Connection, condition: str, values: tuple[float | str | None, ...]
 ) -> tuple[LoggedRequest, ...]:
     """Return the requests that a condition of ours selects, with attempts and decision."""
     rows = connection.execute(f"SELECT * FROM requests WHERE {condition}", values)  # noqa: S608

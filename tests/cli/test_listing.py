@@ -117,6 +117,18 @@ def test_why_it_failed_goes_before_where(terminal: pytest.MonkeyPatch) -> None:
     assert "coding broken: bad_res" in lines(*MANY)[5]
 
 
+def test_the_name_of_a_key_leaves_room_for_the_rest(terminal: pytest.MonkeyPatch) -> None:
+    """A long one is cut on a terminal; a narrow one has no room for any."""
+    keyed = request(attempt(), client="a-team-with-a-name-of-many-letters")
+    terminal.setenv("COLUMNS", "120")
+    titles, line, other = lines(keyed, request(attempt()))
+    at = titles.index("key ")
+    assert (line[at:].split()[0], other[at:].split()[0]) == ("a-team-with-a-n…", "-")
+    assert other.index("coding") == line.index("coding") == titles.index("request")
+    terminal.setenv("COLUMNS", "60")
+    assert "key" not in lines(keyed)[0]
+
+
 def test_without_a_terminal_nothing_is_cut() -> None:
     """A pipe has no width."""
     said = "many words " * 40

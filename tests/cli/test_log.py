@@ -187,6 +187,20 @@ def test_failed_are_those_that_were_not_answered(write: Write) -> None:
     assert rescued["cause"]["model"] == "up/one"
 
 
+def test_requests_of_one_client_key_are_told_apart(write: Write) -> None:
+    """By its name, which is on each line as soon as one request came with a key."""
+    keyed = msgspec.structs.replace(came("c1"), client="ci")
+    write(*well("a1", at=1.0), keyed, *FAILED[1:])
+    assert [each["id"] for each in listed("--key", "ci")] == ["req_c1"]
+    assert listed("--key", "ci", "--failed")[0]["client"] == "ci"
+    titles, first, second = gatewayctl("log").out.splitlines()
+    at = titles.index("key ")
+    assert (first[at:].split()[0], second[at:].split()[0]) == ("-", "ci")
+    assert "key" not in gatewayctl("log", "--limit", "1", "--key", "-").out
+    assert "is one of these" in gatewayctl("log", "--key", "bot").err
+    assert gatewayctl("log", "a1", "--key", "ci").status == 2
+
+
 def test_since_is_all_of_a_time(write: Write) -> None:
     """More than are listed by default, and nothing older."""
     many = [record for number in range(25) for record in well(f"{number:02}")]

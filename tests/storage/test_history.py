@@ -50,6 +50,16 @@ async def test_the_newest_come_first(tmp_path: Path) -> None:
     await ledger.close()
 
 
+async def test_requests_of_one_client_are_told_apart(tmp_path: Path) -> None:
+    """Among the newest, and among those that ended since."""
+    await _recorded(tmp_path, *whole("r0", client="ci"), *whole("r1"), *whole("r2", client="bot"))
+    assert _ids(history.requests(tmp_path, limit=10, client="ci")) == ["r0"]
+    assert history.requests(tmp_path, limit=10, client="ci", failed=True) == ()
+    found, cursor = history.newer(tmp_path, Cursor(), client="bot")
+    assert _ids(found) == ["r2"]
+    assert history.newer(tmp_path, cursor)[0] == ()
+
+
 async def test_a_request_is_found_by_its_id_or_the_beginning_of_it(tmp_path: Path) -> None:
     """An exact id wins over longer ones; several are named."""
     await _recorded(tmp_path, *whole("req_ab"), *whole("req_abc", at=999.0), *whole("req_x%"))
