@@ -104,7 +104,7 @@ def print_accounts(found: Sequence[Listed]) -> None:
         typer.echo('no provider of the config has auth = "oauth"')
         return
     titles = ("PROVIDER", "STATE", "WHO", "PLAN", "EXPIRES", "ORIGIN")
-    render.table(titles, (tuple(_cells(each)) for each in found), spare=1)
+    render.table(titles, (tuple(_cells(each)) for each in found), spare=1, whole=False)
     for each in found:
         if each.message:
             typer.echo(render.printable(f"{each.provider}: {each.message}"))

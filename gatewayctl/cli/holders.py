@@ -126,7 +126,7 @@ def print_table(found: Sequence[Holder], folder: Path, now: float) -> None:
         typer.echo("gatewayctl keys create NAME makes one, and is asked for from then on")
         return
     rows = [row for each in found for row in _rows(each, now)]
-    if missing := render.table(_TITLES, rows, right=_FIGURES, spare=_SPARE):
+    if missing := render.table(_TITLES, rows, right=_FIGURES, spare=_SPARE, whole=False):
         line = f"not shown here: {', '.join(missing)} (--json has all)"
         typer.echo(render.styled(line, dim=True))
     for line in shut([each.key for each in found], folder, now):

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 import msgspec
-from rich.cells import cell_len, set_cell_size
 
 from gatewayctl.cli import logged, money, render
 from gatewayctl.storage.history import LoggedRequest
@@ -100,7 +99,11 @@ class Listing:
         )
 
     def _name(self, cell: str, column: _Column) -> str:
-        return cell if self._room is None or column.most is None else _cut(cell, column.most)
+        return (
+            cell
+            if self._room is None or column.most is None
+            else render.shortened(cell, column.most)
+        )
 
     def _tail(self, request: LoggedRequest, used: int) -> str:
         """Return what was asked, who answered, and else why not, as far as there is room."""
@@ -113,10 +116,10 @@ class Listing:
             colour = "yellow"
         if self._room is not None:
             room = max(_LEAST_NAME, self._room - used)
-            if said and cell_len(f"{name} {said}") > room:
+            if said and render.width(f"{name} {said}") > room:
                 name = render.printable(asked)  # why it failed says more than where
-            name = _cut(name, room)
-            said = _cut(said, room - cell_len(name) - 1)
+            name = render.shortened(name, room)
+            said = render.shortened(said, room - render.width(name) - 1)
         return f"{name} {render.styled(said, colour)}" if said else name
 
 
@@ -143,12 +146,6 @@ def ending(request: LoggedRequest) -> str:
             # what failed before it was made good: this was not
             said = logged.why(request.attempts[-1]) or said
     return f"{word}: {said}" if said else word
-
-
-def _cut(text: str, room: int) -> str:
-    if cell_len(text) <= room:
-        return text
-    return f"{set_cell_size(text, room - 1).rstrip()}…" if room > 0 else ""
 
 
 def _time(at: float) -> str:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 UNKNOWN = "-"
 TO = "\N{EN DASH}"
 _LEAST_NAME = 24
+_LEAST_CUT = 12
+"""Columns that the names of a table have at least, and those that may be cut."""
 _THOUSAND = 1000
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 _HOUR = 3600
@@ -30,6 +32,7 @@ _SECONDS_SHORT = 99.95
 _FIT_COLOURS = {"safe": "green", "grey": "yellow", "unfit": "red", "unchecked": "yellow"}
 _FIT_SIGNS = {"safe": "✓", "grey": "~", "unfit": "✗", "unchecked": "?"}
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_PIECES = re.compile(rf"{_COLOUR.pattern}|.", re.DOTALL)
 
 
 def colourful() -> bool:
@@ -84,6 +87,7 @@ def table(
     *,
     right: Collection[int] = (),
     spare: int = 0,
+    whole: bool = True,
 ) -> Sequence[str]:
     """Print aligned columns under their titles, and return the titles that had no room.
 
@@ -91,12 +95,16 @@ def table(
 
     A cell may hold colour from ``styled``; foreign text goes through ``printable`` first. On a
     terminal that is too narrow, up to ``spare`` of the last columns are left out, and the few
-    longest names of the first one stand out of line instead of spreading it for all.
+    longest names of the first one stand out of line instead of spreading it for all; those that
+    need not be ``whole`` end in … there.
     """
     cells = [titles, *rows]
     widths = [max(width(row[column]) for row in cells) for column in range(len(titles))]
     if sys.stdout.isatty():
-        widths = _fitted(widths, [width(row[0]) for row in cells], spare)
+        least = _LEAST_NAME if whole else _LEAST_CUT
+        widths = _fitted(widths, [width(row[0]) for row in cells], spare, least)
+        if not whole:
+            cells = [(shortened(row[0], widths[0]), *row[1:]) for row in cells]
     for number, row in enumerate(cells):
         padded = []
         for column, cell in enumerate(row[: len(widths)]):
@@ -107,7 +115,7 @@ def table(
     return titles[len(widths) :]
 
 
-def _fitted(widths: list[int], names: list[int], spare: int) -> list[int]:
+def _fitted(widths: list[int], names: list[int], spare: int, least: int) -> list[int]:
     """Return the widths of as many columns as the terminal has room for."""
     room = columns()
     usual = sorted(names)[len(names) * 9 // 10]
@@ -116,7 +124,7 @@ def _fitted(widths: list[int], names: list[int], spare: int) -> list[int]:
         spare -= 1
         fixed = fixed[:-1]
     first = room - sum(fixed) - 2 * len(fixed)
-    return [min(widths[0], max(first, min(usual, _LEAST_NAME))), *fixed]
+    return [min(widths[0], max(first, min(usual, least))), *fixed]
 
 
 def size(tokens: int | None) -> str:
@@ -188,6 +196,20 @@ def width(line: str) -> int:
     """Return how many columns a line takes, colour aside."""
     plain = _COLOUR.sub("", line) if "\x1b" in line else line
     return len(plain) if plain.isascii() else sum(map(_cells, plain))
+
+
+def shortened(text: str, room: int) -> str:
+    """Return text in so many columns at most, … in place of what has no room; colour stays."""
+    if width(text) <= room:
+        return text
+    kept, left = [], room - 1
+    for piece in _PIECES.findall(text):
+        if _COLOUR.match(piece):
+            kept.append(piece)
+        elif left >= 0:
+            left -= _cells(piece)
+            kept.append(piece if left >= 0 else "…")
+    return "".join(kept)
 
 
 def _cells(char: str) -> int:

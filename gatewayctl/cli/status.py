@@ -130,7 +130,7 @@ def _print_providers(status: "Document") -> None:
         )
     if rows:
         titles = ("provider", "key", "calls", "failed", "breakers", "origin")
-        render.table(titles, rows, right=(2, 3), spare=1)
+        render.table(titles, rows, right=(2, 3), spare=1, whole=False)
     else:
         typer.echo("no provider is configured; gatewayctl config init writes a config")
 

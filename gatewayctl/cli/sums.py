@@ -83,7 +83,7 @@ def print_table(summary: Summary, by: By) -> None:
     else:
         titles.append("")
     right = range(1, 7)
-    render.table(titles, rows, right=right, spare=len(titles) - _FEWEST)
+    render.table(titles, rows, right=right, spare=len(titles) - _FEWEST, whole=False)
     for note in _notes(total):
         typer.echo(render.styled(note, "yellow"))
 

@@ -95,6 +95,39 @@ def test_colour_is_for_terminals_that_want_it(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out == "a\nunfit\n"
 
 
+@pytest.mark.parametrize(
+    ("text", "room", "shown"),
+    [
+        ("abcdef", 6, "abcdef"),
+        ("abcdef", 5, "abcd…"),
+        ("日本語", 5, "日本…"),
+        ("日本語", 4, "日…"),
+        ("\x1b[1mabc\x1b[0m", 2, "\x1b[1ma…\x1b[0m"),
+        ("abc", 1, "…"),
+        ("abc", 0, ""),
+    ],
+)
+def test_what_has_no_room_ends_in_an_ellipsis(text: str, room: int, shown: str) -> None:
+    """Never wider than it may be, and with its colours ended."""
+    assert render.shortened(text, room) == shown
+
+
+def test_names_that_need_not_be_whole_keep_lines_within_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wide characters too; where there is no terminal nothing is cut."""
+    rows = [("日本語" * 20, "1"), ("x" * 160, "2"), ("short", "3")]
+    render.table(("session", "requests"), rows, right=(1,), whole=False)
+    assert "x" * 160 in capsys.readouterr().out
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    render.table(("session", "requests"), rows, right=(1,), whole=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert {render.width(line) for line in lines} == {40}
+    assert [line[-1] for line in lines] == ["s", "1", "2", "3"]
+
+
 def test_a_narrow_terminal_gets_fewer_columns(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
