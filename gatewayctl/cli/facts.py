@@ -15,8 +15,9 @@ from gatewayctl.cli import render
 from gatewayctl.core.fit import cap_of
 from gatewayctl.core.model import ModelFacts, Sourced
 from gatewayctl.core.pricing import rate_key
+from gatewayctl.registry.following import same_price
 from gatewayctl.registry.freshness import age
-from gatewayctl.registry.merge import Entry, same_price
+from gatewayctl.registry.merge import Entry
 from gatewayctl.registry.told import CAPS, LIMITS, STAGES
 
 Others = Mapping[str, tuple[Sourced[Any], ...]]

@@ -6,6 +6,7 @@ and how a table of models is asked about a provider (``Tables``) is the registry
 
 import tomllib
 from collections.abc import Mapping
+from decimal import Decimal
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cache
@@ -61,6 +62,17 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     root: bool = False
 
 
+class Billing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A ``billing`` table: how a provider's prices are meant where tables have no words for it.
+
+    ``cached_share`` is what of the price of input is asked for input from the cache, where no price
+    of its own is stated; ``steps_from_limit``: above 200,000 tokens means from 200,000 on.
+    """
+
+    cached_share: Decimal | None = None
+    steps_from_limit: bool = False
+
+
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of every provider of one kind.
 
@@ -76,7 +88,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     model's name alone loads it. ``counts`` are the protocols in which it counts a request's
     tokens without answering it. ``own_clients`` are user-agent globs, each with one star at its
     end: the clients whose subscriptions it takes as credentials, for their own traffic alone.
-    ``probe`` is where it tells what a key has left, None where it does not.
+    ``probe`` is where it tells what a key has left, None where it does not; ``billing`` how prices
+    that tables state of it are meant.
     """
 
     name: str
@@ -101,6 +114,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     counts: tuple[WireProtocol, ...]
     own_clients: tuple[str, ...]
     probe: Probe | None
+    billing: Billing
 
 
 class _KindFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -127,6 +141,7 @@ class _KindFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     counts: tuple[WireProtocol, ...] = ()
     own_clients: tuple[str, ...] = ()
     probe: Probe | None = None
+    billing: Billing = Billing()
 
 
 DEFAULT_FLAGS: Mapping[str, bool] = MappingProxyType(
@@ -173,6 +188,7 @@ def _read(name: str, text: str) -> Kind:
         counts=file.counts,
         own_clients=file.own_clients,
         probe=file.probe,
+        billing=file.billing,
     )
 
 

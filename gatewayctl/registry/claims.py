@@ -88,7 +88,12 @@ def price(value: object, *, per: int = 1_000_000) -> Decimal | None:
         return None
     if not 0 <= value <= _MAX_PRICE:
         return None
-    exact = _PRICE_DIGITS.plus(Decimal(value) * 1_000_000 / per)
+    return plain(Decimal(value) * 1_000_000 / per)
+
+
+def plain(amount: Decimal) -> Decimal:
+    """Return a price without noise, zeros behind its point or an exponent."""
+    exact = _PRICE_DIGITS.plus(amount)
     return exact.quantize(Decimal(1)) if exact == exact.to_integral_value() else exact.normalize()
 
 

@@ -14,13 +14,13 @@ import msgspec
 from gatewayctl.core.fit import cap_of
 from gatewayctl.core.model import ModelFacts, Sourced
 from gatewayctl.core.routing.place import ASSUMED, LEARNED
+from gatewayctl.registry.following import same_price
 from gatewayctl.registry.merge import (
     CAPABILITIES_ORDER,
     INPUT_MAY_BE_TOTAL,
     LIMITS_ORDER,
     OUTPUT_MAY_BE_TOTAL,
     Entry,
-    same_price,
 )
 
 CONFIG = "config"

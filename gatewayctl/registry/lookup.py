@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from gatewayctl.config.kinds import Billing, kinds
 from gatewayctl.core.model import ModelFacts
 from gatewayctl.registry.claims import Claims
+from gatewayctl.registry.following import from_the_limit, with_cached_reads
 from gatewayctl.registry.forms import Names
 from gatewayctl.registry.merge import Entry, Spoken, merge, overlay
 from gatewayctl.registry.table import Table
@@ -75,11 +77,19 @@ class Registry:
         """Return the facts with the other sources' values beside them, decoded anew each time."""
         model_id = f"{provider}/{model}"
         spoken, source = self._spoken(provider, model)
+        billing = _billing(self._kinds.get(provider, provider))
+        if billing.steps_from_limit:
+            spoken = {name: _from_the_limit(each) for name, each in spoken.items()}
         entry = merge(model_id, provider, spoken, source) if spoken else None
         own = self._overrides.get(model_id)
         if own is None and entry is not None:
             own = self._said_of_all(provider, model)
-        return overlay(entry, own) if own is not None else entry
+        if own is not None:
+            entry = overlay(entry, own)
+        if entry is None or billing.cached_share is None:
+            return entry
+        facts = with_cached_reads(entry.facts, billing.cached_share)
+        return msgspec.structs.replace(entry, facts=facts)
 
     def _said_of_all(self, provider: str, model: str) -> ModelFacts | None:
         if self._usual is None:
@@ -222,3 +232,13 @@ def _named(provider: str, models: Names, *, whole: bool) -> Iterator[str]:
 
 def _of(model_id: str, provider: str | None) -> bool:
     return provider is None or model_id.startswith(f"{provider}/")
+
+
+def _billing(kind: str) -> Billing:
+    """Return how a provider's prices are meant; as they are stated where nothing is known of it."""
+    known = kinds().get(kind)
+    return Billing() if known is None else known.billing
+
+
+def _from_the_limit(said: Spoken) -> Spoken:
+    return msgspec.structs.replace(said, claims=from_the_limit(said.claims))

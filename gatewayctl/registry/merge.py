@@ -7,7 +7,7 @@ said (see ``core.fit``), and so does what was learned at run time, which is not 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,6 +15,7 @@ import msgspec
 from gatewayctl.core.model import Capability, ModelFacts, Sourced, layered
 from gatewayctl.core.pricing import OFF_PEAK, rate_key
 from gatewayctl.registry.claims import Claims
+from gatewayctl.registry.following import same_price, with_long_writes
 
 T = TypeVar("T")
 
@@ -23,11 +24,6 @@ PRICES_ORDER = ("litellm", "models_dev")  # LiteLLM's tiers and steps are richer
 CAPABILITIES_ORDER = ("models_dev", "litellm")
 RETIREMENT_ORDER = ("models_dev", "litellm")
 
-
-_PRICE_DIGITS = Context(prec=6)
-_CLAUDE = "claude"
-_SHORT_WRITE = Decimal("1.25")
-_LONG_WRITE = 2
 
 INPUT_MAY_BE_TOTAL = frozenset({"litellm"})
 """Sources whose input limit is the whole window for some models."""
@@ -226,33 +222,6 @@ def _without_other_lists(theirs: ModelFacts, own: ModelFacts) -> ModelFacts:
 
     kept = {key: it for key, it in theirs.prices.items() if key in own.prices or stands(key)}
     return msgspec.structs.replace(theirs, prices=kept)
-
-
-def with_long_writes(
-    model_id: str, prices: dict[str, Sourced[Decimal]]
-) -> dict[str, Sourced[Decimal]]:
-    """Add what a Claude model asks for a cache write that lasts an hour, where nobody says it.
-
-    It is twice the input, wherever the short write is a quarter more than it: one rule of
-    Anthropic's, of which some tables have no place for the second half.
-    """
-    if _CLAUDE not in model_id:
-        return prices
-    derived = {}
-    for key, write in prices.items():
-        rate = rate_key(key)
-        if rate.dimension != "input_cache_write_5m":
-            continue
-        read = prices.get(str(rate._replace(dimension="input")))
-        if read is not None and same_price(write.value, read.value * _SHORT_WRITE):
-            long = msgspec.structs.replace(read, value=read.value * _LONG_WRITE)
-            derived[str(rate._replace(dimension="input_cache_write_1h"))] = long
-    return {**prices, **{key: it for key, it in derived.items() if key not in prices}}
-
-
-def same_price(one: Decimal, other: Decimal) -> bool:
-    """Tell whether two prices are one: sources round them differently."""
-    return _PRICE_DIGITS.plus(one) == _PRICE_DIGITS.plus(other)
 
 
 def _price_of(key: str) -> Callable[[Claims], Decimal | None]:
