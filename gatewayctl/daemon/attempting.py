@@ -294,9 +294,12 @@ class Run:
                 message = f"{error.message}; this is about the client's own credential"
                 return msgspec.structs.replace(error, kind=kind, message=message)
             hint = known.key_hint
-            advice = f"; it is the gateway's own credential for {provider} that was refused"
-            message = error.message + advice + (f": {hint}" if hint else "")
-            return msgspec.structs.replace(error, message=message)
+            if cause.failure.status is None:  # nobody was asked, and a login says itself what to do
+                advice = f"; {hint}" if hint and known.auth is not Auth.OAUTH else ""
+            else:
+                advice = f"; it is the gateway's own credential for {provider} that was refused"
+                advice += f": {hint}" if hint else ""
+            return msgspec.structs.replace(error, message=error.message + advice)
         if error.kind is ErrorKind.UNAVAILABLE and error.retry_after is None:
             soonest = min(self._cooling().values(), default=UNASKED)
             return msgspec.structs.replace(error, retry_after=soonest)
