@@ -71,7 +71,7 @@ async def test_a_step_that_keeps_failing_goes_last(
 
 async def test_a_recovered_upstream_is_probed_by_exactly_one_of_many() -> None:
     """Half open, one of fifty requests goes there; it closes on the answer, and all go again."""
-    model = "small!words=2!slow=1!503=0.6*1"
+    model = "small!words=2!slow=2!503=0.6*1"
     async with first_then_well(model) as it:
         assert (await it.ask("both")).model == WELL
         await asyncio.sleep(0.65)

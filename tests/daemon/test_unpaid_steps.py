@@ -174,7 +174,7 @@ async def test_a_failure_is_the_first_cause_and_what_was_passed_over_is_named() 
 
 async def test_a_cheaper_step_is_not_kept_waiting_for_others_money() -> None:
     """What other calls have reserved of a dear step's price keeps nobody from a cheap one."""
-    async with house("0.515/day", seconds=0.2) as (it, upstream, key):
+    async with house("0.515/day", seconds=1) as (it, upstream, key):
         first = asyncio.ensure_future(ask(it, key, "dear/m", written=5))
         await until(lambda: len(upstream.calls) == 1)
         status, headers, _ = await ask(it, key, "both", written=5)
@@ -218,7 +218,7 @@ async def test_a_stream_that_money_is_refused_to_is_told_by_a_status() -> None:
         state = Path(name)
         _, key = create(state, "ci", Terms(budgets=("0.1/day",)), time.time())
         async with (
-            keyed(seconds=0.6) as upstream,
+            keyed(seconds=1.5) as upstream,
             gateway(CONFIG.format(url=upstream.base_url), silence=0.3, state=state) as it,
         ):
             first = asyncio.ensure_future(ask(it, key, "dear/m", written=5))
