@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 from support.agents import Setting, forwarding
 from support.processes import Finished, run
-from support.translated import CODEX_SETTINGS, Translating, translating
+from support.translated import Translating, translating
 
 from gatewayctl.simulator import SimModel
 from gatewayctl.storage.client_keys import Terms, create
@@ -45,7 +45,6 @@ async def asking(folder: Path, **terms: object) -> AsyncIterator[tuple[Translati
 
 async def ran(agent: str, program: Path, running: Translating, key: str) -> Finished:
     """Run an agent with one prompt, its key where its own would be."""
-    home = running.setting.home
     match agent:
         case "claude":
             return await running.run(
@@ -55,17 +54,12 @@ async def ran(agent: str, program: Path, running: Translating, key: str) -> Fini
                 CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1",
             )
         case "codex":
-            (home / ".codex").mkdir()
-            (home / ".codex" / "config.toml").write_text(CODEX_SETTINGS)
-            profile = await running.printed("codex")
-            (home / ".codex" / "gatewayctl.config.toml").write_text(profile)
+            await running.equip_codex()
             options = ["--profile", "gatewayctl", "--skip-git-repo-check"]
             variable = f"GATEWAYCTL_KEY={key}"
             return await running.plain(["env", variable, program, "exec", *options, "hello"])
         case _:
-            (home / ".gemini").mkdir()
-            settings = await running.printed("gemini", "--file")
-            (home / ".gemini" / "settings.json").write_text(settings)
+            await running.equip_gemini()
             options = ["-p", "hello", "--yolo", "--skip-trust"]
             return await running.run("gemini", ["node", program, *options], GEMINI_API_KEY=key)
 

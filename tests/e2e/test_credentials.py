@@ -21,7 +21,7 @@ from support.processes import Finished, run, serving
 from support.tap import Tap
 from support.token_server import CLIENT_ID, Authority
 from support.token_server import serving as token_server
-from support.translated import CODEX_SETTINGS, LONGEST_RUN, ROUTE, Translating
+from support.translated import LONGEST_RUN, ROUTE, Translating
 
 from gatewayctl import simulator as simulators
 from gatewayctl.simulator import SimModel, Simulator
@@ -155,19 +155,14 @@ def assert_beside(arrived: Sequence[Received], header: str, own: str, key: str) 
 
 async def codex_command(codex: Path, running: Translating, key: str) -> list[str | Path]:
     """Write what Codex is told by ``gatewayctl env``, and return the command that runs it."""
-    folder = running.setting.home / ".codex"
-    folder.mkdir()
-    (folder / "config.toml").write_text(CODEX_SETTINGS)
-    (folder / "gatewayctl.config.toml").write_text(await running.printed("codex"))
+    await running.equip_codex()
     options = ["--profile", "gatewayctl", "--skip-git-repo-check"]
     return ["env", f"GATEWAYCTL_KEY={key}", codex, "exec", *options, "run"]
 
 
 async def gemini_command(gemini: Path, running: Translating) -> list[str | Path]:
     """Write what Gemini CLI is told by ``gatewayctl env``, and return the command that runs it."""
-    folder = running.setting.home / ".gemini"
-    folder.mkdir()
-    (folder / "settings.json").write_text(await running.printed("gemini", "--file"))
+    await running.equip_gemini()
     return ["node", gemini, "-p", "run", "--yolo", "--skip-trust"]
 
 

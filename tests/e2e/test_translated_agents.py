@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 from support.processes import Finished
-from support.translated import CODEX_SETTINGS, MODEL, ROUTE, Translating, translating
+from support.translated import MODEL, ROUTE, Translating, translating
 
 from gatewayctl.simulator.request import Ask
 
@@ -121,12 +121,8 @@ async def test_claude_code_makes_a_round_trip_of_bash(
 
 async def ask_codex(codex: Path, running: Translating, *arguments: str) -> list[dict[str, Any]]:
     """Run ``codex exec`` with the profile that was printed, and return its events."""
-    folder = running.setting.home / ".codex"
-    if not folder.exists():
-        folder.mkdir()
-        (folder / "config.toml").write_text(CODEX_SETTINGS, encoding="utf-8")
-        profile = await running.printed("codex")
-        (folder / "gatewayctl.config.toml").write_text(profile, encoding="utf-8")
+    if not (running.setting.home / ".codex").exists():
+        await running.equip_codex()
     options = ["--profile", "gatewayctl", "--json", "--skip-git-repo-check"]
     return lines(await running.plain([codex, "exec", *options, *arguments]))
 
@@ -158,11 +154,7 @@ async def test_codex_goes_on_by_post_where_it_asks_for_a_websocket(
 ) -> None:
     """Told that there may be one it asks for it, and is sent on its way with 426."""
     async with translating("responses", tmp_path) as running:
-        profile = await running.printed("codex")
-        folder = running.setting.home / ".codex"
-        folder.mkdir()
-        (folder / "config.toml").write_text(CODEX_SETTINGS, encoding="utf-8")
-        (folder / "gatewayctl.config.toml").write_text(profile + "supports_websockets = true\n")
+        await running.equip_codex("supports_websockets = true\n")
         events = await ask_codex(codex, running, "hello")
         sent = await running.setting.tap.requests()
         assert_translated(running, "responses", 1)
@@ -175,9 +167,7 @@ async def test_codex_goes_on_by_post_where_it_asks_for_a_websocket(
 
 async def ask_gemini(gemini: Path, running: Translating, prompt: str) -> dict[str, Any]:
     """Run Gemini CLI with one prompt, and return the document that it prints."""
-    folder = running.setting.home / ".gemini"
-    folder.mkdir()
-    (folder / "settings.json").write_text(await running.printed("gemini", "--file"))
+    await running.equip_gemini()
     options = ["--yolo", "--skip-trust", "--output-format", "json"]
     done = await running.run("gemini", ["node", gemini, "-p", prompt, *options])
     assert done.status == 0, done.stdout[-4000:] + done.stderr

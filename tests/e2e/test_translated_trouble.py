@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from support.processes import Finished
 from support.steps import Steps
-from support.translated import CODEX_SETTINGS, Translating, translating
+from support.translated import Translating, translating
 
 from gatewayctl.simulator import SimModel
 
@@ -57,23 +57,15 @@ async def claude_run(claude: Path, running: Translating, prompt: str) -> Finishe
 
 async def codex_run(codex: Path, running: Translating, prompt: str) -> Finished:
     """Run Codex with one prompt, whatever comes of it."""
-    folder = running.setting.home / ".codex"
-    folder.mkdir()
     retries = f"request_max_retries = {ATTEMPTS - 1}\nstream_max_retries = {ATTEMPTS - 1}\n"
-    (folder / "config.toml").write_text(CODEX_SETTINGS, encoding="utf-8")
-    profile = await running.printed("codex")
-    (folder / "gatewayctl.config.toml").write_text(profile + retries, encoding="utf-8")
+    await running.equip_codex(retries)
     options = ["--profile", "gatewayctl", "--json", "--skip-git-repo-check"]
     return await running.plain([codex, "exec", *options, prompt])
 
 
 async def gemini_run(gemini: Path, running: Translating, prompt: str, *more: str) -> Finished:
     """Run Gemini CLI with one prompt, whatever comes of it."""
-    folder = running.setting.home / ".gemini"
-    folder.mkdir(exist_ok=True)
-    settings = msgspec.json.decode(await running.printed("gemini", "--file"))
-    settings["general"] = {"maxAttempts": ATTEMPTS - 1}
-    (folder / "settings.json").write_bytes(msgspec.json.encode(settings))
+    await running.equip_gemini(general={"maxAttempts": ATTEMPTS - 1})
     options = ["--yolo", "--skip-trust", "--output-format", "json"]
     return await running.run("gemini", ["node", gemini, *more, "-p", prompt, *options])
 

@@ -13,7 +13,6 @@ from typing import Any, Final
 import msgspec
 from support.processes import Finished, run
 from support.translated import (
-    CODEX_SETTINGS,
     LONGEST_RUN,
     ROOT,
     ROUTE,
@@ -120,7 +119,7 @@ class Keyed(msgspec.Struct, frozen=True, kw_only=True):
 
     async def run(self, name: str, installed: Path | None, key: str) -> Finished:
         """Run a program to its end, with ``key`` where its own would be."""
-        program, home = PROGRAMS[name], self.running.setting.home
+        program = PROGRAMS[name]
         variable = f"{program.variable}={key}"
         command: list[str | Path]
         match name:
@@ -130,18 +129,13 @@ class Keyed(msgspec.Struct, frozen=True, kw_only=True):
                 command += ["--allowedTools", "Bash(echo:*)"]
             case "codex":
                 assert installed is not None
-                (home / ".codex").mkdir(exist_ok=True)
-                (home / ".codex" / "config.toml").write_text(CODEX_SETTINGS)
-                profile = await self.running.printed("codex")
-                (home / ".codex" / "gatewayctl.config.toml").write_text(profile)
+                await self.running.equip_codex()
                 command = [installed, "exec", "--profile", "gatewayctl", "--json"]
                 command += ["--skip-git-repo-check", "run"]
                 return await self.running.plain(["env", variable, *command])
             case "gemini":
                 assert installed is not None
-                (home / ".gemini").mkdir(exist_ok=True)
-                settings = await self.running.printed("gemini", "--file")
-                (home / ".gemini" / "settings.json").write_text(settings)
+                await self.running.equip_gemini()
                 command = ["node", installed, "-p", "run", "--yolo", "--skip-trust"]
                 command += ["--output-format", "json"]
             case _:

@@ -94,6 +94,21 @@ class Translating(msgspec.Struct, frozen=True, kw_only=True):
         assert done.status == 0, done.stderr
         return done.stdout
 
+    async def equip_codex(self, more: str = "") -> None:
+        """Write Codex's settings and the profile that is printed for it, with ``more`` below."""
+        folder = self.setting.home / ".codex"
+        folder.mkdir(exist_ok=True)
+        (folder / "config.toml").write_text(CODEX_SETTINGS, encoding="utf-8")
+        profile = await self.printed("codex") + more
+        (folder / "gatewayctl.config.toml").write_text(profile, encoding="utf-8")
+
+    async def equip_gemini(self, **more: object) -> None:
+        """Write the settings that are printed for Gemini CLI, with ``more`` of them."""
+        folder = self.setting.home / ".gemini"
+        folder.mkdir(exist_ok=True)
+        settings = msgspec.json.decode(await self.printed("gemini", "--file")) | more
+        (folder / "settings.json").write_bytes(msgspec.json.encode(settings))
+
 
 @contextlib.asynccontextmanager
 async def translating(
