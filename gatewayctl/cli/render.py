@@ -101,8 +101,7 @@ def table(
     cells = [titles, *rows]
     widths = [max(width(row[column]) for row in cells) for column in range(len(titles))]
     if sys.stdout.isatty():
-        least = _LEAST_NAME if whole else _LEAST_CUT
-        widths = _fitted(widths, [width(row[0]) for row in cells], spare, least)
+        widths = _fitted(widths, [width(row[0]) for row in cells], spare, whole=whole)
         if not whole:
             cells = [(shortened(row[0], widths[0]), *row[1:]) for row in cells]
     for number, row in enumerate(cells):
@@ -115,16 +114,18 @@ def table(
     return titles[len(widths) :]
 
 
-def _fitted(widths: list[int], names: list[int], spare: int, least: int) -> list[int]:
+def _fitted(widths: list[int], names: list[int], spare: int, *, whole: bool) -> list[int]:
     """Return the widths of as many columns as the terminal has room for."""
     room = columns()
     usual = sorted(names)[len(names) * 9 // 10]
+    if not whole:
+        usual = min(usual, _LEAST_NAME)  # rather cut names than leave out a column
     fixed = widths[1:]
     while spare and usual + sum(fixed) + 2 * len(fixed) > room:
         spare -= 1
         fixed = fixed[:-1]
     first = room - sum(fixed) - 2 * len(fixed)
-    return [min(widths[0], max(first, min(usual, least))), *fixed]
+    return [min(widths[0], max(first, min(usual, _LEAST_NAME if whole else _LEAST_CUT))), *fixed]
 
 
 def size(tokens: int | None) -> str:

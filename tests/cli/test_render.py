@@ -126,6 +126,10 @@ def test_names_that_need_not_be_whole_keep_lines_within_the_terminal(
     lines = capsys.readouterr().out.splitlines()
     assert {render.width(line) for line in lines} == {40}
     assert [line[-1] for line in lines] == ["s", "1", "2", "3"]
+    monkeypatch.setenv("COLUMNS", "42")
+    spread = [(*row, "source") for row in rows]
+    assert render.table(("session", "requests", "source"), spread, spare=1, whole=False) == ()
+    assert max(map(render.width, capsys.readouterr().out.splitlines())) == 42
 
 
 def test_a_narrow_terminal_gets_fewer_columns(
