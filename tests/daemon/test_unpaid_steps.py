@@ -99,17 +99,17 @@ async def ask(
         return reply.status, reply.headers, await reply.json()
 
 
-async def logged(it: Gateway, number: int = 0) -> tuple[history.LoggedRequest, Any]:
-    """Return a request that is over from the ledger, newest first, and its decision."""
+async def logged(it: Gateway, asked: int = 1) -> tuple[history.LoggedRequest, Any]:
+    """Return the newest of so many requests, once all are over, and its decision."""
 
     def found() -> tuple[history.LoggedRequest, ...]:
         return history.requests(it.state, limit=10)
 
     def done() -> bool:
-        return bool(found()) and all(it.outcome and it.decision for it in found())
+        return [bool(it.outcome and it.decision) for it in found()] == [True] * asked
 
     await until(done)
-    one = found()[number]
+    one = found()[0]
     assert one.decision is not None
     return one, msgspec.json.decode(one.decision)
 
@@ -151,7 +151,7 @@ async def test_who_can_pay_for_nothing_hears_when_the_money_is_back() -> None:
         assert body["error"]["code"] == "insufficient_quota"
         assert body["error"]["gatewayctl"]["budget"] == "0.000001/hour"
         assert upstream.calls == ["for-cheap"]
-        one, decision = await logged(it)
+        one, decision = await logged(it, asked=2)
     assert (one.outcome, one.status, one.attempts) == (Outcome.REFUSED, 429, ())
     assert decision["attempts"] == []
     assert [each["reason"] for each in decision["skipped"]] == ["over_budget"] * 2
@@ -190,7 +190,7 @@ async def test_the_pace_of_a_key_ends_a_request_whatever_it_could_pay() -> None:
         status, _, body = await ask(it, key, "cheap/m")
         assert (status, body["error"]["code"]) == (429, "rate_limit_exceeded")
         assert upstream.calls == ["for-cheap"]
-        _, decision = await logged(it)
+        _, decision = await logged(it, asked=2)
     assert "may use 1 requests a minute" in decision["error"]["message"]
 
 
