@@ -211,15 +211,6 @@ def test_since_is_all_of_a_time(write: Write) -> None:
     assert len(listed("--since", "1d", "--limit", "3")) == 3
 
 
-@pytest.mark.parametrize("since", ["1", "", "0s", "5w", "-1h", "99999999999d", "h"])
-def test_a_duration_out_of_form_is_said(since: str) -> None:
-    """With the form that it has."""
-    ran = gatewayctl("log", "--since", since)
-    assert ran.status == 2
-    assert "'--since'" in ran.err
-    assert "duration" in ran.err
-
-
 @pytest.mark.parametrize("given", ["req_b1", "b1", "b", "req_b"])
 def test_a_request_is_found_by_what_tells_its_id_apart(write: Write, given: str) -> None:
     """Its whole story: the decision as it was made, and every attempt."""
@@ -241,12 +232,6 @@ def test_an_id_that_is_unknown_or_several_exits_1(write: Write) -> None:
         ran = gatewayctl("log", given)
         assert (ran.status, ran.out) == (1, "")
         assert said in ran.err
-
-
-def test_an_id_stands_alone() -> None:
-    """Filters of one request mean nothing."""
-    assert gatewayctl("log", "aa", "--follow").status == 2
-    assert gatewayctl("log", "aa", "--failed").status == 2
 
 
 def test_nothing_to_show_is_said_and_no_error(folder: Path, write: Write) -> None:
