@@ -171,7 +171,7 @@ chars_per_token = 3.0
 safety_margin = 1.10
 drop = ["logit_bias"]          # body fields that it does not take
 
-[models.prices]                # USD per million tokens; what is not said is the registry's
+[models.prices]                # USD per million tokens, up to 100000; unsaid: the registry's
 input = 0.0
 input_cache_read = 0.0
 input_cache_write_5m = 0.0
@@ -181,6 +181,7 @@ reasoning_output = 0.0         # where it costs something else than the rest of 
 image = 0.0
 audio = 0.0
 # "input@flex" = 0.0           # at a tier, as replies name it: flex, priority, fast, batch, …
+# "input@off_peak" = 0.0       # at the hours that the registry knows of the model
 # "input>272000" = 0.0         # of the whole request once its input is more than that many tokens
 # "output@flex>272000" = 0.0   # both
 

@@ -46,12 +46,18 @@ class Whole(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Number(msgspec.Struct, frozen=True, kw_only=True):
-    """A decimal in a range; ``above`` is exclusive. ``code`` names what is out of it."""
+    """A decimal in a range; ``above`` is exclusive. ``code`` names what is out of it.
+
+    ``over`` is the code of what is more than ``most``, where that has one of its own, and ``hint``
+    what to do about it.
+    """
 
     code: str = "out-of-range"
     above: Decimal | None = None
     least: Decimal | None = None
     most: Decimal = _MOST
+    over: str = ""
+    hint: str = "write less"
 
     def read(self, value: object) -> Decimal:
         """Return the number as a decimal."""
@@ -68,9 +74,10 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
         low = (self.above is not None and number <= self.above) or (
             self.least is not None and number < self.least
         )
-        if number > self.most and self.most == _MOST:
+        over = self.over or ("out-of-range" if self.most == _MOST else "")
+        if number > self.most and over:
             message = f"must be at most {self.most}, found {_short(number)}"
-            raise Wrong("out-of-range", message, "write less")
+            raise Wrong(over, message, self.hint)
         if low or number > self.most:
             message = f"must be {self._range()}, found {_short(number)}"
             raise Wrong(self.code, message, f"write a number {self._range()}")

@@ -10,6 +10,7 @@ from gatewayctl.config.forms import Ident, Json, Required, Text, Tokenizer, Url,
 from gatewayctl.config.rates import Rate
 from gatewayctl.config.settings import TokenEncoding
 from gatewayctl.core.model import Auth, Overflow, WireProtocol
+from gatewayctl.core.pricing import MOST_PRICE
 
 Seconds = Annotated[float, Duration()]
 Name = Annotated[str, Text()]
@@ -19,7 +20,16 @@ Margin = Annotated[Decimal, Number(code="margin-below-one", least=Decimal(1))]
 Fraction = Annotated[
     Decimal, Number(code="fraction-out-of-range", above=Decimal(0), most=Decimal(1))
 ]
-Price = Annotated[Decimal, Number(code="negative-price", least=Decimal(0))]
+Price = Annotated[
+    Decimal,
+    Number(
+        code="negative-price",
+        least=Decimal(0),
+        most=Decimal(MOST_PRICE),
+        over="price-too-high",
+        hint="prices are USD per million tokens",
+    ),
+]
 Prices = dict[Annotated[str, Rate()], Price]
 """USD per million tokens, by rate key; what is not said is the registry's."""
 

@@ -25,6 +25,13 @@ Prices = Mapping[str, Sourced[Decimal]]
 PICO = 10**12
 """Whole numbers of money: pico-dollars in a dollar."""
 
+MOST_PRICE = 100_000
+"""USD per million tokens that anything may cost.
+
+Ten times the dearest that any table has; ninety million tokens at it still fit the 64 bits of
+pico-dollars that a ledger's column has.
+"""
+
 DIMENSIONS = (
     "input",
     "input_cache_read",

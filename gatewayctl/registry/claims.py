@@ -12,11 +12,10 @@ import msgspec
 
 from gatewayctl.core.hours import Hours
 from gatewayctl.core.model import Capability
-from gatewayctl.core.pricing import rate_key
+from gatewayctl.core.pricing import MOST_PRICE, rate_key
 
-# Far beyond any real window or price; keeps a hostile 1e999999999 from becoming a huge integer.
+# Far beyond any real window; keeps a hostile 1e999999999 from becoming a huge integer.
 _MAX_TOKENS = 1_000_000_000
-_MAX_PRICE = Decimal(1_000_000)
 # Tables write prices as sums of floats, 0.060000000000000005: what is more than this is noise.
 _PRICE_DIGITS = Context(prec=12)
 
@@ -82,13 +81,15 @@ def tokens(value: object) -> int | None:
 def price(value: object, *, per: int = 1_000_000) -> Decimal | None:
     """Return USD per million tokens from a price for ``per`` tokens; None where it is not a price.
 
-    0 is a price (a free model); negative figures stand for "depends" in some tables.
+    0 is a price (a free model); negative figures stand for "depends" in some tables, and what is
+    more than ``MOST_PRICE`` is a slip.
     """
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
-    if not 0 <= value <= _MAX_PRICE:
+    if not 0 <= value <= MOST_PRICE:  # before any arithmetic: exponents may be of any size
         return None
-    return plain(Decimal(value) * 1_000_000 / per)
+    amount = plain(Decimal(value) * 1_000_000 / per)
+    return amount if amount <= MOST_PRICE else None
 
 
 def plain(amount: Decimal) -> Decimal:

@@ -29,6 +29,7 @@ OF_FORM = {
     "margin-below-one",
     "ratio-not-positive",
     "negative-price",
+    "price-too-high",
     "alloy-missing-name",
     "alloy-missing-context-window",
     "alloy-zero-context-window",

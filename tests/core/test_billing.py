@@ -14,6 +14,7 @@ from gatewayctl.core.hours import Hours
 from gatewayctl.core.model import Sourced
 from gatewayctl.core.pricing import (
     DIMENSIONS,
+    MOST_PRICE,
     OUTPUT_PARTS,
     PICO,
     Bill,
@@ -367,3 +368,10 @@ def test_a_range_of_prices_is_that_of_the_hour() -> None:
     size = Estimate(low=MILLION, likely=MILLION, high=MILLION, method=Method.EXACT)
     found = price_range(NIGHTLY, size, MILLION, tier="off_peak")
     assert found == PriceRange(low=Decimal("0.15"), high=Decimal("0.75"))
+
+
+def test_the_dearest_call_fits_a_column_of_the_ledger() -> None:
+    """Ten million tokens at the highest price there may be, with eight times as much to spare."""
+    cost = dollars(priced(input=str(MOST_PRICE)), input=90 * MILLION)
+    assert cost is not None
+    assert pico(cost) < 2**63

@@ -236,3 +236,12 @@ def test_prices_of_certain_hours_are_a_tier() -> None:
     }  # fmt: skip
     never = {**block, "hours_utc": "at night"}
     assert _prices(**usual, off_peak_pricing=never).keys() == {"input", "output"}
+
+
+@pytest.mark.parametrize(
+    ("each", "kept"),
+    [(0.1, 100_000), (0.10001, None), (1.0, None), (100_001, None), (-1.0, None), (True, None)],
+)
+def test_a_price_beyond_belief_is_none(each: float, kept: int | None) -> None:
+    """A hundred thousand dollars for a million tokens is the most, whatever it is stated for."""
+    assert _prices(input_cost_per_token=each).get("input") == kept
