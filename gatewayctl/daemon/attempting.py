@@ -1,27 +1,27 @@
 """One accepted request on its way through its attempts, from the first try to the last byte.
 
 What to try next is ``core.attempts``' business, one try ``trying``'s, what the client can pay
-``paying``'s, how a stream is brought to it ``relay``'s and ``outlet``'s. Here they meet, with the
-breakers and the books.
+``paying``'s, what it is told in the end ``giving_up``'s, how a stream is brought to it ``relay``'s
+and ``outlet``'s. Here they meet, with the breakers and the books.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
-from math import ceil
 
 import msgspec
 from aiohttp import web
 
 from gatewayctl.core.attempts import Failed, Outcome, Step, Try, Unpaid, Wait, Waited, attempt
 from gatewayctl.core.errors import ApiError, ErrorKind, Failure, FailureKind, UpstreamFailed
-from gatewayctl.core.exhausted import broke_off, first_cause, told, told_kind, worth_repeating
-from gatewayctl.core.model import Auth
+from gatewayctl.core.events import Phase
+from gatewayctl.core.exhausted import broke_off, first_cause, told_kind
 from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.core.routing.graph import OnBreak
 from gatewayctl.daemon.asked import Asked
 from gatewayctl.daemon.books import Book, Entry
+from gatewayctl.daemon.giving_up import as_it_came, in_words
 from gatewayctl.daemon.outlet import Outlet, sent
 from gatewayctl.daemon.over_limit import NotAllowed
 from gatewayctl.daemon.parts import Parts
@@ -41,11 +41,6 @@ log = logging.getLogger("gatewayctl.requests")
 
 LARGE = 64 * 1024
 """Bytes of a whole reply from which its client may be too slow to take it at once."""
-
-UNASKED = 5.0
-"""Seconds after which a client may try again where no upstream has said when."""
-
-_RETRY = "x-should-retry"
 
 
 class Run:
@@ -243,7 +238,6 @@ class Run:
             await outlet.end(broken=failure is not None)
             if failure is None:
                 await self._heard(candidate, got.sent, entry)
-            await got.stream.drain()
         except ConnectionError:
             outlet.cut()
         except TimeoutError:
@@ -257,10 +251,17 @@ class Run:
             log.exception("%s failed in the gateway itself", self._asked.request_id)
             outlet.cut()
         finally:
-            got.reply.abort()
+            self._let_go(got)
             book.ended(book.outcome, failure, got.reply.status)
             log.info("%s %s by %s", self._asked.request_id, outcome, candidate.model)
         return failure, outlet.response or web.StreamResponse()
+
+    def _let_go(self, got: Streamed) -> None:
+        """Close an upstream's connection, or read its body's end, which no client waits for."""
+        if got.stream.ended is Phase.TERMINAL and not got.reply.over:
+            self._parts.background.start(got.stream.drain(), "reading the end of a stream")
+        else:
+            got.reply.abort()
 
     async def _heard(self, candidate: Candidate, sent: Sent, entry: Entry) -> dict[str, str]:
         """Learn from an answer that came whole; return the headers that warn of it.
@@ -281,36 +282,15 @@ class Run:
         failures = (*self._failures, self._failed(candidate, failure))
         return identified(broke_off(self._asked.name, failures), self._asked.request_id)
 
-    def _told(self, failures: tuple[Failed, ...]) -> ApiError:
-        """Return what a client is told when nothing more is tried."""
-        error = told(self._asked.name, failures)
-        cause = first_cause(failures)
-        provider = cause.candidate.provider
-        if error.kind is ErrorKind.UPSTREAM_AUTH:
-            known = self._parts.settings.providers[provider].provider
-            if known.auth is Auth.FORWARD:
-                refused = cause.failure.kind is FailureKind.AUTH
-                kind = ErrorKind.UNAUTHORIZED if refused else ErrorKind.FORBIDDEN
-                message = f"{error.message}; this is about the client's own credential"
-                return msgspec.structs.replace(error, kind=kind, message=message)
-            hint = known.key_hint
-            if cause.failure.status is None:  # nobody was asked, and a login says itself what to do
-                advice = f"; {hint}" if hint and known.auth is not Auth.OAUTH else ""
-            else:
-                advice = f"; it is the gateway's own credential for {provider} that was refused"
-                advice += f": {hint}" if hint else ""
-            return msgspec.structs.replace(error, message=error.message + advice)
-        if error.kind is ErrorKind.UNAVAILABLE and error.retry_after is None:
-            soonest = min(self._cooling().values(), default=UNASKED)
-            return msgspec.structs.replace(error, retry_after=soonest)
-        return error
-
     async def _gave_up(self, failures: tuple[Failed, ...]) -> web.StreamResponse:
         """Answer with the first cause; what one upstream alone refused is passed on as it came."""
-        error = self._purse.mentioned(self._told(failures))
+        parts, asked = self._parts, self._asked
+        cooling = self._cooling().values()
+        error = self._purse.mentioned(in_words(failures, asked.name, parts.settings, cooling))
 
         def reply() -> web.Response:
-            passed = self._own_refusal(failures)
+            headers = self._headers(failures[-1].candidate)
+            passed = as_it_came(failures, asked.codec, parts.tries.passes, headers)
             if passed is None:
                 passed = self._error(error, self._headers(failures[0].candidate))
                 passed.headers.extend(about_limits(first_cause(failures).failure.headers))
@@ -343,26 +323,6 @@ class Run:
     def _error(self, error: ApiError, headers: Mapping[str, str]) -> web.Response:
         overflow = self._parts.settings.server.overflow_status
         return error_reply(self._asked.codec, error, headers, overflow)
-
-    def _own_refusal(self, failures: Sequence[Failed]) -> web.Response | None:
-        """Return an upstream's own words where it alone was asked and always said the same."""
-        last, codec = failures[-1], self._asked.codec
-        asked = {(failed.candidate.model, failed.failure.kind) for failed in failures}
-        alone = len(asked) == 1 and self._parts.tries.passes(last.candidate.provider, last.failure)
-        if not alone or last.candidate.protocol is not codec.protocol:
-            return None  # not all there is to tell, or words of another dialect
-        kind, said, wait = last.failure.kind, last.failure.body, last.failure.retry_after
-        if kind is FailureKind.CONTEXT_OVERFLOW and not codec.tells_overflow(said):
-            return None  # an agent would not see that it has to compact
-        if told_kind(kind) is ErrorKind.RATE_LIMITED and not codec.tells_limit(said, wait):
-            return None  # an agent would wait for hours, and not say why
-        response = web.Response(status=last.failure.status or 502, body=said)
-        response.headers.extend((*last.failure.headers, *self._headers(last.candidate).items()))
-        if wait is not None:  # some say it in other headers alone
-            response.headers.setdefault("retry-after", f"{ceil(wait)}")
-        if not worth_repeating(last.failure):
-            response.headers[_RETRY] = "false"
-        return response
 
     def _headers(self, candidate: Candidate | None = None) -> dict[str, str]:
         return own_headers(

@@ -223,6 +223,7 @@ def _wired(grounds: _Grounds, silence: float) -> Daemon:
     clients = Clients(opened.keyring, world, Accounts(spending, wall, clock), wall)
     tokens, hearing = opened.tokens, opened.quotas.hearing
     parts = Parts(
+        background=opened.background,
         settings=settings,
         planner=planner,
         tries=Tries(settings, upstream, credentials, sending, tokens, forwarding, hearing),

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import msgspec
 
 from gatewayctl.config.settings import Settings
+from gatewayctl.daemon.background import Background
 from gatewayctl.daemon.books import Ledger
 from gatewayctl.daemon.clients import Clients
 from gatewayctl.daemon.health import Board
@@ -29,6 +30,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     clients: Clients
     quotas: Degradable
     logins: Degradable
+    background: Background
     chance: Callable[[], int]
     silence: float = SILENCE
 

@@ -6,6 +6,7 @@ protocol's terminal frame or with its typed error event. Only whole events are r
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 
 from gatewayctl.core.errors import ApiError, Failure, FailureKind, UpstreamFailed
@@ -168,24 +169,23 @@ class Stream:
                     yield events
 
     async def _until_over(self) -> AsyncIterator[bytes]:
-        """Yield the body's pieces; once the answer is complete, not for long any more."""
+        """Yield the body's pieces; where the answer seems complete, none is waited for long."""
         async for chunk in self._chunks:
             yield chunk
-            if self.passage.watcher.complete:
-                break
-        else:
-            return
-        loop = asyncio.get_running_loop()
-        until = loop.time() + TRAILER
+            while self.passage.watcher.complete and (more := await self._soon()):
+                yield more
+
+    async def _soon(self) -> bytes:
+        """Return the next piece of a complete answer, nothing where none comes."""
         try:
-            while True:
-                async with asyncio.timeout_at(until):
-                    chunk = await anext(self._chunks, b"")
-                if not chunk:
-                    return
-                yield chunk
-        except (UpstreamFailed, TimeoutError):
+            async with asyncio.timeout(TRAILER):
+                return await anext(self._chunks, b"")
+        except TimeoutError:
             self._reply.abort()
+        except UpstreamFailed:
+            if self.passage.watcher.resumed:  # it only seemed so before
+                raise
+        return b""
 
     def _told(self) -> Failure:
         """Return what the upstream's own error event says."""
@@ -211,14 +211,11 @@ class Stream:
 
     async def drain(self) -> None:
         """Read the end of a body whose stream is whole, so that its connection can serve again."""
-        if self.ended is not Phase.TERMINAL:
-            return
-        try:
+        with contextlib.suppress(UpstreamFailed, TimeoutError):
             async with asyncio.timeout(TRAILER):
                 async for _ in self._chunks:
                     continue
-        except (UpstreamFailed, TimeoutError):
-            self._reply.abort()
+        self._reply.abort()
 
 
 def _bad(message: str) -> UpstreamFailed:

@@ -100,9 +100,10 @@ class StreamWatcher(Protocol):
     """The side parser of one stream: told each event once, in order, it never changes any.
 
     ``usage`` is the sum so far (cumulative deltas replace, never add), ``written`` and ``tier``
-    are as in ``ReplyFacts``, so far; ``told`` is the upstream's own in-stream error. ``complete``:
-    nothing is missing of the answer, though it was no terminal frame that said so, and its usage
-    may yet come.
+    are as in ``ReplyFacts``, so far; ``told`` is the upstream's own in-stream error.
+
+    ``complete`` is for protocols without a terminal frame: if the stream ends here, nothing is
+    missing. ``resumed``: it was complete before, and went on.
     """
 
     usage: Usage
@@ -110,6 +111,7 @@ class StreamWatcher(Protocol):
     tier: str | None
     told: Told | None
     complete: bool
+    resumed: bool
 
     @property
     def error(self) -> str | None:
@@ -229,6 +231,10 @@ class EventReader(Protocol):
 
     def read(self, event: SseEvent) -> Sequence[Event]:
         """Return what the event says, nothing for one that is not known; raise ``BadFrame``."""
+        ...
+
+    def end(self) -> Sequence[Event]:
+        """Return what the end of a stream says that has no terminal frame."""
         ...
 
 

@@ -14,7 +14,6 @@ from gatewayctl.core.errors import ApiError
 from gatewayctl.core.events import (
     CallBegun,
     CallDelta,
-    Ended,
     Event,
     RefusalDelta,
     TextDelta,
@@ -158,7 +157,7 @@ class Translated:
 
     def finish(self) -> None:
         """Take the end, for the client's own terminal frame."""
-        self._taken.extend(self._heard((Ended(),)))
+        self._taken.extend(self._heard(self._reader.end()))
 
     def broken(self, event: bytes, error: ApiError) -> bytes:  # noqa: ARG002
         """Return the error in the client's dialect, going on from what was written."""

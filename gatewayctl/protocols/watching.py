@@ -15,6 +15,7 @@ class Watching:
         self.tier: str | None = None
         self.told: Told | None = None
         self.complete = False
+        self.resumed = False
 
     @property
     def error(self) -> str | None:

@@ -84,6 +84,11 @@ class Reply(Protocol):
         """
         ...
 
+    @property
+    def over(self) -> bool:
+        """Whether the body was read to its end."""
+        ...
+
     def abort(self) -> None:
         """Close the connection at once unless the body was read to its end. Idempotent."""
         ...
@@ -228,6 +233,11 @@ class AiohttpReply:
         """Yield the body's bytes as they arrive; see ``Reply.chunks``."""
         while chunk := await self._next(whole=False):
             yield chunk
+
+    @property
+    def over(self) -> bool:
+        """Whether the body was read to its end."""
+        return self._response.content.at_eof()
 
     def abort(self) -> None:
         """Close the connection at once unless the body was read to its end. Idempotent."""

@@ -1,5 +1,6 @@
 """The surfaces of Gemini's clients, whose paths say what is asked of which model."""
 
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,7 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from support.dialects import DIALECTS, address, encoded
+from support.dialects import DIALECTS, address, encoded, text_in
 from support.gateway import Gateway, demo, gateway
 from support.upstream import FakeUpstream, Fin, Pause, Step, chunked, sized
 
@@ -100,6 +101,31 @@ async def test_an_answer_without_usage_ends_with_its_upstream(protocol: str) -> 
         url = it.url + address(protocol, "g/m", stream=True)
         async with it.client.post(url, data=encoded(protocol, "g/m", "Hi", stream=True)) as answer:
             assert_ends(protocol, await answer.read())
+
+
+STOPS = [frame(word, finishReason="STOP") for word in ("One", " two", " three")]
+
+
+@pytest.mark.parametrize("protocol", DIALECTS)
+async def test_a_reason_in_every_frame_cuts_nothing_off(protocol: str) -> None:
+    """The end of the body is the end; a reason before it is none."""
+    async with native(chunked(STOPS)) as (it, _):
+        url = it.url + address(protocol, "g/m", stream=True)
+        async with it.client.post(url, data=encoded(protocol, "g/m", "Hi", stream=True)) as answer:
+            told = await answer.read()
+    assert_ends(protocol, told)
+    assert "".join(text_in(line) for line in told.splitlines()) == "One two three"
+
+
+@pytest.mark.parametrize("protocol", DIALECTS)
+async def test_where_a_reason_was_no_end_a_cut_is_a_cut(protocol: str) -> None:
+    """Who went on after one may have more to say: the body has to end as it should."""
+    async with native([*chunked(STOPS)[:-1], Fin()]) as (it, _):
+        url = it.url + address(protocol, "g/m", stream=True)
+        async with it.client.post(url, data=encoded(protocol, "g/m", "Hi", stream=True)) as answer:
+            with contextlib.suppress(aiohttp.ClientPayloadError):
+                told = await answer.read()
+                assert b"error" in told or b"response.failed" in told
 
 
 def assert_ends(protocol: str, told: bytes) -> None:

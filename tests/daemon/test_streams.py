@@ -235,17 +235,23 @@ async def test_usage_is_asked_for_unless_that_is_refused(protocol: str, *, refus
 
 
 async def test_a_whole_stream_ends_for_the_client_before_its_upstream_lets_go() -> None:
-    """A server that keeps its reply open after the terminal frame delays nobody but itself."""
+    """A server that keeps its reply open after the terminal frame delays nobody but itself.
+
+    The next request on the same connection is answered while the first upstream is waited for.
+    """
     whole = await golden("chat_completions")
+    open_end: list[Step] = [*chunked([whole])[:-1], Hold()]
+    body = encoded("chat_completions", "up/m", "Hi", stream=True)
     async with (
-        FakeUpstream([[*chunked([whole])[:-1], Hold()]]) as upstream,
+        FakeUpstream([open_end, open_end]) as upstream,
         gateway(upstream_config(upstream.base_url)) as it,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as alone,
     ):
-        body = encoded("chat_completions", "up/m", "Hi", stream=True)
-        async with it.client.post(f"{it.url}/v1/chat/completions", data=body) as answer:
-            assert COMPLETE["chat_completions"].search(await answer.read())
-            assert not upstream.requests[0].abandoned
-        await until(lambda: upstream.requests[0].abandoned)
+        for _ in range(2):
+            async with alone.post(f"{it.url}/v1/chat/completions", data=body) as answer:
+                assert COMPLETE["chat_completions"].search(await answer.read())
+        assert not upstream.requests[0].abandoned
+        await until(lambda: all(each.abandoned for each in upstream.requests))
 
 
 @pytest.mark.parametrize("streams", [True, False])

@@ -190,10 +190,11 @@ def stream(pieces: Iterable[bytes], upstream: WireProtocol, client: WireProtocol
     parser = SseParser(_LIMIT)
     reader = codec(upstream).event_reader()
     writer = codec(client).event_writer(context(client, stream=True))
-    return b"".join(
+    told = [
         writer.write([event for frame in parser.feed(piece) for event in reader.read(frame)])
         for piece in pieces
-    )
+    ]
+    return b"".join(told) + writer.write(reader.end())
 
 
 def read(protocol: WireProtocol, body: bytes) -> Reply:
@@ -212,9 +213,9 @@ def frames(body: bytes) -> list[SseEvent]:
 
 
 def events(protocol: WireProtocol, found: Iterable[SseEvent]) -> list[Event]:
-    """Return what a stream's frames say, one after another."""
+    """Return what a stream's frames say, one after another, and its end."""
     reader = codec(protocol).event_reader()
-    return [event for frame in found for event in reader.read(frame)]
+    return [*(event for frame in found for event in reader.read(frame)), *reader.end()]
 
 
 def decoded(body: bytes) -> dict[str, Any]:

@@ -270,6 +270,10 @@ class ChatCompletionsReader:
         self._metered = Metered(usage=metering.inclusive({}))
         self._tier: Any = None  # as the last chunk told it
 
+    def end(self) -> Sequence[Event]:
+        """Return nothing: a terminal frame says all."""
+        return ()
+
     def read(self, event: SseEvent) -> Sequence[Event]:
         """Return what an event says; raise ``BadFrame`` when it is no chunk."""
         if not event.data:

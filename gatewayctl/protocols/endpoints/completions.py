@@ -100,7 +100,7 @@ class _Watcher:
         self.written = 0
         self.tier: str | None = None
         self.told: Told | None = None
-        self.complete = False  # [DONE] says so
+        self.complete = self.resumed = False  # [DONE] says so
 
     @property
     def error(self) -> str | None:

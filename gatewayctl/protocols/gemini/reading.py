@@ -58,11 +58,14 @@ where Google's own ask again."""
 
 
 class _Choice(msgspec.Struct):
-    """One candidate so far: its calls, and whether its last part is a thought that goes on."""
+    """One candidate so far: its calls, whether its last part is a thought that goes on.
+
+    ``stop`` is why it ends, as far as is known: the last reason that was told.
+    """
 
     calls: int = 0
     thinks: bool = False
-    over: bool = False
+    stop: Stop | None = None
 
 
 class GeminiEvents:
@@ -70,7 +73,6 @@ class GeminiEvents:
 
     def __init__(self) -> None:
         self._begun = False
-        self._ended = False
         self._counts: dict[str, int] = {}
         self._usage = Usage()
         self._choices: dict[int, _Choice] = {}
@@ -80,7 +82,7 @@ class GeminiEvents:
         if not event.data or event.data == b"[DONE]":
             return ()
         frame = response.decoded(event.data, "a Gemini frame")
-        if frame.error or self._ended:
+        if frame.error:
             return ()
         return list(self._frame(frame))
 
@@ -89,8 +91,12 @@ class GeminiEvents:
         reply = response.decoded(body, "a Gemini reply")
         if reply.error or not (reply.candidates or response.blocked(reply.prompt_feedback)):
             raise BadFrame("the reply has no candidates")
-        found = list(self._frame(reply))
-        return found if self._ended else [*found, Ended()]
+        return [*self._frame(reply), *self.end()]
+
+    def end(self) -> Sequence[Event]:
+        """Return why the candidates ended; not before the end of the body is that known."""
+        ends = ((index, choice.stop) for index, choice in self._choices.items())
+        return [*(Finished(stop=it, choice=index) for index, it in ends if it is not None), Ended()]
 
     def _frame(self, frame: wire.Reply) -> Iterator[Event]:
         if not self._begun:
@@ -105,12 +111,7 @@ class GeminiEvents:
         for place, candidate in enumerate(frame.candidates or ()):
             yield from self._candidate(candidate, response.index_of(candidate, place))
         if response.blocked(frame.prompt_feedback) is not None and not self._choices:
-            self._choices[0] = _Choice(over=True)
-            yield Finished(stop=Stop.FILTER)
-        whole = self._choices and all(choice.over for choice in self._choices.values())
-        if whole and frame.usage_metadata is not None:  # without, that may yet come
-            self._ended = True
-            yield Ended()
+            self._choices[0] = _Choice(stop=Stop.FILTER)
 
     def _candidate(self, candidate: wire.Candidate, index: int) -> Iterator[Event]:
         choice = self._choices.setdefault(index, _Choice())
@@ -123,12 +124,9 @@ class GeminiEvents:
         reason = response.finished(candidate)
         if reason in _BROKEN:
             raise BadFrame(f"the upstream broke its answer off: {reason}")
-        if reason is not None and not choice.over:
-            choice.over = True
+        if reason is not None:
             stop = _STOPS.get(reason, Stop.OTHER)
-            if stop is Stop.END and choice.calls:
-                stop = Stop.CALLS
-            yield Finished(stop=stop, choice=index)
+            choice.stop = Stop.CALLS if stop is Stop.END and choice.calls else stop
 
 
 def _part(part: dict[str, Any], choice: _Choice, index: int) -> Iterator[Event]:

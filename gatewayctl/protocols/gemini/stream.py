@@ -1,8 +1,8 @@
 """The side parser of a Gemini stream: phases, usage, errors. It changes nothing.
 
-There is no frame of its own for the end: an answer is whole with the ``finishReason`` of every
-candidate that was seen, or when the prompt was refused. The frame that says so is the last one if
-it tells the usage; otherwise that comes in one more, or never.
+There is no frame for the end. An answer is whole when the body ends and each candidate that was
+seen has told a ``finishReason`` last, or the prompt was refused. A reason alone ends nothing: some
+servers tell one in every frame, or before the text, and some tell the usage after it.
 """
 
 from gatewayctl.core.events import Phase
@@ -41,10 +41,10 @@ class GeminiWatcher(Watching):
             self._follow(candidate, response.index_of(candidate, place))
         if frame.error:
             return self._fails(frame.error)
+        self.resumed = self.resumed or (says and self.complete)
         self.complete = self._is_over(frame)
-        if self.complete and frame.usage_metadata is not None:
-            self.usage = response.usage_of(self._counts, silent=not self.written)
-            return Phase.TERMINAL
+        if self.complete and not self.written:
+            self.usage = response.usage_of(self._counts, silent=True)
         return Phase.CONTENT if says else Phase.LIFECYCLE
 
     def release(self, event: SseEvent) -> bytes:

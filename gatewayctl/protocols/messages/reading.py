@@ -153,6 +153,10 @@ class MessagesEvents:
         self._terms: dict[str, str] = {}
         self._finished = False
 
+    def end(self) -> Sequence[Event]:
+        """Return nothing: a terminal frame says all."""
+        return ()
+
     def read(self, event: SseEvent) -> Sequence[Event]:
         """Return what the event says; raise ``BadFrame`` when it is not of the protocol."""
         if not event.data or event.data == b"[DONE]":  # some compatible servers add the latter

@@ -65,6 +65,10 @@ class ResponsesReader:
         self._last: Telling | None = None
         self._found: list[Event] = []
 
+    def end(self) -> Sequence[Event]:
+        """Return nothing: a terminal frame says all."""
+        return ()
+
     def read(self, event: SseEvent) -> Sequence[Event]:
         """Return what the event says; raise ``BadFrame`` for one that is no JSON object."""
         if not event.data or event.data == b"[DONE]":

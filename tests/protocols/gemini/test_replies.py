@@ -61,7 +61,7 @@ def read(*frames: bytes) -> list[Event]:
     found: list[Event] = []
     for frame in frames:
         found += reader.read(SseEvent(raw=b"", data=frame))
-    return found
+    return [*found, *reader.end()]
 
 
 def written(events: Sequence[Event], *, together: bool = True, **fields: Any) -> bytes:
@@ -144,21 +144,24 @@ def test_a_refused_prompt_is_an_answer_cut_by_the_filter() -> None:
     assert CODEC.read_reply(frame).usage == Usage(input=4, output=0)
 
 
-def test_an_answer_is_whole_with_its_last_candidate() -> None:
-    """One that is still open keeps the stream open."""
+def test_candidates_end_when_the_stream_does() -> None:
+    """A reason in the middle ends none of them: the last one holds, at the very end."""
     both = {
         "candidates": [
             {"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP"},
             {"content": {"parts": [{"text": "b"}]}, "index": 1},
         ]
     }
-    assert Ended() not in read(json.dumps(both).encode())
     end = body({"text": "c"}, index=1)
-    reply = fold(read(json.dumps(both).encode(), end))
-    assert [choice.parts for choice in reply.choices] == [(Text(text="a"),), (Text(text="bc"),)]
-    assert Ended() not in read(json.dumps(both).encode(), end)  # its usage may yet come
-    usage = b'{"usageMetadata":{"promptTokenCount":4}}'
-    assert read(json.dumps(both).encode(), end, usage)[-1] == Ended()
+    more = body({"text": "d"}, index=0)
+    found = read(json.dumps(both).encode(), end, more)
+    reply = fold(found)
+    assert [choice.parts for choice in reply.choices] == [(Text(text="ad"),), (Text(text="bc"),)]
+    assert found[-3:] == [
+        Finished(stop=Stop.END, choice=0),
+        Finished(stop=Stop.END, choice=1),
+        Ended(),
+    ]
 
 
 def test_probabilities_belong_to_the_text_of_their_frame() -> None:
@@ -392,5 +395,4 @@ def test_any_chunking_gives_the_same_events(events: list[Event], size: int) -> N
         each for chunk in chunks for event in parser.feed(chunk) for each in reader.read(event)
     ]
     frames = [data for _, data in strict.frames("gemini", stream)]
-    assert found == read(*frames)
-    assert found.count(Ended()) == 1
+    assert [*found, *reader.end()] == read(*frames)

@@ -58,14 +58,19 @@ def test_only_a_reason_for_every_candidate_ends_an_answer() -> None:
     assert watcher.see(event({})) is Phase.LIFECYCLE
     assert watcher.see(frame({"text": "d"}, reason="MAX_TOKENS", index=0)) is Phase.CONTENT
     assert (watcher.complete, watcher.written) == (True, 4)
-    assert watcher.see(event({"usageMetadata": {"promptTokenCount": 7}})) is Phase.TERMINAL
+    assert watcher.see(event({"usageMetadata": {"promptTokenCount": 7}})) is Phase.LIFECYCLE
+    assert (watcher.complete, watcher.resumed) == (True, False)
 
 
-def test_a_last_frame_that_tells_the_usage_is_the_end() -> None:
-    """Nothing is waited for then."""
-    last = {"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP"}]}
+def test_a_reason_in_every_frame_ends_nothing() -> None:
+    """Some servers tell one with each piece, or in a frame before the text."""
     watcher = GeminiWatcher()
-    assert watcher.see(event({**last, "usageMetadata": {"promptTokenCount": 7}})) is Phase.TERMINAL
+    watcher.see(frame({"text": ""}, reason="STOP"))
+    assert (watcher.complete, watcher.resumed) == (True, False)
+    watcher.see(frame({"text": "a"}))
+    assert (watcher.complete, watcher.resumed) == (False, True)
+    watcher.see(frame({"text": "b"}, reason="STOP"))
+    assert (watcher.complete, watcher.resumed) == (True, True)
 
 
 def test_a_refused_prompt_ends_the_answer() -> None:
@@ -76,7 +81,8 @@ def test_a_refused_prompt_ends_the_answer() -> None:
     assert watcher.complete
     blocked["usageMetadata"] = {"promptTokenCount": 4, "totalTokenCount": 4}
     watcher = GeminiWatcher()
-    assert watcher.see(event(blocked)) is Phase.TERMINAL
+    watcher.see(event(blocked))
+    assert watcher.complete
     assert watcher.usage == Usage(input=4, output=0)  # Google leaves zeros out
     unblocked = {"promptFeedback": {"blockReason": "BLOCK_REASON_UNSPECIFIED"}}
     assert GeminiWatcher().see(event(unblocked)) is Phase.LIFECYCLE
