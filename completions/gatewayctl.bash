@@ -15,8 +15,31 @@ _gatewayctl_words() {
     COMPREPLY=($(compgen -W "$1" -- "$2"))
 }
 
-_gatewayctl_key_names() {
-    _gatewayctl_words "$(sed -n 's/^ *"name": "\([A-Za-z0-9._-]*\)",*$/\1/p' "${XDG_STATE_HOME:-$HOME/.local/state}/gatewayctl/client-keys.json" 2>/dev/null)" "$1"
+_gatewayctl_names() {
+    local state="${XDG_STATE_HOME:-$HOME/.local/state}/gatewayctl"
+    local config="${GATEWAYCTL_CONFIG:-${XDG_CONFIG_HOME:-$HOME/.config}/gatewayctl/config.toml}"
+    case $1 in
+        key)
+            sed -n 's/^ *"name": "\([A-Za-z0-9._-]*\)",*$/\1/p' "$state/client-keys.json"
+            ;;
+        model)
+            sed -n 's/^id *= *"\([A-Za-z0-9._\/-]*\)".*/\1/p' "$config"
+            ;;
+        credential)
+            sed -n 's/^    "\([A-Za-z0-9._#-]*\)": {$/\1/p' "$state/quota.json"
+            ;;
+        provider)
+            sed -n 's/^\[providers\.\([A-Za-z0-9_-]*\)\].*/\1/p' "$config"
+            ;;
+        login)
+            awk '/^\[/ { name = "" } /^\[providers\.[A-Za-z0-9_-]+\]/ { split($0, part, /[].]/); name = part[2] } name != "" && /^auth *= *"oauth"/ { print name }' "$config"
+            sed -n 's/^    "\([A-Za-z0-9._#-]*\)": {$/\1/p' "$state/credentials.json"
+            ;;
+    esac 2>/dev/null
+}
+
+_gatewayctl_named() {
+    _gatewayctl_words "$(_gatewayctl_names "$1")" "$2"
 }
 
 _gatewayctl() {
@@ -42,22 +65,22 @@ _gatewayctl() {
         'serve --port') return ;;
         'serve --log-level') _gatewayctl_words 'debug info warning error' "$current"; return ;;
         'serve --log-format') _gatewayctl_words 'text json' "$current"; return ;;
-        'estimate -m'|'estimate --model') return ;;
+        'estimate -m'|'estimate --model') _gatewayctl_named model "$current"; return ;;
         'estimate --protocol') _gatewayctl_words 'chat_completions responses messages gemini text' "$current"; return ;;
         'estimate --config') _gatewayctl_files "$current"; return ;;
         'route-explain --protocol') _gatewayctl_words 'chat_completions responses messages gemini text' "$current"; return ;;
         'route-explain --max-output') return ;;
         'route-explain --seed') return ;;
         'route-explain --session') return ;;
-        'route-explain --client') return ;;
+        'route-explain --client') _gatewayctl_named key "$current"; return ;;
         'route-explain --url') return ;;
         'route-explain --config') _gatewayctl_files "$current"; return ;;
-        'env -m'|'env --model') return ;;
-        'env --small-model') return ;;
+        'env -m'|'env --model') _gatewayctl_named model "$current"; return ;;
+        'env --small-model') _gatewayctl_named model "$current"; return ;;
         'env --shell') _gatewayctl_words 'sh bash zsh fish powershell cmd' "$current"; return ;;
         'env --url') return ;;
         'env --config') _gatewayctl_files "$current"; return ;;
-        'log --key') return ;;
+        'log --key') _gatewayctl_named key "$current"; return ;;
         'log -n'|'log --limit') return ;;
         'log --since') return ;;
         'status --url') return ;;
@@ -65,7 +88,7 @@ _gatewayctl() {
         'usage --by') _gatewayctl_words 'model route key day session tier' "$current"; return ;;
         'usage --since') return ;;
         'usage --until') return ;;
-        'quota --forget') return ;;
+        'quota --forget') _gatewayctl_named credential "$current"; return ;;
         'quota --url') return ;;
         'quota --config') _gatewayctl_files "$current"; return ;;
         'auth login --port') return ;;
@@ -93,7 +116,7 @@ _gatewayctl() {
         'config init --output') _gatewayctl_files "$current"; return ;;
         'config show --config') _gatewayctl_files "$current"; return ;;
         'config path --config') _gatewayctl_files "$current"; return ;;
-        'models list --provider') return ;;
+        'models list --provider') _gatewayctl_named provider "$current"; return ;;
         'models list --as-of') return ;;
         'models list --config') _gatewayctl_files "$current"; return ;;
         'models show --config') _gatewayctl_files "$current"; return ;;
@@ -109,7 +132,7 @@ _gatewayctl() {
         'estimate/-'*) _gatewayctl_words '-m --model --protocol --exact --config --json -h --help' "$current" ;;
         'estimate/'*) _gatewayctl_files "$current" ;;
         'route-explain/-'*) _gatewayctl_words '--protocol --max-output --seed --session --client --live --url --config --json -h --help' "$current" ;;
-        'route-explain/'*) _gatewayctl_files "$current" ;;
+        'route-explain/'*) _gatewayctl_named model "$current"; [[ ${#COMPREPLY[@]} -eq 0 ]] && _gatewayctl_files "$current" ;;
         'env/-'*) _gatewayctl_words '-m --model --small-model --shell --url --config --file -q --quiet --json -h --help' "$current" ;;
         'env/'*) _gatewayctl_words 'claude codex gemini openai' "$current" ;;
         'log/-'*) _gatewayctl_words '-f --follow --failed --key -n --limit --since --json -h --help' "$current" ;;
@@ -119,18 +142,22 @@ _gatewayctl() {
         'auth/-'*) _gatewayctl_words '-h --help' "$current" ;;
         'auth/'*) _gatewayctl_words 'login import list refresh logout' "$current" ;;
         'auth login/-'*) _gatewayctl_words '--no-browser --port --timeout --config -h --help' "$current" ;;
+        'auth login/'*) _gatewayctl_named login "$current" ;;
         'auth import/-'*) _gatewayctl_words '--token --from --expires --config -h --help' "$current" ;;
+        'auth import/'*) _gatewayctl_named login "$current" ;;
         'auth list/-'*) _gatewayctl_words '--config --json -h --help' "$current" ;;
         'auth refresh/-'*) _gatewayctl_words '--force --config -h --help' "$current" ;;
+        'auth refresh/'*) _gatewayctl_named login "$current" ;;
         'auth logout/-'*) _gatewayctl_words '--config -h --help' "$current" ;;
+        'auth logout/'*) _gatewayctl_named login "$current" ;;
         'keys/-'*) _gatewayctl_words '-h --help' "$current" ;;
         'keys/'*) _gatewayctl_words 'create list rotate revoke' "$current" ;;
         'keys create/-'*) _gatewayctl_words '--models --budget --rpm --tpm --expires --config --json -h --help' "$current" ;;
         'keys list/-'*) _gatewayctl_words '--config --json -h --help' "$current" ;;
         'keys rotate/-'*) _gatewayctl_words '--grace --expires --json -h --help' "$current" ;;
-        'keys rotate/'*) _gatewayctl_key_names "$current" ;;
+        'keys rotate/'*) _gatewayctl_named key "$current" ;;
         'keys revoke/-'*) _gatewayctl_words '-h --help' "$current" ;;
-        'keys revoke/'*) _gatewayctl_key_names "$current" ;;
+        'keys revoke/'*) _gatewayctl_named key "$current" ;;
         'config/-'*) _gatewayctl_words '-h --help' "$current" ;;
         'config/'*) _gatewayctl_words 'validate init show path schema' "$current" ;;
         'config validate/-'*) _gatewayctl_words '--strict --registry --as-of --format --config --json -h --help' "$current" ;;
@@ -143,8 +170,10 @@ _gatewayctl() {
         'models/'*) _gatewayctl_words 'list show refresh forget' "$current" ;;
         'models list/-'*) _gatewayctl_words '--provider --conflicts --stale --retiring --as-of --config --json -h --help' "$current" ;;
         'models show/-'*) _gatewayctl_words '--config --json -h --help' "$current" ;;
+        'models show/'*) _gatewayctl_named model "$current" ;;
         'models refresh/-'*) _gatewayctl_words '--source --from --dry-run --config --json -h --help' "$current" ;;
         'models forget/-'*) _gatewayctl_words '--json -h --help' "$current" ;;
+        'models forget/'*) _gatewayctl_named model "$current" ;;
     esac
 }
 

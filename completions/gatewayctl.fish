@@ -11,10 +11,27 @@ function __gatewayctl_at --description 'whether the words before the cursor name
     test (string join ' ' -- _ $command) = (string join ' ' -- _ $argv)
 end
 
-function __gatewayctl_key_names --description 'the names of client keys'
+function __gatewayctl_names --description 'the names of client keys, models and the like'
     set -l state $XDG_STATE_HOME
     test -n "$state"; or set state ~/.local/state
-    sed -n 's/^ *"name": "\([A-Za-z0-9._-]*\)",*$/\1/p' $state/gatewayctl/client-keys.json 2>/dev/null
+    set state $state/gatewayctl
+    set -l config $XDG_CONFIG_HOME
+    test -n "$config"; or set config ~/.config
+    set config $config/gatewayctl/config.toml
+    test -n "$GATEWAYCTL_CONFIG"; and set config $GATEWAYCTL_CONFIG
+    switch $argv[1]
+        case key
+            sed -n 's/^ *"name": "\([A-Za-z0-9._-]*\)",*$/\1/p' "$state/client-keys.json"
+        case model
+            sed -n 's/^id *= *"\([A-Za-z0-9._\/-]*\)".*/\1/p' "$config"
+        case credential
+            sed -n 's/^    "\([A-Za-z0-9._#-]*\)": {$/\1/p' "$state/quota.json"
+        case provider
+            sed -n 's/^\[providers\.\([A-Za-z0-9_-]*\)\].*/\1/p' "$config"
+        case login
+            awk '/^\[/ { name = "" } /^\[providers\.[A-Za-z0-9_-]+\]/ { split($0, part, /[].]/); name = part[2] } name != "" && /^auth *= *"oauth"/ { print name }' "$config"
+            sed -n 's/^    "\([A-Za-z0-9._#-]*\)": {$/\1/p' "$state/credentials.json"
+    end 2>/dev/null
 end
 
 complete -c gatewayctl -f
@@ -39,7 +56,7 @@ complete -c gatewayctl -n '__gatewayctl_at serve' -l demo -d 'Serve simulated mo
 complete -c gatewayctl -n '__gatewayctl_at serve' -l log-level -x -a 'debug info warning error' -d 'Least level that is logged'
 complete -c gatewayctl -n '__gatewayctl_at serve' -l log-format -x -a 'text json' -d 'How log lines look'
 complete -c gatewayctl -n '__gatewayctl_at serve' -s h -l help -d 'Show this message and exit'
-complete -c gatewayctl -n '__gatewayctl_at estimate' -s m -l model -x -d 'A model or route'
+complete -c gatewayctl -n '__gatewayctl_at estimate' -s m -l model -x -a '(__gatewayctl_names model)' -d 'A model or route'
 complete -c gatewayctl -n '__gatewayctl_at estimate' -l protocol -x -a 'chat_completions responses messages gemini text' -d 'What the input is in'
 complete -c gatewayctl -n '__gatewayctl_at estimate' -l exact -d 'Count with the model\'s own vocabulary, where it is known'
 complete -c gatewayctl -n '__gatewayctl_at estimate' -l config -r -F -d 'The config file, instead of the usual one'
@@ -50,15 +67,16 @@ complete -c gatewayctl -n '__gatewayctl_at route-explain' -l protocol -x -a 'cha
 complete -c gatewayctl -n '__gatewayctl_at route-explain' -l max-output -x -d 'Output budget in place of the body\'s own'
 complete -c gatewayctl -n '__gatewayctl_at route-explain' -l seed -x -d 'Draw alloys with this seed of 64 bits, not by chance'
 complete -c gatewayctl -n '__gatewayctl_at route-explain' -l session -x -d 'The conversation it belongs to, as clients name it'
-complete -c gatewayctl -n '__gatewayctl_at route-explain' -l client -x -d 'The name of the client key that it comes with'
+complete -c gatewayctl -n '__gatewayctl_at route-explain' -l client -x -a '(__gatewayctl_names key)' -d 'The name of the client key that it comes with'
 complete -c gatewayctl -n '__gatewayctl_at route-explain' -l live -d 'Ask the running daemon: its sessions and counters'
 complete -c gatewayctl -n '__gatewayctl_at route-explain' -l url -x -d 'Ask the daemon at this address, not where the config says it is'
 complete -c gatewayctl -n '__gatewayctl_at route-explain' -l config -r -F -d 'The config file, instead of the usual one'
 complete -c gatewayctl -n '__gatewayctl_at route-explain' -l json -d 'Print JSON'
 complete -c gatewayctl -n '__gatewayctl_at route-explain' -s h -l help -d 'Show this message and exit'
+complete -c gatewayctl -n '__gatewayctl_at route-explain' -a '(__gatewayctl_names model)'
 complete -c gatewayctl -n '__gatewayctl_at route-explain' -F
-complete -c gatewayctl -n '__gatewayctl_at env' -s m -l model -x -d 'A model or route of the config'
-complete -c gatewayctl -n '__gatewayctl_at env' -l small-model -x -d 'Another one for claude\'s minor tasks'
+complete -c gatewayctl -n '__gatewayctl_at env' -s m -l model -x -a '(__gatewayctl_names model)' -d 'A model or route of the config'
+complete -c gatewayctl -n '__gatewayctl_at env' -l small-model -x -a '(__gatewayctl_names model)' -d 'Another one for claude\'s minor tasks'
 complete -c gatewayctl -n '__gatewayctl_at env' -l shell -x -a 'sh bash zsh fish powershell cmd' -d 'The shell, instead of the one that is detected'
 complete -c gatewayctl -n '__gatewayctl_at env' -l url -x -d 'The gateway\'s URL, instead of the config\'s'
 complete -c gatewayctl -n '__gatewayctl_at env' -l config -r -F -d 'The config file, instead of the usual one'
@@ -69,7 +87,7 @@ complete -c gatewayctl -n '__gatewayctl_at env' -s h -l help -d 'Show this messa
 complete -c gatewayctl -n '__gatewayctl_at env' -a 'claude codex gemini openai'
 complete -c gatewayctl -n '__gatewayctl_at log' -s f -l follow -d 'Go on with requests as they end, until Ctrl-C'
 complete -c gatewayctl -n '__gatewayctl_at log' -l failed -d 'Only requests that were not answered'
-complete -c gatewayctl -n '__gatewayctl_at log' -l key -x -d 'Only requests with the client key of this name'
+complete -c gatewayctl -n '__gatewayctl_at log' -l key -x -a '(__gatewayctl_names key)' -d 'Only requests with the client key of this name'
 complete -c gatewayctl -n '__gatewayctl_at log' -s n -l limit -x -d 'So many of the newest'
 complete -c gatewayctl -n '__gatewayctl_at log' -l since -x -d 'Only what came in the last 30m, 2h, 7d, or since a day like 2026-11-01'
 complete -c gatewayctl -n '__gatewayctl_at log' -l json -d 'Print JSON'
@@ -85,7 +103,7 @@ complete -c gatewayctl -n '__gatewayctl_at usage' -l json -d 'Print JSON'
 complete -c gatewayctl -n '__gatewayctl_at usage' -l csv -d 'Print CSV'
 complete -c gatewayctl -n '__gatewayctl_at usage' -s h -l help -d 'Show this message and exit'
 complete -c gatewayctl -n '__gatewayctl_at quota' -l probe -d 'First ask every provider that tells what a key has left: over the net'
-complete -c gatewayctl -n '__gatewayctl_at quota' -l forget -x -d 'First forget what is known of one, so that it is tried'
+complete -c gatewayctl -n '__gatewayctl_at quota' -l forget -x -a '(__gatewayctl_names credential)' -d 'First forget what is known of one, so that it is tried'
 complete -c gatewayctl -n '__gatewayctl_at quota' -l url -x -d 'Ask the daemon at this address, not where the config says it is'
 complete -c gatewayctl -n '__gatewayctl_at quota' -l config -r -F -d 'The config file, instead of the usual one'
 complete -c gatewayctl -n '__gatewayctl_at quota' -l json -d 'Print JSON'
@@ -101,19 +119,23 @@ complete -c gatewayctl -n '__gatewayctl_at auth login' -l port -x -d 'Port of th
 complete -c gatewayctl -n '__gatewayctl_at auth login' -l timeout -x -d 'How long the login may take: 90s, 5m'
 complete -c gatewayctl -n '__gatewayctl_at auth login' -l config -r -F -d 'The config file, instead of the usual one'
 complete -c gatewayctl -n '__gatewayctl_at auth login' -s h -l help -d 'Show this message and exit'
+complete -c gatewayctl -n '__gatewayctl_at auth login' -a '(__gatewayctl_names login)'
 complete -c gatewayctl -n '__gatewayctl_at auth import' -l token -d 'Take a token, from standard input or asked for without echo'
 complete -c gatewayctl -n '__gatewayctl_at auth import' -l from -r -F -d 'Take over another program\'s credentials file'
 complete -c gatewayctl -n '__gatewayctl_at auth import' -l expires -x -d 'When the token ends: 90d, or as 2027-01-31 begins (UTC); else unknown'
 complete -c gatewayctl -n '__gatewayctl_at auth import' -l config -r -F -d 'The config file, instead of the usual one'
 complete -c gatewayctl -n '__gatewayctl_at auth import' -s h -l help -d 'Show this message and exit'
+complete -c gatewayctl -n '__gatewayctl_at auth import' -a '(__gatewayctl_names login)'
 complete -c gatewayctl -n '__gatewayctl_at auth list' -l config -r -F -d 'The config file, instead of the usual one'
 complete -c gatewayctl -n '__gatewayctl_at auth list' -l json -d 'Print JSON'
 complete -c gatewayctl -n '__gatewayctl_at auth list' -s h -l help -d 'Show this message and exit'
 complete -c gatewayctl -n '__gatewayctl_at auth refresh' -l force -d 'Ask for new tokens although the present one is good'
 complete -c gatewayctl -n '__gatewayctl_at auth refresh' -l config -r -F -d 'The config file, instead of the usual one'
 complete -c gatewayctl -n '__gatewayctl_at auth refresh' -s h -l help -d 'Show this message and exit'
+complete -c gatewayctl -n '__gatewayctl_at auth refresh' -a '(__gatewayctl_names login)'
 complete -c gatewayctl -n '__gatewayctl_at auth logout' -l config -r -F -d 'The config file, instead of the usual one'
 complete -c gatewayctl -n '__gatewayctl_at auth logout' -s h -l help -d 'Show this message and exit'
+complete -c gatewayctl -n '__gatewayctl_at auth logout' -a '(__gatewayctl_names login)'
 complete -c gatewayctl -n '__gatewayctl_at keys' -a create -d 'Make a client key and print it, once; only its hash is kept'
 complete -c gatewayctl -n '__gatewayctl_at keys' -a list -d 'List all keys with what each has spent of its budgets, and what is left'
 complete -c gatewayctl -n '__gatewayctl_at keys' -a rotate -d 'Give a key a new secret and print it, once; the old one is no longer good'
@@ -134,9 +156,9 @@ complete -c gatewayctl -n '__gatewayctl_at keys rotate' -l grace -x -d 'How long
 complete -c gatewayctl -n '__gatewayctl_at keys rotate' -l expires -x -d 'When it ends: 30d, 12h, or as 2026-12-31 begins (UTC)'
 complete -c gatewayctl -n '__gatewayctl_at keys rotate' -l json -d 'Print JSON'
 complete -c gatewayctl -n '__gatewayctl_at keys rotate' -s h -l help -d 'Show this message and exit'
-complete -c gatewayctl -n '__gatewayctl_at keys rotate' -a '(__gatewayctl_key_names)'
+complete -c gatewayctl -n '__gatewayctl_at keys rotate' -a '(__gatewayctl_names key)'
 complete -c gatewayctl -n '__gatewayctl_at keys revoke' -s h -l help -d 'Show this message and exit'
-complete -c gatewayctl -n '__gatewayctl_at keys revoke' -a '(__gatewayctl_key_names)'
+complete -c gatewayctl -n '__gatewayctl_at keys revoke' -a '(__gatewayctl_names key)'
 complete -c gatewayctl -n '__gatewayctl_at config' -a validate -d 'Find every problem of a config file in one run'
 complete -c gatewayctl -n '__gatewayctl_at config' -a init -d 'Write a commented config file from what this machine has'
 complete -c gatewayctl -n '__gatewayctl_at config' -a show -d 'Print the config without its secrets'
@@ -166,7 +188,7 @@ complete -c gatewayctl -n '__gatewayctl_at models' -a show -d 'Show one model, f
 complete -c gatewayctl -n '__gatewayctl_at models' -a refresh -d 'Ask every source anew: the public tables, and the listings of providers whose key is at hand'
 complete -c gatewayctl -n '__gatewayctl_at models' -a forget -d 'Forget what replies taught about a model'
 complete -c gatewayctl -n '__gatewayctl_at models' -s h -l help -d 'Show this message and exit'
-complete -c gatewayctl -n '__gatewayctl_at models list' -l provider -x -d 'Only the models of this provider'
+complete -c gatewayctl -n '__gatewayctl_at models list' -l provider -x -a '(__gatewayctl_names provider)' -d 'Only the models of this provider'
 complete -c gatewayctl -n '__gatewayctl_at models list' -l conflicts -d 'Where sources disagree: who says what, who wins, and why'
 complete -c gatewayctl -n '__gatewayctl_at models list' -l stale -d 'Sources and models with facts older than their ttl'
 complete -c gatewayctl -n '__gatewayctl_at models list' -l retiring -d 'Models that are deprecated, retired, or retire in 60 days'
@@ -177,6 +199,7 @@ complete -c gatewayctl -n '__gatewayctl_at models list' -s h -l help -d 'Show th
 complete -c gatewayctl -n '__gatewayctl_at models show' -l config -r -F -d 'The config file, instead of the usual one'
 complete -c gatewayctl -n '__gatewayctl_at models show' -l json -d 'Print JSON'
 complete -c gatewayctl -n '__gatewayctl_at models show' -s h -l help -d 'Show this message and exit'
+complete -c gatewayctl -n '__gatewayctl_at models show' -a '(__gatewayctl_names model)'
 complete -c gatewayctl -n '__gatewayctl_at models refresh' -l source -x -d 'Only this source: a table, or a provider\'s own listing'
 complete -c gatewayctl -n '__gatewayctl_at models refresh' -l from -r -F -d 'Take the table from a file, not the network'
 complete -c gatewayctl -n '__gatewayctl_at models refresh' -l dry-run -d 'Only say what is read of the file, and store nothing'
@@ -185,3 +208,4 @@ complete -c gatewayctl -n '__gatewayctl_at models refresh' -l json -d 'Print JSO
 complete -c gatewayctl -n '__gatewayctl_at models refresh' -s h -l help -d 'Show this message and exit'
 complete -c gatewayctl -n '__gatewayctl_at models forget' -l json -d 'Print JSON'
 complete -c gatewayctl -n '__gatewayctl_at models forget' -s h -l help -d 'Show this message and exit'
+complete -c gatewayctl -n '__gatewayctl_at models forget' -a '(__gatewayctl_names model)'

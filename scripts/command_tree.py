@@ -18,14 +18,23 @@ from gatewayctl.cli.main import app
 PROGRAM = "gatewayctl"
 _AnyCommand = TyperCommand | TyperGroup
 _FILE_TYPES = frozenset({"file", "filename", "path", "directory"})
+_NAMES_OF = {
+    **dict.fromkeys(("--client", "--key", "keys KEY"), "key"),
+    **dict.fromkeys(("--model", "--small-model", "route-explain MODEL", "models ID"), "model"),
+    "--forget": "credential",
+    "--provider": "provider",
+    "auth NAME": "login",
+}
+"""What an option's value names, and an argument of a command or a group."""
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     """An option (``names`` start with dashes) or an argument (no names).
 
     ``usage`` is how help shows it (``--port INTEGER``), ``text`` its help with default and range.
-    ``choices`` are the only values there are, empty when any value goes. ``takes_key`` says that it
-    is the name of a client key.
+    ``choices`` are the only values there are, empty when any value goes. ``name_of`` says what it
+    is a name of: a ``key`` of a client, a ``model`` or route, the ``credential`` that a quota is
+    of, a ``provider``, or one that has a ``login``; None for none of these.
     """
 
     names: tuple[str, ...]
@@ -33,7 +42,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     takes_value: bool
     takes_file: bool
-    takes_key: bool
+    name_of: str | None
     choices: tuple[str, ...]
 
 
@@ -112,6 +121,8 @@ def _parameter(
     parameter: TyperOption | TyperArgument, context: typer.Context, names: tuple[str, ...]
 ) -> Parameter:
     usage, text = parameter.get_help_record(context) or ("", "")
+    group = context.command_path.split()[1:2]  # the first word after the program's
+    argument = " ".join((*group, parameter.metavar or ""))
     choices = getattr(parameter.type, "choices", ())
     return Parameter(
         names=tuple(sorted(names, key=len)),  # click keeps the names of --help in a set
@@ -119,7 +130,7 @@ def _parameter(
         text=_one_line(text),
         takes_value=not (isinstance(parameter, TyperOption) and parameter.is_flag),
         takes_file=parameter.type.name in _FILE_TYPES or "FILE" in (parameter.metavar or ""),
-        takes_key=isinstance(parameter, TyperArgument) and parameter.metavar == "KEY",
+        name_of=next(filter(None, map(_NAMES_OF.get, names or (argument,))), None),
         choices=tuple(str(c.value if isinstance(c, Enum) else c) for c in choices),
     )
 

@@ -10,10 +10,23 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from gatewayctl.cli.main import app
+from gatewayctl.core.quota import Snapshot
+from gatewayctl.storage import quota
 from gatewayctl.storage.client_keys import Terms, create
+from gatewayctl.storage.credentials import Credential, Vault
 
 COMPLETIONS = Path(__file__).resolve().parent.parent.parent / "completions"
 BASH = shutil.which("bash")
+CONFIG = """
+[providers.up]
+kind = "openai-compatible"
+[providers.team]
+auth = "oauth"
+[[models]]
+id = "up/one"
+[[cascades]]
+id = "coding"
+"""
 
 # Asks for the completion of each word list on standard input, as bash does on TAB.
 ASK = r"""
@@ -39,7 +52,11 @@ def _complete(*lines: list[str], folder: Path | None = None) -> list[set[str]]:
         text=True,
         check=True,
         cwd=folder,
-        env={**os.environ, "XDG_STATE_HOME": str(folder)},
+        env={
+            **os.environ,
+            "XDG_STATE_HOME": str(folder),
+            "GATEWAYCTL_CONFIG": str(folder and folder / "config.toml"),
+        },
     )
     assert not result.stderr
     return [set(line.split()) for line in result.stdout.splitlines()]
@@ -94,11 +111,33 @@ def test_files_are_offered_where_a_file_goes(tmp_path: Path) -> None:
 
 def test_names_of_keys_are_offered_where_a_key_goes(tmp_path: Path) -> None:
     """Read from their file as it is written; none where there is no such file."""
-    lines = (["keys", "revoke", "c"], ["keys", "rotate", ""], ["keys", "create", ""])
-    assert _complete(*lines, folder=tmp_path) == [set(), set(), set()]
+    lines = [["keys", "revoke", "c"], ["keys", "rotate", ""], ["keys", "create", ""]]
+    lines += [["route-explain", "--client", "b"], ["log", "--key", "=", "b"]]
+    lines += [["quota", "--forget", ""], ["auth", "refresh", ""]]
+    assert _complete(*lines, folder=tmp_path) == [set()] * 7
+    state = tmp_path / "gatewayctl"
     for name in ("ci", "cd.2", "bot"):
-        create(tmp_path / "gatewayctl", name, Terms(models=("name",)), 0.0)
-    assert _complete(*lines, folder=tmp_path) == [{"ci", "cd.2"}, {"ci", "cd.2", "bot"}, set()]
+        create(state, name, Terms(models=("name",)), 0.0)
+    spent = quota.Record(snapshot=Snapshot(at=0.0))
+    quota.save(state, quota.Kept(credentials={"up#1": spent}), 0.0, lambda *_: True)
+    Vault(state).put("team", Credential(access_token="secret"))
+    assert _complete(*lines, folder=tmp_path) == [
+        *({"ci", "cd.2"}, {"ci", "cd.2", "bot"}, set()),
+        *({"bot"}, {"bot"}),
+        *({"up#1"}, {"team"}),
+    ]
+
+
+def test_names_of_the_config_are_offered_where_they_go(tmp_path: Path) -> None:
+    """Models and routes before the file that a command also takes; logins are OAuth's alone."""
+    (tmp_path / "config.toml").write_text(CONFIG)
+    (tmp_path / "prompt.json").touch()
+    lines = [["route-explain", ""], ["route-explain", "coding", "pro"], ["estimate", "-m", "c"]]
+    lines += [["auth", "login", ""], ["models", "list", "--provider", ""]]
+    assert _complete(*lines, folder=tmp_path) == [
+        *({"coding", "up/one"}, {"prompt.json"}, {"coding"}),
+        *({"team"}, {"up", "team"}),
+    ]
 
 
 @pytest.mark.parametrize(("shell", "script"), [("zsh", "_gatewayctl"), ("fish", "gatewayctl.fish")])
