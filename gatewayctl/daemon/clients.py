@@ -39,6 +39,10 @@ _BETWEEN: Final = (re.compile(r"[\s,;\"']+"), re.compile(r"[\s,;\"':&=]+"))
 _MOST_PARTS: Final = 16
 
 _MAKE: Final = "gatewayctl keys create NAME makes one"
+_SHUT: Final = (
+    "nobody is let in: the gateway does not know its client keys any more; gatewayctl status on its"
+    " machine says why"
+)
 _OPEN: Final = "and gatewayctl keys list says how to need none again"
 
 
@@ -105,7 +109,7 @@ class Clients:
         if found is not None:
             return self._client(found)
         if self._ring.trouble is not None:
-            raise _not_allowed(ErrorKind.UNAVAILABLE, f"nobody is let in: {self._ring.trouble}")
+            raise _not_allowed(ErrorKind.UNAVAILABLE, _SHUT)  # a stranger learns of no folder
         if not presented:
             message = "the gateway asks for a client key, and the request has none"
             message += f": {self._remedy()}"
