@@ -71,8 +71,11 @@ def _over_rate(over: Over, resets: str | None) -> tuple[str, str]:
 
 def _over_budget(over: Over, resets: str | None) -> str:
     if over.needed > over.limit:
-        return f"the input of this call alone costs up to {_usd(over.needed)}"
-    gone = f"{_usd(over.spent)} is spent and {_usd(over.reserved)} reserved for calls under way"
+        alone = f"the input of this call alone costs up to {_usd(over.needed)}"
+        return f"{alone}, so that no waiting helps: send less, or ask for a cheaper model"
+    gone = f"{_usd(over.spent)} is spent"
+    if over.reserved:
+        gone += f" and {_usd(over.reserved)} reserved for calls under way"
     if over.under_way:
         return f"{gone}, so that this call does not fit before some of those end"
     until = "it is never reset" if resets is None else f"it is reset at {resets}"
