@@ -122,21 +122,20 @@ def _fetch(settings: "Settings", source: str | None, *, quiet: bool) -> "list[Re
 def _wanted(settings: "Settings", source: str | None) -> "dict[str, SourceSettings]":
     """Return the sources to ask: without a name those that can be; say why there is none."""
     from gatewayctl.cli import render
-    from gatewayctl.core.model import Auth
-    from gatewayctl.registry.freshness import Freshness
+    from gatewayctl.registry.freshness import UNASKED, Freshness
 
     status = {each.name: each.status for each in _statuses(settings)}
-    if source is not None and status.get(source) is Freshness.NO_KEY:
+    if source is not None and status.get(source) in UNASKED - {Freshness.OFF}:
         provider = settings.providers[settings.registry.sources[source].provider or source].provider
-        hint = provider.key_hint or 'auth = "forward" has only its clients\''
-        if provider.auth is Auth.OAUTH:
-            hint = 'auth = "oauth" is for its clients\' requests alone'
+        hint = provider.key_hint
+        if status[source] is Freshness.PERSONAL:
+            hint = f'auth = "{provider.auth.value}" is for its clients\' requests alone'
         render.tell(f"{source} is not asked without a key: {hint}")
         return {}
     wanted = {
         name: each
         for name, each in settings.registry.sources.items()
-        if status.get(name) not in {Freshness.OFF, Freshness.NO_KEY} and source in {None, name}
+        if status.get(name) not in UNASKED and source in {None, name}
     }
     if not wanted:
         turned_off = f"{source} is turned off" if source else "every source is turned off"

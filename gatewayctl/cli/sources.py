@@ -23,9 +23,14 @@ _MARKS = {
     Freshness.FAILED: ("✗", "red"),
     Freshness.QUARANTINED: ("✗", "red"),
     Freshness.NO_KEY: ("-", None),
+    Freshness.PERSONAL: ("-", None),
     Freshness.OFF: ("-", None),
 }
-_UNASKED = {Freshness.NO_KEY: "no key", Freshness.OFF: "off"}
+_UNASKED = {
+    Freshness.NO_KEY: "no key",
+    Freshness.PERSONAL: "personal",
+    Freshness.OFF: "off",
+}
 """What is not asked, so that nothing is wrong with it."""
 FINE = frozenset({Freshness.FRESH, *_UNASKED})
 _REFRESHABLE = frozenset({Freshness.STALE, Freshness.NEVER})

@@ -6,6 +6,7 @@ Pure; used by whoever shows it and by whoever refreshes.
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -33,8 +34,13 @@ class Freshness(StrEnum):
     QUARANTINED = "quarantined"
     NEVER = "never"
     NO_KEY = "no_key"
-    """It is not asked, for want of a credential that may be used for it."""
+    """It is not asked, for want of a key."""
+    PERSONAL = "personal"
+    """It is not asked: a login, or a client's own credential, serves clients' requests alone."""
     OFF = "off"
+
+
+UNASKED = frozenset({Freshness.NO_KEY, Freshness.PERSONAL, Freshness.OFF})
 
 
 class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,21 +93,21 @@ def statuses(
     attempts: Mapping[str, Attempt],
     table: Table,
     now: datetime,
-    no_key: Collection[str] = (),
+    unasked: Mapping[str, Freshness] = MappingProxyType({}),
     *,
     background: bool = True,
 ) -> tuple[SourceStatus, ...]:
     """Return the status of every source; ``now`` is aware.
 
-    ``no_key`` names the sources that are not asked for want of a credential; ``background``: a
-    daemon asks the others when they are due.
+    ``unasked`` says of sources that are not asked why that is; ``background``: a daemon asks the
+    others when they are due.
     """
     counts = {
         source.name: source.models
         for source in table.sources
         if source.provider is None or _is_of(source.url, sources.get(source.name))
     }
-    told = _Told(table.lost, no_key, now, background)
+    told = _Told(table.lost, unasked, now, background)
     return tuple(
         _status(name, settings, _attempt(attempts, name, settings), counts.get(name, 0), told)
         for name, settings in sources.items()
@@ -115,7 +121,7 @@ class _Told(NamedTuple):
     """What a status depends on besides the source itself."""
 
     lost: Collection[str]
-    no_key: Collection[str]
+    unasked: Mapping[str, Freshness]
     now: datetime
     background: bool
 
@@ -140,14 +146,14 @@ def _status(
     lost = name in told.lost
     if not settings.url:
         status = Freshness.OFF
-    elif name in told.no_key:
-        status = Freshness.NO_KEY
+    elif name in told.unasked:
+        status = told.unasked[name]
     elif lost:  # nothing that was fetched is in use
         status = Freshness.FAILED
     else:
         status = _freshness(attempt, settings.ttl, told.now)
     shown = attempt if settings.url else None
-    asked = status not in {Freshness.OFF, Freshness.NO_KEY}
+    asked = status not in UNASKED
     return SourceStatus(
         name=name,
         status=status,

@@ -11,9 +11,9 @@ from typing import Any
 
 from gatewayctl.config.settings import ProviderSettings, Settings, SourceSettings
 from gatewayctl.core.hours import Hours
-from gatewayctl.core.model import Sourced
+from gatewayctl.core.model import Auth, Sourced
 from gatewayctl.registry.cache import Cache
-from gatewayctl.registry.freshness import SourceStatus, statuses
+from gatewayctl.registry.freshness import Freshness, SourceStatus, statuses
 from gatewayctl.registry.lookup import Registry
 from gatewayctl.registry.merge import Entry
 from gatewayctl.registry.table import Table
@@ -22,6 +22,8 @@ SCHEMA_VERSION = 1
 STAGES = ("lifecycle", "deprecated_at", "retires_at")
 CAPS = ("served", "learned")
 LIMITS = ("context_window", "max_input_tokens", "max_output_tokens")
+
+_PERSONAL = frozenset({Auth.FORWARD, Auth.OAUTH})
 
 Json = dict[str, object]
 
@@ -56,16 +58,21 @@ class Sources:
         """Return the status of every source, beside the table in use. Reads a small file."""
         sources = self._settings.registry.sources
         now = datetime.fromtimestamp(self._wall(), UTC)
-        no_key = {name for name, each in sources.items() if not self._is_askable(each)}
+        found = ((name, self._unasked(each)) for name, each in sources.items())
+        unasked = {name: why for name, why in found if why is not None}
         background = self._settings.registry.background
         attempts = self._cache.attempts()
-        return statuses(sources, attempts, table, now, no_key, background=background)
+        return statuses(sources, attempts, table, now, unasked, background=background)
 
-    def _is_askable(self, source: SourceSettings) -> bool:
+    def _unasked(self, source: SourceSettings) -> Freshness | None:
+        """Return why a source is not asked, None where it is."""
         if source.provider is None:
-            return True
-        provider = self._settings.providers.get(source.provider)
-        return provider is not None and self._askable(provider)
+            return None
+        settings = self._settings.providers.get(source.provider)
+        if settings is not None and self._askable(settings):
+            return None
+        owner = None if settings is None else settings.provider.auth
+        return Freshness.PERSONAL if owner in _PERSONAL else Freshness.NO_KEY
 
 
 def model_json(entry: Entry, *, others: bool) -> Json:

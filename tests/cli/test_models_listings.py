@@ -59,7 +59,8 @@ def test_a_refresh_asks_the_providers_whose_key_is_at_hand(
     assert [each["authorization"] for each in listing.asked] == [f"Bearer {KEY}"]
     sources = {each["name"]: each for each in cli.json("list", *config)["sources"]}
     assert {name: each["status"] for name, each in sources.items()} == {
-        "litellm": "off", "models_dev": "off", "local": "fresh", "anthropic": "no_key"
+        "litellm": "off", "models_dev": "off", "local": "fresh",
+        "anthropic": "personal",
     }  # fmt: skip
     assert sources["local"]["provider"] == "local"
     assert sources["local"]["next_at"] > sources["local"]["fetched_at"]

@@ -58,7 +58,7 @@ def test_a_source_that_is_off_says_so() -> None:
 def test_a_provider_without_a_credential_is_told_apart() -> None:
     """It is not asked, which is neither its failure nor its age."""
     asked = {"s": SourceSettings(url="http://x/", ttl=1, timeout=1, provider="s")}
-    (found,) = statuses(asked, {}, Table.load(join({})), NOW, {"s"})
+    (found,) = statuses(asked, {}, Table.load(join({})), NOW, {"s": Freshness.NO_KEY})
     assert (found.status, found.provider) == (Freshness.NO_KEY, "s")
 
 
@@ -103,9 +103,15 @@ def test_the_next_attempt_is_told(attempt: Attempt | None, next_at: str) -> None
 
 
 def test_what_nobody_asks_has_no_next_attempt() -> None:
-    """Turned off, without a credential, or with a daemon that is told not to ask."""
+    """Turned off, without a credential for it, or with a daemon that is told not to ask."""
     off = {"s": SourceSettings(url="", ttl=1, timeout=1)}
     table = Table.load(join({}))
-    for sources, no_key, background in ((off, set(), True), (HOUR, {"s"}, True), (HOUR, set(), 0)):
-        (found,) = statuses(sources, {}, table, NOW, no_key, background=bool(background))
+    for sources, why, background in (
+        (off, None, True),
+        (HOUR, Freshness.NO_KEY, True),
+        (HOUR, Freshness.PERSONAL, True),
+        (HOUR, None, False),
+    ):
+        unasked = {} if why is None else {"s": why}
+        (found,) = statuses(sources, {}, table, NOW, unasked, background=background)
         assert found.next_at is None
