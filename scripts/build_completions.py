@@ -68,6 +68,14 @@ def _first_sentence(text: str) -> str:
 # --- bash --------------------------------------------------------------------------------------
 
 
+_BASH_NAMED = f"""\
+{_NAMES_FUNCTION}
+_{PROGRAM}_named() {{
+    _{PROGRAM}_words "$(_{PROGRAM}_names "$1")" "$2"
+}}
+"""
+
+
 def bash(commands: list[Command]) -> str:
     """Return the script for bash 3.2 and newer."""
     below_root = "|".join(_quoted(_key(c)) for c in commands if c.path)
@@ -88,11 +96,7 @@ _{PROGRAM}_words() {{
     COMPREPLY=($(compgen -W "$1" -- "$2"))
 }}
 
-{_NAMES_FUNCTION}
-_{PROGRAM}_named() {{
-    _{PROGRAM}_words "$(_{PROGRAM}_names "$1")" "$2"
-}}
-
+{_BASH_NAMED}
 _{PROGRAM}() {{
     local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}}
     local command='' candidate index
