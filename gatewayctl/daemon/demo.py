@@ -46,5 +46,5 @@ def guide(url: str, *, keyed: bool) -> str:
     if not keyed:
         return _GUIDE.format(needs="no key needed", curl=f"{curl} -d '{_HELLO}'")
     curl = f"{_KEY}\n{curl} -H \"x-gatewayctl-key: $KEY\" -d '{_HELLO}'"
-    needs = "no provider's key needed. There\nare client keys, so it asks for one of those"
+    needs = "no provider's key needed.\nThere are client keys, so it asks for one of those"
     return _GUIDE.format(needs=needs, curl=curl)
