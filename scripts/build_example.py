@@ -102,6 +102,7 @@ capacity_fraction = 1.0        # how much of a window is used: above 0, at most 
 # capabilities = { tools = true, images = false }
 # set = { temperature = 0.2 }
 # drop = ["logit_bias"]
+# off_peak_hours = ["Mon-Fri 16:30-00:30", "Sat-Sun"]
 # timeouts = { first_token = "2m" }
 
 # --- providers ----------------------------------------------------------------------------------
@@ -170,6 +171,7 @@ tokenizer = "char_ratio"       # char_ratio | auto | tiktoken:o200k_base | tikto
 chars_per_token = 3.0
 safety_margin = 1.10
 drop = ["logit_bias"]          # body fields that it does not take
+off_peak_hours = ["Mon-Fri 16:30-00:30", "Sat-Sun"]  # UTC: when prices at off_peak hold
 
 [models.prices]                # USD per million tokens, up to 100000; unsaid: the registry's
 input = 0.0
@@ -181,7 +183,7 @@ reasoning_output = 0.0         # where it costs something else than the rest of 
 image = 0.0
 audio = 0.0
 # "input@flex" = 0.0           # at a tier, as replies name it: flex, priority, fast, batch, …
-# "input@off_peak" = 0.0       # at the hours that the registry knows of the model
+# "input@off_peak" = 0.0       # at off_peak_hours, else at those that the registry knows
 # "input>272000" = 0.0         # of the whole request once its input is more than that many tokens
 # "output@flex>272000" = 0.0   # both
 

@@ -16,6 +16,7 @@ from gatewayctl.config.schema_providers import ModelDoc, ModelKeys
 from gatewayctl.config.schema_routes import PlaceTokenizer
 from gatewayctl.config.settings import ModelOverride
 from gatewayctl.config.tokenizer_files import TokenizerFiles
+from gatewayctl.core.hours import Hours, hours
 from gatewayctl.core.model import (
     Capability,
     EstimatorKind,
@@ -185,12 +186,19 @@ def _facts(full_id: str, doc: ModelKeys) -> ModelFacts:
         max_input_tokens=_tokens(doc.max_input_tokens),
         max_output_tokens=_tokens(doc.max_output_tokens),
         prices={key: Sourced(value=price, source=SOURCE) for key, price in doc.prices.items()},
+        off_peak=_hours(doc.off_peak_hours),
         capabilities={
             Capability(name): Sourced(value=able, source=SOURCE)
             for name, able in capabilities.items()
             if able is not None
         },
     )
+
+
+def _hours(said: tuple[Hours, ...]) -> Sourced[Hours] | None:
+    """Return several hours as one fact."""
+    found = hours([each for it in said for each in it.ranges])
+    return None if found is None else Sourced(value=found, source=SOURCE)
 
 
 def _tokens(said: int | None) -> Sourced[int] | None:

@@ -9,6 +9,8 @@ from gatewayctl.config.figures import Duration, Number, Size, Whole
 from gatewayctl.config.forms import Ident, Json, Required, Text, Tokenizer, Url, Variable
 from gatewayctl.config.rates import Rate
 from gatewayctl.config.settings import TokenEncoding
+from gatewayctl.config.weekly import Weekly
+from gatewayctl.core.hours import Hours
 from gatewayctl.core.model import Auth, Overflow, WireProtocol
 from gatewayctl.core.pricing import MOST_PRICE
 
@@ -129,6 +131,7 @@ class ModelKeys(msgspec.Struct, frozen=True, kw_only=True):
     chars_per_token: Ratio | None = None
     safety_margin: Margin | None = None
     prices: Prices = {}
+    off_peak_hours: tuple[Annotated[Hours, Weekly()], ...] = ()
     capabilities: Capabilities = Capabilities()
     set: dict[str, Annotated[msgspec.Raw, Json()]] = {}
     drop: tuple[Name, ...] | None = None

@@ -4,6 +4,7 @@ All of it is UTC, so that no database of time zones is needed: whoever reads hou
 counts them over. What holds at them does not belong here.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -17,7 +18,10 @@ WEEK: Final = 7 * DAY
 _MONDAY: Final = 3 * DAY
 """1970 began on a Thursday: so many minutes after a Monday."""
 
-_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+_TIMES: Final = re.compile(r"([0-9]{1,2}):([0-9]{1,2}) *- *([0-9]{1,2}):([0-9]{1,2})")
+_HOUR: Final = 60
 
 Range = tuple[int, int]
 """Minutes, the first one in, the last one out."""
@@ -35,28 +39,45 @@ class Hours(msgspec.Struct, frozen=True, array_like=True):
 
     def __str__(self) -> str:
         """Return them for people: ``Mon-Fri 16:30-24:00; Sat-Sun all day, UTC``."""
-        by_day = [_of_day(self.ranges, day) for day in range(len(_DAYS))]
+        by_day = [_of_day(self.ranges, day) for day in range(len(DAYS))]
         days: dict[str, list[int]] = {}
         for day, text in enumerate(by_day):
             if text:
                 days.setdefault(text, []).append(day)
-        if len(days) == 1 and len(*days.values()) == len(_DAYS):
+        if len(days) == 1 and len(*days.values()) == len(DAYS):
             return f"{by_day[0]}, UTC"
         return "; ".join(f"{_named(them)} {text}" for text, them in days.items()) + ", UTC"
 
 
-def hours(ranges: Iterable[Range]) -> Hours | None:
+def hours(ranges: Sequence[Range]) -> Hours | None:
     """Return ranges as hours, put in order and joined; None where there are none.
 
-    Each lies between 0 and ``WEEK``.
+    What lies beyond ``WEEK`` is at the beginning of the week.
     """
     found: list[Range] = []
-    for first, last in sorted(each for each in ranges if each[0] < each[1]):
+    whole = [(first, min(last, WEEK)) for first, last in ranges]
+    beyond = [(0, last - WEEK) for _, last in ranges]
+    for first, last in sorted(each for each in (*whole, *beyond) if each[0] < each[1]):
         if found and first <= found[-1][1]:
             found[-1] = found[-1][0], max(last, found[-1][1])
         else:
             found.append((first, last))
     return Hours(tuple(found)) if found else None
+
+
+def times(text: str) -> Range | None:
+    """Return a range of times such as ``16:30-00:30``, as minutes from the day's beginning on.
+
+    One that ends at its beginning, or before, goes on into the next day. None where it is none.
+    """
+    found = _TIMES.fullmatch(text.strip())
+    if found is None:
+        return None
+    hour, minute, last_hour, last_minute = map(int, found.groups())
+    first, last = hour * _HOUR + minute, last_hour * _HOUR + last_minute
+    if max(minute, last_minute) >= _HOUR or first >= DAY or last > DAY:
+        return None
+    return first, last if first < last else last + DAY
 
 
 def _of_day(ranges: Iterable[Range], day: int) -> str:
@@ -69,7 +90,7 @@ def _of_day(ranges: Iterable[Range], day: int) -> str:
 
 
 def _clock(minute: int) -> str:
-    return f"{minute // 60:02}:{minute % 60:02}"
+    return f"{minute // _HOUR:02}:{minute % _HOUR:02}"
 
 
 def _named(days: Sequence[int]) -> str:
@@ -80,5 +101,5 @@ def _named(days: Sequence[int]) -> str:
             rows[-1].append(day)
         else:
             rows.append([day])
-    names = [_DAYS[row[0]] + (f"-{_DAYS[row[-1]]}" if row[1:] else "") for row in rows]
+    names = [DAYS[row[0]] + (f"-{DAYS[row[-1]]}" if row[1:] else "") for row in rows]
     return ", ".join(names)

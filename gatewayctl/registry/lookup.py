@@ -13,7 +13,7 @@ import msgspec
 from gatewayctl.config.kinds import Billing, kinds
 from gatewayctl.core.model import ModelFacts
 from gatewayctl.registry.claims import Claims
-from gatewayctl.registry.following import from_the_limit, with_cached_reads
+from gatewayctl.registry.following import from_the_limit, with_cached_reads, with_hours_of_prices
 from gatewayctl.registry.forms import Names
 from gatewayctl.registry.merge import Entry, Spoken, merge, overlay
 from gatewayctl.registry.table import Table
@@ -94,7 +94,8 @@ class Registry:
     def _said_of_all(self, provider: str, model: str) -> ModelFacts | None:
         if self._usual is None:
             return None
-        return msgspec.structs.replace(self._usual, id=f"{provider}/{model}", provider=provider)
+        usual = with_hours_of_prices(self._usual)
+        return msgspec.structs.replace(usual, id=f"{provider}/{model}", provider=provider)
 
     def listed_by(self, model: str, providers: Sequence[str]) -> tuple[str, ...]:
         """Return those of ``providers`` that list exactly this bare id, in the order given."""

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from gatewayctl.core.model import Capability, ModelFacts, Sourced, layered
-from gatewayctl.core.pricing import OFF_PEAK, rate_key
+from gatewayctl.core.pricing import rate_key
 from gatewayctl.registry.claims import Claims
-from gatewayctl.registry.following import same_price, with_long_writes
+from gatewayctl.registry.following import same_price, with_hours_of_prices, with_long_writes
 
 T = TypeVar("T")
 
@@ -70,7 +70,7 @@ def merge(
     """
     merging = _Merging(spoken, own)
     window, max_input, max_output = merging.limits()
-    facts = _with_hours_of_prices(
+    facts = with_hours_of_prices(
         ModelFacts(
             id=model_id,
             provider=provider,
@@ -178,7 +178,7 @@ class _Merging:
 def overlay(entry: Entry | None, own: ModelFacts) -> Entry:
     """Put the user's own facts over what the sources say; unsaid fields keep the sources'."""
     if entry is None:
-        return Entry(facts=own)
+        return Entry(facts=with_hours_of_prices(own))
     theirs, others = _without_other_lists(entry.facts, own), dict(entry.others)
     for key in entry.facts.prices.keys() - theirs.prices.keys():
         others.pop(f"prices.{key}", None)
@@ -193,14 +193,7 @@ def overlay(entry: Entry | None, own: ModelFacts) -> Entry:
         displaced(f"prices.{dimension}", own.prices.get(dimension), price)
     for capability, able in theirs.capabilities.items():
         displaced(f"capabilities.{capability}", own.capabilities.get(capability), able)
-    return Entry(facts=_with_hours_of_prices(layered(own, theirs)), others=others)
-
-
-def _with_hours_of_prices(facts: ModelFacts) -> ModelFacts:
-    """Return facts without hours at which no price would be another."""
-    if facts.off_peak is None or any(OFF_PEAK in rate_key(it).tier for it in facts.prices):
-        return facts
-    return msgspec.structs.replace(facts, off_peak=None)
+    return Entry(facts=with_hours_of_prices(layered(own, theirs)), others=others)
 
 
 def _without_other_lists(theirs: ModelFacts, own: ModelFacts) -> ModelFacts:

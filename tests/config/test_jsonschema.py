@@ -47,6 +47,7 @@ UNSEEN = {
     "duration-out-of-form",
     "url-out-of-form",
     "host-out-of-form",
+    "hours-out-of-form",
 }
 """Problems that JSON cannot have, or whose form a schema knows only roughly."""
 TYPES: dict[str, Any] = {

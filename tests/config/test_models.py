@@ -143,3 +143,23 @@ def test_single_prices_of_tiers_and_steps_are_said_over_the_others() -> None:
         "output@fast+us>200000": Decimal("3.5"),
     }
     assert {price.source for price in prices.values()} == {"config"}
+
+
+def test_hours_of_other_prices_are_one_fact_of_the_config() -> None:
+    """Those of every model hold where a model says none of its own."""
+    found = settings(
+        """
+        [model_defaults]
+        off_peak_hours = ["16:30-00:30"]
+        [[models]]
+        id = "openai/gpt-4o"
+        off_peak_hours = ["Sat-Sun", "Fri 22:00-06:00"]
+        [[models]]
+        id = "openai/gpt-5"
+        """
+    ).models
+    own, usual = (found[each].facts.off_peak for each in ("openai/gpt-4o", "openai/gpt-5"))
+    assert own is not None
+    assert usual is not None
+    assert (str(own.value), own.source) == ("Fri 22:00-24:00; Sat-Sun all day, UTC", "config")
+    assert str(usual.value) == "00:00-00:30, 16:30-24:00, UTC"

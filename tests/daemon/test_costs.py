@@ -228,3 +228,22 @@ async def test_a_model_without_hours_has_no_tier_but_the_replys() -> None:
     """Whatever prices it has at the tier of this name."""
     metered = _ended(_entry(NIGHTLY, ReplyFacts(usage=Usage(input=1, output=0)))).metered
     assert (metered.cost, metered.tier) == (2_000_000, None)
+
+
+async def test_a_call_off_peak_is_billed_and_kept_as_one() -> None:
+    """By the prices and the hours of the config, which here are all there are."""
+    config = """
+[model_defaults]
+off_peak_hours = ["Mon-Sun"]
+prices = { input = 2, output = 4, "input@off_peak" = 1, "output@off_peak" = 3 }
+"""
+    body = encoded("chat_completions", "demo/large", "Hi", stream=False)
+    async with demo(config) as (running, _):
+        url = running.url + PATHS["chat_completions"]
+        async with running.client.post(url, data=body) as answer:
+            await answer.read()
+        found = await logged(running.state, answer.headers["x-gatewayctl-request-id"])
+    metered = found.attempts[0].metered
+    assert (metered.tier, metered.rates) == ("off_peak", {"input": "1", "output": "3"})
+    cost = Decimal(answer.headers["x-gatewayctl-cost"])
+    assert cost * 10**12 == metered.cost

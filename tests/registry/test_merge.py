@@ -211,3 +211,12 @@ def test_whose_price_list_it_is_not_has_no_hours_either() -> None:
     kept = own(input="3", input__off_peak="2")
     assert kept.off_peak is not None
     assert kept.prices["input@off_peak"].value == 2
+
+
+def test_the_hours_of_the_config_stand_over_those_of_a_table() -> None:
+    """With a price for them from either side; without any they mean nothing."""
+    day = Sourced(value=Hours(((600, 660),)), source="config")
+    own = ModelFacts(id="p/m", provider="p", off_peak=day)
+    assert overlay(_merge(None, NIGHTLY), own).facts.off_peak == day
+    assert overlay(_merge(None, Claims(prices={"input": Decimal(2)})), own).facts.off_peak is None
+    assert overlay(None, own).facts.off_peak is None

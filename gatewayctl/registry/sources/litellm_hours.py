@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from gatewayctl.core.hours import DAY, WEEK, Hours, Range, hours
+from gatewayctl.core.hours import DAY, DAYS, WEEK, Hours, Range, hours, times
 from gatewayctl.registry.sources.entries import inner, items
 
 KEY = "off_peak_pricing"
@@ -32,13 +32,10 @@ So a table reads the same on every machine, whichever database of zones it has o
 the weekday of any other zone are left out: what is billed then is the usual price.
 """
 
-_RANGE = re.compile(r"\s*(\d{1,2}):(\d{1,2})\s*-\s*(\d{1,2}):(\d{1,2})\s*")
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = re.compile(
     r"mon(day)?|tue(s|sday)?|wed(nesday)?|thu(r|rs|rsday)?|fri(day)?|sat(urday)?|sun(day)?"
 )
 _MINUTES = 60
-_HOURS = 24
 _MOST_WINDOWS = 32
 _MOST_RANGES = 32
 
@@ -65,18 +62,11 @@ def _weekly(daily: Iterable[Range], days: Iterable[Range]) -> Iterator[Range]:
 def _ranges(told: object) -> Iterator[Range]:
     """Yield ranges of minutes of a day; one over midnight is two. Others than ranges are none."""
     for text in (told,) if isinstance(told, str) else items(told)[:_MOST_RANGES]:
-        found = _RANGE.fullmatch(text) if isinstance(text, str) else None
-        if found is None:
-            continue
-        hour, minute, last_hour, last_minute = map(int, found.groups())
-        if max(hour, last_hour) >= _HOURS or max(minute, last_minute) >= _MINUTES:
-            continue
-        first, last = hour * _MINUTES + minute, last_hour * _MINUTES + last_minute
-        if first < last:
-            yield first, last
-        else:
-            yield 0, last
-            yield first, DAY
+        found = times(text) if isinstance(text, str) else None
+        if found is not None:
+            first, last = found
+            yield first, min(last, DAY)
+            yield 0, max(last - DAY, 0)
 
 
 def _days(told: object, ahead: int | None) -> Iterator[Range]:
@@ -94,9 +84,9 @@ def _days(told: object, ahead: int | None) -> Iterator[Range]:
 def _day(told: object) -> int | None:
     """Return how many days after Monday a weekday is, None where it is none."""
     if isinstance(told, int) and not isinstance(told, bool):
-        return told - 1 if 1 <= told <= len(_DAYS) else None
+        return told - 1 if 1 <= told <= len(DAYS) else None
     name = told.strip().lower() if isinstance(told, str) else ""
-    return _DAYS.index(name[:3]) if _DAY.fullmatch(name) else None
+    return DAYS.index(name[:3].title()) if _DAY.fullmatch(name) else None
 
 
 def _ahead(told: object) -> int | None:
