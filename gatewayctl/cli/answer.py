@@ -4,6 +4,7 @@ How it comes, caught on loopback or pasted, is ``login``'s business; so is what 
 """
 
 import hmac
+import re
 from collections.abc import Callable
 from urllib.parse import parse_qs
 
@@ -16,6 +17,8 @@ _LONGEST = 64 * 1024
 """Characters of an address: a server's own limit is lower."""
 _LONGEST_WORDS = 300
 """Characters of what a login page says of a failure."""
+_SHOWN = re.compile(r"([^\s?&#:]+)#([\w.~+/=-]+)")
+"""A code and its state as a page shows them, and no part of an address."""
 
 
 class LoginFailed(GatewayctlError):
@@ -23,7 +26,7 @@ class LoginFailed(GatewayctlError):
 
 
 class NoAnswer(GatewayctlError):
-    """What came holds neither a code nor a refusal; the login goes on waiting."""
+    """What came is no answer to this login, which goes on waiting; the message says why."""
 
 
 class Answered(GatewayctlError):
@@ -50,7 +53,7 @@ def read(query: str) -> Answer:
         found = {}
     single = {name: values[0] for name, values in found.items() if len(values) == 1}
     if "code" not in single and "error" not in single:
-        raise NoAnswer("there is no code in it")
+        raise NoAnswer("there is no ?code=…&state=… in it")
     return Answer(
         code=single.get("code"),
         state=single.get("state"),
@@ -62,14 +65,17 @@ def read(query: str) -> Answer:
 def pasted(text: str) -> Answer:
     """Return what a person pasted: a whole URL, one without its host, or ``?code=…&state=…``.
 
-    Raises ``NoAnswer``.
+    A page that shows the code itself often shows ``CODE#STATE``: that will do as well. Raises
+    ``NoAnswer``.
     """
     address = text.strip().strip("\"'<>")
+    if len(address) > _LONGEST:
+        raise NoAnswer("it is too long for an address")
+    if (shown := _SHOWN.fullmatch(address)) is not None:
+        return Answer(code=shown[1], state=shown[2])
     before, mark, query = address.partition("?")
     if not mark and "=" in before:
         query = before
-    if len(address) > _LONGEST:
-        query = ""
     return read(query.partition("#")[0])
 
 
@@ -85,17 +91,17 @@ class Expected:
     def take(self, answer: Answer) -> str:
         """Return the code of the answer to this login.
 
-        Raises ``Answered`` for a second one, and ``LoginFailed`` for one that ends it: a refusal,
-        or an answer to another login, whose code may be somebody else's.
+        Raises ``NoAnswer`` for one to another login, whose code may be somebody else's: any page in
+        the browser can send one. Raises ``Answered`` for a second one, and ``LoginFailed`` for one
+        that ends the login.
         """
+        if not self._is_own(answer.state or ""):
+            raise NoAnswer("it belongs to another login: its state is not this one's")
         if self._answered:
             raise Answered("this login was answered before")
         self._answered = True
         if self._clock() > self._until:
             raise LoginFailed("the answer came too late")
-        refused = answer.error is not None and answer.state is None
-        if not refused and not self._is_own(answer.state or ""):
-            raise LoginFailed("the answer belongs to another login: its state is not this one's")
         if answer.error is not None:
             raise LoginFailed(_refusal(answer.error, answer.description))
         if not answer.code:

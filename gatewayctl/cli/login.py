@@ -141,7 +141,8 @@ async def log_in(name: str, oauth: OAuthSettings, ways: Ways) -> str:
     """
     state, verifier = (secrets.token_urlsafe(_RANDOM) for _ in range(2))
     loop = asyncio.get_running_loop()
-    wait = _Wait(name, Expected(state, loop.time() + ways.seconds, loop.time))
+    expected = Expected(state, loop.time() + ways.seconds, loop.time)
+    wait = _Wait(name, expected, ways.say)
     async with _listening(wait, landing(oauth, ways.port)) as end:
         url = page_url(oauth, end.uri, state, verifier)
         _invite(name, url, end, ways)
@@ -190,11 +191,13 @@ def _invite(name: str, url: str, end: Landing, ways: Ways) -> None:
 class _Wait:
     """One login that waits: for its code, then for what becomes of it."""
 
-    def __init__(self, name: str, expected: Expected) -> None:
+    def __init__(self, name: str, expected: Expected, say: Callable[[str], None]) -> None:
         loop = asyncio.get_running_loop()
         self.code: asyncio.Future[str] = loop.create_future()
         self._name = name
         self._expected = expected
+        self._say = say
+        self._was_missed = False
         self._end: asyncio.Future[tuple[bool, str]] = loop.create_future()
 
     def take(self, found: answer.Answer) -> None:
@@ -230,11 +233,20 @@ class _Wait:
                 well, said = await asyncio.shield(self._end)
         except Answered as error:
             return _page(409, f"{_sentence(str(error))} Nothing more is needed here.")
-        except (NoAnswer, LoginFailed) as error:
+        except NoAnswer as error:
+            self._missed(error)
+            return _page(400, f"This is no answer to the login to {self._name}: {error}.")
+        except LoginFailed as error:
             return _page(400, f"The login to {self._name} failed: {error}.")
         except TimeoutError:
             return _page(504, f"The login to {self._name} did not end in time.")
         return _page(200, said) if well else _page(502, f"The login failed: {said}.")
+
+    def _missed(self, why: NoAnswer) -> None:
+        """Say once that a browser came with something else; any page in it can do that often."""
+        if not (self._was_missed or self.code.done()):
+            self._was_missed = True
+            self._say(f"A browser came back without the answer: {why}. Still waiting.")
 
 
 def _sentence(words: str) -> str:
@@ -296,14 +308,14 @@ def _read_pasted(wait: _Wait, end: Landing, ways: Ways) -> None:
         if line.strip() and not wait.code.done():
             try:
                 wait.take(answer.pasted(line))
-            except NoAnswer:
-                ways.say("There is no ?code=…&state=… in that: copy the whole address.")
+            except NoAnswer as error:
+                ways.say(f"That is no answer: {error}. Copy the whole address.")
             except (Answered, LoginFailed):
                 return  # the wait has ended, and says why
 
     def over() -> None:
         if end.host is None:
-            wait.fail(LoginFailed("nothing was pasted, and nothing comes by itself"))
+            wait.fail(LoginFailed("no answer was pasted, and none comes by itself"))
 
     def read() -> None:
         with contextlib.suppress(RuntimeError):  # the login has ended meanwhile
