@@ -11,6 +11,7 @@ prices come from is ``gatewayctl.registry``'s business.
 from collections.abc import Iterable, Mapping
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 import msgspec
@@ -149,7 +150,8 @@ def tier_names(told: str | None) -> tuple[str, ...]:
     parts = [_SAME_TIERS.get(part, part) for part in (told or "").lower().split("+")]
     names = [part for part in parts if part not in BASE_TIERS]
     whole = ("+".join(names),) if len(names) > 1 else ()
-    return (*whole, *names, *(_ALSO[name] for name in names if name in _ALSO))
+    also = [(name, _ALSO[name]) if name in _ALSO else (name,) for name in names]
+    return (*whole, *chain.from_iterable(also))
 
 
 def tier_at(told: str | None, off_peak: Hours | None, moment: float | None) -> str | None:

@@ -97,7 +97,8 @@ def test_a_key_out_of_form_prices_nothing() -> None:
         ("batches", ("batch",)),
         ("Priority", ("priority",)),
         ("fast", ("fast", "priority")),
-        ("fast+us", ("fast+us", "fast", "us", "priority")),
+        ("fast+us", ("fast+us", "fast", "priority", "us")),
+        ("fast+off_peak", ("fast+off_peak", "fast", "priority", "off_peak")),
         ("a-new-one", ("a-new-one",)),
     ],
 )
