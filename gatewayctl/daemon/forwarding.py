@@ -8,7 +8,7 @@ Which headers travel is ``upstream.headers``' business.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -18,12 +18,7 @@ from gatewayctl.config.secrecy import is_secret_header
 from gatewayctl.config.settings import ProviderSettings, Settings
 from gatewayctl.core.errors import Failure, FailureKind, UpstreamFailed
 from gatewayctl.core.model import Auth
-from gatewayctl.upstream.headers import (
-    credentials_in,
-    is_long,
-    parameters,
-    unknown_in,
-)
+from gatewayctl.upstream.headers import credentials_in, credentials_of, is_long, parameters
 
 REMEMBERED: Final = 16_384
 """Credentials whose party is remembered; the one that was sent longest ago is forgotten first."""
@@ -114,15 +109,11 @@ class Forwarding:
         return None
 
     def _digests(self, headers: Mapping[str, str]) -> list[bytes]:
-        """Return digests of what may be a credential: of what is called one, else of anything."""
-        return self._of(credentials_in(headers)) or self._of(unknown_in(headers))
-
-    def _of(self, values: Iterable[str]) -> list[bytes]:
         return [
             blake2b(
                 value.encode(errors="surrogateescape"), key=self._secret, digest_size=16
             ).digest()
-            for value in values
+            for value in credentials_of(headers)
         ]
 
 

@@ -15,7 +15,7 @@ from gatewayctl.config.settings import ProviderSettings
 from gatewayctl.core.errors import FailureKind
 from gatewayctl.core.model import Auth
 from gatewayctl.upstream.at_hand import labels
-from gatewayctl.upstream.headers import credentials_in, unknown_in
+from gatewayctl.upstream.headers import credentials_of
 
 KEPT: Final = 10_000
 """Conversations whose credential is remembered; the one silent longest is forgotten first."""
@@ -75,7 +75,7 @@ class Turns:
         """
         if settings.provider.auth is not Auth.FORWARD:
             return labels(settings)
-        told = "\0".join(credentials_in(headers)) or "\0".join(unknown_in(headers))
+        told = "\0".join(credentials_of(headers))
         digest = blake2b(told.encode(errors="surrogateescape"), key=self._secret, digest_size=8)
         return (f"{settings.provider.name}/{digest.hexdigest()}",)
 

@@ -151,6 +151,11 @@ def may_hold_credential(name: str) -> bool:
     return is_secret_header(lower)
 
 
+def credentials_of(client: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what of a client's headers and query is called a credential, else what may be one."""
+    return tuple(credentials_in(client)) or tuple(_unknown_in(client))
+
+
 def credentials_in(headers: Mapping[str, str]) -> Iterator[str]:
     """Yield each value of a client's headers and query that its name says to be a credential.
 
@@ -164,7 +169,7 @@ def credentials_in(headers: Mapping[str, str]) -> Iterator[str]:
             yield value
 
 
-def unknown_in(headers: Mapping[str, str]) -> Iterator[str]:
+def _unknown_in(headers: Mapping[str, str]) -> Iterator[str]:
     """Yield what else of a client's headers and query may be a credential, under any name."""
     for name, value in sorted(headers.items(), key=lambda each: each[0].lower()):
         if len(value) >= _SHORTEST_UNKNOWN and not _is_harmless(name.lower()):

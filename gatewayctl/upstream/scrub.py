@@ -6,24 +6,28 @@ like a credential is ``failures``'s business.
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import msgspec
 from yarl import URL
 
+from gatewayctl.config.secrecy import is_secret_header
 from gatewayctl.config.settings import ProviderSettings
 from gatewayctl.core.errors import Failure
 from gatewayctl.core.model import Auth
 from gatewayctl.upstream.egress import BadProxy, as_proxy, basic_login, proxy_for
-from gatewayctl.upstream.headers import Headers, credentials_in
+from gatewayctl.upstream.headers import Headers, credentials_of
 
 _SHORTEST = 8
 """Characters of a configured header's value from which it may be a secret."""
 
 _SHORTEST_KEY = 6
 """The same of a key: shorter ones are stand-ins (``x``, ``none``), which stand in many a word."""
+
+_DESCRIBING = ("accept", "content-", "user-agent")
+"""How names of headers begin whose values are no secrets, and stand in many a reply."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")  # what is written the same way everywhere
 
@@ -80,25 +84,47 @@ class Scrub(msgspec.Struct, frozen=True, kw_only=True):
 
 def scrub(settings: ProviderSettings, credential: str | None, client: Mapping[str, str]) -> Scrub:
     """Return what to look for in the replies of a provider that was sent these."""
-    keys = (credential or "", *_logins(settings.base_url, settings.proxy, _variables()))
-    own = [form for key in keys if len(key) >= _SHORTEST_KEY for form in _forms(key)]
-    own += [value for value in settings.headers.values() if len(value) >= _SHORTEST]
+    keys = [credential or "", *_logins(settings.base_url, settings.proxy, _variables())]
+    own = [key for key in keys if len(key) >= _SHORTEST_KEY]
+    own += [value for value in _configured(settings.headers) if len(value) >= _SHORTEST]
     forwarded: list[str] = []
     if settings.provider.auth is Auth.FORWARD:
-        forwarded = [unquote(value) for value in credentials_in(client)]
-    return Scrub(
-        own=tuple(own),
-        client=tuple(secret for secret in forwarded if len(secret) >= _SHORTEST),
+        forwarded = [value for value in credentials_of(client) if len(value) >= _SHORTEST]
+    return Scrub(own=_written(own), client=_written(forwarded))
+
+
+def _configured(headers: Mapping[str, str]) -> Iterator[str]:
+    """Yield what of a provider's own headers may be a secret, also without the scheme before it."""
+    for name, value in headers.items():
+        if not name.lower().startswith(_DESCRIBING):
+            yield value
+        if is_secret_header(name):
+            yield value.rpartition(" ")[2]
+
+
+def _written(secrets: Iterable[str]) -> tuple[str, ...]:
+    """Return secrets in every form that they may be written in; those that hold others first."""
+    return tuple(
+        form
+        for secret in dict.fromkeys(secrets)
+        for form in sorted(_forms(secret), key=lambda form: (-len(form), form))
     )
 
 
-def _forms(key: str) -> Iterator[str]:
-    """Yield a key as it is, and as it may be written in JSON or in a URL."""
-    yield key
-    if _PLAIN.fullmatch(key) is None:
-        escaped = msgspec.json.encode(key).decode()[1:-1]
-        others = {escaped, escaped.replace("/", r"\/"), quote(key, safe="")}
-        yield from sorted(others - {key})
+def _forms(secret: str) -> set[str]:
+    """Return a secret as it is, in a URL, in JSON, and in JSON that is text in JSON."""
+    if _PLAIN.fullmatch(secret) is not None:
+        return {secret}
+    once = _in_json(secret)
+    twice = {form for each in once for form in _in_json(each)}
+    return {secret, quote(secret, safe="", errors="replace"), *once, *twice}
+
+
+def _in_json(text: str) -> set[str]:
+    """Return how JSON writes a text; PHP writes its slashes in another way."""
+    readable = text.encode(errors="replace").decode()  # a client may have sent any bytes
+    escaped = msgspec.json.encode(readable).decode()[1:-1]
+    return {escaped, escaped.replace("/", r"\/")}
 
 
 def _variables() -> tuple[tuple[str, str], ...]:
