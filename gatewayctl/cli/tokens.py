@@ -31,7 +31,7 @@ from gatewayctl.upstream.client import AiohttpUpstream
 from gatewayctl.upstream.oauth import OAuth
 from gatewayctl.upstream.records import MARGIN
 from gatewayctl.upstream.renewal import is_alive, renewed, unconfigured
-from gatewayctl.upstream.token_reply import Refused, Tokens, sendable
+from gatewayctl.upstream.token_reply import LONGEST_TOKEN, Refused, Tokens, sendable
 from gatewayctl.upstream.token_request import Trouble, ask
 
 _LONGEST = 64 * 1024
@@ -221,10 +221,9 @@ def asked_for(name: str) -> str:
         return token
     if not given.strip():
         raise NotDone("there is no token on standard input")
-    raise NotDone(
-        "what was given is no token: it is too long, or it has blanks, line breaks or foreign "
-        "characters"
-    )
+    if len(given.strip()) > LONGEST_TOKEN:
+        raise NotDone(f"what was given is no token: it has more than {LONGEST_TOKEN:,} characters")
+    raise NotDone("what was given is no token: it has blanks, line breaks or foreign characters")
 
 
 def handed_in(settings: ProviderSettings, token: str, until: float | None) -> Credential:

@@ -93,7 +93,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     length alone. ``cut_short``: the time that ran out was what the deadline left, not what the
     upstream may take. ``path`` is the JSON path at fault in a body that was not sent for it.
     ``elsewhere``: it lies with the credential, and another one of the provider's may do; whoever
-    says so sees to it that this comes to an end.
+    says so sees to it that this comes to an end. ``remedy`` is what a person does about this very
+    credential, empty where nothing is better than the provider's own hint.
     """
 
     kind: FailureKind
@@ -111,6 +112,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     cut_short: bool = False
     path: str | None = None
     elsewhere: bool = False
+    remedy: str = ""
     body: bytes = b""
     content_type: str = ""
     headers: tuple[tuple[str, str], ...] = ()

@@ -40,7 +40,7 @@ def in_words(
             kind = ErrorKind.UNAUTHORIZED if refused else ErrorKind.FORBIDDEN
             message = f"{error.message}; this is about the client's own credential"
             return msgspec.structs.replace(error, kind=kind, message=message)
-        hint = known.key_hint
+        hint = cause.failure.remedy or known.key_hint
         if cause.failure.status is None:  # nobody was asked, and a login says itself what to do
             advice = f"; {hint}" if hint and known.auth is not Auth.OAUTH else ""
         else:

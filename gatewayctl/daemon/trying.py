@@ -144,7 +144,7 @@ class Tries:
             await self._tokens.terminal(settings, token, failure)
         elif failure.status == _UNAUTHORIZED and await self._tokens.rejected(settings, token):
             return msgspec.structs.replace(failure, elsewhere=True)
-        return failure
+        return msgspec.structs.replace(failure, remedy=self._tokens.remedy(settings))
 
     def passes(self, provider: str, failure: Failure) -> bool:
         """Tell whether an upstream's refusal is the client's to see as it came.

@@ -92,8 +92,10 @@ def read_file(path: Path, name: str | None = None) -> Credential:
             raw = file.read(_LIMIT + 1)
     except OSError as error:
         raise StorageFailed(f"cannot read {name}: {error.strerror}") from error
+    if len(raw) > _LIMIT:
+        raise StorageFailed(f"{name} has more than {_LIMIT:,} bytes, too many for credentials")
     try:
-        value = msgspec.json.decode(raw) if len(raw) <= _LIMIT else None
+        value = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise StorageFailed(f"{name} is not JSON") from error
     inner = value.get(WRAPPER) if isinstance(value, dict) else None

@@ -2,7 +2,7 @@
 
 A token is fresh until five minutes before its end; then the first who needs it renews it, everybody
 else waits for that. While the token server has trouble the old token goes on serving to its last
-second. How a renewal goes is ``renewal``'s business, other programs' files are ``borrowed``'s.
+second. How a renewal goes is ``renewal``'s business, other programs' tokens are ``lent``'s.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ import msgspec
 
 from gatewayctl.config.settings import ProviderSettings
 from gatewayctl.core.errors import Failure, FailureKind, StorageFailed, UpstreamFailed
-from gatewayctl.storage.credentials import Credential, State, Vault
-from gatewayctl.upstream.borrowed import Borrowed
+from gatewayctl.storage.credentials import Credential, Origin, State, Vault
 from gatewayctl.upstream.client import Upstream
+from gatewayctl.upstream.lent import KEPT, Lent, auth_failed
 from gatewayctl.upstream.records import Records
 from gatewayctl.upstream.renewal import (
     REAL,
@@ -48,7 +48,6 @@ _TERMINAL: Final = (
     (403, "permission_error", "OAuth authentication is currently not allowed"),
 )
 """What an upstream says to a credential that is over: status, code and the first words."""
-_KEPT: Final = "and only the program that keeps that file can refresh it: run that program"
 
 
 class OAuth:
@@ -75,8 +74,7 @@ class OAuth:
         self._clearings: dict[tuple[str, str], asyncio.Task[bool]] = {}
         self._troubles: dict[str, _Trouble] = {}
         self._refusals: dict[str, deque[float]] = {}
-        self._borrowed: dict[str, Borrowed] = {}
-        self._refused: dict[str, tuple[str, str]] = {}
+        self._lent = Lent(wall, waiting.monotonic)
 
     async def token(self, settings: ProviderSettings) -> str:
         """Return an access token that can be sent now, renewed first where it is not fresh.
@@ -85,14 +83,14 @@ class OAuth:
         what; otherwise what befell the token request, with ``retry_after``.
         """
         if settings.borrow is not None:
-            return _sendable(self._lent(settings))
+            return _sendable(self._lent.credential(settings))
         name = settings.provider.name
         there = self._there(name)
         if there is not None and self._records.is_fresh(name, there):
             self._troubles.pop(name, None)  # somebody else had none
             return _sendable(there)
         if (why := self._over(settings, there)) is not None:
-            raise _auth(why)
+            raise auth_failed(why)
         if there is not None and there.refresh_token is None:
             return _sendable(there)
         outcome = await self._outcome(settings, there)
@@ -106,15 +104,15 @@ class OAuth:
         """Renew a credential, fresh or not; raises as ``token`` does."""
         name = settings.provider.name
         if settings.borrow is not None:
-            raise _auth(f"the token of {name} is borrowed from {settings.borrow}, {_KEPT}")
+            raise auth_failed(f"the token of {name} is borrowed from {settings.borrow}, {KEPT}")
         there = self._there(name)
         if there is not None and there.refresh_token is None:
-            raise _auth(
+            raise auth_failed(
                 f"the token of {name} cannot be refreshed, since no refresh token came with it: "
                 f"{login(name, there.origin)} once it expires"
             )
         if (why := self._over(settings, there)) is not None:
-            raise _auth(why)
+            raise auth_failed(why)
         return _credential(await self._flight(settings, there))
 
     async def rejected(self, settings: ProviderSettings, token: str) -> bool:
@@ -124,11 +122,7 @@ class OAuth:
         token that cannot be renewed is left: the refusal may have been a mistake.
         """
         if settings.borrow is not None:
-            try:
-                lent = self._file(settings.borrow).credential(now=True)
-            except StorageFailed:
-                return False
-            return lent.access_token != token and self._lives(lent)
+            return self._lent.has_another(settings, token)
         key = (settings.provider.name, token)
         clearing = self._clearings.get(key)
         if clearing is None:
@@ -161,15 +155,15 @@ class OAuth:
         name, words = settings.provider.name, _terminal_words(failure)
         if words is None:
             return
-        message = f"the provider refuses the credential of {name} ({words}): {login(name)}"
         if settings.borrow is not None:
-            message = f"the provider refuses the token in {settings.borrow} ({words})"
-            self._refused[name] = (token, message)
+            self._lent.end(settings, token, words)
             return
         try:
             there = await self._waiting.blocking(self._vault.get, name)
             if there is None or there.access_token != token:
                 return  # somebody replaced it meanwhile
+            way_out = login(name, there.origin)
+            message = f"the provider refuses the credential of {name} ({words}): {way_out}"
             await self._waiting.blocking(
                 self._vault.amend, name, there, state=State.TERMINAL, message=message
             )
@@ -184,19 +178,25 @@ class OAuth:
         if settings.borrow is None:
             return self._over(settings, self._there(settings.provider.name))
         try:
-            self._lent(settings)
+            self._lent.credential(settings)
         except UpstreamFailed as error:
             return str(error)
         return None
 
+    def remedy(self, settings: ProviderSettings) -> str:
+        """Return what a person does about a token that was given out and is refused. Cheap.
+
+        Empty where the provider's own hint says it: one that was imported can only be replaced.
+        """
+        there = None if settings.borrow else self._there(settings.provider.name)
+        if there is None or there.origin is not Origin.TOKEN:
+            return ""
+        return login(settings.provider.name, there.origin)
+
     def identity(self, settings: ProviderSettings) -> str:
         """Return what stays the same while a credential is renewed; see ``Vault``. Cheap."""
-        try:
-            if settings.borrow is not None:
-                return self._vault.identity(self._file(settings.borrow).credential())
-        except StorageFailed:
-            return ""
-        there = self._there(settings.provider.name)
+        borrows = settings.borrow is not None
+        there = self._lent.found(settings) if borrows else self._there(settings.provider.name)
         return "" if there is None else self._vault.identity(there)
 
     @property
@@ -325,28 +325,6 @@ class OAuth:
         times.append(now)
         return True
 
-    def _file(self, file: str) -> Borrowed:
-        borrowed = self._borrowed.get(file)
-        if borrowed is None:
-            self._borrowed[file] = borrowed = Borrowed(file, self._waiting.monotonic)
-        return borrowed
-
-    def _lent(self, settings: ProviderSettings) -> Credential:
-        """Return what another program keeps fresh, or say that it does not."""
-        name, file = settings.provider.name, settings.borrow or ""
-        try:
-            lent = self._file(file).credential()
-        except StorageFailed as error:
-            raise _auth(f"no token for {name}: {error}") from error
-        if not self._lives(lent):
-            if (trouble := self._file(file).trouble) is not None:
-                raise _auth(f"no token for {name}: {trouble}")
-            raise _auth(f"the token of {name} in {file} has expired; it is borrowed, {_KEPT}")
-        refused = self._refused.get(name)
-        if refused is not None and refused[0] == lent.access_token:
-            raise _auth(refused[1])
-        return lent
-
 
 class _Trouble(msgspec.Struct, frozen=True):
     """A token request that came to nothing; no other before ``until`` (monotonic).
@@ -375,21 +353,17 @@ def _terminal_words(failure: Failure) -> str | None:
     return None
 
 
-def _auth(message: str) -> UpstreamFailed:
-    return UpstreamFailed(Failure(kind=FailureKind.AUTH, message=message))
-
-
 def _credential(outcome: Outcome) -> Credential:
     match outcome:
         case Renewed(credential=credential):
             return credential
         case Ended(message=message):
-            raise _auth(message)
+            raise auth_failed(message)
         case NotNow(failure=failure):
             raise UpstreamFailed(failure)
 
 
 def _sendable(credential: Credential) -> str:
     if credential.access_token is None:  # whoever asks has looked before
-        raise _auth("the access token was taken back")
+        raise auth_failed("the access token was taken back")
     return credential.access_token

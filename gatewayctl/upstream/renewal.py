@@ -332,7 +332,8 @@ def unusable(
     if credential is None:  # where there is no page to log in to, its hint names another way
         return f"there is no credential for {name}: {settings.provider.key_hint or login(name)}"
     if credential.state is State.TERMINAL:
-        return credential.message or f"the credential of {name} is over: {login(name)}"
+        way_out = login(name, credential.origin)
+        return credential.message or f"the credential of {name} is over: {way_out}"
     if credential.refresh_token is None and expired:
         return (
             f"the token of {name} has expired, and there is no refresh token to get another one "

@@ -28,7 +28,8 @@ TERMINAL: Final = frozenset(
 )
 """Codes after which nothing can be had with a refresh token any more."""
 
-_LONGEST_TOKEN = 16 * 1024  # characters
+LONGEST_TOKEN: Final = 16 * 1024
+"""Characters of a token."""
 _LONGEST_FACT = 200  # characters of what is shown of an account
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -125,7 +126,7 @@ def _object(body: bytes) -> dict[str, Any] | None:
 
 def sendable(value: Any) -> str | None:
     """Return a token if it can be sent in a header: visible ASCII and nothing else."""
-    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_TOKEN:
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TOKEN:
         return None
     return value if value.isascii() and all(33 <= ord(char) < 127 for char in value) else None  # noqa: PLR2004 - visible ASCII
 

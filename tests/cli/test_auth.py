@@ -127,7 +127,7 @@ def test_a_token_is_never_taken_from_the_command_line(
         (b"planted one two\n", "it has blanks, line breaks or foreign characters"),
         (b"planted\nplanted\n", "it has blanks, line breaks or foreign characters"),
         ("plantéd".encode(), "it has blanks, line breaks or foreign characters"),
-        (b"planted" * 10_000, "it is too long"),
+        (b"planted" * 10_000, "it has more than 16,384 characters"),
     ],
 )
 def test_what_is_no_token_is_refused(

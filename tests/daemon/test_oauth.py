@@ -16,7 +16,7 @@ from aiohttp import web
 from support.gateway import Gateway, gateway
 from support.token_server import CLIENT_ID, Authority, serving
 
-from gatewayctl.storage.credentials import Credential, State, Vault
+from gatewayctl.storage.credentials import Credential, Origin, State, Vault
 from gatewayctl.upstream.headers import USER_AGENT
 
 CONFIG = """
@@ -125,6 +125,18 @@ async def test_ten_requests_at_a_cold_start_make_one_token_request() -> None:
     assert [status for status, _, _ in told] == [200] * 10
     assert len(upstream.authority.requests) == 1
     assert len(set(upstream.tokens)) == 1
+
+
+async def test_a_refused_token_that_was_imported_is_to_be_imported_anew() -> None:
+    """To log in, which the provider's hint says, would leave the person with another credential."""
+    imported = Credential(access_token="imported-token", origin=Origin.TOKEN)
+    async with club(stored=imported) as (it, _):
+        status, _, told = await ask(it)
+    assert status == 502
+    assert told["error"]["message"].endswith(
+        "the gateway's own credential for club that was refused: import a new one with "
+        "`gatewayctl auth import club --token`"
+    )
 
 
 async def test_a_token_that_the_upstream_refuses_is_renewed_once_and_the_request_goes_on() -> None:

@@ -69,7 +69,7 @@ def test_what_cannot_be_meant_is_said(tmp_path: Path, fields: dict[str, object],
         (b"[]", "holds no claudeAiOauth"),
         (b'{"claudeAiOauth": "x"}', "holds no claudeAiOauth"),
         (b'{"accessToken": "x"}', "holds no claudeAiOauth"),
-        (b" " * 300_000, "holds no claudeAiOauth"),
+        (b" " * 300_000, "has more than 262,144 bytes"),
     ],
 )
 def test_a_file_of_another_kind_is_said(tmp_path: Path, content: bytes, told: str) -> None:

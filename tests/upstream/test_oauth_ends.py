@@ -118,6 +118,7 @@ async def test_a_long_lived_token_ends_with_its_expiry(world: World) -> None:
     with pytest.raises(UpstreamFailed, match="cannot be refreshed, since no refresh token"):
         await oauth.refresh(world.settings)
     assert not await oauth.rejected(world.settings, "long")
+    assert "gatewayctl auth import claude --token" in oauth.remedy(world.settings)
     assert await oauth.token(world.settings) == "long"
     world.clock.passes(100)
     message = await over(oauth, world.settings)
@@ -158,6 +159,16 @@ async def test_an_upstream_can_end_a_credential(world: World, told: tuple[int, s
     assert "the provider refuses the credential of claude" in message
     assert "gatewayctl auth login claude" in message
     assert await over(world.process(), world.settings) == message
+
+
+async def test_an_imported_token_that_an_upstream_ends_is_to_be_imported_anew(
+    world: World,
+) -> None:
+    """There was no login to repeat."""
+    world.vault.put("claude", Credential(access_token="long", origin=Origin.TOKEN))
+    oauth = world.process()
+    await oauth.terminal(world.settings, "long", classified(*UPSTREAM["disabled"]))
+    assert "gatewayctl auth import claude --token" in await over(oauth, world.settings)
 
 
 @pytest.mark.parametrize(
