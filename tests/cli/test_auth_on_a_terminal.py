@@ -47,7 +47,7 @@ async def test_a_login_is_pasted_at_the_keyboard(person: Person) -> None:
             screen = await asyncio.to_thread(there.until, "press Enter.")
             page = next(line.strip() for line in screen.splitlines() if "/authorize?" in line)
             there.type("what now?\n")
-            await asyncio.to_thread(there.until, "copy the whole address")
+            await asyncio.to_thread(there.until, "Copy the whole address")
             there.type(f"{await redirected(page)}\n")
             assert await asyncio.to_thread(there.ended) == 0
             screen = there.screen
