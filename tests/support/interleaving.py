@@ -339,6 +339,7 @@ class _Reply:
         self.status = said.status
         self.headers = CIMultiDict(said.headers)
         self.content_type = "application/json"
+        self.over = False
 
     async def read(self, limit: int) -> bytes:
         """Return the body."""
