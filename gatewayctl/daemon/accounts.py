@@ -7,6 +7,7 @@ what a client is told ``over_limit``'s. Who a client is does not belong here.
 import asyncio
 import itertools
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal
@@ -40,6 +41,9 @@ STALE: Final = 3.0
 """Seconds after which a call waits for that, though no longer than ``PROMPT``."""
 
 PROMPT: Final = 0.5
+
+_LEAST: Final = 0.01
+"""Seconds between two looks at a limit that is to be reset now, where the clocks do not agree."""
 
 
 class Spending(Protocol):
@@ -112,6 +116,11 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True):
     book: _Book | None = None
     held: Held | None = None
 
+    @property
+    def at(self) -> float | None:
+        """When it counts, in seconds since 1970; None where it counts nowhere."""
+        return None if self.held is None else self.held.at
+
 
 FREE: Final = Reservation()
 """That of a call which nothing bounds."""
@@ -149,7 +158,8 @@ class Accounts:
         book = await self._book(client)
         found = self._tried(book, None, ask, counted=counted)
         if isinstance(found, Over) and found.under_way and patience > 0 and not book.line.full:
-            found = await self._waited(book, ask, min(patience, PATIENCE), counted=counted)
+            patience = min(patience, PATIENCE)
+            found = await self._waited(book, ask, found, patience, counted=counted)
         if isinstance(found, Held):
             return Reservation(book=book, held=found)
         log.info("client key %s is over its limit: %s", client.name, limit(found))
@@ -186,23 +196,28 @@ class Accounts:
         return book.account.admit(ask, self._wall(), now, counted=counted, behind=behind)
 
     async def _waited(
-        self, book: _Book, ask: Ask, patience: float, *, counted: bool
+        self, book: _Book, ask: Ask, over: Over, patience: float, *, counted: bool
     ) -> Held | Over:
-        """Wait in line until the call is admitted, or nothing that is under way may help it."""
+        """Wait in line until the call is admitted, or nothing that is under way may help it.
+
+        ``over`` is what stands against it: it tries again when that is reset, too.
+        """
         line, until = book.line, self._clock() + patience
         place = line.join(self._clock())
         try:
             while True:
                 now = self._clock()
-                held = line.held(place, now) or patience
-                woken = await _woken(place, min(until - now, held))
+                left, held = until - now, line.held(place, now)
+                pause = min(held or patience, _to_reset(over))
+                woken = await _woken(place, min(left, pause))
                 found = self._tried(book, place, ask, counted=counted)
                 if isinstance(found, Held) or not found.under_way:
                     return found
-                if not woken and until - now <= held:
+                if not woken and left <= pause:
                     return found
                 if self._clock() >= place.since + HOLD:
                     line.wake_next(place)
+                over = found
         finally:
             line.leave(place)
 
@@ -280,6 +295,11 @@ class Accounts:
             if (known := self._books.get(name)) is not None:
                 known.account.read(period, since, spent)
                 known.opened = news.closed if known.opened is None else known.opened
+
+
+def _to_reset(over: Over) -> float:
+    """Return the seconds until a limit is reset."""
+    return math.inf if over.retry_after is None else max(over.retry_after, _LEAST)
 
 
 async def _woken(place: _Place, seconds: float) -> bool:

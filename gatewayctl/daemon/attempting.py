@@ -131,18 +131,18 @@ class Run:
         if isinstance(held, Unpaid):
             return held
         try:
-            return await self._made(step)
+            return await self._made(step, held.at)
         finally:
             self._purse.settle(held, self._entry)
 
-    async def _made(self, step: Try) -> web.StreamResponse | Failure:
-        """Make an attempt that the client may make."""
+    async def _made(self, step: Try, at: float | None) -> web.StreamResponse | Failure:
+        """Make an attempt that the client may make; ``at`` as in ``Book.started``."""
         parts, candidate = self._parts, step.candidate
         self._tried = step.number
         parts.planner.attempted(self._planned, candidate, self._moved)
         label = self._credential(candidate)
         call = parts.board.begun(candidate, label)
-        entry = self._entry = self._book.started(step, label)
+        entry = self._entry = self._book.started(step, label, at)
         try:
             # The ledger's turn: an attempt is on record before its first byte goes out.
             await asyncio.sleep(0)

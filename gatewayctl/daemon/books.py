@@ -254,14 +254,15 @@ class Book:
         known = [cost for cost in costs if cost is not None]
         return sum(known, Decimal(0)) if len(known) == len(costs) else None
 
-    def started(self, step: Try, credential: str | None = None) -> Entry:
+    def started(self, step: Try, credential: str | None = None, at: float | None = None) -> Entry:
         """Write down that an attempt begins; it is on record after the loop's next turn.
 
-        ``credential`` is the label of the one that it is made with.
+        ``credential`` is the label of the one that it is made with. ``at`` is when it counts for
+        its client's budgets, in seconds since 1970; None is now.
         """
         candidate, estimate = step.candidate, step.candidate.estimate
         likely = _likely_input(self._asked, candidate)
-        at = self._at + self._elapsed()
+        at = self._at + self._elapsed() if at is None else at
         entry = Entry(self._ledger, self._asked.request_id, step, likely, at)
         started = Started(
             request=self._asked.request_id,

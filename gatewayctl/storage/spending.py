@@ -28,7 +28,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Spent(msgspec.Struct, frozen=True, kw_only=True):
-    """What the requests of a key cost that came in one hour, in pico-dollars.
+    """What the attempts of a key cost that began in one hour, in pico-dollars.
 
     ``hour`` is when it began, in seconds since 1970.
     """
@@ -100,7 +100,7 @@ def _found(connection: sqlite3.Connection, query: str, known: Values) -> tuple[S
 
 
 _OTHERS = """
-    SELECT one.client AS client, CAST(one.at / 3600 AS INTEGER) * 3600.0 AS hour,
+    SELECT one.client AS client, CAST(attempts.at / 3600 AS INTEGER) * 3600.0 AS hour,
         coalesce({{sum}}(cost), 0) AS cost
     FROM requests AS one JOIN attempts USING (request)
     WHERE {} AND one.client IS NOT NULL AND one.instance <> :own GROUP BY 1, 2
@@ -111,7 +111,7 @@ _UNDER_WAY = _OTHERS.format("one.outcome IS NULL")
 _COST = """
     coalesce((
         SELECT {{sum}}(cost) FROM requests AS one JOIN attempts USING (request)
-        WHERE {} AND one.client = :client AND one.at >= :since
+        WHERE {} AND one.client = :client AND attempts.at >= :since
     ), 0)
 """
 # All that the index holds, without what is under way, and without what the daemon itself counts:
@@ -119,5 +119,5 @@ _COST = """
 _BEFORE = f"""
     SELECT coalesce({{sum}}(cost), 0) - {_COST.format("one.outcome IS NULL")}
         - {_COST.format("one.closed > 0 AND one.closed > :account AND one.instance = :own")}
-    FROM attempts WHERE client = :client AND came >= :since
+    FROM attempts WHERE client = :client AND at >= :since
 """  # noqa: S608 - names of ours

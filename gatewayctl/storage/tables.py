@@ -120,6 +120,11 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
         )
         """,
     ),
+    (
+        # a budget counts an attempt when it began
+        "DROP INDEX attempts_client",
+        "CREATE INDEX attempts_client ON attempts (client, at, cost) WHERE client IS NOT NULL",
+    ),
 )
 
 LAST_CLOSED: Final = "SELECT coalesce(max(closed), 0) FROM requests WHERE closed > 0"

@@ -2,7 +2,8 @@
 
 Reads alone, as ``history`` does and with its errors. Costs are integers of pico-dollars, so that
 their sums are exact; what a sum looks like is the command line's business. Times are seconds since
-1970, and what counts is always when a request came, whenever its attempts began.
+1970. For usage it counts when a request came, whenever its attempts began; for a budget when each
+of them began.
 """
 
 import sqlite3
@@ -101,15 +102,16 @@ def usage(
 
 
 def spent(folder: Path, client: str, since: float) -> int:
-    """Return the pico-dollars that a client key's requests have cost since a time.
+    """Return the pico-dollars of a client key's attempts that began at a time or later.
 
-    Attempts under way count with what their last checkpoint says; what has no known cost does not
-    count. A ledger that does not exist has spent nothing. Raises StorageFailed.
+    So a budget counts them, whenever their requests came. Those under way count with what their
+    last checkpoint says; what has no known cost does not count. A ledger that does not exist has
+    spent nothing. Raises StorageFailed.
     """
     with history.opened(folder) as connection:
         if not has_costs(connection):
             return 0
-        query = "SELECT {sum}(cost) FROM attempts WHERE client = :client AND came >= :since"
+        query = "SELECT {sum}(cost) FROM attempts WHERE client = :client AND at >= :since"
         (row,) = rows(connection, query, {"client": client, "since": since})
     return int(row[0] or 0)
 

@@ -296,6 +296,19 @@ async def test_a_large_call_holds_up_small_ones_no_longer_than_a_while(house: _H
     await large
 
 
+async def test_a_line_goes_on_when_its_budget_is_reset(house: _House) -> None:
+    """Though nothing that was reserved before is over; what goes on counts in the new period."""
+    house.wall = NOW - 0.02
+    client = _client("1/hour")
+    held = await house.admit(client)
+    waiting = [house.waits(client, DIME) for _ in range(2)]
+    await _rest()
+    house.wall = NOW
+    async with asyncio.timeout(5):
+        reserved = await asyncio.gather(*waiting)
+    assert [each.at for each in (held, *reserved)] == [NOW - 0.02, NOW, NOW]
+
+
 async def test_whoever_leaves_the_line_lets_the_next_one_go_on(house: _House) -> None:
     """A client that hangs up takes nobody's turn with it, not even just as it is woken."""
     client = _client("1/day")

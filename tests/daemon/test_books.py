@@ -1,17 +1,22 @@
 """The ledger as the daemon keeps it: one row an attempt, whatever becomes of the request."""
 
 import asyncio
+import itertools
 import json
 import logging
+import tempfile
+from pathlib import Path
 
 import pytest
 from support.books import logged
 from support.dialects import PATHS, PROTOCOLS, encoded
 from support.gateway import Gateway, demo, gateway, upstream_config
+from support.keyed import keyed
 from support.upstream import FakeUpstream, Fin, Hold, chunked, sized
 from support.waiting import until
 
-from gatewayctl.storage import history
+from gatewayctl.storage import client_keys, history
+from gatewayctl.storage.client_keys import Terms
 from gatewayctl.storage.history import LoggedRequest
 from gatewayctl.storage.records import Metered, Outcome
 
@@ -145,24 +150,80 @@ async def test_a_client_that_leaves_is_recorded_with_the_usage_so_far_litellm_13
     assert attempt.metered.cost == owed(attempt.metered) > 0
 
 
+async def _hung_up(url: str, path: str, *bodies: bytes) -> None:
+    """Ask for streams on one connection, and be gone as soon as all of the last is there."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    for body in bodies:
+        head = f"POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        async with asyncio.timeout(10):
+            await reader.readuntil(b"\r\n0\r\n\r\n")
+    writer.transport.abort()
+
+
+async def _whole_stream(protocol: str, body: bytes) -> bytes:
+    """Return what an upstream of this protocol sends."""
+    async with demo() as (running, simulator):
+        url = simulator.base_url + PATHS[protocol]
+        async with running.client.post(url, data=body) as answer:
+            return await answer.read()
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 async def test_a_client_that_leaves_with_its_whole_answer_was_answered(protocol: str) -> None:
     """SDKs hang up at the terminal frame; that the upstream's body goes on is not their fault."""
-    async with demo() as (running, simulator):
-        plain = encoded(protocol, "large", "Hi", stream=True)
-        async with running.client.post(simulator.base_url + PATHS[protocol], data=plain) as answer:
-            whole = await answer.read()
+    whole = await _whole_stream(protocol, encoded(protocol, "large", "Hi", stream=True))
     body = encoded(protocol, "up/m", "Hi", stream=True)
     async with (
         FakeUpstream([[*chunked([whole])[:-1], Hold()]]) as upstream,
         gateway(upstream_config(upstream.base_url)) as it,
     ):
-        answer = await it.client.post(it.url + PATHS[protocol], data=body)
-        await answer.content.readexactly(len(whole) // 2)
-        await answer.content.readany()
-        answer.close()
-        found = await logged(it.state, answer.headers["x-gatewayctl-request-id"])
+        await _hung_up(it.url, PATHS[protocol], body)
+        await until(lambda: bool(history.requests(it.state, limit=1)))
+        found = await logged(it.state, history.requests(it.state, limit=1)[0].request)
     assert (found.outcome, found.attempts[0].outcome) == (Outcome.ANSWERED, Outcome.ANSWERED)
+
+
+async def test_a_connections_next_request_does_not_wait_for_an_upstreams_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An agent's next turn has nothing to do with the body of its last one."""
+    monkeypatch.setattr("gatewayctl.daemon.relay.TRAILER", 60.0)
+    whole = await _whole_stream("messages", encoded("messages", "large", "Hi", stream=True))
+    body = encoded("messages", "up/m", "Hi", stream=True)
+    async with (
+        FakeUpstream([[*chunked([whole])[:-1], Hold()]]) as upstream,
+        gateway(upstream_config(upstream.base_url)) as it,
+    ):
+        await _hung_up(it.url, PATHS["messages"], body, body)
+    assert len(upstream.requests) == 2
+
+
+async def test_an_attempt_began_when_the_budget_counts_it() -> None:
+    """Not when its request came: a period may have begun since, and a restart reads the ledger.
+
+    Here each look at the clock is an hour later.
+    """
+    hours = itertools.count(0.0, 3600.0)
+    with tempfile.TemporaryDirectory() as name:
+        state = Path(name)
+        _, secret = client_keys.create(state, "ci", Terms(budgets=("9/hour",)), 0.0)
+        async with (
+            keyed() as up,
+            gateway(
+                PRICED + upstream_config(up.base_url), state=state, wall=lambda: next(hours)
+            ) as it,
+        ):
+            body = encoded("chat_completions", "up/m", "Hi")
+            headers = {"x-gatewayctl-key": secret}
+            url = it.url + PATHS["chat_completions"]
+            async with it.client.post(url, data=body, headers=headers) as answer:
+                assert answer.status == 200
+                found = await logged(state, answer.headers["x-gatewayctl-request-id"])
+    (attempt,) = found.attempts
+    assert attempt.at % 3600 == 0
+    assert attempt.at > found.at + 3000
 
 
 async def test_what_runs_is_in_the_ledger_while_it_runs() -> None:

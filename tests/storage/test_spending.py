@@ -19,8 +19,9 @@ CI = Wanted(client="ci", since=0.0)
 
 
 def _request(name: str, cost: int, *, at: float = HOUR, client: str | None = "ci") -> list[Record]:
+    """Return a request whose attempt began at that time, whenever the request came."""
     return [
-        *(came(name, at=at, client=client), started(name)),
+        *(came(name, client=client), started(name, at=at)),
         *(ended(name, metered=metered(input=1, cost=cost)), left(name)),
     ]
 

@@ -26,12 +26,12 @@ async def _recorded(folder: Path, *records: Record) -> None:
 
 
 async def test_what_a_client_key_has_spent_is_a_sum_over_its_attempts(tmp_path: Path) -> None:
-    """Failed ones and those under way among them; of that key alone, and since that time."""
+    """Failed ones and those under way among them; of that key alone, that began since that time."""
     ledger = opened(tmp_path)
     ledger.record(
-        *(came("old", at=999.0, client="laptop"), started("old")),
+        *(came("old", client="laptop"), started("old", at=999.0)),
         *(ended("old", metered=metered(input=1, cost=1000)), left("old")),
-        *(came("a", client="laptop"), started("a")),
+        *(came("a", at=999.0, client="laptop"), started("a", at=1000.0)),
         ended("a", metered=metered(input=1, cost=7)),
         *(started("a", 2), ended("a", 2, metered=metered(input=1)), left("a")),
         *(came("b", client="laptop"), started("b")),
