@@ -6,11 +6,7 @@ credential travels is ``headers``'s business.
 """
 
 import asyncio
-import os
-import signal
-import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol, assert_never
@@ -29,6 +25,7 @@ from gatewayctl.core.errors import Failure, FailureKind, UpstreamFailed
 from gatewayctl.core.model import Auth
 from gatewayctl.storage import files
 from gatewayctl.upstream.at_hand import available, labels, usable
+from gatewayctl.upstream.programs import printed
 
 _LONGEST = 16 * 1024  # bytes of a credential
 
@@ -175,24 +172,13 @@ class Credentials:
     async def _run(self, argv: tuple[str, ...]) -> str:
         source = f"the command {argv[0]}"
         try:
-            process = await asyncio.create_subprocess_exec(
-                *argv,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            async with asyncio.timeout(self._timeout):
+                raw, status = await printed(argv, _LONGEST)
+        except TimeoutError as error:
+            raise _Unusable(f"{source} took longer than {self._timeout:g} s") from error
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or "malformed arguments"
             raise _Unusable(f"{source} cannot be run: {why}") from error
-        try:
-            async with asyncio.timeout(self._timeout):
-                raw = await _output(process)
-                status = await process.wait()
-        except TimeoutError as error:
-            raise _Unusable(f"{source} took longer than {self._timeout:g} s") from error
-        finally:
-            await _stop(process)
         if len(raw) <= _LONGEST and status != 0:
             raise _Unusable(f"{source} failed with exit status {status}")
         return _checked(_text(raw, source), source, missing="printed nothing")
@@ -212,36 +198,6 @@ def not_served(settings: ProviderSettings) -> str:
         f"the credential of {settings.provider.name} serves {', '.join(settings.clients)} alone; "
         "other clients need a provider with an api_key of its own"
     )
-
-
-async def _output(process: asyncio.subprocess.Process) -> bytes:
-    """Return what a program prints, up to one byte more than a credential may have."""
-    if process.stdout is None:
-        raise _Unusable("the command has no output")
-    raw = b""
-    while len(raw) <= _LONGEST and (more := await process.stdout.read(_LONGEST + 1 - len(raw))):
-        raw += more
-    if len(raw) > _LONGEST:
-        _kill(process)
-        # asyncio says that a program has ended once its pipe was read to the end
-        while await process.stdout.read(_LONGEST):
-            continue
-    return raw
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    """End a program that still runs, with its children, and collect its status."""
-    if process.returncode is None:
-        _kill(process)
-        await process.wait()
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
-    with suppress(ProcessLookupError):
-        if sys.platform == "win32":
-            process.kill()
-        else:
-            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _text(raw: bytes, source: str) -> str:

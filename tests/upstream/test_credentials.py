@@ -1,5 +1,6 @@
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -146,6 +147,24 @@ async def test_program_that_hangs_is_ended_with_its_children(
     assert "took longer than 1 s" in message
     child = Path(f"/proc/{note.read_text()}/stat")
     await until(lambda: not child.exists() or " Z " in child.read_text())
+
+
+async def test_what_a_program_leaves_running_is_not_waited_for(
+    provider: MakeProvider, tmp_path: Path
+) -> None:
+    """Some start an agent that keeps their output open: it goes on, and the key is there."""
+    note = tmp_path / "child"
+    code = (
+        "import subprocess,sys\n"
+        "child = subprocess.Popen(['sleep', '600'])\n"
+        "open(sys.argv[1], 'w').write(str(child.pid))\n"
+        "print('sk-1')"
+    )
+    credentials = Credentials({})
+    try:
+        assert await credentials.get(provider(secrets=(python(code, str(note)),))) == "sk-1"
+    finally:
+        os.kill(int(note.read_text()), signal.SIGKILL)  # which fails where it was ended
 
 
 async def test_closing_ends_programs_under_way(provider: MakeProvider) -> None:
