@@ -169,21 +169,25 @@ class Stream:
                     yield events
 
     async def _until_over(self) -> AsyncIterator[bytes]:
-        """Yield the body's pieces; where the answer seems complete, none is waited for long."""
+        """Yield the body's pieces; none is waited for long where the answer is complete."""
         async for chunk in self._chunks:
             yield chunk
             while self.passage.watcher.complete and (more := await self._soon()):
                 yield more
 
     async def _soon(self) -> bytes:
-        """Return the next piece of a complete answer, nothing where none comes."""
+        """Return the next piece of what seems to be a complete answer, nothing where none comes.
+
+        Where it only seemed so before, or says nothing yet, it may be a while until more comes.
+        """
+        resumed = self.passage.watcher.resumed
         try:
-            async with asyncio.timeout(TRAILER):
+            async with asyncio.timeout(TRAILER if self.begun and not resumed else None):
                 return await anext(self._chunks, b"")
         except TimeoutError:
             self._reply.abort()
-        except UpstreamFailed:
-            if self.passage.watcher.resumed:  # it only seemed so before
+        except UpstreamFailed as error:
+            if resumed and error.failure.kind is not FailureKind.TIMEOUT:
                 raise
         return b""
 

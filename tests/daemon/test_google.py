@@ -13,6 +13,7 @@ from support.dialects import DIALECTS, address, encoded, text_in
 from support.gateway import Gateway, demo, gateway
 from support.upstream import FakeUpstream, Fin, Pause, Step, chunked, sized
 
+from gatewayctl.daemon.relay import TRAILER
 from gatewayctl.storage.grouping import By
 from gatewayctl.storage.usage import usage
 
@@ -114,6 +115,16 @@ async def test_a_reason_in_every_frame_cuts_nothing_off(protocol: str) -> None:
         async with it.client.post(url, data=encoded(protocol, "g/m", "Hi", stream=True)) as answer:
             told = await answer.read()
     assert_ends(protocol, told)
+    assert "".join(text_in(line) for line in told.splitlines()) == "One two three"
+
+
+async def test_a_reason_before_any_text_is_not_the_end_however_long_that_takes() -> None:
+    """Servers that translate write an empty frame with a reason first, and generate then."""
+    begin, text = chunked([frame("", finishReason="STOP"), *STOPS])[:2], chunked(STOPS)[1:]
+    async with native([*begin, Pause(seconds=TRAILER + 0.2), *text]) as (it, _):
+        url = it.url + address("gemini", "g/m", stream=True)
+        async with it.client.post(url, data=encoded("gemini", "g/m", "Hi", stream=True)) as answer:
+            told = await answer.read()
     assert "".join(text_in(line) for line in told.splitlines()) == "One two three"
 
 
