@@ -237,7 +237,8 @@ def handed_in(settings: ProviderSettings, token: str, until: float | None) -> Cr
 def taken_over(settings: ProviderSettings, file: Path) -> Iterator[str]:
     """Store what another program's file holds, and say what that means for the program."""
     name, now = settings.provider.name, time.time()
-    found = read_file(file.expanduser())
+    file = Path(os.path.expanduser(file))  # noqa: PTH111 - Path's fails where a user is unknown
+    found = read_file(file)
     if found.refresh_token is None and not is_alive(found, now):
         raise NotDone(f"what is in {file} has expired, and has no refresh token")
     there, mark = vault(), ""
@@ -256,7 +257,7 @@ def taken_over(settings: ProviderSettings, file: Path) -> Iterator[str]:
     yield (
         "From now on gatewayctl refreshes it, and the first refresh logs the other program out. "
         f"To let that program keep its login: gatewayctl auth logout {name}, and in the config "
-        f'credential = {{ borrow = "{file.expanduser().absolute()}" }} under [providers.{name}]'
+        f'credential = {{ borrow = "{file.absolute()}" }} under [providers.{name}]'
     )
 
 

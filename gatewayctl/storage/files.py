@@ -5,6 +5,7 @@ loop calls it through a thread. What the bytes mean does not belong here.
 """
 
 import contextlib
+import errno
 import os
 import stat
 import sys
@@ -12,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 from platformdirs.unix import Unix
 
@@ -59,22 +60,28 @@ def usual_state_folder() -> Path:
 
 
 def read_bytes(path: Path) -> bytes | None:
-    """Return a file's content, None when there is no such file; StorageFailed when unreadable.
-
-    What is no file, like a pipe or a device, could take for ever or all memory: it is not read.
-    """
+    """Return a file's content, None when there is no such file; StorageFailed when unreadable."""
     try:
-        with open(path, "rb", opener=_opened) as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise StorageFailed(f"cannot read {path}: it is no file")
-            if found.st_size > MOST_BYTES:
+        with reading(path) as file:
+            if os.fstat(file.fileno()).st_size > MOST_BYTES:
                 raise StorageFailed(f"cannot read {path}: it has more than {MOST_BYTES:,} bytes")
             return file.read()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise _failed("read", path, error) from error
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to read; raise OSError, also for what is no file.
+
+    A pipe or a device could take for ever or all memory: it is neither waited for nor read.
+    """
+    with open(path, "rb", opener=_opened) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no file")
+        yield file
 
 
 def _opened(path: str, flags: int) -> int:

@@ -7,8 +7,6 @@ it fresh.
 """
 
 import math
-import os
-import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -84,11 +82,7 @@ def read_file(path: Path, name: str | None = None) -> Credential:
     """
     name = name or str(path)
     try:
-        # what is no file may be opened for ever
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(handle, "rb") as file:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise StorageFailed(f"cannot read {name}: it is no file")
+        with files.reading(path) as file:
             raw = file.read(_LIMIT + 1)
     except OSError as error:
         raise StorageFailed(f"cannot read {name}: {error.strerror}") from error

@@ -142,7 +142,7 @@ class Credentials:
             kept = self._files.get(name)
             if kept is not None and kept.mark == mark:
                 return kept.value
-            with path.open("rb") as file:
+            with files.reading(path) as file:
                 raw = file.read(_LONGEST + 1)
         except OSError as error:
             raise _Unusable(f"the file {name} cannot be read: {error.strerror}") from error

@@ -6,7 +6,6 @@ What a program prints is not asked for, and marked by the program's command.
 """
 
 import secrets
-import stat
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from pathlib import Path
@@ -21,6 +20,7 @@ from gatewayctl.config.settings import (
     Secret,
 )
 from gatewayctl.core.model import Auth
+from gatewayctl.storage import files
 from gatewayctl.upstream.at_hand import labels
 
 _LONGEST: Final = 16 * 1024  # bytes of a credential
@@ -92,18 +92,14 @@ class Marks:
                 assert_never(secret)
 
     def _in_file(self, name: str) -> bytes:
-        path = Path(name).expanduser()
+        path = Path(name)
         try:
-            state = path.stat()
-            # what is no file, a pipe for instance, may be opened for ever
-            if not stat.S_ISREG(state.st_mode):
-                return b""
-            stamp = (state.st_mtime_ns, state.st_size, state.st_ino)
+            stamp = files.stamp(path)
             kept = self._files.get(name)
             if kept is None or kept[0] != stamp:
-                with path.open("rb") as file:
+                with files.reading(path) as file:
                     kept = self._files[name] = (stamp, file.read(_LONGEST).strip())
-        except (OSError, RuntimeError):  # the latter where a user's folder is not known
+        except OSError:
             return b""
         return kept[1]
 

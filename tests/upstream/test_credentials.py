@@ -70,6 +70,16 @@ async def test_file_is_read_again_when_it_changes(provider: MakeProvider, tmp_pa
     assert await credentials.get(settings) == "sk-2"
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+async def test_a_pipe_in_the_place_of_a_file_is_passed_over(
+    provider: MakeProvider, tmp_path: Path
+) -> None:
+    """To open it would stop the event loop until somebody writes into it, if anybody does."""
+    os.mkfifo(tmp_path / "pipe")
+    secrets = (FromFile(path=str(tmp_path / "pipe")), Plain(value="sk-plain"))
+    assert await Credentials({}).get(provider(secrets=secrets)) == "sk-plain"
+
+
 async def test_home_folder_in_a_path_is_expanded(provider: MakeProvider) -> None:
     """``~`` means the home folder, as in a shell; the message shows what was written."""
     message = await refusal(Credentials({}), provider, FromFile(path="~/no-such-key-file"))
