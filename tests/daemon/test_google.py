@@ -32,7 +32,9 @@ WHOLE = [frame("Hi"), frame(" there", finishReason="STOP")]
 
 
 @asynccontextmanager
-async def native(*replies: list[Step]) -> AsyncIterator[tuple[Gateway, FakeUpstream]]:
+async def native(
+    *replies: list[Step], state: Path | None = None
+) -> AsyncIterator[tuple[Gateway, FakeUpstream]]:
     """Run a gateway in front of an upstream that speaks Gemini."""
     async with FakeUpstream(list(replies)) as upstream:
         config = f"""
@@ -42,7 +44,7 @@ base_url = "{upstream.base_url}"
 api_key = "sk-of-the-gateway"
 protocols = ["gemini"]
 """
-        async with gateway(config, silence=0.15) as it:
+        async with gateway(config, silence=0.15, state=state) as it:
             yield it, upstream
 
 
@@ -71,20 +73,12 @@ async def test_usage_that_comes_after_the_end_of_an_answer_is_heard(
 ) -> None:
     """Some servers tell it in a frame of its own: the ledger has it, and so has the client."""
     frames = chunked([*WHOLE, USAGE])
-    async with FakeUpstream([[*frames[:-2], *pause, *frames[-2:]]]) as upstream:
-        config = f"""
-[providers.g]
-kind = "gemini"
-base_url = "{upstream.base_url}"
-api_key = "sk-of-the-gateway"
-protocols = ["gemini"]
-"""
-        async with gateway(config, state=tmp_path) as it:
-            url = it.url + address(protocol, "g/m", stream=True)
-            asks = {"stream_options": {"include_usage": True}} if protocol == OPTIONAL else {}
-            body = encoded(protocol, "g/m", "Hello", stream=True, **asks)
-            async with it.client.post(url, data=body) as answer:
-                told = await answer.read()
+    async with native([*frames[:-2], *pause, *frames[-2:]], state=tmp_path) as (it, _):
+        url = it.url + address(protocol, "g/m", stream=True)
+        asks = {"stream_options": {"include_usage": True}} if protocol == OPTIONAL else {}
+        body = encoded(protocol, "g/m", "Hello", stream=True, **asks)
+        async with it.client.post(url, data=body) as answer:
+            told = await answer.read()
     if protocol == "gemini":
         assert told == b"".join(WHOLE) + USAGE
     else:
