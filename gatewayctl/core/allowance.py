@@ -99,16 +99,20 @@ def ask(
     written = output if most is None else most
     dimensions = {rate_key(key).dimension for key in prices}
     parts = [each for each in OUTPUT_PARTS if each in dimensions]
+    answers = [{"output": written}, *({"output": written, each: written} for each in parts)]
 
-    def dearest(written: int | None) -> Decimal:
-        answers = [{"output": written}, *({"output": written, each: written} for each in parts)]
-        uses = [Usage(**{dimension: high}, **each) for dimension in reads for each in answers]
-        bills = (bill(prices, use, tier) for use in uses for tier in (None, *tiers))
-        return max(each.cost or Decimal(0) for each in bills)
+    def cost(tier: str | None, **counts: int) -> Decimal:
+        return bill(prices, Usage(**counts), tier).cost or Decimal(0)
 
+    inputs, whole = list[Decimal](), list[Decimal]()
+    for tier in (None, *tiers):
+        paid = {dimension: cost(tier, **{dimension: high}) for dimension in reads}
+        read = max(paid, key=paid.__getitem__)
+        inputs.append(paid[read])
+        whole.extend(cost(tier, **{read: high}, **each) for each in answers)
     return Ask(
-        input_cost=dearest(None),
-        cost=dearest(written),
+        input_cost=max(inputs),
+        cost=max(whole),
         input_tokens=estimate.likely,
         tokens=estimate.likely + output,
     )
