@@ -146,11 +146,21 @@ def is_paid_beyond(snapshot: Snapshot | None) -> bool:
 
 
 def not_after(snapshot: Snapshot, now: float) -> Snapshot:
-    """Return a snapshot that is no older than it claims: one of the future is taken to be of now.
+    """Return a snapshot of which nothing is of the future: what claims to be is taken to be of now.
 
     A clock that was set back would otherwise keep all that comes from being newer.
     """
-    return msgspec.structs.replace(snapshot, at=now) if snapshot.at > now else snapshot
+    if snapshot.at <= now:  # nothing of it was said later
+        return snapshot
+    return msgspec.structs.replace(
+        snapshot,
+        at=now,
+        status_at=None if snapshot.status_at is None else min(snapshot.status_at, now),
+        windows=tuple(
+            each if each.at is None else msgspec.structs.replace(each, at=min(each.at, now))
+            for each in snapshot.windows
+        ),
+    )
 
 
 def dated(snapshot: Snapshot) -> Iterator[tuple[Window, float, Source]]:

@@ -187,9 +187,9 @@ class Quotas:
             log.debug("nothing is learned from other processes: %s", error)
             return
         self._stamp = stamp
-        for label, until in kept.forgotten.items():
-            self._forget_until(label, until)
         now = self._wall()
+        for label, until in kept.forgotten.items():
+            self._forget_until(label, min(until, now))
         for label, record in kept.credentials.items():
             # the file may be from before something was forgotten here
             told = since(not_after(record.snapshot, now), self._forgotten.get(label, 0.0))
@@ -252,8 +252,10 @@ class Quotas:
         self._changed.clear()
         self._urgent.clear()
         self.known()  # what is of other credentials by now is dropped
-        kept = Kept(credentials=dict(self._own), forgotten=dict(self._forgotten))
         now, same = self._wall(), self._marks.fixed()
+        # noted by a clock that was set back since: what is said from now on counts
+        self._forgotten = {label: min(at, now) for label, at in self._forgotten.items()}
+        kept = Kept(credentials=dict(self._own), forgotten=self._forgotten)
         try:
             await asyncio.to_thread(storage.save, self._folder, kept, now, same)
         except StorageFailed as error:

@@ -80,7 +80,8 @@ def save(folder: Path, ours: Kept, now: float, same: Same) -> None:
 
 def _together(theirs: Kept, ours: Kept, now: float, same: Same) -> Kept:
     """Return both, without what was forgotten and what is too old."""
-    forgotten = dict(theirs.forgotten)
+    # a time to come was noted by a clock that was set back since
+    forgotten = {label: min(moment, now) for label, moment in theirs.forgotten.items()}
     for label, moment in ours.forgotten.items():
         forgotten[label] = max(moment, forgotten.get(label, moment))
     found = dict(theirs.credentials)

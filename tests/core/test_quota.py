@@ -153,6 +153,12 @@ def test_a_snapshot_of_the_future_is_taken_to_be_of_now() -> None:
     """After a clock was set back, what was heard before does not keep new replies out."""
     ahead = snapshot(NOW + 3600, status="rejected", resets_at=NOW + 60)
     assert newer(not_after(ahead, NOW), snapshot(NOW, status="allowed")).status == "allowed"
+    late = Window(name="5h", utilization=0.5)
+    both = newer(snapshot(NOW + 60, status="rejected", windows=(late,)), snapshot(NOW + 61))
+    then = newer(
+        not_after(both, NOW), snapshot(NOW, status="allowed", windows=(Window(name="5h"),))
+    )
+    assert (then.status, then.windows[0].utilization) == ("allowed", None)
 
 
 STATUSES = st.sampled_from(["allowed", "allowed_warning", "rejected", None])

@@ -277,6 +277,26 @@ async def test_a_credential_can_be_forgotten(tmp_path: Path, wall: Wall) -> None
     assert set(Quotas.open(tmp_path, wall, Marked()).known()) == {"other"}
 
 
+async def test_what_was_forgotten_by_a_wrong_clock_is_learned_again(
+    tmp_path: Path, wall: Wall
+) -> None:
+    """A clock that was a day ahead hides nothing once it is set right, here or elsewhere."""
+    quotas, other, looking = (Quotas.open(tmp_path, wall, Marked()) for _ in range(3))
+    wall.now += 86_400
+    hear(quotas, "up", unified("rejected", wall.now + 60))
+    quotas.forget("up")
+    await quotas.close()
+    wall.now = NOON
+    await looking.look()
+    for wall.now in (NOON, NOON + 1):  # the first writing notes the time that is right
+        for each in (quotas, other):
+            await each.look()
+            hear(each, "up", unified("allowed"))
+            await each.close()
+    await looking.look()
+    assert set(looking.known()) == set(Quotas.open(tmp_path, wall, Marked()).known()) == {"up"}
+
+
 def test_labels_are_bounded(quotas: Quotas) -> None:
     """However many labels are heard of, no more than so many are kept."""
     for number in range(storage.MOST + 10):

@@ -86,9 +86,18 @@ def test_what_is_forgotten_is_gone(tmp_path: Path) -> None:
     save(tmp_path, kept(a=record(), b=record(), c=record()), NOW, same)
     again = record(NOW + 5, status="allowed")
     forgetting = Kept(credentials={"c": again}, forgotten={"a": NOW + 1, "c": NOW + 1})
-    save(tmp_path, forgetting, NOW, same)
-    save(tmp_path, kept(a=record(), b=record()), NOW, same)
+    save(tmp_path, forgetting, NOW + 5, same)
+    save(tmp_path, kept(a=record(), b=record()), NOW + 5, same)
     assert load(tmp_path).credentials == {"b": record(), "c": again}
+
+
+def test_what_was_forgotten_in_the_future_hides_nothing_from_now_on(tmp_path: Path) -> None:
+    """A clock that was a day ahead would keep a day of replies from being known."""
+    save(tmp_path, Kept(forgotten={"a": NOW + 86_400}), NOW + 86_400, same)
+    save(tmp_path, kept(a=record(NOW - 1)), NOW, same)
+    assert load(tmp_path) == Kept(forgotten={"a": NOW})
+    save(tmp_path, kept(a=record(NOW + 1)), NOW + 1, same)
+    assert set(load(tmp_path).credentials) == {"a"}
 
 
 def test_another_credential_of_the_same_label_replaces_the_first(tmp_path: Path) -> None:
