@@ -26,7 +26,7 @@ from gatewayctl.cli.answer import Answered, Expected, LoginFailed, NoAnswer
 from gatewayctl.config.hosts import is_loopback
 from gatewayctl.config.oauth import REDIRECT
 from gatewayctl.config.settings import OAuthSettings
-from gatewayctl.daemon import lifecycle
+from gatewayctl.daemon import listening
 
 _PATH = "/callback"
 _RANDOM = 32  # bytes of a verifier and of a state
@@ -136,7 +136,7 @@ def page_url(oauth: OAuthSettings, redirect_uri: str, state: str, verifier: str)
 async def log_in(name: str, oauth: OAuthSettings, ways: Ways) -> str:
     """Show the login page of a provider, wait for its answer, and hand the code on.
 
-    Returns what ``ways.finish`` does. Raises ``LoginFailed``, ``lifecycle.CannotListen`` and what
+    Returns what ``ways.finish`` does. Raises ``LoginFailed``, ``listening.CannotListen`` and what
     ``finish`` raises.
     """
     state, verifier = (secrets.token_urlsafe(_RANDOM) for _ in range(2))
@@ -268,7 +268,7 @@ async def _listening(wait: _Wait, end: Landing) -> AsyncIterator[Landing]:
     if end.host is None:
         yield end
         return
-    sockets = lifecycle.bind("localhost" if "localhost" in end.host else end.host, end.port)
+    sockets = listening.bind("localhost" if "localhost" in end.host else end.host, end.port)
     app = web.Application()
     app.router.add_get(end.path, wait.answer, allow_head=False)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN)

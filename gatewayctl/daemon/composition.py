@@ -14,7 +14,7 @@ import msgspec
 from gatewayctl.config.every import with_every_provider
 from gatewayctl.config.hosts import is_loopback
 from gatewayctl.config.settings import ServerSettings, Settings
-from gatewayctl.daemon import chance, demo, lifecycle, memory, status
+from gatewayctl.daemon import chance, demo, lifecycle, listening, memory, status
 from gatewayctl.daemon.accounts import Accounts
 from gatewayctl.daemon.app import App
 from gatewayctl.daemon.background import Background
@@ -286,7 +286,7 @@ def _looked_at(grounds: _Grounds, parts: Parts) -> status.Parts:
 
 async def _serve(settings: Settings, live: Live, say: Callable[[str], None]) -> None:
     memory.give_back()
-    sockets = lifecycle.bind(settings.server.host, settings.server.port)
+    sockets = listening.bind(settings.server.host, settings.server.port)
     with lifecycle.signals() as stop:
         async with composed(settings, live, usual_state_folder(), Cache(usual_folder())) as daemon:
 

@@ -1,11 +1,11 @@
-"""The daemon's life: bind, say so, serve, drain, end.
+"""The daemon's life: serve, say so, drain, end.
 
-What is served is ``app``'s business; which parts there are ``composition``'s.
+What is served is ``app``'s business, on which sockets ``listening``'s; which parts there are is
+``composition``'s.
 """
 
 import asyncio
 import contextlib
-import errno
 import logging
 import signal
 import socket
@@ -14,62 +14,20 @@ from collections.abc import Callable, Iterator
 
 from aiohttp import web
 
-from gatewayctl.core.errors import GatewayctlError
 from gatewayctl.daemon.app import App
 from gatewayctl.daemon.connection import Server
+from gatewayctl.daemon.listening import BACKLOG
 
 log = logging.getLogger("gatewayctl.daemon")
 
 DRAIN = 30.0
 """Seconds that requests under way are given to end after SIGTERM; then they are cancelled."""
 
-BACKLOG = 1024
-"""Connections that may wait to be accepted."""
-
 KEEPALIVE = 75.0
 """Seconds that a client connection is kept while no whole request head comes on it."""
 
 _MAX_FIELD = 64 * 1024  # bytes of one request header: agents send long ones
 _MAX_LINE = 8 * 1024  # bytes of a request line, whose longest part is a model's name
-
-
-class CannotListen(GatewayctlError):
-    """The address cannot be bound; the message says what to do."""
-
-
-def bind(host: str, port: int) -> list[socket.socket]:
-    """Return listening sockets: loopback on 127.0.0.1 listens on ::1 too where there is one."""
-    first = _bound(host, port)
-    sockets = [first]
-    if host in {"127.0.0.1", "localhost"}:
-        chosen = first.getsockname()[1]
-        try:
-            sockets.append(_bound("::1", chosen))
-        except CannotListen as error:
-            log.debug("no second loopback address: %s", error)
-    return sockets
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    address = "127.0.0.1" if host == "localhost" else host
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = None
-    try:
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((address, port))
-        sock.listen(BACKLOG)
-        sock.settimeout(0)
-    except OSError as error:
-        if sock is not None:
-            sock.close()
-        hint = error.strerror or str(error)
-        if error.errno == errno.EADDRINUSE:
-            hint = "the port is in use; choose another with --port, or --port 0 for a free one"
-        raise CannotListen(f"cannot listen on {host}:{port}: {hint}") from error
-    return sock
 
 
 async def start(app: App, sockets: list[socket.socket]) -> web.ServerRunner:

@@ -14,7 +14,7 @@ from support.watch import in_files
 from gatewayctl.config.catalog import EmptyCatalog
 from gatewayctl.config.load import load_text
 from gatewayctl.config.settings import Settings
-from gatewayctl.daemon import lifecycle
+from gatewayctl.daemon import lifecycle, listening
 from gatewayctl.daemon.app import App
 from gatewayctl.daemon.composition import composed
 from gatewayctl.daemon.outlet import SILENCE
@@ -71,7 +71,7 @@ async def gateway(
         cache = Cache(state / "registry")
         wired = composed(settings, live, state, cache, wall=wall, silence=silence)
         daemon = await stack.enter_async_context(wired)
-        sockets = lifecycle.bind("127.0.0.1", 0)
+        sockets = listening.bind("127.0.0.1", 0)
         runner = await lifecycle.start(daemon.app, sockets)
         stack.push_async_callback(runner.cleanup)
         if refreshing:
