@@ -79,7 +79,7 @@ class Records:
         life = self._lives.get(name)
         if life is not None and life.generation == credential.generation:
             left = min(left, life.until - self._monotonic())
-        return left > MARGIN
+        return left > _margin(credential)
 
     def noted(self, name: str, state: str, reason: str, credential: Credential | None) -> None:
         """Say in the log that a credential has come to another state."""
@@ -129,3 +129,15 @@ class Records:
             self.noted(name, "missing", "removed", self._known[name])
             self._lives.pop(name, None)
         self._known = known
+
+
+def _margin(credential: Credential) -> float:
+    """Return for how many seconds before its end a token is not fresh.
+
+    What a renewal brought serves for half of its life, however short that is: else each call would
+    renew the tokens of a server that lets them live for five minutes, as some do.
+    """
+    came_of_renewal = credential.generation != credential.login
+    if credential.expires_at is None or not came_of_renewal:
+        return MARGIN
+    return min(MARGIN, max(credential.expires_at - credential.obtained_at, 0.0) / 2)

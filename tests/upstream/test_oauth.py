@@ -24,6 +24,20 @@ async def test_a_token_is_fresh_until_five_minutes_before_its_end(
     assert (token == "old") == (requests == 0)
 
 
+async def test_a_token_that_never_is_fresh_serves_for_half_of_its_life(world: World) -> None:
+    """A server whose tokens live for five minutes is not asked for another with each call."""
+    world.login(expires_in=0)
+    world.authority.lifetime = 300.0
+    first, second = world.process(), world.process()
+    for _ in range(3):
+        for each in (first, second):
+            assert await each.token(world.settings) == world.stored().access_token
+        world.clock.passes(50)
+    assert len(world.authority.requests) == 1
+    await first.token(world.settings)
+    assert len(world.authority.requests) == 2
+
+
 async def test_new_tokens_are_stored_with_what_came_along(world: World) -> None:
     """The rotated refresh token, the expiry from the request on, and whose account it is."""
     before = world.login(expires_in=0)
