@@ -115,8 +115,8 @@ def _usd(amount: int | None) -> object:
 
 
 def written(budget: Budget) -> str:
-    """Return a budget as people read it: ``$20/day``, ``$50 in all``."""
-    return f"${budget}{' in all' if budget.period is Period.ALL else ''}"
+    """Return a budget as people read it: ``$1,500/day``, ``$50 in all``."""
+    return f"${budget.amount:,f}{' in all' if budget.period is Period.ALL else f'/{budget.period}'}"
 
 
 def print_table(found: Sequence[Holder], folder: Path, now: float) -> None:

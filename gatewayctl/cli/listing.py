@@ -36,9 +36,10 @@ _LEAST_NAME = 8
 
 
 class _Column(msgspec.Struct, frozen=True, kw_only=True):
-    """A column: how wide it is at least where rows are to come, and what is left out first.
+    """A column: how wide it is at least where rows are to come, and ``most`` a name on a terminal.
 
-    ``most`` is how wide a name may be on a terminal.
+    Where the request would have less room than ``tail``, columns are left out: those with the
+    highest ``spare`` first, those with 0 never.
     """
 
     title: str
@@ -47,6 +48,7 @@ class _Column(msgspec.Struct, frozen=True, kw_only=True):
     most: int | None = None
     right: bool = True
     spare: int = 0
+    tail: int = _LEAST_TAIL
 
 
 class Listing:
@@ -88,7 +90,7 @@ class Listing:
             rows = {column: min(width, column.most or width) for column, width in rows.items()}
             for column in sorted(rows, key=lambda each: -each.spare):
                 fixed = sum(rows.values()) + 2 * len(rows)
-                if column.spare and self._room - fixed < _LEAST_TAIL:
+                if column.spare and self._room - fixed < column.tail:
                     del rows[column]
         self._columns, self._widths = tuple(rows), tuple(rows.values())
 
@@ -181,7 +183,7 @@ _KEY = _Column(
     least=8,
     most=16,
     right=False,
-    spare=2,
+    spare=6,
 )
 """Left out where no request came with a key."""
 _COLUMNS = (
@@ -193,13 +195,25 @@ _COLUMNS = (
         cell=lambda it: it.protocol.removesuffix("_completions"),
         least=9,
         right=False,
-        spare=4,
+        spare=8,
     ),
-    _Column(title="http", cell=lambda it: str(it.status or render.UNKNOWN), least=4),
-    _Column(title="tries", cell=lambda it: str(len(it.attempts)), least=5, spare=1),
-    _Column(title="in", cell=_in, least=6),
-    _Column(title="out", cell=_out, least=5),
-    _Column(title="cost", cell=_cost, least=8, spare=5),
-    _Column(title="first", cell=lambda it: render.lasted(logged.first_token(it)), least=6, spare=3),
-    _Column(title="took", cell=lambda it: render.lasted(it.duration), least=6),
+    _Column(
+        title="http",
+        cell=lambda it: str(it.status or render.UNKNOWN),
+        least=4,
+        spare=4,
+        tail=_LEAST_NAME,
+    ),
+    _Column(title="tries", cell=lambda it: str(len(it.attempts)), least=5, spare=5),
+    _Column(title="in", cell=_in, least=6, spare=3, tail=_LEAST_NAME),
+    _Column(title="out", cell=_out, least=5, spare=2, tail=_LEAST_NAME),
+    _Column(title="cost", cell=_cost, least=8, spare=9),
+    _Column(title="first", cell=lambda it: render.lasted(logged.first_token(it)), least=6, spare=7),
+    _Column(
+        title="took",
+        cell=lambda it: render.lasted(it.duration),
+        least=6,
+        spare=1,
+        tail=_LEAST_NAME,
+    ),
 )

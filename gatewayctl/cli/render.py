@@ -96,12 +96,15 @@ def table(
     A cell may hold colour from ``styled``; foreign text goes through ``printable`` first. On a
     terminal that is too narrow, up to ``spare`` of the last columns are left out, and the few
     longest names of the first one stand out of line instead of spreading it for all; those that
-    need not be ``whole`` end in … there.
+    need not be ``whole`` end in … there. Where even that is too wide, each cell has its own line.
     """
     cells = [titles, *rows]
     widths = [max(width(row[column]) for row in cells) for column in range(len(titles))]
     if sys.stdout.isatty():
         widths = _fitted(widths, [width(row[0]) for row in cells], spare, whole=whole)
+        if sum(widths) + 2 * (len(widths) - 1) > columns():
+            _print_stacked(titles, cells[1:], whole=whole)
+            return ()
         if not whole:
             cells = [(shortened(row[0], widths[0]), *row[1:]) for row in cells]
     for number, row in enumerate(cells):
@@ -112,6 +115,17 @@ def table(
         line = "  ".join(padded).rstrip()
         typer.echo(styled(line, bold=True) if number == 0 else line)
     return titles[len(widths) :]
+
+
+def _print_stacked(titles: Sequence[str], rows: Iterable[Sequence[str]], *, whole: bool) -> None:
+    """Print each row below its name, a line for every cell that is not empty."""
+    room = max(map(width, titles[1:]), default=0)
+    for name, *cells in rows:
+        if name:
+            typer.echo(styled(name if whole else shortened(name, columns()), bold=True))
+        for title, cell in zip(titles[1:], cells, strict=True):
+            if cell:
+                typer.echo(f"  {title:<{room}}  {cell}")
 
 
 def _fitted(widths: list[int], names: list[int], spare: int, *, whole: bool) -> list[int]:

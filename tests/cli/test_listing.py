@@ -100,7 +100,7 @@ def test_columns_are_aligned() -> None:
     }
 
 
-@pytest.mark.parametrize("columns", [72, 80, 100, 120, 160])
+@pytest.mark.parametrize("columns", [40, 50, 72, 80, 100, 120, 160])
 def test_no_line_is_wider_than_the_terminal(terminal: pytest.MonkeyPatch, columns: int) -> None:
     """Columns that can be spared go first, then words are cut; the outcome's sign always stays."""
     terminal.setenv("COLUMNS", str(columns))
@@ -108,6 +108,7 @@ def test_no_line_is_wider_than_the_terminal(terminal: pytest.MonkeyPatch, column
     told = lines(*MANY, long)
     assert max(map(len, told[1:])) <= columns
     assert ("protocol" in told[0]) == (columns >= 120)
+    assert ("http" in told[0]) == (columns >= 72)
     assert [row[0] for row in told[1:]] == list("✓✓✗✗✗~!…✗")
 
 

@@ -140,10 +140,30 @@ def test_a_narrow_terminal_gets_fewer_columns(
     monkeypatch.setenv("NO_COLOR", "1")
     rows = [(f"name{number:02}", "1", "source", "3 d") for number in range(20)]
     rows[5] = ("a-name-longer-than-the-terminal", "1", "source", "3 d")
-    for columns, shown in ((80, 4), (30, 4), (20, 3), (14, 2), (5, 2)):
+    for columns, shown in ((80, 4), (30, 4), (24, 3), (20, 3), (14, 2)):
         monkeypatch.setenv("COLUMNS", str(columns))
         render.table(("model", "size", "source", "age"), rows, right=(1,), spare=2)
         lines = capsys.readouterr().out.splitlines()
         assert len(lines[0].split()) == shown
         short = [line for line in lines if "longer" not in line]
-        assert columns < 14 or all(len(line) <= columns for line in short)
+        assert all(len(line) <= columns for line in short)
+
+
+def test_where_no_columns_have_room_each_cell_has_a_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below its row's name, with its title; nothing is left out but what is empty."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "20")
+    rows = [("research", "no end", "$1,500/hour", "1"), ("", "", "$20,000/month", "2")]
+    titles = ("key", "until", "budget", "calls")
+    assert render.table(titles, rows, spare=1, whole=False) == ()
+    assert capsys.readouterr().out.splitlines() == [
+        "research",
+        "  until   no end",
+        "  budget  $1,500/hour",
+        "  calls   1",
+        "  budget  $20,000/month",
+        "  calls   2",
+    ]
