@@ -171,7 +171,8 @@ class Board:
 
         What its credential is to wait for is not what the one after it is to.
         """
-        if self._marks.get(label, mark := self._mark(label)) != mark:
+        mark = self._mark(label)
+        if self._marks.get(label, mark) != mark:
             del self._marks[label]
             self.forget(label)
         return health.remaining(self.health, self.parties(candidate, label), self._clock())

@@ -78,7 +78,7 @@ def as_document(
     return Document(credentials=told, probes=probes, degraded=degraded)
 
 
-def moment(seconds: float) -> datetime:
+def _moment(seconds: float) -> datetime:
     """Return a time in seconds since 1970, to the second."""
     return datetime.fromtimestamp(int(seconds), UTC)
 
@@ -91,7 +91,7 @@ def _credential(label: str, snapshot: Snapshot, now: float) -> CredentialTold:
         provider=label.partition("/")[0].partition("#")[0],
         spent_until=_maybe(spent(snapshot, now)),
         status=snapshot.status,
-        status_at=None if snapshot.status is None else moment(status_at),
+        status_at=None if snapshot.status is None else _moment(status_at),
         resets_at=_maybe(snapshot.resets_at),
         fallback=snapshot.fallback,
         representative=snapshot.representative,
@@ -114,11 +114,11 @@ def _windows(snapshot: Snapshot) -> list[WindowTold]:
             resets_at=_maybe(window.resets_at),
             status=window.status,
             source=source.value,
-            at=moment(at),
+            at=_moment(at),
         )
         for window, at, source in sorted(dated(snapshot), key=lambda each: each[0].name)
     ]
 
 
 def _maybe(seconds: float | None) -> datetime | None:
-    return None if seconds is None else moment(seconds)
+    return None if seconds is None else _moment(seconds)

@@ -18,8 +18,8 @@ from multidict import MultiMapping
 
 from gatewayctl.core.errors import StorageFailed
 from gatewayctl.core.happened import Happened
+from gatewayctl.core.periods import iso
 from gatewayctl.core.quota import Snapshot, is_paid_beyond, newer, not_after, since, spent
-from gatewayctl.daemon.quota_told import moment
 from gatewayctl.storage import quota as storage
 from gatewayctl.storage.quota import Kept, Record, Same
 from gatewayctl.upstream import quotas as replies
@@ -294,9 +294,7 @@ def _tell(label: str, before: Snapshot | None, after: Snapshot, now: float) -> b
                 "credential": label,
                 "from": was[0] or "unknown",
                 "to": is_now[0] or "unknown",
-                "spent_until": None
-                if is_now[1] is None
-                else f"{moment(is_now[1]):%Y-%m-%dT%H:%M:%SZ}",
+                "spent_until": None if is_now[1] is None else iso(is_now[1]),
             },
         )
     )
