@@ -210,9 +210,9 @@ class Account:
         return tuple((it.period, it.start) for it in windows if not it.read)
 
     def read(self, period: Period, since: float, spent: int) -> None:
-        """Enter the pico-dollars that others have spent since a period's start, and what is over.
+        """Enter the pico-dollars of all that others have spent since a period's start, and is over.
 
-        They count once, and not where the period is over by now.
+        They count once, with all that was heard before, and not where the period is over by now.
         """
         window = self._windows[period]
         if window.read:
@@ -231,7 +231,7 @@ class Account:
             window.under_way = sum(it.cost for it in running if it.hour >= window.start)
         for each in ended:
             for window in self._windows.values():
-                if window.read and each.hour >= window.start:
+                if each.hour >= window.start:
                     window.others += each.cost
 
     def admit(

@@ -158,7 +158,6 @@ class Accounts:
         book = await self._book(client)
         found = self._tried(book, None, ask, counted=counted)
         if isinstance(found, Over) and found.under_way and patience > 0 and not book.line.full:
-            patience = min(patience, PATIENCE)
             found = await self._waited(book, ask, found, patience, counted=counted)
         if isinstance(found, Held):
             return Reservation(book=book, held=found)
