@@ -15,6 +15,7 @@ from gatewayctl.config.schema_routes import AlloyDoc, CascadeDoc, DispatcherDoc,
 from gatewayctl.config.secrecy import is_secret_header, is_secret_url
 from gatewayctl.config.tokenizer_files import Look, unseen
 from gatewayctl.core.model import Capability, Sourced
+from gatewayctl.core.pricing import goes_by_hour
 from gatewayctl.core.routing.graph import AlloyStrategy
 from gatewayctl.core.routing.names import ExactModel, alias
 from gatewayctl.core.routing.place import LEARNED
@@ -50,6 +51,7 @@ def lint(doc: Document, names: Names, around: Surroundings, report: Report) -> N
     _retiring(doc, names, around, report)
     _large_windows(doc, names, report)
     _large_default(doc, names, report)
+    _hours_of_prices(doc, names, report)
     for path, route in documents(doc):
         match route:
             case AlloyDoc():
@@ -213,6 +215,23 @@ def _large_default(doc: Document, names: Names, report: Report) -> None:
             path: Path = ("model_defaults", "context_window")
             _larger(path, (model, said), known, report)
             return
+
+
+def _hours_of_prices(doc: Document, names: Names, report: Report) -> None:
+    """Warn of prices off the peak without hours, and of hours without such a price."""
+    for number, model in enumerate(doc.models):
+        if not model.id:
+            continue
+        path, facts = ("models", number), names.facts(model.id)
+        priced = next(filter(goes_by_hour, model.prices), None)
+        if priced is not None and facts.off_peak is None:
+            message = "it never holds: its hours are not known"
+            hint = 'write off_peak_hours, like ["16:30-00:30", "Sat-Sun"] (UTC)'
+            report.warn((*path, "prices", priced), "price-without-hours", message, hint)
+        if model.off_peak_hours and not any(map(goes_by_hour, facts.prices)):
+            message = "no price is another at these hours"
+            hint = 'write what is asked then: prices = { "input@off_peak" = … }'
+            report.warn((*path, "off_peak_hours"), "hours-without-price", message, hint)
 
 
 def _unlike(path: Path, route: AlloyDoc, names: Names, report: Report) -> None:

@@ -141,6 +141,11 @@ def rate_key(key: str) -> RateKey:
     return RateKey(dimension, tier, int(step))
 
 
+def goes_by_hour(key: str) -> bool:
+    """Tell whether the price under a rate key holds at certain hours alone."""
+    return OFF_PEAK in rate_key(key).tier.split("+")
+
+
 @lru_cache(maxsize=1024)
 def tier_names(told: str | None) -> tuple[str, ...]:
     """Return the tiers that a reply's word stands for, none for the base one.

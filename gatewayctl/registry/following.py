@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from gatewayctl.core.model import ModelFacts, Sourced
-from gatewayctl.core.pricing import OFF_PEAK, rate_key
+from gatewayctl.core.pricing import goes_by_hour, rate_key
 from gatewayctl.registry.claims import Claims, plain
 
 Prices = dict[str, Sourced[Decimal]]
@@ -65,7 +65,7 @@ def with_cached_reads(facts: ModelFacts, share: Decimal) -> ModelFacts:
 
 def with_hours_of_prices(facts: ModelFacts) -> ModelFacts:
     """Return facts without hours at which no price would be another."""
-    if facts.off_peak is None or any(OFF_PEAK in rate_key(it).tier for it in facts.prices):
+    if facts.off_peak is None or any(map(goes_by_hour, facts.prices)):
         return facts
     return msgspec.structs.replace(facts, off_peak=None)
 
