@@ -17,8 +17,6 @@ from gatewayctl.cli.problems import Format
 from gatewayctl.cli.problems import show as show_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from gatewayctl.config.catalog import Catalog
     from gatewayctl.config.problems import Problem
 
@@ -193,9 +191,10 @@ def show(
 
     from gatewayctl.cli.shown import resolved_values, written_values
 
-    read: Callable[[Path | None, Catalog], dict[str, object]]
-    read = resolved_values if resolved else written_values
-    values = read(config, catalog_for(RegistryChoice.CACHE))
+    if resolved:
+        values = resolved_values(config, catalog_for(RegistryChoice.CACHE))
+    else:
+        values = written_values(config)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(values)).decode())
     else:

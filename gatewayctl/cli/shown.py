@@ -1,6 +1,7 @@
 """The config as ``config show`` prints it: as written or as resolved, and never with a secret."""
 
 import os
+from collections.abc import Container, Mapping
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
@@ -12,14 +13,19 @@ from gatewayctl.cli.offline import keyed
 from gatewayctl.cli.problems import Format, show
 from gatewayctl.config.catalog import Catalog
 from gatewayctl.config.load import decode, default_settings, find_config, load, normal, parse, read
-from gatewayctl.config.problems import Problem
-from gatewayctl.config.secrecy import masked, plain
+from gatewayctl.config.positions import Path as Steps
+from gatewayctl.config.problems import Problem, Report, key_of
+from gatewayctl.config.schema import Document
+from gatewayctl.config.secrecy import all_masked, masked, plain, told
+from gatewayctl.config.walk import read_struct
 from gatewayctl.core.errors import ConfigInvalid
 
 
-def written_values(named: Path | None, catalog: Catalog) -> dict[str, object]:
-    """Return the file's own keys; a file that is not TOML raises ``ConfigInvalid``."""
-    del catalog
+def written_values(named: Path | None) -> dict[str, object]:
+    """Return the file's own keys; a file that is not TOML raises ``ConfigInvalid``.
+
+    Of a key that the format does not know nobody knows what it holds: its value is masked.
+    """
     path = find_config(named, os.environ)
     if path is None:
         return {}
@@ -28,7 +34,10 @@ def written_values(named: Path | None, catalog: Catalog) -> dict[str, object]:
     values = text if isinstance(text, Problem) else parse(normal(text), str(path))
     if isinstance(values, Problem):
         raise ConfigInvalid(f"{values.place}: {values.message}")
-    return _shown(values)
+    report = Report(str(path), "")
+    read_struct(Document, values, (), report)
+    unknown = {each.key for each in report.problems() if each.code == "unknown-key"}
+    return _shown(_without(values, (), unknown))
 
 
 def resolved_values(named: Path | None, catalog: Catalog) -> dict[str, object]:
@@ -46,6 +55,22 @@ def resolved_values(named: Path | None, catalog: Catalog) -> dict[str, object]:
         settings, builtin_types=(Decimal,), enc_hook=_encode, order="deterministic"
     )
     return _shown(values)
+
+
+def _without(value: object, path: Steps, unknown: Container[str]) -> object:
+    """Return values with those of unknown keys masked."""
+    match value:
+        case Mapping():
+            return {
+                key: all_masked(item)
+                if told(key_of((*path, key))) in unknown
+                else _without(item, (*path, key), unknown)
+                for key, item in value.items()
+            }
+        case list():
+            return [_without(item, (*path, at), unknown) for at, item in enumerate(value)]
+        case _:
+            return value
 
 
 def _shown(values: object) -> dict[str, object]:

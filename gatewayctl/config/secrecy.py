@@ -78,13 +78,13 @@ def masked(value: object, name: str = "") -> object:
     match value:
         case Mapping() if name in _TABLES_OF_SECRETS:
             return {
-                key: _all_masked(it) if is_secret_header(key) else masked(it)
+                _text(key): all_masked(it) if is_secret_header(key) else masked(it)
                 for key, it in value.items()
             }
         case Mapping():
             return {key: _entry(key, item, name) for key, item in value.items()}
         case list() | tuple() | str() if name in _TABLES_OF_SECRETS:  # where a table should be
-            return _all_masked(value)
+            return all_masked(value)
         case list() | tuple():
             return [masked(item, name) for item in value]
         case str():
@@ -93,12 +93,13 @@ def masked(value: object, name: str = "") -> object:
             return value
 
 
-def _all_masked(value: object) -> object:
+def all_masked(value: object) -> object:
+    """Return TOML values with everything in them but the names of keys replaced by ``MASK``."""
     match value:
         case Mapping():
-            return {key: _all_masked(item) for key, item in value.items()}
+            return {key: all_masked(item) for key, item in value.items()}
         case list() | tuple():
-            return [_all_masked(item) for item in value]
+            return [all_masked(item) for item in value]
         case _:
             return MASK if value else value
 

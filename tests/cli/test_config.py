@@ -307,6 +307,28 @@ def test_show_never_prints_a_secret(home: Path, options: tuple[str, ...]) -> Non
     assert "127.0.0.1:3128" in values["providers"]["openai"]["proxy"]
 
 
+def test_show_hides_what_the_format_does_not_know(home: Path) -> None:
+    """Whatever a mistyped key is called, its value may be the secret."""
+    written(
+        home,
+        f"""
+        [providers.openai]
+        pwd = "{SECRET}"
+        headers = {{ "Bearer {SECRET}" = "x" }}
+        [[models]]
+        id = "openai/gpt-4o"
+        tok = ["{SECRET}"]
+        [other]
+        deep = {{ pass = "{SECRET}" }}
+        """,
+    )
+    done = run(home, "show")
+    assert (done.status, SECRET in done.out + done.err) == (0, False)
+    values = tomllib.loads(done.out)
+    assert values["providers"]["openai"]["pwd"] == values["other"]["deep"]["pass"] == "*" * 8
+    assert values["models"] == [{"id": "openai/gpt-4o", "tok": ["*" * 8]}]
+
+
 def test_show_resolved_fills_in_defaults(home: Path) -> None:
     """Without a file it shows what holds then; with one, what it means."""
     bare = json.loads(run(home, "show", "--resolved", "--json", OPENAI_API_KEY="x").out)
