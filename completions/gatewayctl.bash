@@ -23,16 +23,16 @@ _gatewayctl_names() {
             sed -n 's/^ *"name": "\([A-Za-z0-9._-]*\)",*$/\1/p' "$state/client-keys.json"
             ;;
         model)
-            sed -n 's/^id *= *"\([A-Za-z0-9._\/-]*\)".*/\1/p' "$config"
+            sed -n 's/^ *id *= *[^A-Za-z0-9 ]\([A-Za-z0-9._:\/-]*\)[^A-Za-z0-9._:\/-].*/\1/p' "$config"
             ;;
         credential)
             sed -n 's/^    "\([A-Za-z0-9._#-]*\)": {$/\1/p' "$state/quota.json"
             ;;
         provider)
-            sed -n 's/^\[providers\.\([A-Za-z0-9_-]*\)\].*/\1/p' "$config"
+            sed -n 's/^ *\[ *providers\.[^A-Za-z0-9_-]*\([A-Za-z0-9_-]*\)[^A-Za-z0-9_.-]*\].*/\1/p' "$config"
             ;;
         login)
-            awk '/^\[/ { name = "" } /^\[providers\.[A-Za-z0-9_-]+\]/ { split($0, part, /[].]/); name = part[2] } name != "" && /^auth *= *"oauth"/ { print name }' "$config"
+            awk '/^ *\[/ { name = "" } /^ *\[ *providers\./ { sub(/\].*/, ""); gsub(/[^A-Za-z0-9_.-]/, ""); split($0, part, /[.]/); name = part[2] } name != "" && /^ *auth *= *.oauth./ { print name }' "$config"
             sed -n 's/^    "\([A-Za-z0-9._#-]*\)": {$/\1/p' "$state/credentials.json"
             ;;
     esac 2>/dev/null

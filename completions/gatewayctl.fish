@@ -23,13 +23,13 @@ function __gatewayctl_names --description 'the names of client keys, models and 
         case key
             sed -n 's/^ *"name": "\([A-Za-z0-9._-]*\)",*$/\1/p' "$state/client-keys.json"
         case model
-            sed -n 's/^id *= *"\([A-Za-z0-9._\/-]*\)".*/\1/p' "$config"
+            sed -n 's/^ *id *= *[^A-Za-z0-9 ]\([A-Za-z0-9._:\/-]*\)[^A-Za-z0-9._:\/-].*/\1/p' "$config"
         case credential
             sed -n 's/^    "\([A-Za-z0-9._#-]*\)": {$/\1/p' "$state/quota.json"
         case provider
-            sed -n 's/^\[providers\.\([A-Za-z0-9_-]*\)\].*/\1/p' "$config"
+            sed -n 's/^ *\[ *providers\.[^A-Za-z0-9_-]*\([A-Za-z0-9_-]*\)[^A-Za-z0-9_.-]*\].*/\1/p' "$config"
         case login
-            awk '/^\[/ { name = "" } /^\[providers\.[A-Za-z0-9_-]+\]/ { split($0, part, /[].]/); name = part[2] } name != "" && /^auth *= *"oauth"/ { print name }' "$config"
+            awk '/^ *\[/ { name = "" } /^ *\[ *providers\./ { sub(/\].*/, ""); gsub(/[^A-Za-z0-9_.-]/, ""); split($0, part, /[.]/); name = part[2] } name != "" && /^ *auth *= *.oauth./ { print name }' "$config"
             sed -n 's/^    "\([A-Za-z0-9._#-]*\)": {$/\1/p' "$state/credentials.json"
     end 2>/dev/null
 end

@@ -16,11 +16,15 @@ _STATE = "${XDG_STATE_HOME:-$HOME/.local/state}/gatewayctl"
 _CONFIG = "${GATEWAYCTL_CONFIG:-${XDG_CONFIG_HOME:-$HOME/.config}/gatewayctl/config.toml}"
 _ENTRIES = r"""sed -n 's/^    "\([A-Za-z0-9._#-]*\)": {$/\1/p'"""
 _KEYS = r"""sed -n 's/^ *"name": "\([A-Za-z0-9._-]*\)",*$/\1/p'"""
-_IDS = r"""sed -n 's/^id *= *"\([A-Za-z0-9._\/-]*\)".*/\1/p'"""
-_PROVIDERS = r"""sed -n 's/^\[providers\.\([A-Za-z0-9_-]*\)\].*/\1/p'"""
+# Names in the config may be indented, and in quotes of either kind.
+_IDS = r"""sed -n 's/^ *id *= *[^A-Za-z0-9 ]\([A-Za-z0-9._:\/-]*\)[^A-Za-z0-9._:\/-].*/\1/p'"""
+_PROVIDERS = (
+    r"""sed -n 's/^ *\[ *providers\.[^A-Za-z0-9_-]*\([A-Za-z0-9_-]*\)[^A-Za-z0-9_.-]*\].*/\1/p'"""
+)
 _WITH_LOGIN = (
-    r"""awk '/^\[/ { name = "" } /^\[providers\.[A-Za-z0-9_-]+\]/ { split($0, part, /[].]/); """
-    r"""name = part[2] } name != "" && /^auth *= *"oauth"/ { print name }'"""
+    r"""awk '/^ *\[/ { name = "" } /^ *\[ *providers\./ { sub(/\].*/, ""); """
+    r"""gsub(/[^A-Za-z0-9_.-]/, ""); split($0, part, /[.]/); name = part[2] } """
+    r"""name != "" && /^ *auth *= *.oauth./ { print name }'"""
 )
 _NAMES = {
     "key": {"$state/client-keys.json": _KEYS},

@@ -20,10 +20,15 @@ BASH = shutil.which("bash")
 CONFIG = """
 [providers.up]
 kind = "openai-compatible"
-[providers.team]
-auth = "oauth"
+[providers.team]  # ours
+  auth = 'oauth'
+[ providers."lab" ]
+auth = "key"
+[providers.up.headers]
 [[models]]
 id = "up/one"
+[[models]]
+  id = 'up/two:8b'  # small
 [[cascades]]
 id = "coding"
 """
@@ -135,8 +140,8 @@ def test_names_of_the_config_are_offered_where_they_go(tmp_path: Path) -> None:
     lines = [["route-explain", ""], ["route-explain", "coding", "pro"], ["estimate", "-m", "c"]]
     lines += [["auth", "login", ""], ["models", "list", "--provider", ""]]
     assert _complete(*lines, folder=tmp_path) == [
-        *({"coding", "up/one"}, {"prompt.json"}, {"coding"}),
-        *({"team"}, {"up", "team"}),
+        *({"coding", "up/one", "up/two:8b"}, {"prompt.json"}, {"coding"}),
+        *({"team"}, {"up", "team", "lab"}),
     ]
 
 
