@@ -30,7 +30,7 @@ SLICE = 16 * 1024
 """Bytes that are read without letting others have the loop: some hundred events, 2 ms at most."""
 
 TRAILER = 2.0
-"""Seconds to wait for an upstream to end its body once the answer is complete."""
+"""Seconds to wait for an upstream to end its body after the terminal frame."""
 
 
 class Stream:
@@ -169,27 +169,18 @@ class Stream:
                     yield events
 
     async def _until_over(self) -> AsyncIterator[bytes]:
-        """Yield the body's pieces; none is waited for long where the answer is complete."""
-        async for chunk in self._chunks:
-            yield chunk
-            while self.passage.watcher.complete and (more := await self._soon()):
-                yield more
+        """Yield the body's pieces. Where the answer is complete, it need not end as it should.
 
-    async def _soon(self) -> bytes:
-        """Return the next piece of what seems to be a complete answer, nothing where none comes.
-
-        Where it only seemed so before, or says nothing yet, it may be a while until more comes.
+        Who went on after such a moment may have had more to say when the connection broke.
         """
-        resumed = self.passage.watcher.resumed
+        watcher = self.passage.watcher
         try:
-            async with asyncio.timeout(TRAILER if self.begun and not resumed else None):
-                return await anext(self._chunks, b"")
-        except TimeoutError:
-            self._reply.abort()
+            async for chunk in self._chunks:
+                yield chunk
         except UpstreamFailed as error:
-            if resumed and error.failure.kind is not FailureKind.TIMEOUT:
+            stalled = error.failure.kind is FailureKind.TIMEOUT
+            if not watcher.complete or (watcher.resumed and not stalled):
                 raise
-        return b""
 
     def _told(self) -> Failure:
         """Return what the upstream's own error event says."""
