@@ -85,13 +85,12 @@ def _borrowed(settings: ProviderSettings, now: float) -> Listed:
 
 
 def _line(name: str, credential: Credential, state: str, message: str | None) -> Listed:
-    end = credential.expires_at
     return Listed(
         provider=name,
         state=state,
         who=credential.account.who,
         plan=credential.account.plan,
-        expires_at=None if end is None else moments.iso(end),
+        expires_at=moments.iso(credential.expires_at),
         origin=credential.origin.value,
         renews=credential.refresh_token is not None and credential.state is not State.TERMINAL,
         message=message,
@@ -103,7 +102,7 @@ def print_accounts(found: Sequence[Listed]) -> None:
     if not found:
         typer.echo('no provider of the config has auth = "oauth"')
         return
-    titles = ("PROVIDER", "STATE", "WHO", "PLAN", "EXPIRES", "ORIGIN")
+    titles = ("provider", "state", "who", "plan", "expires (UTC)", "origin")
     render.table(titles, (tuple(_cells(each)) for each in found), spare=1, whole=False)
     for each in found:
         if each.message:
@@ -115,5 +114,5 @@ def _cells(each: Listed) -> Iterator[str]:
     yield render.styled(each.state, _COLOURS.get(each.state, "red"))
     yield render.printable(each.who or "unknown")
     yield render.printable(each.plan or "unknown")
-    yield "unknown" if each.expires_at is None else f"{each.expires_at[:16].replace('T', ' ')} UTC"
+    yield "unknown" if each.expires_at is None else each.expires_at[:16].replace("T", " ")
     yield each.origin or render.UNKNOWN

@@ -80,9 +80,9 @@ def told(key: ClientKey) -> Json:
     return {
         "name": key.name,
         "hash": f"{HASH}{key.hash}",
-        "created": moments.iso(key.created) if key.created else None,
-        "expires": None if key.expires is None else moments.iso(key.expires),
-        "revoked": None if key.revoked is None else moments.iso(key.revoked),
+        "created": moments.iso(key.created or None),
+        "expires": moments.iso(key.expires),
+        "revoked": moments.iso(key.revoked),
         "models": key.models,
         "rpm": key.rpm,
         "tpm": key.tpm,
@@ -102,7 +102,7 @@ def _told(holder: Holder, now: float) -> Json:
             "period": each.budget.period.value,
             "spent": _usd(each.spent),
             "left": _usd(each.left),
-            "resets_at": None if each.resets_at is None else moments.iso(each.resets_at),
+            "resets_at": moments.iso(each.resets_at),
         }
         for each in holder.budgets
     ]

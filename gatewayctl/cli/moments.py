@@ -12,12 +12,15 @@ import typer
 from gatewayctl.cli import render
 from gatewayctl.config.figures import Duration
 from gatewayctl.config.problems import Wrong
+from gatewayctl.core import periods
 
 _DAYS = re.compile("([0-9]+)d")
 _LENGTH = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d)")
 _DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DURATIONS = "a duration like 30m, 12h or 90d"
 _TIMES = f"{_DURATIONS}, or a day like 2026-12-31"
+_LAST = 253_402_300_800
+"""The year 10000, in seconds since 1970."""
 _DIGITS = 9
 """More digits of days than any duration may have."""
 
@@ -93,9 +96,6 @@ def written(moment: float) -> str:
         return "a time beyond all calendars"
 
 
-def iso(moment: float) -> str | None:
-    """Return a time in ISO 8601, to the second, in UTC; None where no calendar has it."""
-    try:
-        return datetime.fromtimestamp(int(moment), UTC).isoformat().replace("+00:00", "Z")
-    except (ValueError, OverflowError, OSError):
-        return None
+def iso(moment: float | None) -> str | None:
+    """Return a time in ISO 8601, to the second, in UTC; None for none and for what has no date."""
+    return None if moment is None or not 0 <= moment < _LAST else periods.iso(moment)
