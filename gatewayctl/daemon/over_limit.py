@@ -57,7 +57,8 @@ def over_limit(name: str, over: Over, wall: float) -> ApiError:
 
 
 def _over_rate(over: Over, resets: str | None) -> tuple[str, str]:
-    said = f"may use {over.limit:,} {'requests' if over.rate == 'rpm' else 'tokens'} a minute"
+    what = "request" if over.rate == "rpm" else "token"
+    said = f"may use {over.limit:,} {what}{'' if over.limit == 1 else 's'} a minute"
     if over.retry_after is None:
         return said, f"this request alone has {over.needed:,}, so that no waiting helps"
     used = f"{over.spent:,} were used in the last one"

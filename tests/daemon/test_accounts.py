@@ -88,7 +88,7 @@ async def test_who_asks_too_often_hears_for_how_long(house: House) -> None:
     error = await house.over(client, Ask())
     assert error.retry_after == pytest.approx(60, abs=0.11)
     assert error.details["rpm"] == 1
-    assert "1 requests a minute" in error.message
+    assert "1 request a minute" in error.message
     never = await house.over(client, Ask(input_tokens=101))
     assert (never.retry_after, never.should_retry) == (None, False)
     assert never.details["tpm"] == 100

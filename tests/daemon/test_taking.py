@@ -1,7 +1,7 @@
 """What is reserved of a client's money before a call: all that the call may come to cost."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +11,7 @@ from support.gateway import settings_of
 from support.world import FakeWorld, Sized, decide, model
 
 from gatewayctl.core.allowance import Ask
-from gatewayctl.core.model import Sourced, WireProtocol
+from gatewayctl.core.model import Capability, Sourced, WireProtocol
 from gatewayctl.daemon.taking import taking
 from gatewayctl.protocols.catalog import COMPLETIONS
 from gatewayctl.protocols.codec import Reader
@@ -26,6 +26,9 @@ api_key = "stand-in"
 id = "up/long"
 set = { max_tokens = 3000, n = 2 }
 [[models]]
+id = "up/nested"
+set = { generationConfig = { maxOutputTokens = 3000 }, max_tokens = 10 }
+[[models]]
 id = "up/free-of-limits"
 drop = ["max_tokens"]
 """
@@ -39,16 +42,24 @@ def taken(
     dollars: Mapping[str, str],
     protocol: WireProtocol = WireProtocol.CHAT_COMPLETIONS,
     reader: Reader | None = None,
+    *,
+    window: int | None = None,
+    most_output: int | None = 8192,
+    needs: Iterable[Capability] = (),
+    **planned: Any,
 ) -> Ask:
-    """Return what is reserved of a request of a million tokens, at prices by rate key."""
+    """Return what is reserved of a request of a million tokens, at prices by rate key.
+
+    ``planned`` are fields of the candidate, whatever was planned.
+    """
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     shape = (reader or given(data, None).reader).shape(data)
     prices = {"input": "0", "output": "100"} | dict(dollars)
     sourced = {key: Sourced(value=Decimal(it), source="test") for key, it in prices.items()}
-    facts = replace(model(shape.model, most_output=8192), prices=sourced)
+    facts = replace(model(shape.model, window, most_output=most_output), prices=sourced)
     (candidate,) = decide(shape.model, FakeWorld([facts]), Sized(READ), asked=shape).attempts
-    candidate = replace(candidate, protocol=protocol)
-    return taking(candidate, shape, data, SETTINGS)
+    candidate = replace(candidate, protocol=protocol, **planned)
+    return taking(candidate, replace(shape, needs=frozenset(needs)), data, SETTINGS)
 
 
 def chat(model: str = "up/m", text: str = "hi", **fields: object) -> dict[str, Any]:
@@ -64,13 +75,52 @@ def chat(model: str = "up/m", text: str = "hi", **fields: object) -> dict[str, A
         (chat(), "0.8192"),
         (chat(max_tokens=1000, service_tier="priority"), "0.2"),
         (chat("up/long", max_tokens=10), "0.6"),
+        (chat("up/nested", max_tokens=10), "0.3"),
         (chat("up/free-of-limits", max_tokens=10), "0.8192"),
     ],
-    ids=["limited", "several answers", "unlimited", "tier", "set by config", "dropped by config"],
+    ids=[
+        "limited",
+        "several answers",
+        "unlimited",
+        "tier",
+        "set by config",
+        "set in an object",
+        "dropped by config",
+    ],
 )
 def test_the_longest_answer_that_may_come_is_reserved(body: dict[str, Any], dollars: str) -> None:
     """Not the usual one: whoever names no limit, or has it taken away, is held to none."""
     assert taken(body, DEAR_TIER).cost == Decimal(dollars)
+
+
+def test_what_is_sent_counts_and_not_what_was_asked_for() -> None:
+    """An upstream that needs a limit is given one; the usual answers are what tokens go by."""
+    asked = chat(max_tokens=1000)
+    assert taken(asked, {}, send_budget=500).cost == Decimal("0.05")
+    assert taken(chat(n=3), {}, output_budget=700).tokens == READ + 2100
+
+
+def test_a_model_of_unknown_length_may_fill_its_window() -> None:
+    """And answers no less than is usual."""
+    assert taken(chat(), {}, window=2_000_000, most_output=None).cost == 100
+    longer = taken(chat(), {}, window=2_000_000, most_output=None, output_budget=1_100_000)
+    assert longer.cost == 110
+
+
+def test_what_is_no_text_is_reserved_at_its_own_price() -> None:
+    """Nobody knows how much of an input it is."""
+    prices = {"input": "1", "audio": "7", "image": "5"}
+    assert taken(chat(), prices).input_cost == Decimal(1)
+    assert taken(chat(), prices, needs=[Capability.AUDIO]).input_cost == Decimal(7)
+    assert taken(chat(), prices, needs=[Capability.IMAGES]).input_cost == Decimal(5)
+
+
+def test_all_inputs_of_a_request_are_paid_for() -> None:
+    """Where each fits by itself, the estimate is that of one."""
+    body = json.dumps({"model": "up/m", "prompt": ["a" * READ] * 4}).encode()
+    found = taken(body, {"input": "1"}, reader=COMPLETIONS)
+    assert found.input_cost >= 2
+    assert found.input_tokens > READ
 
 
 @pytest.mark.parametrize(
@@ -97,6 +147,7 @@ def test_each_prompt_is_answered_as_often_as_it_may_be(
     ("word", "dollars"),
     [
         ("ultrafast", "0.9"),
+        ("fast", "0.2"),
         ("SERVICE_TIER_PRIORITY", "0.2"),
         ("PRIORITY", "0.2"),
         ("flex", "0.1"),
@@ -107,6 +158,20 @@ def test_every_tier_that_has_a_price_and_is_named_is_reserved(word: str, dollars
     """However it is written; a cheaper one may not be had, so that it takes nothing off."""
     prices = DEAR_TIER | {"output@ultrafast": "900", "output@flex": "50"}
     assert taken(chat(max_tokens=1000, service_tier=word), prices).cost == Decimal(dollars)
+
+
+def test_a_tier_is_reserved_by_its_other_name_too() -> None:
+    """A translation turns one dialect's word into that of another, which has its own price."""
+    asked = chat(max_tokens=1000, service_tier="priority")
+    assert taken(asked, {"output@fast": "600"}).cost == Decimal("0.6")
+
+
+def test_a_tier_and_a_place_go_together() -> None:
+    """What may run in one country alone costs more at any tier."""
+    prices = DEAR_TIER | {"output@us": "110", "output@priority+us": "220"}
+    asked = chat(max_tokens=1000, inference_geo="us")
+    assert taken(asked, prices).cost == Decimal("0.11")
+    assert taken(asked | {"service_tier": "priority"}, prices).cost == Decimal("0.22")
 
 
 def test_a_tier_that_is_hidden_in_escapes_is_reserved_all_the_same() -> None:

@@ -191,7 +191,7 @@ async def test_the_pace_of_a_key_ends_a_request_whatever_it_could_pay() -> None:
         assert (status, body["error"]["code"]) == (429, "rate_limit_exceeded")
         assert upstream.calls == ["for-cheap"]
         _, decision = await logged(it, asked=2)
-    assert "may use 1 requests a minute" in decision["error"]["message"]
+    assert "may use 1 request a minute" in decision["error"]["message"]
 
 
 async def test_a_dry_run_and_route_explain_say_what_the_money_does_not_do_for() -> None:
