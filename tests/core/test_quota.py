@@ -214,6 +214,17 @@ def test_a_probe_does_not_take_a_status_for_its_own() -> None:
     assert (again.status_at, again.status_source) == (NOW, Source.HEADERS)
 
 
+def test_a_newer_figure_does_not_bring_an_older_status_back() -> None:
+    """What two processes know is merged too: each part of it is as old as it is."""
+    old = snapshot(NOW, status="rejected", resets_at=NOW + 60, overage="allowed")
+    theirs = newer(old, snapshot(NOW + 9, Window(name="requests", remaining=1)))
+    ours = snapshot(NOW + 5, status="allowed")
+    for merged in (newer(ours, theirs), newer(theirs, ours)):
+        assert (merged.at, merged.status, merged.status_at) == (NOW + 9, "allowed", NOW + 5)
+        assert (merged.resets_at, merged.overage) == (None, None)
+        assert [window.name for window in merged.windows] == ["requests"]
+
+
 def test_what_was_said_until_a_moment_can_be_taken_out() -> None:
     """Windows and status by their own age, each."""
     both = newer(snapshot(NOW, FIVE_HOURS, status="rejected"), snapshot(NOW + 9, Window(name="x")))

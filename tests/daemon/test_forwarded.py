@@ -98,8 +98,9 @@ def test_a_credential_is_the_same_wherever_it_stands() -> None:
 def test_one_of_several_credentials_is_enough_to_keep_all_back() -> None:
     """A request travels as a whole: who may not have one part of it gets none."""
     found = forwarding()
-    found.claim("one", {"x-api-key": "a"})
-    assert found.barred("two", ("two",), {**bearer("b"), "x-api-key": "a"}) is not None
+    found.claim("one", {**bearer("a"), "x-api-key": "b"})
+    for sent in (bearer("a"), {"x-api-key": "b"}):
+        assert found.barred("two", ("two",), {**sent, "x-goog-api-key": "c"}) is not None
 
 
 def test_a_key_of_the_gateways_is_nobodys_credential() -> None:

@@ -203,6 +203,19 @@ async def test_two_daemons_agree_on_what_is_spent(tmp_path: Path, wall: Wall) ->
     assert {window.name for window in one.known()["a"].windows} == {"5h", "requests"}
 
 
+async def test_what_another_daemon_heard_of_another_credential_counts_for_nothing(
+    tmp_path: Path, wall: Wall
+) -> None:
+    """Two may have different keys under one label: each knows of its own alone."""
+    one, other = (Quotas.open(tmp_path, wall, Marked(up=word)) for word in "ab")
+    hear(one, "up", unified("rejected", NOON + 60))
+    await one.close()
+    await other.look()
+    assert (other.spent("up"), other.known()) == (None, {})
+    await one.look()
+    assert one.spent("up") == NOON + 60
+
+
 async def test_what_one_daemon_forgets_another_does_not_bring_back(
     tmp_path: Path, wall: Wall
 ) -> None:

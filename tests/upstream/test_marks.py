@@ -42,6 +42,13 @@ def test_a_mark_stays_with_its_credential_and_changes_with_it(tmp_path: Path) ->
     assert not marks.matches("up#2", before["up#2"])
 
 
+def test_the_same_key_elsewhere_is_another_credential() -> None:
+    """What one address said of a key is not known of it at another."""
+    secrets = (Plain(value="plain"),)
+    there = ProviderSettings(provider=PROVIDER, base_url="https://there", secrets=secrets)
+    assert not Marks({"up": there}, {}).matches("up", of(*secrets).of("up"))
+
+
 def test_a_login_has_one_mark_until_the_next_one() -> None:
     """What an OAuth credential is renewed to is the same credential."""
     provider = msgspec.structs.replace(PROVIDER, auth=Auth.OAUTH)
