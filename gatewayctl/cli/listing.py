@@ -33,6 +33,8 @@ _WORDS = {
 }
 _LEAST_TAIL = 30
 _LEAST_NAME = 8
+_LEAST_REQUEST = 16
+"""Columns of a request beside which figures that say less are left out."""
 
 
 class _Column(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,11 +204,11 @@ _COLUMNS = (
         cell=lambda it: str(it.status or render.UNKNOWN),
         least=4,
         spare=4,
-        tail=_LEAST_NAME,
+        tail=_LEAST_REQUEST,
     ),
     _Column(title="tries", cell=lambda it: str(len(it.attempts)), least=5, spare=5),
-    _Column(title="in", cell=_in, least=6, spare=3, tail=_LEAST_NAME),
-    _Column(title="out", cell=_out, least=5, spare=2, tail=_LEAST_NAME),
+    _Column(title="in", cell=_in, least=6, spare=3, tail=_LEAST_REQUEST),
+    _Column(title="out", cell=_out, least=5, spare=2, tail=_LEAST_REQUEST),
     _Column(title="cost", cell=_cost, least=8, spare=9),
     _Column(title="first", cell=lambda it: render.lasted(logged.first_token(it)), least=6, spare=7),
     _Column(
@@ -214,6 +216,6 @@ _COLUMNS = (
         cell=lambda it: render.lasted(it.duration),
         least=6,
         spare=1,
-        tail=_LEAST_NAME,
+        tail=_LEAST_REQUEST,
     ),
 )

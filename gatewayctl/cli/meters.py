@@ -133,16 +133,26 @@ def _seconds(at: datetime, now: datetime) -> float:
 
 
 def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
-    """Return the columns' widths; on a narrow terminal long names of windows stand out of line."""
+    """Return the widths of as many columns as the terminal has room for, two at least.
+
+    Where it is narrow long names of windows stand out of line.
+    """
     first, *others = (max(map(render.width, column)) for column in zip(*rows, strict=True))
-    if sys.stdout.isatty():
-        room = render.columns() - len(_INDENT) - sum(others) - len(_GAP) * len(others)
-        first = min(first, max(room, _LEAST))
-    return [first, *others]
+    if not sys.stdout.isatty():
+        return [first, *others]
+    while (left := _beside(others)) < min(first, _LEAST) and len(others) > 1:
+        others.pop()
+    return [min(first, max(left, _LEAST)), *others]
+
+
+def _beside(others: Sequence[int]) -> int:
+    """Return how many columns of the terminal are left beside some."""
+    return render.columns() - len(_INDENT) - sum(others) - len(_GAP) * len(others)
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     padded = (
-        cell + " " * (width - render.width(cell)) for cell, width in zip(cells, widths, strict=True)
+        cell + " " * (width - render.width(cell))
+        for cell, width in zip(cells, widths, strict=False)  # the last ones may have no room
     )
     return (_INDENT + _GAP.join(padded)).rstrip()

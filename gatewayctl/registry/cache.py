@@ -150,9 +150,8 @@ class Cache:
     def _table(self) -> tuple[Table, frozenset[str]]:
         """Return the table as it was merged last, and the sources whose files cannot be read."""
         path = self.folder / _TABLE
-        stamp = files.stamp_or_none(
-            path
-        )  # looked at before the file: at worst it is read once too often
+        # looked at before the file: at worst it is read once too often
+        stamp = files.stamp_or_none(path)
         if self._loaded is not None and self._loaded[0] == stamp:
             return self._loaded[1:]
         try:

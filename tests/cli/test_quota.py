@@ -15,6 +15,7 @@ from support.processes import free_port
 from support.standin import StandIn, standing_in
 from support.terminal import gatewayctl, on_terminal
 
+from gatewayctl.cli.meters import print_document
 from gatewayctl.config.catalog import EmptyCatalog
 from gatewayctl.config.load import load_text
 from gatewayctl.core.quota import Snapshot, Source, Window
@@ -300,3 +301,18 @@ def test_what_a_daemon_says_cannot_steer_the_terminal(answering: StandIn) -> Non
     drawn = on_terminal("quota", "--url", answering.url, columns=80)
     assert "\x1b[2J" not in drawn
     assert "\x07" not in drawn
+
+
+def test_a_narrow_terminal_gets_fewer_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is used stays; where the figures are from goes first, then when they are reset."""
+    known = {"key": snapshots()["key"]}
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    for columns, last in ((80, "from"), (60, "(UTC)"), (40, "left")):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        print_document(as_document(known, time.time()), "it")
+        lines = capsys.readouterr().out.splitlines()
+        assert max(map(len, lines)) <= columns
+        assert lines[0].split()[-1] == last
