@@ -176,10 +176,7 @@ class Renewal:
     ) -> Outcome | None:
         """Ask with one refresh token; None where it is not the stored one any more."""
         name, now = settings.provider.name, self._wall()
-        # what a kill lost before stays said, whatever becomes of this request
-        killed = there.pending is not None and there.pending.lost is None
-        mark = there.pending if killed else Pending(at=now)
-        if await self._amended(name, there, pending=mark) is None:
+        if await self._amended(name, there, pending=Pending(at=now)) is None:
             return None
         fields = {"grant_type": "refresh_token", "refresh_token": there.refresh_token or ""}
         answer = await ask(self._http, settings, oauth, fields, timeouts=TIMEOUTS)

@@ -172,6 +172,8 @@ async def test_a_refused_borrowed_token_is_retried_if_the_file_has_another(
     written(path, accessToken="newer")
     assert await oauth.rejected(settings, "theirs")
     assert await oauth.token(settings) == "newer"
+    written(path, accessToken="newest", expiresAt=(NOW - 1) * 1000)
+    assert not await oauth.rejected(settings, "newer")
 
 
 async def test_a_borrowed_file_that_is_not_there_is_said(world: World, tmp_path: Path) -> None:

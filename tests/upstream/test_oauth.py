@@ -8,7 +8,7 @@ from support.token_server import held, provider
 
 from gatewayctl.config.settings import TokenEncoding
 from gatewayctl.core.errors import UpstreamFailed
-from gatewayctl.storage.credentials import Credential, State
+from gatewayctl.storage.credentials import Credential, Origin, State
 
 from .conftest import until
 
@@ -56,6 +56,67 @@ async def test_new_tokens_are_stored_with_what_came_along(world: World) -> None:
     assert stored.scopes == ("one", "three")
     assert (stored.account.who, stored.account.plan) == ("me@example.org", "claude_max")
     assert (stored.obtained_at, stored.pending) == (NOW, None)
+
+
+async def test_renewed_tokens_stay_those_of_their_login(world: World) -> None:
+    """Where they came from is still known, and what was learned of the credential holds."""
+    taken = msgspec.structs.replace(
+        world.login(expires_in=0), origin=Origin.IMPORT, imported="mark"
+    )
+    before, oauth = world.vault.put("claude", taken), world.process()
+    identity = oauth.identity(world.settings)
+    await oauth.token(world.settings)
+    stored = world.stored()
+    assert stored.generation > before.generation
+    assert (stored.origin, stored.imported, stored.login) == (
+        Origin.IMPORT,
+        "mark",
+        before.login,
+    )
+    assert oauth.identity(world.settings) == identity
+
+
+async def test_a_new_login_is_used_though_another_process_still_renews_the_old_one(
+    world: World,
+) -> None:
+    """Its token server may hang for minutes: who waits for its lease need not."""
+    world.login(expires_in=0)
+    lease = world.vault.lease("claude")
+    assert lease is not None
+    oauth = world.process()
+    async with asyncio.timeout(5):
+        waiting = asyncio.ensure_future(oauth.token(world.settings))
+        await asyncio.sleep(0)
+        world.login(access="new")
+        assert await waiting == "new"
+    lease.release()
+
+
+async def test_the_end_waits_for_no_other_process(world: World) -> None:
+    """What that one asked for is its own to store."""
+    world.login(expires_in=0)
+    lease = world.vault.lease("claude")
+    assert lease is not None
+    oauth = world.process()
+    waiting = asyncio.ensure_future(oauth.token(world.settings))
+    await asyncio.sleep(0.01)
+    async with asyncio.timeout(5):
+        await oauth.close()
+    with pytest.raises(UpstreamFailed, match="another process"):
+        await waiting
+    lease.release()
+
+
+async def test_what_another_process_renewed_and_an_upstream_ended_is_over(world: World) -> None:
+    """A token that still lives is none that may be used."""
+    world.login(expires_in=0)
+    oauth = world.process()
+    assert oauth.ended(world.settings) is None
+    new = world.login(access="new")
+    world.vault.amend("claude", new, state=State.TERMINAL, message="it is over")
+    with pytest.raises(UpstreamFailed, match="it is over"):
+        await oauth.token(world.settings)
+    assert world.authority.requests == []
 
 
 @pytest.mark.parametrize("encoding", list(TokenEncoding))

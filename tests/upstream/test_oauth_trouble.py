@@ -77,6 +77,7 @@ async def test_a_new_login_need_not_sit_out_the_pause_of_the_old_one(world: Worl
     for _ in range(40):
         await refusal(oauth, world.settings)
         world.clock.passes(1)
+    assert world.stored().pending is None
     world.authority.always = None
     await refusal(oauth, world.settings)
     world.login(expires_in=0)
@@ -241,6 +242,7 @@ async def test_tokens_that_cannot_be_stored_are_kept_until_they_can(world: World
     token = await oauth.token(world.settings)
     assert await oauth.token(world.settings) == token
     assert oauth.degraded == "new tokens of claude cannot be stored"
+    assert not await oauth.rejected(world.settings, token)
     assert Vault(full.path.parent).lease("claude") is None
     full.full = False
     await oauth.close()
