@@ -7,7 +7,7 @@ import pytest
 from support.gateway import Gateway, gateway, settings_of
 from support.keyed import Keyed, Reply, keyed
 
-from gatewayctl.daemon.turns import REFUSED, Turns
+from gatewayctl.daemon.turns import KEPT, REFUSED, Turns
 from gatewayctl.upstream.at_hand import labels
 from gatewayctl.upstream.headers import QUERY
 
@@ -146,6 +146,65 @@ def test_a_refused_credential_has_its_turn_again_after_a_while() -> None:
         client = {"authorization": f"Bearer {number}"}
         turns.refused(theirs, turns.chosen(theirs, client, None))
     assert set(turns._refused) == {"up#1"}
+
+
+class Spent:
+    """Credentials that are spent, of which some go on for more money."""
+
+    def __init__(self, *labels: str, paid: str = "") -> None:
+        self._labels = labels
+        self._paid = paid
+
+    def spent(self, label: str) -> float | None:
+        """Return a time to come for those that are."""
+        return 60.0 if label in self._labels else None
+
+    def is_paid_beyond(self, label: str) -> bool:
+        """Tell whether this is the one that is."""
+        return label == self._paid
+
+
+@pytest.mark.parametrize(
+    ("spent", "there", "failed", "chosen"),
+    [
+        (Spent(), ("up#1", "up#2", "up#3"), ("up#1", "up#2"), "up#3"),
+        (Spent(), ("up#3",), (), "up#3"),
+        (Spent("up#1", "up#2"), ("up#1", "up#2", "up#3"), (), "up#3"),
+        (Spent("up#1", "up#2", "up#3", paid="up#2"), ("up#1", "up#2", "up#3"), (), "up#2"),
+        (Spent("up#3"), ("up#1", "up#3"), ("up#1",), "up#3"),
+    ],
+    ids=["failed", "not there", "spent", "paid beyond", "failed and spent"],
+)
+def test_the_credential_with_the_best_chance_is_used(
+    spent: Spent, there: tuple[str, ...], failed: tuple[str, ...], chosen: str
+) -> None:
+    """Whosever turn it is, what is known to be in vain is not tried before another."""
+    config = CONFIG.format(url="http://127.0.0.1:9", one=ONE, two=TWO, three=THREE)
+    up = settings_of(config).providers["up"]
+    turns = Turns(lambda _: there, spent, b"k", lambda: 0.0)
+    assert {turns.chosen(up, {}, None, failed) for _ in range(3)} == {chosen}
+
+
+def test_a_small_question_is_asked_with_no_spent_credential() -> None:
+    """It would be refused, and takes no turn."""
+    config = CONFIG.format(url="http://127.0.0.1:9", one=ONE, two=TWO, three=THREE)
+    up = settings_of(config).providers["up"]
+    assert Turns(labels, Spent("up#1"), b"k", lambda: 0.0).aside(up, {}) == "up#2"
+    assert Turns(labels, Spent("up#1", "up#2", "up#3"), b"k", lambda: 0.0).aside(up, {}) is None
+
+
+def test_the_conversation_that_was_silent_longest_is_forgotten_first() -> None:
+    """One that goes on keeps its credential, however many others began since."""
+    config = CONFIG.format(url="http://127.0.0.1:9", one=ONE, two=TWO, three=THREE)
+    up = settings_of(config).providers["up"]
+    turns = Turns(labels, NothingSpent(), b"k", lambda: 0.0)
+    first = turns.chosen(up, {}, "first")
+    for number in range(KEPT - 1):
+        turns.chosen(up, {}, f"{number}")
+    assert turns.chosen(up, {}, "first") == first
+    turns.chosen(up, {}, "one more")
+    assert ("up", "first") in turns._kept
+    assert ("up", "0") not in turns._kept
 
 
 @pytest.mark.parametrize("header", ["api-key", "x-api-token", "x-odd", QUERY])
