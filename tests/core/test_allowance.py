@@ -168,8 +168,9 @@ def test_what_was_spent_before_counts_once_and_only_in_its_period() -> None:
     account = Account(Limits(budgets=(budget("1/day"), budget("5"))), NOON)
     unread = account.unread(NOON)
     assert [period for period, _ in unread] == [Period.DAY, Period.ALL]
-    for period, since in (*unread, *unread):
-        account.read(period, since, PICO)
+    for spent in (PICO, 2 * PICO):
+        for period, since in unread:
+            account.read(period, since, spent)
     assert account.unread(NOON) == ()
     assert _spent(account) == (PICO, 0)
     late = Account(Limits(budgets=(budget("1/day"),)), NOON)

@@ -4,7 +4,7 @@ import asyncio
 from decimal import Decimal
 
 import pytest
-from support.accounts import DIME, DOLLAR, NOW, House, client_of, rest
+from support.accounts import DIME, DOLLAR, NOW, House, client_of
 from support.waiting import until
 
 from gatewayctl.core.allowance import Ask
@@ -182,14 +182,16 @@ async def test_two_daemons_on_one_folder_hear_of_each_others_spending(house: Hou
     assert house.readings == 1, "it was asked a moment ago"
     house.clock += FRESH
     await house.admit(client, Ask())
-    await until(lambda: house.readings == 2 and not house.ended)
-    await rest()
+    await until(lambda: house.readings == 2 and house.accounts._reading is None)
     error = await house.over(client, DIME)
     assert error.details["spent"] == 0.8
 
 
-async def test_whoever_comes_after_a_pause_hears_first_what_others_spent(house: House) -> None:
+async def test_whoever_comes_after_a_pause_hears_first_what_others_spent(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It waits for that: nobody asked meanwhile."""
+    monkeypatch.setattr("gatewayctl.daemon.accounts.PROMPT", 60.0)
     client = client_of("1/day")
     await house.admit(client, DIME)
     house.clock += STALE
@@ -197,16 +199,33 @@ async def test_whoever_comes_after_a_pause_hears_first_what_others_spent(house: 
     assert (await house.over(client)).details["spent"] == 1.0
 
 
+async def test_a_ledger_that_takes_its_time_keeps_nobody_waiting_for_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not longer than for a moment: what it says counts as soon as it is heard."""
+    monkeypatch.setattr("gatewayctl.daemon.accounts.PROMPT", 0.01)
+    client = client_of("1/day")
+    await house.admit(client, DIME)
+    house.clock += STALE
+    house.ended = [Spent(client="ci", hour=NOW, cost=PICO)]
+    house.answers.clear()
+    async with asyncio.timeout(10):
+        await house.admit(client, DIME)
+    house.answers.set()
+    await until(lambda: house.accounts._reading is None)
+    assert (await house.over(client)).details["spent"] == 1.0
+
+
 async def test_a_ledger_that_breaks_later_stops_nobody_whose_spending_is_known(
-    house: House, caplog: pytest.LogCaptureFixture
+    house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """This daemon counts by itself; that it hears of no others is said once."""
+    monkeypatch.setattr("gatewayctl.daemon.accounts.PROMPT", 60.0)
     client = client_of("1/day")
     await house.admit(client, DIME)
     house.broken = True
     for _ in range(2):
         house.clock += STALE
         await house.admit(client, DIME)
-        await rest()
     assert caplog.text.count("what others have spent is unknown") == 1
     assert house.readings == 3

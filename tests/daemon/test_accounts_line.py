@@ -101,6 +101,25 @@ async def test_a_line_goes_on_when_its_budget_is_reset(house: House) -> None:
     assert [each.at for each in (held, *reserved)] == [NOW - 0.02, NOW, NOW]
 
 
+async def test_a_call_that_was_woken_in_vain_waits_for_the_reset_from_then_on(
+    house: House,
+) -> None:
+    """Not for as long once more as it had to wait when it came."""
+    house.wall = NOW - 20
+    client = client_of("1/hour")
+    half = Ask(input_cost=Decimal("0.5"), cost=Decimal("0.5"))
+    held = [await house.admit(client, half) for _ in range(2)]
+    waiting = house.waits(client, Ask(input_cost=Decimal("0.8"), cost=Decimal("0.8")))
+    await rest()
+    house.wall = NOW - 0.02
+    house.accounts.settle(held[0], Decimal(0), 0)
+    await rest()
+    assert not waiting.done()
+    house.wall = NOW
+    async with asyncio.timeout(4):
+        assert (await waiting).at == NOW
+
+
 async def test_whoever_leaves_the_line_lets_the_next_one_go_on(house: House) -> None:
     """A client that hangs up takes nobody's turn with it, not even just as it is woken."""
     client = client_of("1/day")

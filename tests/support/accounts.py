@@ -1,6 +1,7 @@
 """The accounts of client keys, with the time and the ledger in a test's hands."""
 
 import asyncio
+import threading
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
@@ -29,12 +30,15 @@ class House:
         self.asked: list[Wanted] = []
         self.readings = 0
         self.broken = False
+        self.answers = threading.Event()
+        self.answers.set()
         self.ended: list[Spent] = []
         self.under_way: tuple[Spent, ...] = ()
         self.accounts = Accounts(self, lambda: self.wall, lambda: self.clock)
 
     def read(self, wanted: Sequence[Wanted]) -> News:
-        """Return what was told to be spent; what ended is told once."""
+        """Return what was told to be spent, as soon as ``answers``; what ended is told once."""
+        assert self.answers.wait(30)
         self.readings += 1
         self.asked += wanted
         if self.broken:
