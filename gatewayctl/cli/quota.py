@@ -25,6 +25,7 @@ SPENT = 3
 NOT_ANSWERED = 1
 
 _PATH = "/api/quota"
+_FORGET = "'--forget'"
 
 
 def quota(
@@ -101,7 +102,7 @@ def _known(url: str | None, config: Path | None, wish: _Wish) -> "tuple[Document
         return _document(told), told.url
     except live.DaemonRefused as error:
         if wish.forget is not None:
-            raise typer.BadParameter(str(error)) from error
+            raise typer.BadParameter(str(error), param_hint=_FORGET) from error
         render.tell(f"the daemon that answers does not tell of quotas: {error}")
         raise typer.Exit(NO_DAEMON) from error
     except live.DaemonUnreachable as error:
@@ -144,7 +145,7 @@ def _from_file(settings: "Settings", wish: _Wish) -> "tuple[Document, str]":
         if not _is_replaced(settings, marks, label, record.mark)
     }
     if wish.forget is not None and known.pop(wish.forget, None) is None:
-        raise typer.BadParameter(_unknown(wish.forget, known))
+        raise typer.BadParameter(_unknown(wish.forget, known), param_hint=_FORGET)
     told, forgotten = {}, {} if wish.forget is None else {wish.forget: time.time()}
     answers = _asked(settings) if wish.probe else ()
     for each in answers:

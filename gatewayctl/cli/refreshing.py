@@ -127,10 +127,10 @@ def _wanted(settings: "Settings", source: str | None) -> "dict[str, SourceSettin
     status = {each.name: each.status for each in _statuses(settings)}
     if source is not None and status.get(source) in UNASKED - {Freshness.OFF}:
         provider = settings.providers[settings.registry.sources[source].provider or source].provider
-        hint = provider.key_hint
+        why = f" without a key: {provider.key_hint}"
         if status[source] is Freshness.PERSONAL:
-            hint = f'auth = "{provider.auth.value}" is for its clients\' requests alone'
-        render.tell(f"{source} is not asked without a key: {hint}")
+            why = f': auth = "{provider.auth.value}" is for its clients\' requests alone'
+        render.tell(f"{source} is not asked{why}")
         return {}
     wanted = {
         name: each

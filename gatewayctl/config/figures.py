@@ -190,7 +190,7 @@ class Duration(msgspec.Struct, frozen=True):
         if not seconds:
             raise Wrong("duration-out-of-form", "a duration must be longer than 0", hint)
         if seconds > _LONGEST_DURATION:
-            message = f"a duration must be at most {_LONGEST_DURATION} s"
+            message = f"a duration must be at most {_LONGEST_DURATION:,} s"
             raise Wrong("duration-out-of-form", message, hint)
         return float(seconds)
 

@@ -101,7 +101,7 @@ def test_one_source_can_be_asked_alone_and_says_why_it_cannot(
 ) -> None:
     """By the provider's name; a key that is not had is a failure with a reason, and on record."""
     cli("refresh", "--source", "local", *config)
-    assert "anthropic is not asked without a key" in cli(
+    assert 'anthropic is not asked: auth = "forward" is for' in cli(
         "refresh", "--source", "anthropic", *config, code=5
     )
     assert "litellm is turned off" in cli("refresh", "--source", "litellm", *config, code=5)
@@ -141,5 +141,5 @@ auth = "oauth"
 oauth = { token_url = "http://127.0.0.1:9/t", client_id = "i" }
 """)
     told = cli("refresh", "--source", "team", "--config", str(cli.config), code=5)
-    assert 'team is not asked without a key: auth = "oauth" is for its clients' in told
+    assert 'team is not asked: auth = "oauth" is for its clients' in told
     assert "login" not in told
