@@ -182,7 +182,7 @@ def _interruptible() -> Iterator[None]:
 def _invite(name: str, url: str, end: Landing, ways: Ways) -> None:
     ways.say(f"Log in to {name} here:\n\n  {url}\n")
     if end.host is None:
-        ways.say("Then paste the address that the browser ends at, and press Enter.")
+        ways.say("Then paste the address that it ends at, or the CODE#STATE it shows; press Enter.")
         return
     ways.say(f"Waiting for the browser to come back to {end.uri}; Ctrl-C ends it.")
     ways.say("If it cannot get there, paste the address that it ends at, and press Enter.")
