@@ -16,7 +16,7 @@ from gatewayctl.config.load import decode, default_settings, find_config, load, 
 from gatewayctl.config.positions import Path as Steps
 from gatewayctl.config.problems import Problem, Report, key_of
 from gatewayctl.config.schema import Document
-from gatewayctl.config.secrecy import all_masked, masked, plain, told
+from gatewayctl.config.secrecy import all_masked, masked, told
 from gatewayctl.config.walk import read_struct
 from gatewayctl.core.errors import ConfigInvalid
 
@@ -74,8 +74,21 @@ def _without(value: object, path: Steps, unknown: Container[str]) -> object:
 
 
 def _shown(values: object) -> dict[str, object]:
-    shown = plain(masked(values))
+    shown = _plain(masked(values))
     return shown if isinstance(shown, dict) else {}
+
+
+def _plain(value: object) -> object:
+    """Return values as TOML and JSON writers take them: decimals as floats, None left out."""
+    match value:
+        case Mapping():
+            return {str(key): _plain(item) for key, item in value.items() if item is not None}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case Decimal():
+            return float(value)
+        case _:
+            return value
 
 
 def _encode(value: object) -> object:

@@ -10,8 +10,9 @@ from enum import StrEnum
 
 import msgspec
 
+from gatewayctl.config.hiding import hidden, hidden_unread
 from gatewayctl.config.positions import Path, Position, Positions
-from gatewayctl.config.secrecy import hidden, hidden_unread, holds_secret, told
+from gatewayctl.config.secrecy import holds_secret, told
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 FEW = 50

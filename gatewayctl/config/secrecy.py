@@ -1,12 +1,10 @@
 """Which values of a config are secrets, and the document without them.
 
-A file with an error may hold a secret anywhere: quotes and names may be missing, and comments tell
-of older ones. So more is hidden of a line than of a value.
+Lines of a file, which need not even be TOML, are ``config.hiding``'s business.
 """
 
 import re
-from collections.abc import Mapping
-from decimal import Decimal
+from collections.abc import Callable, Mapping
 
 MASK = "********"
 _SECRET_NAME = re.compile(
@@ -45,22 +43,6 @@ _LOGIN = re.compile(
 """What may be a login in a URL, also in one that is none: all before the last ``@``."""
 _QUERY = re.compile(r"(?<=://)([^\s\"'?]*\?)([^\s\"']+)")
 _QUERY_VALUE = re.compile(r"(?<==)[^&]+|^[^=&]+$")
-_SAYS_SECRET = re.compile(
-    r"(?i)(?:keys?(?![a-z])|(?<!first[-_])(?<!per[-_])token(?!s|i[sz]e)|secret|passw(?:or)?d"
-    r"|authori[sz]ation|bearer|cookie|credential|command|argv|headers|extra)"
-    r"[\w.-]*[\"']?\s*[=:]?(?=\s*[\"'\[{])"
-)
-"""What says so in a line, and how the value may follow that is not even TOML."""
-_REFERS = re.compile(
-    r"(?i)(?:\b(?:env|file|name|path|type|borrow)|(?:command|argv)\s*=\s*\[)\s*=?\s*$"
-)
-"""What stands before a string that says where a secret is: a name, a path, a program."""
-_WORD = re.compile(r"[^\s\"'\[\]{},=]+")
-_TABLE = re.compile(r"\s*\[\[?[\w.\- ]*\]?\]?\s*")
-_KEY = re.compile(r"\s*(?:[\w-]+|\"[^\"]*\")(?:\.(?:[\w-]+|\"[^\"]*\"))*\s*=")
-_BLACK = re.compile(r"\S")
-_COMMENT = re.compile(r"""("(?:\\.|[^"])*"|'[^']*'|[^#"'])|#.*""")
-_STRING = re.compile(r"""(["'])((?:\\.|(?!\1).)*)(\1|$)""")
 
 
 def is_secret_header(name: str) -> bool:
@@ -78,7 +60,7 @@ def masked(value: object, name: str = "") -> object:
     match value:
         case Mapping() if name in _TABLES_OF_SECRETS:
             return {
-                _text(key): all_masked(it) if is_secret_header(key) else masked(it)
+                told(key): all_masked(it) if is_secret_header(key) else masked(it)
                 for key, it in value.items()
             }
         case Mapping():
@@ -88,7 +70,7 @@ def masked(value: object, name: str = "") -> object:
         case list() | tuple():
             return [masked(item, name) for item in value]
         case str():
-            return MASK if value and _holds_secret(name) else _text(value)
+            return MASK if value and _holds_secret(name) else told(value)
         case _:
             return value
 
@@ -108,7 +90,7 @@ def _entry(key: str, item: object, parent: str) -> object:
     if not _holds_secret(parent):
         return masked(item, key)
     if key in _REFERENCES:
-        return _text(item) if isinstance(item, str) else item
+        return told(item) if isinstance(item, str) else item
     if key in _PROGRAMS and isinstance(item, list | tuple):
         # the program stays visible, its arguments may hold anything
         return [*item[:1], *([MASK] if len(item) > 1 else [])]
@@ -124,65 +106,12 @@ def _holds_secret(name: str) -> bool:
     return name not in _NOT_SECRET and _SECRET_NAME.search(name) is not None
 
 
-def _text(value: str) -> str:
-    """Mask the login and the query's values of a URL, and what looks like a key anywhere."""
-    value = _LOGIN.sub(MASK, _LOOKS_SECRET.sub(MASK, value))
-    return _QUERY.sub(lambda it: it[1] + _QUERY_VALUE.sub(MASK, it[2]), value)
-
-
 def told(text: str) -> str:
-    """Return words about a config without what looks like a secret in them."""
-    return _text(text)
+    """Return a value, or words about a config, without what looks like a secret in them."""
+    return covered(text, lambda _: MASK)
 
 
-def hidden(line: str, *, every: bool = False, inside: bool = False) -> str:
-    """Return a line of a file with what may be a secret in it starred out, as long as before.
-
-    ``every``: nobody knows what its value is, so all of its strings are. ``inside``: it lies in the
-    value of a key that holds a secret, whose name may stand in an earlier line.
-    """
-    line = _COMMENT.sub(lambda it: it[1] or f"#{_BLACK.sub('*', it[0][1:])}", line)
-    line = _LOGIN.sub(_stars, _LOOKS_SECRET.sub(_stars, line))
-    line = _QUERY.sub(lambda it: it[1] + _QUERY_VALUE.sub(_stars, it[2]), line)
-    said = _SAYS_SECRET.search(line)
-    start = len(line) if said is None else said.end()
-    if every or inside:
-        start = min(start, line.find("=") + 1)
-
-    refers = not every and (said is None or not said[0].lower().startswith(("extra", "headers")))
-
-    def starred(it: re.Match[str]) -> str:
-        if refers and _REFERS.search(line[: start + it.start()]):
-            return it[0]
-        return f"{it[1]}{'*' * len(it[2])}{it[3]}"
-
-    return line[:start] + _STRING.sub(starred, line[start:])
-
-
-def hidden_unread(line: str) -> str:
-    """Return a line that is not TOML, as long as before: its key, and stars for all other words.
-
-    Where no key begins it, it may belong to the value of one in an earlier line.
-    """
-    if _TABLE.fullmatch(line):
-        return line
-    key = _KEY.match(line)
-    start = 0 if key is None else key.end()
-    return line[:start] + _WORD.sub(_stars, line[start:])
-
-
-def _stars(found: re.Match[str]) -> str:
-    return "*" * len(found[0])
-
-
-def plain(value: object) -> object:
-    """Return values as TOML and JSON writers take them: decimals as floats, None left out."""
-    match value:
-        case Mapping():
-            return {str(key): plain(item) for key, item in value.items() if item is not None}
-        case list() | tuple():
-            return [plain(item) for item in value]
-        case Decimal():
-            return float(value)
-        case _:
-            return value
+def covered(text: str, cover: Callable[[re.Match[str]], str]) -> str:
+    """Return text with ``cover`` over logins, values of queries, and what looks like a key."""
+    text = _LOGIN.sub(cover, _LOOKS_SECRET.sub(cover, text))
+    return _QUERY.sub(lambda it: it[1] + _QUERY_VALUE.sub(cover, it[2]), text)
