@@ -7,6 +7,7 @@ through a thread. Who refreshes when, and what a provider says to it, is ``upstr
 """
 
 import contextlib
+import hashlib
 import hmac
 import secrets
 from collections.abc import Iterator, Mapping
@@ -190,9 +191,11 @@ class Vault:
         """Return what stays the same while a login is renewed, and is of no other login.
 
         Of one that is not stored here each access token is another: nobody can tell whose it is.
+        The key of labels may be another in each process then, and stays out of it.
         """
-        login = f"login {credential.login}"
-        return self.label(login if credential.login else credential.access_token or "")
+        if credential.login:
+            return self.label(f"login {credential.login}")
+        return hashlib.sha256((credential.access_token or "").encode()).hexdigest()
 
     def label(self, secret: str) -> str:
         """Return a short keyed hash, by which a log can name a credential.

@@ -145,6 +145,17 @@ async def test_a_borrowed_token_is_used_and_never_refreshed(world: World, tmp_pa
     assert not Vault(world.vault.path.parent).path.exists()
 
 
+async def test_a_borrowed_token_is_the_same_to_every_process(world: World, tmp_path: Path) -> None:
+    """What one learned of its quota counts for the next one, until the file has another token."""
+    path = written(tmp_path / "theirs.json")
+    settings = provider(world.server.url, borrow=str(path))
+    first, second = (world.process().identity(settings) for _ in range(2))
+    assert first == second == Vault(tmp_path).identity(read_file(path))
+    assert "theirs" not in first
+    written(path, accessToken="newer")
+    assert world.process().identity(settings) != first
+
+
 async def test_a_file_that_is_damaged_is_told_once_its_token_has_expired(
     world: World, tmp_path: Path
 ) -> None:
