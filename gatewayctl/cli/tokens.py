@@ -160,12 +160,11 @@ async def refreshed(settings: ProviderSettings) -> Credential:
                     "waiting for the token server's answer, for half a minute at most: without it "
                     "the login may be lost. Ctrl-C again leaves at once"
                 )
-                await oauth.close()
                 if signals:
                     raise typer.Exit(128 + signals[0]) from None
                 raise
             finally:
-                await oauth.close()
+                await oauth.close()  # waits for what is under way
 
 
 @contextlib.contextmanager
