@@ -121,7 +121,7 @@ def _anthropic(name: str) -> _Place | None:
     if (found := _UNIFIED.fullmatch(name)) is not None:
         field = found[2]
         return _Place(found[1], _FIELDS.get(field, field), unified=True) if found[1] else None
-    if (found := _DIMENSION.fullmatch(name)) is None or found[1].startswith("unified"):
+    if (found := _DIMENSION.fullmatch(name)) is None:
         return None
     return _Place(found[1], _FIELDS.get(found[2], found[2]))
 

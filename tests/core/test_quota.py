@@ -140,6 +140,13 @@ def test_a_window_without_a_reset_is_not_kept_for_ever() -> None:
     assert [window.name for window in merged.windows] == ["5h"]
 
 
+def test_of_each_window_the_newest_is_known_whichever_snapshot_has_it() -> None:
+    """Another process may have heard of one window before, and of something else since."""
+    one = snapshot(NOW + 5, Window(name="5h", utilization=0.5))
+    other = snapshot(NOW + 10, Window(name="5h", utilization=0.1, at=NOW))
+    assert newer(one, other).windows[0].utilization == 0.5
+
+
 def test_windows_are_bounded() -> None:
     """A provider that names ever new windows fills no memory; the newest stay."""
     merged = snapshot(NOW)

@@ -290,6 +290,31 @@ async def test_a_credential_can_be_forgotten(tmp_path: Path, wall: Wall) -> None
     assert set(Quotas.open(tmp_path, wall, Marked()).known()) == {"other"}
 
 
+async def test_what_could_not_be_written_is_written_later(tmp_path: Path, wall: Wall) -> None:
+    """It is not given up with the first disk that takes nothing."""
+    lock = tmp_path / storage.NAME.replace(".json", ".lock")
+    lock.mkdir()
+    quotas = Quotas.open(tmp_path, wall, Marked())
+    hear(quotas, "up", unified("allowed"))
+    await quotas.close()
+    assert "not kept over a restart" in (quotas.degraded or "")
+    lock.rmdir()
+    await quotas.close()
+    assert (set(storage.load(tmp_path).credentials), quotas.degraded) == ({"up"}, None)
+
+
+async def test_what_is_of_another_credential_by_now_is_not_written(
+    tmp_path: Path, wall: Wall
+) -> None:
+    """It would take the place of what another process knows of the new one."""
+    marks = Marked(up="old")
+    quotas = Quotas.open(tmp_path, wall, marks)
+    hear(quotas, "up", unified("rejected", NOON + 60))
+    marks.words["up"] = "new"
+    await quotas.close()
+    assert storage.load(tmp_path).credentials == {}
+
+
 async def test_what_was_forgotten_by_a_wrong_clock_is_learned_again(
     tmp_path: Path, wall: Wall
 ) -> None:
