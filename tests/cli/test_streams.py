@@ -12,6 +12,7 @@ import pytest
 from support.recorded import whole
 from support.terminal import gatewayctl
 
+from gatewayctl.cli.streams import OutputLost, must_be_taken
 from gatewayctl.storage.ledger import Ledger
 
 BROKEN = '[aliases]\n"日本" = "nosuch"\n'
@@ -84,6 +85,13 @@ def test_a_reader_that_leaves_changes_no_exit_status(
         for out in (pipe, unbuffered):
             ran = gatewayctl(*argv, stdin=b"Hello", out=out)
             assert (ran.status, "Traceback" in ran.err) == (status, False)
+
+
+def test_a_secret_is_not_made_where_no_output_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after ``>&-``: whatever is printed then goes nowhere, and that is no error of its own."""
+    monkeypatch.setattr(sys, "__stdout__", None)
+    with pytest.raises(OutputLost), must_be_taken():
+        raise AssertionError("a secret was shown to nobody")
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

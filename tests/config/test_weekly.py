@@ -17,6 +17,7 @@ from gatewayctl.core.hours import Hours, hours, times
         ("Sun 22:00-06:00", "Mon 00:00-06:00; Sun 22:00-24:00, UTC"),
         ("00:00-00:00", "all day, UTC"),
         ("Mon-Sun", "all day, UTC"),
+        ("Sat-Mon 10:00-11:00", "Mon, Sat-Sun 10:00-11:00, UTC"),
     ],
 )  # fmt: skip
 def test_days_and_times_are_hours_of_the_week(written: str, meant: str) -> None:

@@ -1,10 +1,11 @@
 """What attempts cost, as the books have it: at which prices, and where it is unknown."""
 
-import asyncio
 import json
 import logging
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import partial
+from typing import cast
 
 import pytest
 from msgspec.structs import replace
@@ -22,7 +23,7 @@ from gatewayctl.core.hours import Hours
 from gatewayctl.core.model import Sourced
 from gatewayctl.core.routing.graph import OnBreak
 from gatewayctl.daemon.books import Entry
-from gatewayctl.protocols.codec import ReplyFacts
+from gatewayctl.protocols.codec import ReplyFacts, StreamWatcher
 from gatewayctl.storage import history
 from gatewayctl.storage.records import Ended, Outcome, Record
 
@@ -113,6 +114,31 @@ async def test_an_attempt_that_came_to_nothing_costs_nothing() -> None:
     assert _ended(entry, Outcome.FAILED).metered.cost is None
     assert entry.cost == Decimal(0)
     assert _entry(facts=ReplyFacts(usage=Usage())).cost is None
+
+
+async def test_whoever_leaves_before_a_reply_may_be_billed_for_the_input() -> None:
+    """As soon as the request went out; one that never did, or that failed, costs nothing."""
+    for sent, outcome, cost in (
+        (True, Outcome.ABANDONED, 100 * 2_500_000),
+        (False, Outcome.ABANDONED, None),
+        (True, Outcome.FAILED, None),
+    ):
+        entry = _entry()
+        entry.sent = sent
+        metered = _ended(entry, outcome).metered
+        assert (metered.cost, metered.estimated) == (cost, cost is not None)
+
+
+async def test_what_a_stream_metered_counts_once_it_is_at_its_end() -> None:
+    """Though its client left then; before, it may have metered less than it wrote."""
+    for over, output in ((True, 1), (False, 10)):
+        entry = _entry()
+        facts = ReplyFacts(usage=Usage(input=5, output=1), written=35)
+        entry.watcher = cast("StreamWatcher", facts)
+        entry.over = partial(bool, over)
+        metered = _ended(entry, Outcome.ABANDONED).metered
+        assert metered.usage == Usage(input=5, output=output)
+        assert metered.estimated is not over
 
 
 @pytest.mark.parametrize("price", ["NaN", "1e40"])
@@ -217,9 +243,9 @@ async def test_an_attempt_costs_what_its_hour_does(
 async def test_the_hour_of_its_end_counts_and_not_that_of_its_beginning() -> None:
     """One that begins before the cheap hour is over, and ends after it, is billed in full."""
     facts = ReplyFacts(usage=Usage(input=1, output=0))
-    entry = _entry(NIGHTLY, facts, off_peak=FIRST_HOUR, at=MONDAY + 3599.99)
+    entry = _entry(NIGHTLY, facts, off_peak=FIRST_HOUR, at=MONDAY + 1800)
     assert entry.guess().tier == "off_peak"
-    await asyncio.sleep(0.02)
+    entry._began -= 1800
     metered = _ended(entry).metered
     assert (metered.cost, metered.tier) == (2_000_000, "base")
 

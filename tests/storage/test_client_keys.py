@@ -168,8 +168,10 @@ def test_when_there_is_no_room_who_was_revoked_first_goes(tmp_path: Path) -> Non
     names = {each.name for each in _keys(tmp_path)}
     assert len(names) == MOST_KEYS
     assert {"k3", "k5"}.isdisjoint(names)
+    shown: list[str] = []
     with pytest.raises(KeyRefused, match="1000 keys"):
-        create(tmp_path, "newest", Terms(), NOW)
+        create(tmp_path, "newest", Terms(), NOW, lambda _, secret: shown.append(secret))
+    assert not shown, "a key that is not made is not shown"
 
 
 def _make(folder: Path, first: int) -> None:
