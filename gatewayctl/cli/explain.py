@@ -106,12 +106,13 @@ def route_explain(
         render.print_json(doc)
     else:
         _print_decision(doc, origin)
-    if doc["error"] is not None or _is_shut_out(client):
+    shut_out = _say_if_shut_out(client)
+    if shut_out or doc["error"] is not None:
         raise typer.Exit(NOT_ROUTABLE)
 
 
-def _is_shut_out(client: str | None) -> bool:
-    """Tell whether nobody is let in with the client key, and say why."""
+def _say_if_shut_out(client: str | None) -> bool:
+    """Say so where nobody is let in with the client key, and tell whether that is so."""
     import time
 
     from gatewayctl.cli import offline, render

@@ -52,13 +52,12 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def holders(keys: Sequence[ClientKey], folder: Path, now: float) -> tuple[Holder, ...]:
-    """Return what each key has spent by the ledger; what cannot be read is said once."""
+    """Return what each key has spent by the ledger; where that cannot be read, say so once."""
     try:
-        usage.spent(folder, "", now)
+        return tuple(_holder(each, folder, now) for each in keys)
     except StorageFailed as error:
         render.tell(f"what was spent is unknown: {error}")
         return tuple(_holder(each, None, now) for each in keys)
-    return tuple(_holder(each, folder, now) for each in keys)
 
 
 def _holder(key: ClientKey, folder: Path | None, now: float) -> Holder:
