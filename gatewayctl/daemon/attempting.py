@@ -68,7 +68,7 @@ class Run:
                 self._asked.request,
                 self._asked.codec,
                 self._asked.request_id,
-                self._early_headers,
+                partial(_early_headers, self._parts, self._planned, self._asked.request_id),
                 self._parts.silence,
             )
         try:
@@ -333,11 +333,6 @@ class Run:
             degraded=self._parts.degraded(self._planned),
         )
 
-    def _early_headers(self) -> dict[str, str]:
-        """Return what can be said before it is known who answers, and after how many attempts."""
-        degraded = self._parts.degraded(self._planned)
-        return own_headers(self._asked.request_id, self._decision, attempts=None, degraded=degraded)
-
     def _cooling(self) -> Mapping[str, float]:
         return self._parts.board.cooling(self._decision.attempts, self._asked.headers)
 
@@ -353,3 +348,12 @@ class Run:
             failure.kind,
             failure.said,
         )
+
+
+def _early_headers(parts: Parts, planned: Planned, request_id: str) -> dict[str, str]:
+    """Return what can be said before it is known who answers, and after how many attempts.
+
+    No method of a run: its outlet calls it, and both would hold the body until they are collected.
+    """
+    decision, degraded = planned.sized.decision, parts.degraded(planned)
+    return own_headers(request_id, decision, attempts=None, degraded=degraded)

@@ -69,7 +69,7 @@ class Entry:
         self.facts: ReplyFacts | None = None
         self.truncated = False
         self.sent = False
-        self.over: Callable[[], bool] = lambda: False
+        self.over: Callable[[], bool] = _unknown
         self._ledger = ledger
         self._request = request
         self._step = step
@@ -145,6 +145,7 @@ class Entry:
             return None
         self._outcome = outcome
         self._final = self._metered(outcome)
+        self.over = _unknown  # which leads to the stream, and the stream back here
         return Ended(
             request=self._request,
             number=self._step.number,
@@ -320,6 +321,11 @@ class Book:
 
     def _elapsed(self) -> float:
         return asyncio.get_running_loop().time() - self._asked.started
+
+
+def _unknown() -> bool:
+    """Tell that a stream is not known to be over."""
+    return False
 
 
 def _session(asked: Asked, session: Session | None) -> str | None:

@@ -202,6 +202,7 @@ class Learner:
                 log.debug("nothing learned from %s: %s", lesson.asked.request_id, error)
             except Exception:  # one odd reply must not end all learning
                 log.exception("learning from %s failed", lesson.asked.request_id)
+            del lesson  # and its body, which may be large, however long it is until the next one
             if self._load.in_flight >= BUSY:
                 await asyncio.sleep(REST)
 

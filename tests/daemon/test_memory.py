@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import gc
 import sys
 import urllib.error
 import urllib.request
@@ -10,7 +11,12 @@ from pathlib import Path
 import msgspec
 import pytest
 from support.daemon import daemon, environment
+from support.dialects import PATHS, encoded
+from support.gateway import demo
+from support.waiting import until
 
+from gatewayctl.daemon.asked import Asked
+from gatewayctl.daemon.books import Entry
 from gatewayctl.simulator.server import start
 
 MB = 1024 * 1024
@@ -48,6 +54,33 @@ async def test_the_memory_of_large_bodies_is_given_back(tmp_path: Path) -> None:
             assert resident(running.process.pid) < before + 24 * MB
     finally:
         await simulator.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "stream", "gone"),
+    [
+        ("", False, {Asked, Entry}),
+        ("!500", False, {Asked, Entry}),
+        ("", True, {Asked}),
+        ("!500", True, {Asked, Entry}),
+        ("!cut-events=6", True, {Asked, Entry}),
+    ],
+)
+async def test_a_request_that_is_over_is_let_go_of_at_once(
+    fault: str, gone: set[type], *, stream: bool
+) -> None:
+    """Nothing leads back to it that the garbage collector has to find: that may be in hours."""
+    body = encoded("chat_completions", f"demo/large{fault}", "Hi", stream=stream)
+    gc.collect()
+    gc.disable()
+    try:
+        async with demo() as (running, _):
+            url = running.url + PATHS["chat_completions"]
+            async with running.client.post(url, data=body) as answer:
+                await answer.read()
+            await until(lambda: gone.isdisjoint(map(type, gc.get_objects())))
+    finally:
+        gc.enable()
 
 
 def _body(size: int) -> bytes:
