@@ -1,5 +1,6 @@
 """The daemon's life as a process: what it says, where it listens, how it ends."""
 
+import asyncio
 import json
 import signal
 import socket
@@ -14,7 +15,9 @@ from pathlib import Path
 import pytest
 from support.daemon import Daemon, daemon, environment
 
-HANG_UP = getattr(signal, "SIGHUP", signal.SIGINT)
+from gatewayctl.daemon.lifecycle import signals
+
+HUP = HANG_UP = getattr(signal, "SIGHUP", signal.SIGINT)
 if signal.getsignal(HANG_UP) is signal.SIG_IGN:  # under nohup, as whatever is started from here
     HANG_UP = signal.SIGINT
 """What a terminal that is closed sends."""
@@ -191,6 +194,24 @@ def test_signals_in_quick_succession_end_it_like_one(tmp_path: Path, how: int) -
             time.sleep(0.01)
         assert running.process.returncode == 0
     assert "Traceback" not in "".join(running.log)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no terminal hangs up there")
+@pytest.mark.parametrize("ignored", [False, True], ids=["usual", "nohup"])
+async def test_a_terminal_that_is_closed_ends_it_unless_that_is_ignored(*, ignored: bool) -> None:
+    """Who starts it with nohup wants it to stay."""
+    before = {each: signal.getsignal(each) for each in (HUP, signal.SIGTERM, signal.SIGINT)}
+    signal.signal(HUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    try:
+        with signals() as stop:
+            assert (signal.getsignal(HUP) is signal.SIG_IGN) is ignored
+            if not ignored:
+                signal.raise_signal(HUP)
+                async with asyncio.timeout(10):
+                    await stop.wait()
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def test_a_port_in_use_is_said_in_one_line(tmp_path: Path) -> None:
