@@ -71,7 +71,7 @@ class Spending:
                 return News(before=(0,) * len(wanted), ended=(), under_way=(), closed=end.closed)
             last = self._last or end
             after = last.closed if last.ledger == end.ledger else 0
-            known: Values = {"own": self._own, "after": after, "end": end.closed}
+            known: Values = {"own": self._own, "after": after}
             news = News(
                 before=tuple(self._before(connection, each, end.closed) for each in wanted),
                 ended=_found(connection, _ENDED, known) if after < end.closed else (),
@@ -105,7 +105,7 @@ _OTHERS = """
     FROM requests AS one JOIN attempts USING (request)
     WHERE {} AND one.client IS NOT NULL AND one.instance <> :own GROUP BY 1, 2
 """
-_ENDED = _OTHERS.format("one.closed > 0 AND one.closed > :after AND one.closed <= :end")
+_ENDED = _OTHERS.format("one.closed > 0 AND one.closed > :after")
 _UNDER_WAY = _OTHERS.format("one.outcome IS NULL")
 
 _COST = """

@@ -75,10 +75,14 @@ async def test_what_is_wanted_is_what_is_over_since_then(tmp_path: Path) -> None
     since = Wanted(client="ci", since=HOUR)
     news = spending.read([since, CI, Wanted(client="bot", since=0.0)])
     assert news.before == (21, 30, 0)
+    theirs = opened(tmp_path)
     await _recorded(ours, *_request("second", 300), *_under_way("third", 4000))
+    await _recorded(ours, *_request("bot's", 1, client="bot"), *_request("early", 1, at=0.0))
+    await _recorded(theirs, *_request("theirs", 50_000))
     counted = Wanted(client="ci", since=HOUR, account=news.closed)
-    assert spending.read([since, counted]).before == (321, 21)
+    assert spending.read([since, counted]).before == (50_321, 50_021)
     await ours.close()
+    await theirs.close()
 
 
 async def test_a_ledger_that_was_begun_anew_is_read_from_its_beginning(tmp_path: Path) -> None:
