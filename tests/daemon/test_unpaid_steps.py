@@ -75,15 +75,13 @@ model = "cheap/free"
 
 
 @contextlib.asynccontextmanager
-async def house(
-    *budgets: str, seconds: float = 0.0, **limits: Any
-) -> AsyncIterator[tuple[Gateway, Keyed, str]]:
+async def house(*budgets: str, **limits: Any) -> AsyncIterator[tuple[Gateway, Keyed, str]]:
     """Run a gateway whose client has these budgets; yield it, its upstream and the secret."""
     with tempfile.TemporaryDirectory() as name:
         state = Path(name)
         _, key = create(state, "ci", Terms(budgets=budgets, **limits), time.time())
         async with (
-            keyed(seconds=seconds) as upstream,
+            keyed() as upstream,
             gateway(CONFIG.format(url=upstream.base_url), state=state) as it,
         ):
             yield it, upstream, key
@@ -174,13 +172,15 @@ async def test_a_failure_is_the_first_cause_and_what_was_passed_over_is_named() 
 
 async def test_a_cheaper_step_is_not_kept_waiting_for_others_money() -> None:
     """What other calls have reserved of a dear step's price keeps nobody from a cheap one."""
-    async with house("0.515/day", seconds=1) as (it, upstream, key):
+    async with house("0.515/day") as (it, upstream, key):
+        held = upstream.held["for-dear"] = asyncio.Event()
         first = asyncio.ensure_future(ask(it, key, "dear/m", written=5))
         await until(lambda: len(upstream.calls) == 1)
         status, headers, _ = await ask(it, key, "both", written=5)
         assert (status, headers["x-gatewayctl-model"]) == (200, "cheap/m")
-        assert not first.done() or upstream.calls == ["for-dear", "for-cheap"]
-        await first
+        assert upstream.calls == ["for-dear", "for-cheap"]
+        held.set()
+        assert (await first)[0] == 200
 
 
 async def test_the_pace_of_a_key_ends_a_request_whatever_it_could_pay() -> None:
@@ -218,13 +218,15 @@ async def test_a_stream_that_money_is_refused_to_is_told_by_a_status() -> None:
         state = Path(name)
         _, key = create(state, "ci", Terms(budgets=("0.1/day",)), time.time())
         async with (
-            keyed(seconds=1.5) as upstream,
-            gateway(CONFIG.format(url=upstream.base_url), silence=0.3, state=state) as it,
+            keyed() as upstream,
+            gateway(CONFIG.format(url=upstream.base_url), silence=1.5, state=state) as it,
         ):
+            held = upstream.held["for-dear"] = asyncio.Event()
             first = asyncio.ensure_future(ask(it, key, "dear/m", written=5))
             await until(lambda: len(upstream.calls) == 1)
             body = request("chat_completions", "dear/m", "hi", max_tokens=5, stream=True)
             url, headers = f"{it.url}/v1/chat/completions", {"x-gatewayctl-key": key}
             async with it.client.post(url, json=body, headers=headers) as reply:
                 assert reply.status == 429
+            held.set()
             await first

@@ -25,12 +25,14 @@ _ERRORS = {
 class Keyed(msgspec.Struct):
     """``base_url`` and, in order, the bare credentials of all calls; ``replies`` by credential.
 
-    An answer takes ``seconds``, and writes as many tokens as the request allows, at most 1,000.
+    An answer takes ``seconds``, to a credential that is ``held`` until that is set, and writes as
+    many tokens as the request allows, at most 1,000.
     """
 
     base_url: str
     replies: dict[str, Reply]
     seconds: float = 0.0
+    held: dict[str, asyncio.Event] = msgspec.field(default_factory=dict)
     calls: list[str] = msgspec.field(default_factory=list)
     headers: list[dict[str, str]] = msgspec.field(default_factory=list)
 
@@ -42,6 +44,8 @@ class Keyed(msgspec.Struct):
         status, headers = self.replies.get(key, (200, {}))
         asked = json.loads(await request.read())
         await asyncio.sleep(self.seconds)
+        if (held := self.held.get(key)) is not None:
+            await held.wait()
         written = min(asked.get("max_tokens") or asked.get("max_completion_tokens") or 1, 1000)
         if status in _ERRORS:
             error = {"message": "no", "type": "invalid_request_error", "code": _ERRORS[status]}
