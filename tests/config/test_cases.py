@@ -69,6 +69,10 @@ DOCUMENTED: dict[str, tuple[str, ...]] = {
     "warning: cascade on a single provider": ("cascade-single-provider",),
     "warning: model retired or retiring": ("retiring-model",),
     "warning: secret in plain text": ("plain-secret",),
+    "warning: an off-peak price without hours, and the reverse": (
+        "price-without-hours",
+        "hours-without-price",
+    ),
     "warning: the fit proof": (
         "never-fits",
         "name-promises-more",
