@@ -14,6 +14,8 @@ from support.daemon import environment
 from support.logins import Person, followed, login, redirected
 from support.processes import free_port
 
+from gatewayctl.cli import tokens
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and modes of POSIX")
 
 
@@ -281,6 +283,22 @@ async def test_a_refresh_that_is_told_to_end_stores_what_the_server_answers(tmp_
         assert asking.returncode == 128 + signal.SIGTERM
         assert set(before).isdisjoint(person.tokens())
         assert server.shelves.refresh == {person.tokens()[1]}
+
+
+@pytest.mark.parametrize("ignored", [False, True], ids=["usual", "nohup"])
+async def test_a_terminal_that_is_closed_tells_a_refresh_to_end(*, ignored: bool) -> None:
+    """As SIGTERM does, unless whoever started it wants it to outlive its terminal."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else lambda *_: None)
+    try:
+        with tokens._told_to_end() as came:
+            assert (signal.getsignal(signal.SIGHUP) is signal.SIG_IGN) is ignored
+            if not ignored:
+                signal.raise_signal(signal.SIGHUP)
+                with pytest.raises(asyncio.CancelledError):
+                    await asyncio.sleep(10)
+        assert came == ([] if ignored else [signal.SIGHUP])
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 async def test_a_credential_that_the_server_ended_says_what_to_do(tmp_path: Path) -> None:
