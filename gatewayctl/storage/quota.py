@@ -18,7 +18,9 @@ NAME: Final = "quota.json"
 MOST: Final = 256
 """Credentials that are kept; those heard of longest ago are left out."""
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = (
+    2  # in the first, marks were keyed by a salt in the file: none fits any more
+)
 _PATIENCE: Final = 2.0  # seconds for the lock
 
 T = TypeVar("T")

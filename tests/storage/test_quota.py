@@ -49,7 +49,7 @@ def test_without_a_file_nothing_is_known(tmp_path: Path) -> None:
         b"",
         b"{",
         b"[]",
-        b'{"schema_version":1,"forgotten":[]}',
+        b'{"schema_version":2,"forgotten":[]}',
         b'{"credentials":{}}',
         json.dumps({"credentials": {"a": {"snapshot": {"at": 1e300}}}}).encode(),
         b"\xff\xfe",
@@ -66,11 +66,11 @@ def test_a_damaged_file_is_told_and_written_anew(tmp_path: Path, data: bytes) ->
 
 def test_the_file_of_a_newer_version_is_left_as_it_is(tmp_path: Path) -> None:
     """It may say what this version cannot, which must not be lost."""
-    (tmp_path / NAME).write_bytes(b'{"schema_version":2}')
+    (tmp_path / NAME).write_bytes(b'{"schema_version":3}')
     for use in (lambda: load(tmp_path), lambda: save(tmp_path, kept(a=record()), NOW, same)):
         with pytest.raises(StorageFailed, match="written by a newer gatewayctl"):
             use()
-    assert (tmp_path / NAME).read_bytes() == b'{"schema_version":2}'
+    assert (tmp_path / NAME).read_bytes() == b'{"schema_version":3}'
 
 
 def test_two_processes_keep_each_others_credentials(tmp_path: Path) -> None:
