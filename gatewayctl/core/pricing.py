@@ -321,16 +321,16 @@ def _split(counts: dict[str, int], usage: Usage, table: _Table) -> dict[str, int
     A price of reasoning that is not for this tier and step is no better than the output's. Pictures
     and sound are never text: any price of theirs is better.
     """
-    left, whole = counts.get("output"), table.rate(("output",))
-    if not left:
-        return counts
+    left = counts.get("output", 0)
     apart: dict[str, int] = {}
     for part in OUTPUT_PARTS:
-        count, own = min(getattr(usage, part) or 0, left), table.rate((part,))
-        if not count or own is None:
+        count = min(getattr(usage, part) or 0, left)
+        if not count or (own := table.rate((part,))) is None:
             continue
-        if part == "reasoning_output" and (whole is None or own[:2] < whole[:2]):
-            continue
+        if part == "reasoning_output":
+            whole = table.rate(("output",))
+            if whole is None or own[:2] < whole[:2]:
+                continue
         apart[part] = count
         left -= count
-    return {**counts, "output": left, **apart}
+    return {**counts, "output": left, **apart} if apart else counts

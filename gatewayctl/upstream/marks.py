@@ -46,6 +46,7 @@ class Marks:
         self._identity = identity
         self._salt = secrets.token_bytes(_SALT)
         self._files: dict[str, tuple[object, bytes]] = {}
+        self._made: dict[str, tuple[bytes, str]] = {}
         self._behind = {
             label: (settings, secret)
             for settings in providers.values()
@@ -55,11 +56,17 @@ class Marks:
     def of(self, label: str) -> str:
         """Return the mark of the credential that a label stands for now; empty for no label."""
         told = self._behind_label(label)
-        return "" if told is None else _mark(told, self._salt)
+        if told is None:
+            return ""
+        made = self._made.get(label)
+        if made is None or made[0] != told:  # each attempt asks several times
+            made = self._made[label] = (told, _mark(told, self._salt))
+        return made[1]
 
     def matches(self, label: str, mark: str) -> bool:
         """Tell whether a mark is that of the credential that a label stands for now."""
-        return _is_mark(mark, self._behind_label(label))
+        own = self.of(label)
+        return bool(own) and (mark == own or _is_mark(mark, self._made[label][0]))
 
     def fixed(self) -> Callable[[str, str], bool]:
         """Return ``matches`` as of now, which may be called in another thread."""

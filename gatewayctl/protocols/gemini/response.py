@@ -77,16 +77,22 @@ def counted(usage: Any) -> dict[str, int]:
     The prompt's include what was cached; what tools read stands beside it.
     """
     counts = metering.counts(_USAGE, usage)
+    if not isinstance(usage, dict):
+        return counts
     for what, name in _DETAILS.items():
-        details = usage.get(name) if isinstance(usage, dict) else None
+        details = usage.get(name)
         for each in details if isinstance(details, list) else ():
-            if not isinstance(each, dict) or not isinstance(each.get("modality"), str):
+            if (medium := _medium(each)) is None:  # as of nearly all: it is text
                 continue
-            medium = _MEDIA.get(each["modality"])
             figure = metering.counts(_DETAIL, each).get("tokens")
-            if medium is not None and figure is not None:
+            if figure is not None:
                 counts[what + medium] = counts.get(what + medium, 0) + figure
     return counts
+
+
+def _medium(detail: Any) -> str | None:
+    modality = detail.get("modality") if isinstance(detail, dict) else None
+    return _MEDIA.get(modality) if isinstance(modality, str) else None
 
 
 def usage_of(counts: metering.Counts, *, silent: bool = False) -> Usage:
