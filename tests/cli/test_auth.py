@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from support.terminal import Ran, gatewayctl
 
@@ -193,6 +194,10 @@ def test_a_file_is_not_taken_over_when_its_refresh_token_is_used_up(
     assert vault.get("team") == living
     ran = _auth(config, "import", "handed", *words)
     assert (ran.status, "for team" in ran.err) == (1, True)
+    assert living is not None
+    vault.put("team", msgspec.structs.replace(living, state=State.TERMINAL))
+    ran = _auth(config, "import", "team", *words)
+    assert (ran.status, "team is logged in no more" in ran.err) == (1, True)
 
 
 def test_a_file_whose_tokens_cannot_be_renewed_here_says_so(config: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from support.gateway import Gateway, gateway, settings_of
 from support.keyed import Keyed, Reply, keyed
 
+from gatewayctl.core.errors import FailureKind
 from gatewayctl.daemon.turns import KEPT, REFUSED, Turns
 from gatewayctl.upstream.at_hand import labels
 from gatewayctl.upstream.headers import QUERY
@@ -190,7 +191,28 @@ def test_a_small_question_is_asked_with_no_spent_credential() -> None:
     config = CONFIG.format(url="http://127.0.0.1:9", one=ONE, two=TWO, three=THREE)
     up = settings_of(config).providers["up"]
     assert Turns(labels, Spent("up#1"), b"k", lambda: 0.0).aside(up, {}) == "up#2"
+    assert Turns(lambda _: ("up#3",), Spent(), b"k", lambda: 0.0).aside(up, {}) == "up#3"
     assert Turns(labels, Spent("up#1", "up#2", "up#3"), b"k", lambda: 0.0).aside(up, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("spent", "there", "worth"),
+    [
+        (Spent(), ("up#1", "up#2"), True),
+        (Spent("up#2"), ("up#1", "up#2"), False),
+        (Spent("up#2"), ("up#1", "up#2", "up#3"), True),
+        (Spent(), ("up#1",), False),
+    ],
+)
+def test_another_is_tried_at_once_where_it_may_do(
+    spent: Spent, there: tuple[str, ...], *, worth: bool
+) -> None:
+    """One that is spent, or not there, would cost a call and the time for it."""
+    config = CONFIG.format(url="http://127.0.0.1:9", one=ONE, two=TWO, three=THREE)
+    up = settings_of(config).providers["up"]
+    turns = Turns(lambda _: there, spent, b"k", lambda: 0.0)
+    assert turns.another(up, FailureKind.AUTH, {"up#1"}) is worth
+    assert not turns.another(up, FailureKind.BAD_REQUEST, {"up#1"})
 
 
 def test_the_conversation_that_was_silent_longest_is_forgotten_first() -> None:
