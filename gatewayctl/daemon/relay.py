@@ -66,6 +66,12 @@ class Stream:
         self.begun = False
         self.ended: Phase | None = None
 
+    @property
+    def whole(self) -> bool:
+        """Whether all of the answer came, though its body may not have ended yet."""
+        watcher = self.passage.watcher
+        return self.ended is Phase.TERMINAL or (watcher.complete and not watcher.resumed)
+
     async def commit(self) -> None:
         """Read until the reply commits, holding its frames; raise ``UpstreamFailed``."""
         size = 0

@@ -15,7 +15,6 @@ from gatewayctl.config.addresses import base
 from gatewayctl.config.settings import ModelOverride, ProviderSettings, Settings, Timeouts
 from gatewayctl.core.attempts import Try
 from gatewayctl.core.errors import Failure, FailureKind, UpstreamFailed
-from gatewayctl.core.events import Phase
 from gatewayctl.core.model import Auth
 from gatewayctl.core.routing.decision import Candidate
 from gatewayctl.daemon.asked import Asked
@@ -241,7 +240,7 @@ def _stream(asked: Asked, sent: Sent, reply: Reply, held: _Held) -> Stream:
         first=held.first,
         progress=held.entry.progress,
     )
-    held.entry.over = lambda: stream.ended is Phase.TERMINAL
+    held.entry.over = lambda: stream.whole
     return stream
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from support.books import logged
 from support.dialects import DIALECTS, address, encoded, text_in
 from support.gateway import Gateway, demo, gateway
 from support.upstream import FakeUpstream, Fin, Hold, Pause, Step, chunked, sized
@@ -96,6 +97,21 @@ async def test_an_answer_without_usage_ends_with_its_upstream(protocol: str) -> 
         url = it.url + address(protocol, "g/m", stream=True)
         async with it.client.post(url, data=encoded(protocol, "g/m", "Hi", stream=True)) as answer:
             assert_ends(protocol, await answer.read())
+
+
+async def test_who_leaves_with_the_whole_answer_is_billed_what_was_metered() -> None:
+    """A last frame with its figures is no stream under way, whose output would be guessed."""
+    last = json.loads(frame("word " * 50, finishReason="STOP")[6:])
+    last["usageMetadata"] = {"promptTokenCount": 1000, "candidatesTokenCount": 20}
+    begin = chunked([b"data: " + json.dumps(last).encode() + b"\r\n\r\n"])[:-1]
+    async with native([*begin, Hold()]) as (it, _):
+        url = it.url + address("gemini", "g/m", stream=True)
+        answer = await it.client.post(url, data=encoded("gemini", "g/m", "Hi", stream=True))
+        await answer.content.readany()
+        answer.close()
+        found = await logged(it.state, answer.headers["x-gatewayctl-request-id"])
+    (attempt,) = found.attempts
+    assert (attempt.metered.usage.output, attempt.metered.estimated) == (20, False)
 
 
 STOPS = [frame(word, finishReason="STOP") for word in ("One", " two", " three")]
