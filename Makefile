@@ -14,7 +14,7 @@ SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
 ARGS ?=
-WORKERS ?= 4
+WORKERS ?= 5
 REQUESTS ?= 500
 export PYTHON
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
