@@ -256,6 +256,8 @@ class AiohttpReply:
             return await self._receive(whole=whole)
         except FOREIGN as error:
             self.abort()
+            # The error is kept with the connection, and its traceback leads to all of the request.
+            error.__traceback__ = None
             raise translated(error, self._url, self._exchange.timeouts) from error
         except BaseException:
             self.abort()
