@@ -9,7 +9,6 @@ import contextlib
 import getpass
 import logging
 import os
-import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -24,6 +23,7 @@ from gatewayctl.config.problems import did_you_mean
 from gatewayctl.config.settings import OAuthSettings, ProviderSettings
 from gatewayctl.core.errors import GatewayctlError
 from gatewayctl.core.model import Auth
+from gatewayctl.daemon.ending import ending
 from gatewayctl.storage import files
 from gatewayctl.storage.credentials import Credential, Origin, State, Vault
 from gatewayctl.upstream.borrowed import read_file
@@ -178,16 +178,14 @@ def _told_to_end() -> Iterator[list[int]]:
         if task is not None and len(caught) == 1:
             task.cancel()
 
-    numbers = [signal.SIGTERM]
-    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
-    with contextlib.suppress(NotImplementedError):  # on Windows
+    numbers = ending()
+    with contextlib.suppress(NotImplementedError):  # Windows, whose loops take no signals
         for each in numbers:
             loop.add_signal_handler(each, end, each)
     try:
         yield caught
     finally:
-        with contextlib.suppress(NotImplementedError):
+        with contextlib.suppress(NotImplementedError):  # as above
             for each in numbers:
                 loop.remove_signal_handler(each)
 

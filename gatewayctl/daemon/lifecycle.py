@@ -9,13 +9,13 @@ import contextlib
 import logging
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterator
 
 from aiohttp import web
 
 from gatewayctl.daemon.app import App
 from gatewayctl.daemon.connection import Server
+from gatewayctl.daemon.ending import ending
 from gatewayctl.daemon.listening import BACKLOG
 
 log = logging.getLogger("gatewayctl.daemon")
@@ -90,9 +90,7 @@ def signals() -> Iterator[asyncio.Event]:
     """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    caught = [signal.SIGTERM, signal.SIGINT]
-    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        caught.append(signal.SIGHUP)
+    caught = [*ending(), signal.SIGINT]
     for each in caught:
         try:
             loop.add_signal_handler(each, stop.set)
@@ -102,6 +100,6 @@ def signals() -> Iterator[asyncio.Event]:
         yield stop
     finally:
         for each in caught:
-            with contextlib.suppress(NotImplementedError):
+            with contextlib.suppress(NotImplementedError):  # Windows, as above
                 loop.remove_signal_handler(each)
             signal.signal(each, signal.SIG_IGN)
